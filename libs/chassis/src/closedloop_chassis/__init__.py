@@ -1,0 +1,1 @@
+"""What every service of Closedloop shares. Start at `service.py`: it says what a service is made of."""

@@ -1,0 +1,113 @@
+"""What a service is made of.
+
+A service is a name, a list of slices and a folder of migrations. A slice is a capability: RPC handlers (`Rpcs`),
+reactions to events and clocks (`Reactions`), and the rulebooks it reads (`Rules`). Every service has one module
+`service.py` that puts its slices together and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from google.protobuf.message import Message
+
+from closedloop_chassis import contract
+
+if TYPE_CHECKING:
+    from closedloop_chassis.clocks.due import Due
+    from closedloop_chassis.rulebook.rules import Rules
+    from closedloop_chassis.work import Call, Heard, Work
+
+Told = TypeVar("Told", bound=Message)
+
+RpcHandler = Callable[[Any, "Call"], Awaitable[Message]]
+StreamHandler = Callable[[Any, "Call"], AsyncIterator[Message]]
+EventHandler = Callable[["Heard[Any]", "Work"], Awaitable[None]]
+ClockHandler = Callable[["list[Due]", "Work"], Awaitable[None]]
+
+RpcFunction = TypeVar("RpcFunction", bound=RpcHandler)
+StreamFunction = TypeVar("StreamFunction", bound=StreamHandler)
+EventFunction = TypeVar("EventFunction", bound=EventHandler)
+ClockFunction = TypeVar("ClockFunction", bound=ClockHandler)
+
+
+class Rpcs:
+    """The handlers of one gRPC service; a function `publish_plan` serves the RPC `PublishPlan`."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.unary: dict[str, RpcHandler] = {}
+        self.streams: dict[str, StreamHandler] = {}
+        self._known = {method.name: method for method in contract.methods(service)}
+
+    def method(self, function: RpcFunction) -> RpcFunction:
+        self.unary[self._rpc(function.__name__, streams=False)] = function
+        return function
+
+    def stream(self, function: StreamFunction) -> StreamFunction:
+        self.streams[self._rpc(function.__name__, streams=True)] = function
+        return function
+
+    def _rpc(self, name: str, *, streams: bool) -> str:
+        rpc = re.sub(r"(?:^|_)([a-z0-9])", lambda match: match[1].upper(), name)
+        if rpc not in self._known or self._known[rpc].streams is not streams:
+            raise LookupError(f"{self.service} has no {'streaming ' if streams else ''}RPC {rpc}")
+        return rpc
+
+
+class Reactions:
+    """What a slice does when something happened elsewhere, or when time is up."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, tuple[type[Message], list[EventHandler]]] = {}
+        self.clocks: dict[str, ClockHandler] = {}
+
+    def on(self, message: type[Message]) -> Callable[[EventFunction], EventFunction]:
+        """The decorated `async (event: Heard[message], work)` runs once per event, in one transaction with its effects."""
+
+        def register(function: EventFunction) -> EventFunction:
+            self.events.setdefault(contract.route(message).type, (message, []))[1].append(function)
+            return function
+
+        return register
+
+    def clock(self, kind: str) -> Callable[[ClockFunction], ClockFunction]:
+        """The decorated `async (due: list[Due], work)` gets all due clocks of the kind of one sweep: write set-based SQL."""
+
+        def register(function: ClockFunction) -> ClockFunction:
+            if kind in self.clocks:
+                raise LookupError(f"two handlers for clock {kind}")
+            self.clocks[kind] = function
+            return function
+
+        return register
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One capability of a service."""
+
+    name: str
+    rpcs: tuple[Rpcs, ...] = ()
+    reactions: Reactions = field(default_factory=Reactions)
+    rules: tuple[type[Rules], ...] = ()
+
+
+@dataclass(frozen=True)
+class Service:
+    """One deployable service.
+
+    `package` is the contract's ("closedloop.targets.v1"): every gRPC service of it is served, and an RPC no slice
+    handles answers UNIMPLEMENTED. `courier` names the module (not imported by the api) whose `PARTS` the courier
+    runs besides carrying events: pollers, webhooks, deliveries.
+    """
+
+    name: str
+    package: str
+    slices: tuple[Slice, ...]
+    migrations: Path
+    courier: str = ""

@@ -1,0 +1,61 @@
+"""Everything a process is told from outside, in one place; environment variables `CLOSEDLOOP_*`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one process (api, courier or migrate) of one service."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOSEDLOOP_", extra="ignore", frozen=True)
+
+    # Servers. URLs carry credentials, hence secrets.
+    database_url: SecretStr = Field(description="postgresql://… of this service's own database")
+    amqp_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/1"),
+        description="the broker: amqp://… in production, redis://… on one machine",
+    )
+    redis_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6379/0"), description="the cache; may vanish")
+
+    # Where this process listens.
+    grpc_address: str = "127.0.0.1:7400"
+    metrics_address: str = Field(default="127.0.0.1:7401", description="Prometheus /metrics and /healthz over HTTP")
+    webhook_address: str = Field(default="127.0.0.1:7402", description="courier only: incoming webhooks")
+
+    # Who may call, and who we are when we call.
+    jwks: str = Field(default="", description="path or https URL of the JSON Web Key Set that signs callers' tokens")
+    token_issuer: str = "closedloop"
+    token_audience: str = "closedloop"
+    service_token_file: Path | None = Field(default=None, description="our own token; read again when it changes")
+    peers: dict[str, str] = Field(default_factory=dict, description='gRPC targets by service: {"targets": "dns:///…"}')
+
+    # Capacity.
+    pool_min: int = 2
+    pool_max: int = 16
+    pool_wait_seconds: float = Field(default=1.0, description="waiting longer for a connection is overload")
+    max_concurrent_calls: int = Field(default=256, description="more at once are refused with RESOURCE_EXHAUSTED")
+    rate_per_caller: float = Field(default=500.0, description="calls per second and caller; 0 switches the limit off")
+    max_message_bytes: int = 8 * 1024 * 1024
+    drain_seconds: float = Field(default=10.0, description="how long SIGTERM waits for calls under way")
+
+    # The reactor applies inbox rows and due clocks: inside the api, in a process of its own, or not here.
+    reactor: Literal["api", "own", "off"] = "api"
+
+    # Telemetry.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: str = Field(default="", description="OTLP over HTTP, e.g. http://collector:4318; empty: no export")
+    trace_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are sampled")
+
+    # Development mode: a clock that can be moved, and the service that moves it. Never in production.
+    development: bool = False
+
+    @cached_property
+    def dsn(self) -> str:
+        return self.database_url.get_secret_value()
