@@ -15,6 +15,11 @@ def new_id() -> str:
     return str(uuid.UUID(int=value))
 
 
+def born(identifier: str) -> float | None:
+    """Seconds since the epoch at which a UUIDv7 was made; None for other UUIDs."""
+    return int(identifier[:8] + identifier[9:13], 16) / 1000 if identifier[14:15] == "7" else None
+
+
 def is_id(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text

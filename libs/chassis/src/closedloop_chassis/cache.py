@@ -1,0 +1,63 @@
+"""Redis as it may be: fast, shared, and gone at any moment. Nothing here raises because Redis is away."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+# Waiting longer than this for a cache would be slower than asking PostgreSQL.
+PATIENCE_SECONDS = 0.05
+# After a failure nobody asks again for so long.
+REST_SECONDS = 1.0
+
+
+class Cache:
+    """Bytes by key with a time to live. A miss and an absent Redis look the same."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._redis = Redis.from_url(
+            url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS, max_connections=32
+        )
+        self._prefix = prefix
+        self._rests_until = 0.0
+
+    async def get(self, key: str) -> bytes | None:
+        if time.monotonic() < self._rests_until:
+            return None
+        try:
+            value = await self._redis.get(f"{self._prefix}:{key}")
+        except (RedisError, OSError) as error:
+            self._rest(error)
+            return None
+        return bytes(value) if value is not None else None
+
+    async def put(self, key: str, value: bytes, ttl_seconds: float) -> None:
+        if time.monotonic() < self._rests_until:
+            return
+        try:
+            await self._redis.set(f"{self._prefix}:{key}", value, px=int(ttl_seconds * 1000))
+        except (RedisError, OSError) as error:
+            self._rest(error)
+
+    async def forget(self, *keys: str) -> None:
+        if not keys or time.monotonic() < self._rests_until:
+            return
+        try:
+            await self._redis.delete(*(f"{self._prefix}:{key}" for key in keys))
+        except (RedisError, OSError) as error:
+            self._rest(error)
+
+    async def close(self) -> None:
+        try:
+            await self._redis.aclose()
+        except (RedisError, OSError) as error:
+            log.debug("cache did not close", error=str(error))
+
+    def _rest(self, error: Exception) -> None:
+        self._rests_until = time.monotonic() + REST_SECONDS
+        log.warning("cache away, going on without", error=str(error))

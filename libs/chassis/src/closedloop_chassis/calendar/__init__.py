@@ -1,0 +1,1 @@
+"""Business calendars: what a working hour is, and arithmetic with it."""

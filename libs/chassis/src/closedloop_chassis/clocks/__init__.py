@@ -1,0 +1,1 @@
+"""Durable SLA timers: every time rule of the business is one."""

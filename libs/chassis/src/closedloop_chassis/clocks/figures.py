@@ -1,0 +1,32 @@
+"""The five figures every clock feeds, so that one dashboard and one alert serve all time rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.telemetry import metrics
+
+
+def answered(rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of clocks that were met: kind, state and seconds since their start."""
+    for row in rows:
+        if row["state"] == "met":
+            metrics.CLOCKS_MET.labels(row["kind"]).inc()
+        metrics.CLOCK_TIME_TO_MEET.labels(row["kind"]).observe(row["seconds"])
+
+
+def fired(due: Iterable[Due]) -> None:
+    for clock in due:
+        if clock.phase == "due":
+            metrics.CLOCKS_BREACHED.labels(clock.kind).inc()
+
+
+def running(rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of one kind each: how many run, and how long ago the most overdue fell due."""
+    metrics.CLOCKS_OPEN.clear()
+    metrics.CLOCK_OLDEST_OVERDUE.clear()
+    for row in rows:
+        metrics.CLOCKS_OPEN.labels(row["kind"]).set(row["open"])
+        metrics.CLOCK_OLDEST_OVERDUE.labels(row["kind"]).set(row["oldest_overdue_seconds"])

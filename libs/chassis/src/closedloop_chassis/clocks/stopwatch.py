@@ -1,0 +1,187 @@
+"""Clocks of one unit of work: started and stopped in its transaction, so that a clock never runs for what did not happen."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+
+from closedloop_chassis.clocks import figures
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.rulebook.rules import ClockSetting
+
+if TYPE_CHECKING:
+    from closedloop_chassis.work import Work
+
+START = """
+INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
+VALUES (%(id)s, %(kind)s, %(subject)s, %(owner_id)s, %(unit_id)s, %(calendar)s, 0, %(budget)s, %(now)s, %(warn_at)s, %(due_at)s,
+        %(next_at)s, %(attributes)s)
+ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
+"""
+
+START_MANY = """
+INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
+SELECT id, %(kind)s, subject, owner_id, unit_id, %(calendar)s, 0, budget, %(now)s, warn_at, due_at,
+       least(warn_at, due_at), attributes
+  FROM unnest(%(ids)s::uuid[], %(subjects)s::text[], %(owner_ids)s::text[], %(unit_ids)s::text[], %(budgets)s::interval[],
+              %(warn_ats)s::timestamptz[], %(due_ats)s::timestamptz[], %(attributes)s::jsonb[])
+       AS started (id, subject, owner_id, unit_id, budget, warn_at, due_at, attributes)
+ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
+"""
+
+# A breached clock that is answered late keeps its verdict and notes when.
+MEET = """
+UPDATE clock
+   SET state = CASE WHEN state = 'breached' THEN state ELSE 'met' END,
+       ended_at = coalesce(ended_at, %(now)s), answered_at = %(now)s
+ WHERE kind = %(kind)s AND subject = ANY(%(subjects)s)
+   AND (state IN ('open', 'paused') OR (state = 'breached' AND answered_at IS NULL))
+RETURNING kind, state, extract(epoch FROM %(now)s - started_at)::float8 AS seconds
+"""
+
+CANCEL = """
+UPDATE clock SET state = 'cancelled', ended_at = %(now)s
+ WHERE kind = %(kind)s AND subject = ANY(%(subjects)s) AND state IN ('open', 'paused')
+"""
+
+RUNNING = """
+SELECT id, state, calendar, unit_id, due_at, warn_at, started_at, remaining
+  FROM clock WHERE kind = %(kind)s AND subject = %(subject)s AND state IN ('open', 'paused') FOR UPDATE
+"""
+
+PAUSE = "UPDATE clock SET state = 'paused', paused_at = %(now)s, remaining = %(remaining)s WHERE id = %(id)s"
+
+RESUME = """
+UPDATE clock SET state = 'open', paused_at = NULL, remaining = NULL, due_at = %(due_at)s, warn_at = NULL, next_at = %(due_at)s
+ WHERE id = %(id)s
+"""
+
+REARM = """
+UPDATE clock
+   SET state = 'open', level = level + 1, ended_at = NULL, calendar = %(calendar)s, budget = %(budget)s, owner_id = %(owner_id)s,
+       warn_at = %(warn_at)s, due_at = %(due_at)s, next_at = %(next_at)s
+ WHERE id = %(id)s AND state = 'breached'
+"""
+
+HAND_OVER = """
+UPDATE clock SET owner_id = %(owner_id)s, unit_id = %(unit_id)s
+ WHERE subject = %(subject)s AND state IN ('open', 'paused')
+"""
+
+
+class Clocks:
+    """Start, meet, cancel, pause and resume; one running clock per (kind, subject)."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def start(
+        self,
+        kind: str,
+        subject: str,
+        setting: ClockSetting,
+        *,
+        owner_id: str = "",
+        unit_id: str = "",
+        attributes: dict[str, Any] | None = None,
+    ) -> datetime:
+        """Queues the start and answers when it will be due. A clock of this kind already running for the subject goes on."""
+        budget, warn_at, due_at = self._times(setting, unit_id)
+        self._work.tx.do(
+            START,
+            {
+                "id": new_id(),
+                "kind": kind,
+                "subject": subject,
+                "owner_id": owner_id,
+                "unit_id": unit_id,
+                "calendar": setting.calendar,
+                "budget": budget,
+                "now": self._work.now,
+                "warn_at": warn_at,
+                "due_at": due_at,
+                "next_at": warn_at or due_at,
+                "attributes": Jsonb(attributes or {}),
+            },
+        )
+        return due_at
+
+    def start_many(self, kind: str, setting: ClockSetting, subjects: list[tuple[str, str, str, dict[str, Any]]]) -> None:
+        """Like `start` for many at once: (subject, owner_id, unit_id, attributes), one statement."""
+        if not subjects:
+            return
+        times = {unit: self._times(setting, unit) for unit in {unit for _, _, unit, _ in subjects}}
+        self._work.tx.do(
+            START_MANY,
+            {
+                "kind": kind,
+                "calendar": setting.calendar,
+                "now": self._work.now,
+                "ids": [new_id() for _ in subjects],
+                "subjects": [subject for subject, _, _, _ in subjects],
+                "owner_ids": [owner for _, owner, _, _ in subjects],
+                "unit_ids": [unit for _, _, unit, _ in subjects],
+                "budgets": [times[unit][0] for _, _, unit, _ in subjects],
+                "warn_ats": [times[unit][1] for _, _, unit, _ in subjects],
+                "due_ats": [times[unit][2] for _, _, unit, _ in subjects],
+                "attributes": [Jsonb(attributes) for _, _, _, attributes in subjects],
+            },
+        )
+
+    def meet(self, kind: str, *subjects: str) -> None:
+        """What the clocks waited for has happened. Without effect where none runs."""
+        params = {"kind": kind, "subjects": list(subjects), "now": self._work.now}
+        self._work.tx.do(MEET, params, then=figures.answered)
+
+    def cancel(self, kind: str, *subjects: str) -> None:
+        """What the clocks waited for is no longer wanted."""
+        self._work.tx.do(CANCEL, {"kind": kind, "subjects": list(subjects), "now": self._work.now})
+
+    async def pause(self, kind: str, subject: str) -> None:
+        """Stops the time, keeping what is left of it on the clock's own calendar. One round trip."""
+        clock = await self._work.tx.one(RUNNING, {"kind": kind, "subject": subject})
+        if clock is not None and clock["state"] == "open":
+            left = self._work.calendars.between(self._work.now, clock["due_at"], clock["calendar"], clock["unit_id"])
+            self._work.tx.do(PAUSE, {"id": clock["id"], "now": self._work.now, "remaining": left})
+
+    async def resume(self, kind: str, subject: str) -> datetime | None:
+        """Lets the time run on; answers the new due time, or None where nothing was paused. One round trip."""
+        clock = await self._work.tx.one(RUNNING, {"kind": kind, "subject": subject})
+        if clock is None or clock["state"] != "paused":
+            return None
+        left: timedelta = clock["remaining"]
+        due_at = self._work.calendars.add(self._work.now, left, clock["calendar"], clock["unit_id"])
+        self._work.tx.do(RESUME, {"id": clock["id"], "due_at": due_at})
+        return due_at
+
+    def rearm(self, due: Due, setting: ClockSetting, *, owner_id: str | None = None) -> datetime:
+        """The next level of a clock that has just breached: it runs again, from now, by `setting`."""
+        budget, warn_at, due_at = self._times(setting, due.unit_id)
+        self._work.tx.do(
+            REARM,
+            {
+                "id": due.id,
+                "calendar": setting.calendar,
+                "budget": budget,
+                "owner_id": due.owner_id if owner_id is None else owner_id,
+                "warn_at": warn_at,
+                "due_at": due_at,
+                "next_at": warn_at or due_at,
+            },
+        )
+        return due_at
+
+    def hand_over(self, subject: str, owner_id: str, unit_id: str) -> None:
+        """All running clocks of the subject follow its new owner."""
+        self._work.tx.do(HAND_OVER, {"subject": subject, "owner_id": owner_id, "unit_id": unit_id})
+
+    def _times(self, setting: ClockSetting, unit_id: str) -> tuple[timedelta, datetime | None, datetime]:
+        calendars, now = self._work.calendars, self._work.now
+        budget = calendars.budget(setting, unit_id)
+        due_at = calendars.add(now, budget, setting.calendar, unit_id)
+        if setting.warn_at is None:
+            return budget, None, due_at
+        return budget, calendars.add(now, budget * setting.warn_at, setting.calendar, unit_id), due_at

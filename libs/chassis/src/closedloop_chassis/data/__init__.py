@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, one request as one transaction, migrations."""

@@ -1,0 +1,67 @@
+"""The pool of connections and how psycopg speaks for us."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+Connection = psycopg.AsyncConnection[Any]
+
+
+class _UuidAsText(Loader):
+    def load(self, data: Any) -> str:
+        return bytes(data).decode()
+
+
+async def _configure(connection: Connection) -> None:
+    connection.adapters.register_loader("uuid", _UuidAsText)
+    connection.prepare_threshold = 2
+
+
+class Pool:
+    """Autocommit connections; a transaction says BEGIN itself, so that it travels with the first statement."""
+
+    def __init__(self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, name: str) -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            min_size=minimum,
+            max_size=maximum,
+            timeout=wait_seconds,
+            configure=_configure,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "application_name": name,
+                "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
+            },
+            reconnect_timeout=5.0,
+            open=False,
+            name=name,
+        )
+        self._checking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        if self._checking is not None:
+            self._checking.cancel()
+        await self._pool.close(timeout=2.0)
+
+    async def take(self) -> Connection:
+        """Raises psycopg_pool.PoolTimeout when none is free in time: that is overload."""
+        return await self._pool.getconn()
+
+    async def give(self, connection: Connection) -> None:
+        # One broken connection means the server was away: look at the idle ones before others stumble over them.
+        if connection.closed and (self._checking is None or self._checking.done()):
+            self._checking = asyncio.create_task(self._pool.check())
+        await self._pool.putconn(connection)
+
+    def stats(self) -> dict[str, int]:
+        return self._pool.get_stats()

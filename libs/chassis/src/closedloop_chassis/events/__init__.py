@@ -1,0 +1,1 @@
+"""What a service hears: applying the inbox, in order, once."""

@@ -1,0 +1,56 @@
+"""The command line of every service: `python -m closedloop_<service> api | courier | migrate | reactor`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from pydantic import ValidationError
+
+from closedloop_chassis.service import Service
+from closedloop_chassis.settings import Settings
+
+
+def main(service: Service) -> None:
+    parser = argparse.ArgumentParser(prog=f"closedloop-{service.name}")
+    parser.add_argument("process", choices=("api", "courier", "migrate", "reactor"))
+    chosen = parser.parse_args().process
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"CLOSEDLOOP_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
+        sys.exit(f"closedloop-{service.name}: the settings are not right: {problems}")
+    {"api": _api, "courier": _courier, "migrate": _migrate, "reactor": _reactor}[chosen](service, settings)
+
+
+def _api(service: Service, settings: Settings) -> None:
+    import uvloop
+
+    from closedloop_chassis.edge.server import serve
+    from closedloop_chassis.telemetry import logs, tracing
+
+    logs.start(settings, service.name, "api")
+    tracing.start(settings, service.name, "api")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(service, settings))
+
+
+def _courier(service: Service, settings: Settings) -> None:
+    # eventlet makes the standard library green before anything else is imported.
+    from closedloop_chassis import courier
+
+    courier.run(service, settings)
+
+
+def _migrate(service: Service, settings: Settings) -> None:
+    from closedloop_chassis.data import migrations
+    from closedloop_chassis.telemetry import logs
+
+    logs.start(settings, service.name, "migrate")
+    ran = migrations.upgrade(settings.dsn, service)
+    print(f"{service.name}: {', '.join(ran) if ran else 'nothing to do'}")
+
+
+def _reactor(service: Service, settings: Settings) -> None:
+    raise NotImplementedError

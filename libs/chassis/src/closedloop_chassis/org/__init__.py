@@ -1,0 +1,1 @@
+"""The organisation in memory: who belongs where, and who leads whom."""

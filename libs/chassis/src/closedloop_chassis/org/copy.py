@@ -1,0 +1,84 @@
+"""Keeps the local copy of the organisation from what targets tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from closedloop.options.v1 import options_pb2
+from closedloop.targets.v1 import events_pb2
+from closedloop.targets.v1.org_pb2 import Territory
+from psycopg.types.json import Jsonb
+
+from closedloop_chassis.data.transaction import Transaction
+from closedloop_chassis.service import Reactions, Slice
+from closedloop_chassis.work import Heard, Work
+
+reactions = Reactions()
+
+# An older version that arrives late changes nothing.
+PUT_UNIT = """
+INSERT INTO org_unit (id, parent_id, name, kind, manager_id, calendar, time_zone, currency_code, territory, active, version)
+VALUES (%(id)s, %(parent_id)s, %(name)s, %(kind)s, %(manager_id)s, %(calendar)s, %(time_zone)s, %(currency_code)s,
+        %(territory)s, %(active)s, %(version)s)
+ON CONFLICT (id) DO UPDATE
+   SET parent_id = excluded.parent_id, name = excluded.name, kind = excluded.kind, manager_id = excluded.manager_id,
+       calendar = excluded.calendar, time_zone = excluded.time_zone, currency_code = excluded.currency_code,
+       territory = excluded.territory, active = excluded.active, version = excluded.version
+ WHERE org_unit.version < excluded.version
+"""
+
+PUT_PERSON = """
+INSERT INTO org_person (id, unit_id, name, title, roles, function, email, mobile, handles, time_zone, language, territory,
+                        active, version)
+VALUES (%(id)s, %(unit_id)s, %(name)s, %(title)s, %(roles)s, %(function)s, %(email)s, %(mobile)s, %(handles)s,
+        %(time_zone)s, %(language)s, %(territory)s, %(active)s, %(version)s)
+ON CONFLICT (id) DO UPDATE
+   SET unit_id = excluded.unit_id, name = excluded.name, title = excluded.title, roles = excluded.roles,
+       function = excluded.function, email = excluded.email, mobile = excluded.mobile, handles = excluded.handles,
+       time_zone = excluded.time_zone, language = excluded.language, territory = excluded.territory,
+       active = excluded.active, version = excluded.version
+ WHERE org_person.version < excluded.version
+"""
+
+MOVED = "UPDATE memory_revision SET value = value + 1 WHERE name = 'org'"
+
+
+@reactions.on(events_pb2.OrgUnitChanged)
+async def copy_unit(event: Heard[events_pb2.OrgUnitChanged], work: Work) -> None:
+    put_unit(work.tx, event.message)
+    work.tx.after_commit(work.process.reload_soon)
+
+
+@reactions.on(events_pb2.PersonChanged)
+async def copy_person(event: Heard[events_pb2.PersonChanged], work: Work) -> None:
+    put_person(work.tx, event.message)
+    work.tx.after_commit(work.process.reload_soon)
+
+
+def put_unit(tx: Transaction, unit: events_pb2.OrgUnitChanged) -> None:
+    """Queues the unit as it is now; targets writes its own tree by the same statement."""
+    fields = ("name", "kind", "parent_id", "manager_id", "calendar", "time_zone", "currency_code", "active", "version")
+    row: dict[str, Any] = {name: getattr(unit, name) for name in fields}
+    tx.do(PUT_UNIT, {**row, "id": unit.unit_id, "territory": Jsonb(_territory(unit.territory))})
+    tx.do(MOVED)
+
+
+def put_person(tx: Transaction, person: events_pb2.PersonChanged) -> None:
+    """Queues the person as they are now."""
+    fields = ("name", "unit_id", "title", "function", "email", "mobile", "time_zone", "language", "active", "version")
+    row: dict[str, Any] = {name: getattr(person, name) for name in fields}
+    roles = [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles]
+    lists = {"handles": Jsonb(dict(person.handles)), "territory": Jsonb(_territory(person.territory))}
+    tx.do(PUT_PERSON, {**row, **lists, "id": person.person_id, "roles": roles})
+    tx.do(MOVED)
+
+
+def _territory(territory: Territory) -> dict[str, list[str]]:
+    return {
+        "regions": list(territory.regions),
+        "industries": list(territory.industries),
+        "product_lines": list(territory.product_lines),
+    }
+
+
+SLICE = Slice(name="org", reactions=reactions)

@@ -1,0 +1,130 @@
+"""The composition root of an api process: everything a unit of work can reach, put together once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from closedloop_chassis.cache import Cache
+from closedloop_chassis.calendar.business import CalendarRules, Calendars
+from closedloop_chassis.clocks.stopwatch import Clocks
+from closedloop_chassis.data import schema
+from closedloop_chassis.data.transaction import Database
+from closedloop_chassis.org import copy as org_copy
+from closedloop_chassis.org.snapshot import Org
+from closedloop_chassis.rulebook.shelf import Shelf
+from closedloop_chassis.service import Service, Slice
+from closedloop_chassis.settings import Settings
+from closedloop_chassis.timesource import TimeSource
+from closedloop_chassis.work import Work
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 1.0
+LOOK = """
+SELECT (SELECT jsonb_object_agg(name, value) FROM memory_revision) AS revisions,
+       (SELECT offset_us FROM development_time) AS offset_us
+"""
+
+
+class ClockDesk:
+    """Gives every unit of work its clocks."""
+
+    def bind(self, work: Work) -> Clocks:
+        return Clocks(work)
+
+
+class Process:
+    """One api (or reactor) process of one service. `ready` is set once schema and memory are there."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        from closedloop_chassis import platform
+
+        self.service = service
+        self.settings = settings
+        self.slices: tuple[Slice, ...] = (*service.slices, platform.SLICE)
+        if service.name != "targets":
+            # targets owns the organisation; everybody else keeps a copy of it.
+            self.slices += (org_copy.SLICE,)
+        if settings.development:
+            self.slices += (platform.DEVELOPMENT,)
+        self.database = Database(
+            settings.dsn,
+            minimum=settings.pool_min,
+            maximum=settings.pool_max,
+            wait_seconds=settings.pool_wait_seconds,
+            name=f"closedloop-{service.name}",
+        )
+        self.cache = Cache(settings.redis_url.get_secret_value(), prefix=f"closedloop:{service.name}")
+        self.time = TimeSource()
+        self.org = Org()
+        self.rulebooks = Shelf(model for part in self.slices for model in part.rules)
+        self.clocks = ClockDesk()
+        self.ready = asyncio.Event()
+        self._calendars: tuple[CalendarRules, object, Calendars] | None = None
+        self._seen: dict[str, int] = {}
+        self._look = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+
+    def calendars(self, at: datetime) -> Calendars:
+        rules, tree = self.rulebooks.in_force(CalendarRules, at), self.org.current
+        held = self._calendars
+        if held is None or held[0] is not rules or held[1] is not tree:
+            held = self._calendars = (rules, tree, Calendars(rules, tree))
+        return held[2]
+
+    async def start(self) -> None:
+        """Opens what it needs without waiting for it: a database that is away delays readiness, not the process."""
+        await self.database.pool.open()
+        self._watching = asyncio.create_task(self._watch(), name="watch")
+
+    async def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self.cache.close()
+        await self.database.pool.close()
+
+    def reload_soon(self) -> None:
+        """Looks at once whether memory is stale, instead of within a second."""
+        self._look.set()
+
+    async def look(self) -> None:
+        """Reloads what other processes changed: rulebooks, the organisation, the development clock."""
+        found = await self.database.reader.one(LOOK) or {}
+        revisions: dict[str, int] = found["revisions"]
+        if revisions["org"] != self._seen.get("org"):
+            await self.org.reload(self.database.reader)
+        if revisions["rulebook"] != self._seen.get("rulebook"):
+            await self.rulebooks.reload(self.database.reader)
+        self._seen = revisions
+        if self.settings.development:
+            self.time.offset = timedelta(microseconds=found["offset_us"])
+
+    async def _watch(self) -> None:
+        wanted = schema.expected(self.service)
+        while True:
+            try:
+                if not self.ready.is_set():
+                    await self._await_schema(wanted)
+                self._look.clear()
+                await self.look()
+                self.ready.set()
+            except (psycopg.Error, PoolTimeout) as error:
+                log.warning("database away", error=str(error).splitlines()[0] if str(error) else repr(error))
+            except Exception:
+                # A rulebook that no longer loads must not silence everything else.
+                log.exception("reload failed; going on with what is in memory")
+            try:
+                await asyncio.wait_for(self._look.wait(), LOOK_EVERY)
+            except TimeoutError:
+                continue
+
+    async def _await_schema(self, wanted: dict[str, str]) -> None:
+        while not await schema.is_current(self.database.reader, wanted):
+            log.warning("waiting for the schema", wanted=wanted, remedy=f"run {self.service.name} migrate")
+            await asyncio.sleep(0.5)

@@ -1,0 +1,80 @@
+"""Between protobuf's common types and Python's."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
+
+from closedloop_chassis import errors
+
+# Digits after the decimal point, ISO 4217, where they are not two.
+_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3}
+NANOS = 1_000_000_000
+
+
+def timestamp(instant: datetime | None) -> Timestamp | None:
+    """None stays None, which leaves the field unset."""
+    if instant is None:
+        return None
+    result = Timestamp()
+    result.FromDatetime(instant.astimezone(UTC))
+    return result
+
+
+def instant(message: Timestamp, field: str = "time") -> datetime:
+    """Raises InvalidArgument outside the years 1 to 9999."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise errors.InvalidArgument("TIME_OUT_OF_RANGE", "not a moment of the years 1 to 9999", {field: str(error)}) from error
+
+
+def date_proto(day: date | None) -> Date | None:
+    return None if day is None else Date(year=day.year, month=day.month, day=day.day)
+
+
+def day(message: Date, field: str = "date") -> date:
+    """Raises InvalidArgument for what is no day of the calendar."""
+    try:
+        return date(message.year, message.month, message.day)
+    except ValueError as error:
+        raise errors.InvalidArgument("NOT_A_DAY", "not a day of the calendar", {field: str(error)}) from error
+
+
+def duration(span: timedelta | None) -> Duration | None:
+    if span is None:
+        return None
+    result = Duration()
+    result.FromTimedelta(span)
+    return result
+
+
+def span(message: Duration) -> timedelta:
+    return message.ToTimedelta()
+
+
+def money(minor: int, currency: str) -> Money:
+    """`minor` units of the currency (fen, cents) as google.type.Money."""
+    scale = 10 ** _EXPONENTS.get(currency, 2)
+    units, rest = divmod(abs(minor), scale)
+    sign = -1 if minor < 0 else 1
+    return Money(currency_code=currency, units=sign * units, nanos=sign * rest * (NANOS // scale))
+
+
+def minor_units(message: Money, field: str = "amount") -> int:
+    """Raises InvalidArgument for a currency that is no ISO code, fractions below the smallest coin, or mixed signs."""
+    code = message.currency_code
+    if len(code) != 3 or not code.isascii() or not code.isupper():
+        raise errors.InvalidArgument("NOT_MONEY", "the currency is no ISO 4217 code", {f"{field}.currency_code": code})
+    scale = 10 ** _EXPONENTS.get(code, 2)
+    minor, rest = divmod(message.nanos, NANOS // scale)
+    mixed = message.units * message.nanos < 0
+    if rest or mixed or not -NANOS < message.nanos < NANOS or abs(message.units) > 10**15:
+        raise errors.InvalidArgument(
+            "NOT_MONEY", f"not an amount of {code}", {f"{field}.nanos": "no fraction of the smallest coin, one sign"}
+        )
+    return message.units * scale + minor

@@ -1,0 +1,1 @@
+"""Typed, versioned, effective-dated settings: the numbers of the business."""

@@ -1,0 +1,42 @@
+"""The base of every rulebook: a pydantic model with a name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Rules(BaseModel):
+    """A rulebook. Its defaults are version 0; `rulebook` is its name, "<service>.<topic>"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    rulebook: ClassVar[str]
+
+
+class Part(BaseModel):
+    """A typed part of a rulebook."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ClockSetting(Part):
+    """How long a clock runs and on which calendar.
+
+    On a business calendar a day is that calendar's working day (eight hours by default); on "plain" it is 24 hours.
+    """
+
+    hours: float = Field(default=0, ge=0, le=24 * 366)
+    days: float = Field(default=0, ge=0, le=3660)
+    calendar: str = Field(default="plain", max_length=64)
+    # Share of the budget after which it warns; null: it does not.
+    warn_at: float | None = Field(default=None, gt=0, lt=1)
+
+    def model_post_init(self, context: Any, /) -> None:
+        if self.hours == 0 and self.days == 0:
+            raise ValueError("a clock needs hours or days")
+
+    def budget(self, day_length: timedelta) -> timedelta:
+        return timedelta(hours=self.hours) + self.days * day_length

@@ -1,0 +1,93 @@
+"""Structured logs: one JSON object a line on standard output, with the ids that join them to calls and traces."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import IO, Any, cast
+
+import structlog
+
+from closedloop_chassis.settings import Settings
+from closedloop_chassis.telemetry import tracing
+from closedloop_chassis.telemetry.masking import masked, masked_value
+
+__all__ = ["facts", "logger", "masked", "start"]
+
+# What is known about the work at hand (method, caller...); a function, so that it costs nothing until a line is written.
+facts: ContextVar[Callable[[], Mapping[str, str]] | None] = ContextVar("facts", default=None)
+
+Event = MutableMapping[str, Any]
+
+
+def start(settings: Settings, service: str, process: str, stream: IO[str] | None = None) -> None:
+    """Call once per process, first thing. `process` is "api", "courier", "reactor" or "migrate"."""
+
+    def identify(_: Any, __: str, event: Event) -> Event:
+        event["service"], event["process"] = service, process
+        return event
+
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        identify,
+        _present,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _mask,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared[:1],
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    )
+    # Libraries that use the standard library's logging pass the same processors.
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    return cast(structlog.stdlib.BoundLogger, structlog.stdlib.get_logger(name))
+
+
+def _present(_: Any, __: str, event: Event) -> Event:
+    known = facts.get()
+    if known is not None:
+        for key, value in known().items():
+            event.setdefault(key, value)
+    trace_id, span_id = tracing.present_ids()
+    if trace_id:
+        event["trace_id"], event["span_id"] = trace_id, span_id
+    return event
+
+
+def _mask(_: Any, __: str, event: Event) -> Event:
+    record = event.pop("_record", None)
+    from_structlog = event.pop("_from_structlog", None)
+    hidden: Event = masked_value(dict(event))
+    # The formatter takes these two away itself.
+    hidden["_record"], hidden["_from_structlog"] = record, from_structlog
+    return hidden

@@ -1,0 +1,131 @@
+"""One unit of work: all of it or nothing, in as few round trips as its reads demand."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import DuplicateRequest
+from closedloop_chassis.process import Process
+from conftest import work
+
+TABLE = "CREATE TABLE thing (id int CONSTRAINT thing_key PRIMARY KEY, name text)"
+ADD = "INSERT INTO thing VALUES (%(id)s, %(name)s)"
+
+
+@pytest.fixture(autouse=True)
+async def table(process: Process) -> None:
+    tx = process.database.transaction()
+    tx.do(TABLE)
+    await tx.commit()
+
+
+async def names(process: Process) -> list[str]:
+    return [row["name"] for row in await process.database.reader.all("SELECT name FROM thing ORDER BY id")]
+
+
+async def test_queued_statements_are_seen_by_later_reads_and_committed_together(process: Process) -> None:
+    tx = process.database.transaction()
+    tx.do(ADD, {"id": 1, "name": "first"})
+    assert await tx.value("SELECT count(*) FROM thing") == 1
+    assert await names(process) == []
+    tx.do(ADD, {"id": 2, "name": "second"})
+    await tx.commit()
+    assert await names(process) == ["first", "second"]
+
+
+async def test_rollback_leaves_nothing_and_gives_the_connection_back(process: Process) -> None:
+    for _ in range(process.settings.pool_max + 4):
+        tx = process.database.transaction()
+        tx.do(ADD, {"id": 1, "name": "gone"})
+        await tx.value("SELECT 1")
+        await tx.rollback()
+    assert await names(process) == []
+
+
+async def test_a_violated_constraint_becomes_the_refusal_named_for_it(process: Process) -> None:
+    refusal = errors.AlreadyExists("THING_EXISTS", "there is one already")
+    for queued in (True, False):
+        tx = process.database.transaction()
+        tx.do(ADD, {"id": 1, "name": "a"})
+        with pytest.raises(errors.AlreadyExists):
+            if queued:
+                tx.do(ADD, {"id": 1, "name": "b"}, refuse={"thing_key": refusal})
+                await tx.commit()
+            else:
+                await tx.one(ADD + " RETURNING id", {"id": 1, "name": "b"}, refuse={"thing_key": refusal})
+        await tx.rollback()
+    assert await names(process) == []
+
+
+async def test_an_error_in_the_middle_undoes_what_came_before_and_after(process: Process) -> None:
+    tx = process.database.transaction()
+    tx.do(ADD, {"id": 1, "name": "before"})
+    tx.do("SELECT 1/0")
+    tx.do(ADD, {"id": 2, "name": "after"})
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await tx.commit()
+    assert await names(process) == []
+    assert await process.database.reader.value("SELECT 1") == 1
+
+
+async def test_the_same_request_id_commits_once_even_at_once(process: Process) -> None:
+    async def attempt(number: int) -> str:
+        tx = process.database.transaction()
+        tx.do(ADD, {"id": number, "name": str(number)})
+        tx.remember("caller", "request-1", "M", b"hash", f"answer {number}".encode())
+        try:
+            await tx.commit()
+        except DuplicateRequest:
+            remembered = await process.database.recall("caller", "request-1")
+            assert remembered is not None
+            return remembered.response.decode()
+        return f"answer {number}"
+
+    answers = await asyncio.gather(*(attempt(number) for number in range(8)))
+    assert len(set(answers)) == 1
+    assert len(await names(process)) == 1
+
+
+async def test_answers_of_queued_statements_arrive_after_the_commit_only(process: Process) -> None:
+    seen: list[list[int]] = []
+    tx = process.database.transaction()
+    tx.do(ADD + " RETURNING id", {"id": 1, "name": "a"}, then=lambda rows: seen.append([row["id"] for row in rows]))
+    await tx.value("SELECT 1")
+    tx.do(ADD + " RETURNING id", {"id": 2, "name": "b"}, then=lambda rows: seen.append([row["id"] for row in rows]))
+    assert seen == []
+    await tx.commit()
+    assert seen == [[1], [2]]
+
+
+async def test_audit_keeps_only_what_changed(process: Process) -> None:
+    doing = work(process)
+    doing.audit("s", "update", {"same": 1, "old": 2}, {"same": 1, "old": 3, "new": [1, "x"]}, business_action="demo")
+    await doing.tx.commit()
+    row = await process.database.reader.one("SELECT actor_id, cause, business_action, changes FROM audit_entry")
+    assert row == {
+        "actor_id": "tester",
+        "cause": "test",
+        "business_action": "demo",
+        "changes": {"old": [2, 3], "new": [None, [1, "x"]]},
+    }
+
+
+async def test_a_unit_of_work_without_reads_is_one_round_trip(process: Process) -> None:
+    waits = 0
+    tx = process.database.transaction()
+    connection = await process.database.pool.take()
+    original = connection.wait
+
+    async def counted(gen, *args, **kwargs):  # type: ignore[no-untyped-def]
+        nonlocal waits
+        waits += 1
+        return await original(gen, *args, **kwargs)
+
+    await process.database.pool.give(connection)
+    del counted
+    tx.do(ADD, {"id": 1, "name": "a"})
+    await tx.commit()
+    assert waits == 0
