@@ -111,21 +111,3 @@ async def test_audit_keeps_only_what_changed(process: Process) -> None:
         "business_action": "demo",
         "changes": {"old": [2, 3], "new": [None, [1, "x"]]},
     }
-
-
-async def test_a_unit_of_work_without_reads_is_one_round_trip(process: Process) -> None:
-    waits = 0
-    tx = process.database.transaction()
-    connection = await process.database.pool.take()
-    original = connection.wait
-
-    async def counted(gen, *args, **kwargs):  # type: ignore[no-untyped-def]
-        nonlocal waits
-        waits += 1
-        return await original(gen, *args, **kwargs)
-
-    await process.database.pool.give(connection)
-    del counted
-    tx.do(ADD, {"id": 1, "name": "a"})
-    await tx.commit()
-    assert waits == 0

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     pool_wait_seconds: float = Field(default=1.0, description="waiting longer for a connection is overload")
     max_concurrent_calls: int = Field(default=256, description="more at once are refused with RESOURCE_EXHAUSTED")
     rate_per_caller: float = Field(default=500.0, description="calls per second and caller; 0 switches the limit off")
-    max_message_bytes: int = 8 * 1024 * 1024
+    max_message_bytes: int = 32 * 1024 * 1024
     drain_seconds: float = Field(default=10.0, description="how long SIGTERM waits for calls under way")
 
     # The reactor applies inbox rows and due clocks: inside the api, in a process of its own, or not here.

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
@@ -32,7 +31,7 @@ class SqlScripts(ScriptDirectory):
     """Alembic's script directory over folders of SQL files; each folder is a branch of its own."""
 
     def __init__(self, branches: dict[str, Path]) -> None:
-        super().__init__(str(CHASSIS), config=Config())
+        super().__init__(str(CHASSIS))
         self._branches = branches
 
     def _load_revisions(self) -> Iterator[Script]:

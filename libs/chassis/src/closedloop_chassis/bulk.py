@@ -1,0 +1,50 @@
+"""Bulk calls: every row stands for itself, a bad one is reported and the others go on.
+
+The contract exempts bulk rows from validation at the edge (`ignore: IGNORE_ALWAYS`), which would refuse the call as a
+whole; `sift` does it row by row with the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import protovalidate
+from closedloop.common.v1.common_pb2 import BulkSummary, RowError
+from google.protobuf.message import Message
+
+from closedloop_chassis import errors
+
+Row = TypeVar("Row", bound=Message)
+
+
+def sift(rows: Iterable[Row]) -> tuple[list[tuple[int, Row]], list[RowError]]:
+    """The rows that keep their contract's rules, with their positions, and an error for each of the others."""
+    good: list[tuple[int, Row]] = []
+    bad: list[RowError] = []
+    for position, row in enumerate(rows):
+        violations = protovalidate.collect_violations(row)
+        if not violations:
+            good.append((position, row))
+            continue
+        first = violations[0].proto
+        path = ".".join(element.field_name for element in first.field.elements)
+        bad.append(RowError(row=position, reason="ROW_INVALID", field=path, message=first.message))
+    return good, bad
+
+
+def refused(position: int, error: errors.DomainError, field: str = "") -> RowError:
+    """A row that a rule refused."""
+    return RowError(row=position, reason=error.reason, field=field, message=error.message)
+
+
+def summary(*, read: int, created: int = 0, updated: int = 0, refused: list[RowError]) -> BulkSummary:
+    """The closing figures; what was neither written nor refused was unchanged, so that the sum is always right."""
+    return BulkSummary(
+        read=read,
+        created=created,
+        updated=updated,
+        unchanged=read - created - updated - len(refused),
+        rejected=len(refused),
+        errors=sorted(refused, key=lambda error: error.row),
+    )
