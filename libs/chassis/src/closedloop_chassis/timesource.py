@@ -10,6 +10,11 @@ class TimeSource:
 
     def __init__(self) -> None:
         self.offset = timedelta(0)
+        self._stopped: datetime | None = None
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return self._stopped or datetime.now(UTC) + self.offset
+
+    def stop_at(self, moment: datetime) -> None:
+        """Time stands still there, for tests; the next call moves it."""
+        self._stopped = moment.astimezone(UTC)
