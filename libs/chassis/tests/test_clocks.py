@@ -1,0 +1,147 @@
+"""Clocks: warned before, fired when due, each exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.events.reactor import Reactor
+from closedloop_chassis.process import Process
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.service import Reactions, Slice
+from closedloop_chassis.work import Work
+from conftest import work
+
+MONDAY = datetime(2026, 1, 5, 9, tzinfo=ZoneInfo("Asia/Shanghai"))
+TWO_HOURS = ClockSetting(hours=2, calendar="business", warn_at=0.5)
+
+
+def reactor(process: Process, handler: object) -> Reactor:
+    reactions = Reactions()
+    reactions.clock("k")(handler)  # type: ignore[type-var]
+    process.slices = (Slice("test", reactions=reactions),)
+    return Reactor(process)
+
+
+async def start(process: Process, *subjects: str, setting: ClockSetting = TWO_HOURS) -> None:
+    doing = work(process)
+    for subject in subjects:
+        doing.clocks.start("k", subject, setting, owner_id="o", unit_id="u", attributes={"n": subject})
+    await doing.tx.commit()
+
+
+async def states(process: Process) -> dict[str, str]:
+    return {row["subject"]: row["state"] for row in await process.database.reader.all("SELECT subject, state FROM clock")}
+
+
+async def test_warns_then_falls_due_once(process: Process) -> None:
+    fired: list[tuple[str, str]] = []
+
+    async def handler(due: list[Due], _: Work) -> None:
+        fired.extend((d.subject, d.phase) for d in due)
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    await start(process, "a")
+    for minutes, expected in ((59, []), (60, [("a", "warn")]), (119, []), (120, [("a", "due")]), (300, [])):
+        process.time.stop_at(MONDAY + timedelta(minutes=minutes))
+        fired.clear()
+        await turning.sweep_clocks()
+        await turning.sweep_clocks()
+        assert fired == expected, minutes
+    assert await states(process) == {"a": "breached"}
+
+
+async def test_met_in_time_never_fires_and_late_is_noted(process: Process) -> None:
+    async def handler(due: list[Due], _: Work) -> None:
+        assert [d.subject for d in due] == ["late"]
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    await start(process, "early", "late", setting=ClockSetting(hours=2))
+    doing = work(process)
+    doing.clocks.meet("k", "early")
+    await doing.tx.commit()
+    process.time.stop_at(MONDAY + timedelta(hours=3))
+    await turning.sweep_clocks()
+    doing = work(process)
+    doing.clocks.meet("k", "late", "early")
+    await doing.tx.commit()
+    assert await states(process) == {"early": "met", "late": "breached"}
+    assert await process.database.reader.value("SELECT count(*) FROM clock WHERE answered_at IS NOT NULL") == 2
+
+
+@pytest.mark.mission("U8")
+async def test_a_pause_keeps_what_is_left_of_working_time(process: Process) -> None:
+    process.time.stop_at(MONDAY)
+    await start(process, "a", setting=ClockSetting(hours=8, calendar="business"))
+    process.time.stop_at(MONDAY + timedelta(hours=2))
+    doing = work(process)
+    await doing.clocks.pause("k", "a")
+    await doing.tx.commit()
+    process.time.stop_at(MONDAY + timedelta(days=2))
+    doing = work(process)
+    due = await doing.clocks.resume("k", "a")
+    await doing.tx.commit()
+    # Six hours were left on Wednesday at nine: over lunch until four.
+    assert due == MONDAY + timedelta(days=2, hours=7)
+
+
+async def test_rearmed_clocks_climb_a_level(process: Process) -> None:
+    levels: list[int] = []
+
+    async def handler(due: list[Due], doing: Work) -> None:
+        for d in due:
+            levels.append(d.level)
+            doing.clocks.rearm(d, ClockSetting(hours=1), owner_id="boss")
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    await start(process, "a", setting=ClockSetting(hours=1))
+    for hour in range(1, 4):
+        process.time.stop_at(MONDAY + timedelta(hours=hour))
+        await turning.sweep_clocks()
+    assert levels == [0, 1, 2]
+    assert await process.database.reader.value("SELECT owner_id FROM clock") == "boss"
+
+
+async def test_three_sweepers_fire_each_clock_exactly_once(process: Process) -> None:
+    fired: list[str] = []
+
+    async def handler(due: list[Due], _: Work) -> None:
+        fired.extend(d.subject for d in due)
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    doing = work(process)
+    doing.clocks.start_many("k", ClockSetting(hours=1), [(f"s{n}", "o", "u", {"n": n}) for n in range(5000)])
+    await doing.tx.commit()
+    process.time.stop_at(MONDAY + timedelta(hours=2))
+
+    async def sweeper() -> None:
+        while await turning.sweep_clocks():
+            pass
+
+    await asyncio.gather(sweeper(), sweeper(), sweeper())
+    assert len(fired) == len(set(fired)) == 5000
+
+
+async def test_a_clock_whose_handler_fails_does_not_hold_the_others(process: Process) -> None:
+    fired: list[str] = []
+
+    async def handler(due: list[Due], _: Work) -> None:
+        for d in due:
+            if d.subject == "bad":
+                raise ValueError("cannot")
+            fired.append(d.subject)
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    await start(process, "bad", "good-1", "good-2", setting=ClockSetting(hours=1))
+    process.time.stop_at(MONDAY + timedelta(hours=2))
+    await turning.sweep_clocks()
+    assert {"good-1", "good-2"} <= set(fired)
+    assert (await states(process))["bad"] == "open"
