@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,15 +27,26 @@ def main(service: Service) -> None:
 
 
 def _api(service: Service, settings: Settings) -> None:
+    from closedloop_chassis.api import serve
+
+    _run("api", service, settings, serve)
+
+
+def _reactor(service: Service, settings: Settings) -> None:
+    from closedloop_chassis.api import react
+
+    _run("reactor", service, settings, react)
+
+
+def _run(process: str, service: Service, settings: Settings, work: Callable[[Service, Settings], Coroutine[Any, Any, None]]) -> None:
     import uvloop
 
-    from closedloop_chassis.edge.server import serve
     from closedloop_chassis.telemetry import logs, tracing
 
-    logs.start(settings, service.name, "api")
-    tracing.start(settings, service.name, "api")
+    logs.start(settings, service.name, process)
+    tracing.start(settings, service.name, process)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(service, settings))
+        runner.run(work(service, settings))
 
 
 def _courier(service: Service, settings: Settings) -> None:
@@ -50,7 +63,3 @@ def _migrate(service: Service, settings: Settings) -> None:
     logs.start(settings, service.name, "migrate")
     ran = migrations.upgrade(settings.dsn, service)
     print(f"{service.name}: {', '.join(ran) if ran else 'nothing to do'}")
-
-
-def _reactor(service: Service, settings: Settings) -> None:
-    raise NotImplementedError

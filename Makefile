@@ -1,0 +1,94 @@
+# The few commands people need. `make` or `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+PACKAGES := libs/contracts libs/chassis libs/devstack \
+	$(wildcard services/*) $(wildcard clients/*)
+PROTOS := $(shell find protos -name '*.proto')
+# pip warns about folders it is told to look into and that are not there; that is not news.
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: help
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.installed $(BIN)/.contracts ## Install everything into .venv (other targets do it by themselves)
+
+.venv/.python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; call make with PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.locked: requirements/dev.lock .venv/.python
+	@echo "Installing libraries (about half a minute)…"
+	@$(PIP) install --require-hashes -r requirements/dev.lock 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
+.venv/.installed: $(addsuffix /pyproject.toml,$(PACKAGES)) .venv/.locked
+	@echo "Installing Closedloop's own packages…"
+	@$(PIP) install --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p)) 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@ $(BIN)/.contracts
+
+# The Python code of the contracts follows the .proto files.
+$(BIN)/.contracts: $(PROTOS) libs/contracts/generate.py .venv/.installed
+	@$(BIN)/python libs/contracts/generate.py
+	@touch $@
+
+.PHONY: demo
+demo: setup ## One whole turn of the loop on the real platform, told as a story
+	@$(BIN)/python -m closedloop_devstack.demo
+
+.PHONY: up down status logs
+up: setup ## Start the platform: PostgreSQL, Redis, ten processes; prints addresses and a token
+	@$(BIN)/python -m closedloop_devstack up
+down: setup ## Stop it
+	@$(BIN)/python -m closedloop_devstack down
+status: setup ## What runs, how healthy, how much memory
+	@$(BIN)/python -m closedloop_devstack status --memory
+logs: setup ## One view of all logs
+	@$(BIN)/python -m closedloop_devstack logs -f
+
+.PHONY: test
+test: setup ## Everything: unit, per service, contract, end to end over Redis and over RabbitMQ
+	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
+	@$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: lint
+lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python libs/contracts/generate.py --image build/contracts.binpb
+	@$(BIN)/buf lint build/contracts.binpb --config buf.yaml
+	@$(BIN)/buf breaking build/contracts.binpb --against protos/baseline.binpb.gz --config buf.yaml
+
+.PHONY: mission
+mission: setup ## Every row of the mission with the tests that prove it, from their last run
+	@$(BIN)/python -m closedloop_devstack.mission
+
+.PHONY: format
+format: setup ## Let ruff format and mend what it can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## Renew the lock files (versions and hashes only)
+	@$(BIN)/pip --disable-pip-version-check --quiet install uv 2>/dev/null
+	@for name in runtime dev; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    requirements/$$name.in -o requirements/$$name.lock; done
+
+.PHONY: baseline
+baseline: setup ## Accept the contracts as they are; later changes may not break them
+	@$(BIN)/python libs/contracts/generate.py --image build/contracts.binpb
+	@gzip -9nc build/contracts.binpb > protos/baseline.binpb.gz
+
+.PHONY: clean
+clean: ## Remove what runs and builds leave behind (the platform's data too); keeps .venv
+	@if [ -x $(BIN)/python ] && [ -d .run ]; then $(BIN)/python -m closedloop_devstack down || true; fi
+	rm -rf .run build
