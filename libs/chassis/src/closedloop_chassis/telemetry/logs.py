@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import structlog
 
@@ -16,7 +16,7 @@ from closedloop_chassis.telemetry.masking import masked, masked_value
 
 __all__ = ["facts", "logger", "masked", "start"]
 
-# What is known about the work at hand (method, caller...); a function, so that it costs nothing until a line is written.
+# What is known about the work at hand (method, caller...); a function, so that it costs nothing until a line is logged.
 facts: ContextVar[Callable[[], Mapping[str, str]] | None] = ContextVar("facts", default=None)
 
 Event = MutableMapping[str, Any]
@@ -29,22 +29,12 @@ def start(settings: Settings, service: str, process: str, stream: IO[str] | None
         event["service"], event["process"] = service, process
         return event
 
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        identify,
-        _present,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-        _mask,
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared[:1],
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -56,12 +46,25 @@ def start(settings: Settings, service: str, process: str, stream: IO[str] | None
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
-    # Libraries that use the standard library's logging pass the same processors.
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name],
-            processors=[*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            # Libraries that log through the standard library come the same way.
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.ExtraAdder(),
+            ],
+            processors=[
+                identify,
+                _present,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.StackInfoRenderer(),
+                structlog.processors.format_exc_info,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _mask,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
@@ -70,7 +73,8 @@ def start(settings: Settings, service: str, process: str, stream: IO[str] | None
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    return cast(structlog.stdlib.BoundLogger, structlog.stdlib.get_logger(name))
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return bound
 
 
 def _present(_: Any, __: str, event: Event) -> Event:
@@ -85,9 +89,5 @@ def _present(_: Any, __: str, event: Event) -> Event:
 
 
 def _mask(_: Any, __: str, event: Event) -> Event:
-    record = event.pop("_record", None)
-    from_structlog = event.pop("_from_structlog", None)
     hidden: Event = masked_value(dict(event))
-    # The formatter takes these two away itself.
-    hidden["_record"], hidden["_from_structlog"] = record, from_structlog
     return hidden

@@ -54,7 +54,7 @@ def masked(message: Message) -> dict[str, Any]:
     return hidden
 
 
-def _hide(rendered: Any, descriptor: Descriptor) -> None:
+def _hide(rendered: Any, descriptor: Any) -> None:
     if not isinstance(rendered, dict):
         return  # a well-known type renders as a plain value
     for name, inner in _sensitive(descriptor).items():

@@ -60,6 +60,19 @@ CLOCK_TIME_TO_MEET = Histogram(
     "closedloop_clock_time_to_meet_seconds", "From start to met, on the plain clock", ("kind",), buckets=SPAN_BUCKETS
 )
 
+# The courier.
+COURIER_BROKER_UP = Gauge("closedloop_courier_broker_up", "1 while the courier is connected to the broker")
+COURIER_RELAYED = Counter("closedloop_courier_relayed_total", "Events given to the broker, repeats included")
+COURIER_RECEIVED = Counter("closedloop_courier_received_total", "Events written into the inbox for the first time")
+COURIER_RECEIPTS = Counter("closedloop_courier_receipts_total", "Receipts of consumers struck from the outbox")
+COURIER_BATCH = Histogram(
+    "closedloop_courier_batch_size", "Events moved at once", ("direction",), buckets=BATCH_BUCKETS
+)  # fmt: skip
+POLL_SECONDS = Histogram(
+    "closedloop_poll_seconds", "Runs of a poller, by outcome", ("poller", "outcome"), buckets=LATENCY_BUCKETS
+)
+WEBHOOKS = Counter("closedloop_webhooks_total", "Webhooks answered, by HTTP status", ("path", "status"))
+
 
 def watch_pool(stats: Callable[[], Mapping[str, int]]) -> None:
     """Shows a psycopg pool's `get_stats()`, read when scraped."""

@@ -25,8 +25,6 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 
 from closedloop_chassis.settings import Settings
 
-__all__ = ["Entered", "Span", "SpanKind", "Status", "StatusCode", "current_traceparent", "enter", "leave", "span", "work"]
-
 Attributes = Mapping[str, str | int | float | bool]
 Entered = tuple[Span, Token[otel_context.Context]]
 

@@ -1,0 +1,135 @@
+"""The grpc.aio server of a service: every RPC of its contract, one generic handler each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from closedloop_chassis import contract, packages
+from closedloop_chassis.contract import Method
+from closedloop_chassis.edge import channelz, statuses
+from closedloop_chassis.edge.chain import compose
+from closedloop_chassis.edge.drain import Streams
+from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
+from closedloop_chassis.edge.health import Health
+from closedloop_chassis.edge.keys import key_set
+from closedloop_chassis.edge.load_shedding import Load
+from closedloop_chassis.edge.tokens import Tokens
+from closedloop_chassis.edge.validation import Validator
+from closedloop_chassis.service import RpcHandler, Slice, StreamHandler
+from closedloop_chassis.settings import Settings
+
+if TYPE_CHECKING:
+    from closedloop_chassis.process import Process
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
+
+
+class EdgeServer:
+    """Serves the contract of `process.service` and the platform's; `slices` are those of the platform."""
+
+    def __init__(self, process: Process, slices: Sequence[Slice] = (), options: Iterable[tuple[str, Any]] = ()) -> None:
+        settings = process.settings
+        self.streams = Streams()
+        self._edge = Edge(
+            process=process,
+            tokens=Tokens(key_set(settings.jwks), settings.token_issuer, settings.token_audience),
+            load=Load(settings),
+            validator=Validator(),
+            streams=self.streams,
+        )
+        names = list(
+            dict.fromkeys([*packages.services(process.service.package), *packages.services(packages.PLATFORM)])
+        )
+        if not settings.development:
+            names.remove(packages.DEVELOPMENT)
+        handlers = self._handlers(names, [*process.service.slices, *slices])
+        self.health = Health(names)
+        self._server = grpc.aio.server(handlers=handlers, options=[*_options(settings), *options])
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        self.port: int = self._server.add_insecure_port(settings.grpc_address)
+
+    async def start(self) -> None:
+        """Accepts calls; health says NOT_SERVING until `ready`."""
+        await self._server.start()
+
+    async def ready(self, is_ready: bool = True) -> None:
+        await self.health.tell(is_ready)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new calls and gives those under way `grace` seconds. `drain.drain` does all that belongs to it."""
+        await self._server.stop(grace)
+
+    def _handlers(self, names: Sequence[str], slices: Iterable[Slice]) -> list[grpc.GenericRpcHandler[Any, Any]]:
+        served = _served(names, slices)
+        found: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        for name in names:
+            for method in contract.methods(name):
+                if contract.service(name).methods_by_name[method.name].client_streaming:
+                    raise LookupError(f"{method.full_name} streams requests, which the chain does not know")
+                self._add(found, method, served.get(method.full_name))
+        for method, serve in channelz.methods():
+            self._add(found, method, serve)
+        return [grpc.method_handlers_generic_handler(service, methods) for service, methods in found.items()]
+
+    def _add(
+        self,
+        found: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]],
+        method: Method,
+        serve: RpcHandler | StreamHandler | None,
+    ) -> None:
+        behaviour: Any = _behaviour(method, compose(method, self._edge, serve))
+        # No (de)serialisers: the chain takes bytes and answers bytes, so that a bad request gets a proper refusal.
+        of = grpc.unary_stream_rpc_method_handler if method.streams else grpc.unary_unary_rpc_method_handler
+        found.setdefault(method.service, {})[method.name] = of(behaviour)
+
+
+def _behaviour(method: Method, handler: Handler) -> Behaviour:
+    async def behave(payload: bytes, context: Context) -> bytes:
+        exchange = Exchange(payload, context, method)
+        answer = await handler(exchange)
+        refusal = exchange.refusal
+        if refusal is not None:
+            await context.abort(statuses.CODES[refusal.code], refusal.message, statuses.trailing(refusal))
+        return answer
+
+    return behave
+
+
+def _served(names: Sequence[str], slices: Iterable[Slice]) -> dict[str, RpcHandler | StreamHandler]:
+    found: dict[str, RpcHandler | StreamHandler] = {}
+    for rpcs in (rpcs for part in slices for rpcs in part.rpcs):
+        if rpcs.service not in names:
+            if rpcs.service == packages.DEVELOPMENT:
+                continue
+            raise LookupError(f"{rpcs.service} is not of this service's contract")
+        handlers: dict[str, RpcHandler | StreamHandler] = {**rpcs.unary, **rpcs.streams}
+        for name, serve in handlers.items():
+            if (full_name := f"{rpcs.service}.{name}") in found:
+                raise LookupError(f"two handlers for {full_name}")
+            found[full_name] = serve
+    return found
+
+
+def _options(settings: Settings) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # More than we serve at once, so that who comes too often is told so rather than left waiting.
+        ("grpc.max_concurrent_streams", 2 * settings.max_concurrent_calls + 16),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        # A second process on the same port shall be an error, not a lottery.
+        ("grpc.so_reuseport", 0),
+        ("grpc.enable_channelz", 1),
+    ]

@@ -1,0 +1,90 @@
+"""Parses the request and holds it against the rules its contract declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import protovalidate
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from protovalidate import Validator
+
+from closedloop_chassis import errors
+from closedloop_chassis.contract import Method
+from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
+
+__all__ = ["Validator", "link"]
+
+
+def link(method: Method, edge: Edge, following: Handler) -> Handler:
+    validator, parse = edge.validator, method.request.FromString
+    # Compiles the rules now: a broken one stops the start, not a call.
+    validator.collect_violations(method.request())
+
+    async def validation(exchange: Exchange) -> bytes:
+        payload = exchange.payload
+        try:
+            request = parse(payload)
+        except DecodeError as error:
+            raise errors.InvalidArgument(
+                "MALFORMED_REQUEST", f"these bytes are no {method.request.__name__}"
+            ) from error
+        # PostgreSQL keeps no NUL; only a payload that has one somewhere is searched.
+        if b"\0" in payload and (found := dict.fromkeys(_nul_fields(request), "must not contain NUL characters")):
+            raise errors.InvalidArgument("VALIDATION_FAILED", "the request contains NUL characters", found)
+        try:
+            violations = validator.collect_violations(request)
+        except protovalidate.EvaluationError as error:
+            raise errors.InvalidArgument("VALIDATION_FAILED", f"the request cannot be judged: {error}") from error
+        if violations:
+            raise _refused(violations)
+        exchange.request = request
+        return await following(exchange)
+
+    return validation
+
+
+def _refused(violations: list[protovalidate.Violation]) -> errors.InvalidArgument:
+    found: dict[str, str] = {}
+    for violation in violations:
+        proto: Any = violation.proto
+        path = _path(proto.field.elements if proto.field else ())
+        words = proto.message or f"breaks {proto.rule_id}"
+        found[path] = f"{found[path]}; {words}" if path in found else words
+    first = next(iter(found.items()))
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    where = f"{first[0]}: " if first[0] else ""
+    return errors.InvalidArgument("VALIDATION_FAILED", f"{where}{first[1]}{more}", found)
+
+
+def _path(elements: Any) -> str:
+    """Like `lines[2].amount` or `labels["a"]`."""
+    path = ""
+    for element in elements:
+        path += f".{element.field_name}" if path else element.field_name
+        if element.subscript is not None:
+            value = element.subscript.value
+            path += f'["{value}"]' if isinstance(value, str) else f"[{value}]"
+    return path
+
+
+def _nul_fields(message: Message, prefix: str = "") -> Iterator[str]:
+    for field, value in message.ListFields():
+        path = f"{prefix}{field.name}"
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            for key, item in value.items():
+                yield from _nul_at(field.message_type.fields_by_name["key"], key, path)
+                yield from _nul_at(field.message_type.fields_by_name["value"], item, f'{path}["{key}"]')
+        elif field.is_repeated:
+            for index, item in enumerate(value):
+                yield from _nul_at(field, item, f"{path}[{index}]")
+        else:
+            yield from _nul_at(field, value, path)
+
+
+def _nul_at(field: FieldDescriptor, value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, Message):
+        yield from _nul_fields(value, f"{path}.")
+    elif isinstance(value, str) and "\0" in value:
+        yield path.replace("\0", "\\0")
