@@ -1,0 +1,60 @@
+"""Servers that refuse to run as root, run by root: under another account, with just the access they need."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A system account; `name` is None for "whoever we are"."""
+
+    name: str | None = None
+    uid: int = -1
+    gid: int = -1
+
+    @property
+    def group(self) -> int | None:
+        return self.gid if self.name else None
+
+
+def other_than_root(name: str) -> Account:
+    """The account to use: `name` when we are root, else our own."""
+    if os.geteuid() != 0:
+        return Account()
+    entry = pwd.getpwnam(name)
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def hand_over(folder: Path, account: Account) -> None:
+    """Makes the folder the account's own, with what is in it, and its parents passable."""
+    if account.name is None:
+        return
+    pass_through(folder)
+    os.chown(folder, account.uid, account.gid)
+    for path in folder.rglob("*"):
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+
+
+def pass_through(path: Path) -> None:
+    """Lets others pass (not list) the folders above, where that is missing: a home below /root, a private temporary folder."""
+    for parent in path.resolve().parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH)
+
+
+def let_read(tree: Path) -> None:
+    """Lets others read and run what is in the tree, where a strict umask forbade it at installation."""
+    pass_through(tree)
+    for path in (tree, *tree.rglob("*")):
+        if path.is_symlink():
+            continue
+        mode = path.stat().st_mode
+        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+        if wanted != mode:
+            path.chmod(wanted)
