@@ -1,55 +1,28 @@
-"""A service of the chassis alone, on a real database."""
+"""The chassis alone, as a service without slices of its own, on a real database."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from closedloop_chassis.process import Process
 from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
-from closedloop_chassis.work import Work
+from pydantic import SecretStr
 
-BARE = Service(name="bare", package="", slices=(), migrations=Path(__file__).parent / "none")
-
-
-@pytest.fixture(scope="session")
-def scratch_url() -> Iterator[str]:
-    import tempfile
-
-    from closedloop_devstack.servers.postgres import PostgresServer
-
-    with tempfile.TemporaryDirectory() as folder:
-        server = PostgresServer(Path(folder))
-        server.start()
-        yield server.url
-        server.stop()
+BARE = Service(name="bare", package="closedloop.platform.v1", slices=(), migrations=Path(__file__).parent / "none")
 
 
 @pytest.fixture
-def dsn(scratch_url: str) -> str:
-    import uuid
-
-    import psycopg
-    from closedloop_chassis.data import migrations
-
-    name = f"t{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(scratch_url, autocommit=True) as c:
-        c.execute(f"CREATE DATABASE {name}")
-    url = scratch_url.rsplit("/", 1)[0] + "/" + name
-    migrations.upgrade(url, BARE)
-    return url
+def service() -> Service:
+    return BARE
 
 
 @pytest.fixture
-async def process(dsn: str) -> AsyncIterator[Process]:
-    process = Process(BARE, Settings(database_url=dsn, development=True))
+async def process(service: Service, database: Callable[[Service], str]) -> AsyncIterator[Process]:
+    process = Process(service, Settings(database_url=SecretStr(database(service)), development=True))
     await process.start()
     await process.ready.wait()
     yield process
     await process.stop()
-
-
-def work(process: Process, actor: str = "tester") -> Work:
-    return Work(process, process.time.now(), actor, "test", process.database.transaction())

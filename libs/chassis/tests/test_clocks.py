@@ -13,7 +13,7 @@ from closedloop_chassis.process import Process
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions, Slice
 from closedloop_chassis.work import Work
-from conftest import work
+from closedloop_devstack.testing.service import work
 
 MONDAY = datetime(2026, 1, 5, 9, tzinfo=ZoneInfo("Asia/Shanghai"))
 TWO_HOURS = ClockSetting(hours=2, calendar="business", warn_at=0.5)

@@ -9,7 +9,7 @@ import pytest
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import DuplicateRequest
 from closedloop_chassis.process import Process
-from conftest import work
+from closedloop_devstack.testing.service import work
 
 TABLE = "CREATE TABLE thing (id int CONSTRAINT thing_key PRIMARY KEY, name text)"
 ADD = "INSERT INTO thing VALUES (%(id)s, %(name)s)"

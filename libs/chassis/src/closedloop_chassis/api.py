@@ -21,7 +21,7 @@ async def serve(service: Service, settings: Settings) -> None:
     """Runs until SIGTERM. Listens at once; ready when the schema and what it keeps in memory are there."""
     leaving = terminated(settings)
     process = Process(service, settings)
-    server = EdgeServer(process)
+    server = EdgeServer(process, process.slices[len(service.slices) :])
     reactor = Reactor(process)
     metrics.watch_pool(process.database.pool.stats)
     operations = endpoint.serve(settings.metrics_address, process.ready.is_set)

@@ -31,6 +31,7 @@ from closedloop_chassis.org import copy
 from closedloop_chassis.process import Process
 from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
+from closedloop_chassis.work import Work
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from pydantic import SecretStr
@@ -207,6 +208,11 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     return ""
 
 
+def work(process: Process, actor: str = "tester") -> Work:
+    """A unit of work of its own, as an RPC or an event would have."""
+    return Work(process, process.time.now(), actor, "test", process.database.transaction())
+
+
 _versions = iter(range(1, 10**9))
 
 
@@ -239,7 +245,7 @@ async def live(
     process = Process(service, settings)
     process.time.stop_at(START.astimezone(UTC))
     await process.start()
-    server = EdgeServer(process)
+    server = EdgeServer(process, process.slices[len(service.slices) :])
     await server.start()
     await process.ready.wait()
     process.time.stop_at(START.astimezone(UTC))
@@ -249,4 +255,4 @@ async def live(
         await alive.close()
 
 
-__all__ = ["Live", "live", "reason_of"]
+__all__ = ["Live", "live", "reason_of", "work"]
