@@ -30,7 +30,7 @@ def robots(watch: Watch) -> Iterator[ChatRobots]:
         yield running
 
 
-def send(url: str, message: object, **query: object) -> int:
+def send(url: str, message: object, **query: int | str) -> int:
     answer = httpx.post(url, json=message, params={**httpx.URL(url).params, **query})
     assert answer.status_code == 200
     return int(answer.json()["errcode"])

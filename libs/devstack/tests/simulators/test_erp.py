@@ -64,7 +64,7 @@ def test_an_order_is_served_with_amounts_that_add_up(erp: ErpServer) -> None:
     assert (answer["errcode"], answer["row_count"], order["ccode"]) == ("0", "1", "SO2603000001")
     assert order["ddate"] == "2026-03-02"
     assert order["dverifydate"] == "2026-03-02 09:00:00"
-    assert order["entry"][0] | {} == {
+    assert order["entry"][0] == {
         "irowno": "1",
         "cinvcode": "B86",
         "cinvname": "智慧黑板 86寸",
@@ -127,8 +127,17 @@ def test_tokens_expire_and_wrong_requests_are_named(erp: ErpServer, watch: Watch
     assert batch(erp, "saleorders", key)["errcode"] == "30001"
     watch.now += timedelta(seconds=7200)
     assert batch(erp, "saleorder", key)["errcode"] == "20002"
-    bad = {"ccuscode": "C1", "entry": [{"cinvcode": "B86", "iquantity": "viele", "itaxunitprice": "1"}]}
-    assert httpx.post(f"{erp.url}/_control/saleorder", json=bad).status_code == 422
+    for line in ({"iquantity": "viele"}, {"iquantity": 0}, {"itaxrate": -100}, {"itaxunitprice": "1e99"}):
+        entry = {"cinvcode": "B86", "iquantity": "1", "itaxunitprice": "1"} | line
+        bad = {"ccuscode": "C1", "entry": [entry]}
+        assert httpx.post(f"{erp.url}/_control/saleorder", json=bad).status_code == 422
+    assert httpx.post(f"{erp.url}/_control/orders", json={}).status_code == 404
+
+
+def test_a_broken_erp_answers_500_then_recovers(erp: ErpServer) -> None:
+    assert httpx.post(f"{erp.url}/_control/faults", json={"failures": 1}).status_code == 200
+    assert httpx.get(f"{erp.url}/system/token").status_code == 500
+    assert token(erp)
 
 
 def test_invoices_go_into_a_balanced_voucher_file_once(erp: ErpServer, tmp_path: Path) -> None:

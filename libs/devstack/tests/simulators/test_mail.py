@@ -40,7 +40,7 @@ def server(watch: Watch) -> Iterator[MailServer]:
 def mail(subject: str = "问候", text: str = "王老师，您好。\n.点开头\n", to: str = BUYER) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = f"销售 <{SALES}>", to, subject
-    message["Message-ID"] = f"<{abs(hash(subject))}@ours.test>"
+    message["Message-ID"] = f"<{subject.encode().hex()}@ours.test>"
     message["Date"] = "Mon, 02 Mar 2026 07:00:00 +0800"
     message.set_content(text)
     return message

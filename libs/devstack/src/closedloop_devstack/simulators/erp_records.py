@@ -9,9 +9,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from closedloop_devstack.simulators import vouchers
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 FEN = Decimal("0.01")
+MILLIARD = Decimal(10**9)
 RECEIVABLE, REVENUE, OUTPUT_TAX = "1122", "6001", "22210105"
 
 Record = dict[str, Any]
@@ -26,9 +27,9 @@ class SaleLine(_Strict):
 
     cinvcode: str
     cinvname: str = ""
-    iquantity: Decimal
-    itaxunitprice: Decimal
-    itaxrate: Decimal = Decimal(13)
+    iquantity: Decimal = Field(gt=0, lt=MILLIARD)
+    itaxunitprice: Decimal = Field(ge=0, lt=MILLIARD)
+    itaxrate: Decimal = Field(default=Decimal(13), ge=0, le=100)
 
     def record(self, row: int, sign: int) -> Record:
         total = _fen(self.iquantity * self.itaxunitprice)
@@ -51,7 +52,7 @@ class SaleDocument(_Strict):
 
     ccuscode: str
     ccusname: str = ""
-    entry: tuple[SaleLine, ...]
+    entry: tuple[SaleLine, ...] = Field(min_length=1)
     ccode: str = ""
     csocode: str = ""
     ddate: date | None = None
@@ -82,7 +83,7 @@ class CostEntry(_Strict):
     """A cost booked on an order, a customer, a product or a department; `imoney` in yuan."""
 
     ccostcode: str
-    imoney: Decimal
+    imoney: Decimal = Field(gt=-MILLIARD, lt=MILLIARD)
     ccostname: str = ""
     ccode: str = ""
     ddate: date | None = None
@@ -104,8 +105,8 @@ class StockRow(_Strict):
     """What a warehouse holds of an inventory; `iunitcost` in yuan."""
 
     cinvcode: str
-    iquantity: Decimal
-    iunitcost: Decimal
+    iquantity: Decimal = Field(ge=0, lt=MILLIARD)
+    iunitcost: Decimal = Field(ge=0, lt=MILLIARD)
     cinvname: str = ""
     cwhcode: str = "01"
 

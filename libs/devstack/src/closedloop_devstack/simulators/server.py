@@ -72,7 +72,7 @@ class HttpSimulator(ABC):
             raise
         self.port = listener.getsockname()[1]
         app = Starlette(
-            routes=[*self.routes(), Route("/_control/faults", self._set_faults, methods=["POST"])],
+            routes=[Route("/_control/faults", self._set_faults, methods=["POST"]), *self.routes()],
             exception_handlers={HTTPException: _refuse},
         )
         config = uvicorn.Config(
