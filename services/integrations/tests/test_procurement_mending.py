@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+
 from closedloop_integrations.procurement.mending import CHINA, read_amount, read_time
 
 

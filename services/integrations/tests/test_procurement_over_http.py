@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+
 from closedloop_devstack.simulators.procurement import PAGE_SIZE, ProcurementSite
 from closedloop_integrations.procurement.matching import CustomerName, NoticeMatcher
 from closedloop_integrations.procurement.site import ListPage, NoticeDetail, NoticeRow, decode, parse_detail, parse_list

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from closedloop_integrations.procurement.mending import CHINA, read_amount, read_time
 from closedloop_integrations.procurement.site import (
     NoticeDetail,
@@ -15,8 +18,6 @@ from closedloop_integrations.procurement.site import (
     parse_detail,
     parse_list,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 BASE = "http://site.test/search?kw=%E9%BB%91%E6%9D%BF&page=1"
 LINK = '<a href="/notices/t20260302_1001.htm">济南市第三中学智慧黑板采购</a>'

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+
 from closedloop_devstack.simulators.chat import ChatRobots, dingtalk_sign
 
 pytestmark = pytest.mark.timeout(30)

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from closedloop_devstack.simulators.erp import ErpServer
 from closedloop_devstack.simulators.erp_records import CostEntry, SaleDocument, SaleLine, StockRow
 

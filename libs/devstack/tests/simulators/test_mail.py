@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
-from closedloop_devstack.simulators.mail import MailServer
 from imap_tools import AND, NOT, OR, MailBoxUnencrypted, MailMessageFlags
 from imap_tools.errors import MailboxLoginError
+
+from closedloop_devstack.simulators.mail import MailServer
 
 pytestmark = pytest.mark.timeout(30)
 SALES, BUYER = "sales@ours.test", "wang@school.test"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+
 from closedloop_devstack.simulators.procurement import Notice, ProcurementSite
 
 pytestmark = pytest.mark.timeout(30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,8 @@ def main() -> None:
         server.start()
     except OSError as error:
         parser.exit(1, f"{chosen.name} cannot listen on port {chosen.port}: {error}\n")
-    print(f"{chosen.name} {server.url}", flush=True)
+    sys.stdout.write(f"{chosen.name} {server.url}\n")
+    sys.stdout.flush()
     stopped.wait()
     server.stop()
 

@@ -25,11 +25,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from closedloop_devstack.simulators.ratelimit import SlidingWindow
-from closedloop_devstack.simulators.server import Clock, HttpSimulator, utc_now
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from closedloop_devstack.simulators.ratelimit import SlidingWindow
+from closedloop_devstack.simulators.server import Clock, HttpSimulator, utc_now
 
 WECOM_BYTES = {"text": 2048, "markdown": 4096}
 DINGTALK_BYTES = 20_000

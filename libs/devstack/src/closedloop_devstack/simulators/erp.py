@@ -36,14 +36,15 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from closedloop_devstack.simulators import vouchers
-from closedloop_devstack.simulators.erp_records import LISTS, CostEntry, Record, SaleDocument, StockRow, booked
-from closedloop_devstack.simulators.server import Clock, HttpSimulator, body, utc_now
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from closedloop_devstack.simulators import vouchers
+from closedloop_devstack.simulators.erp_records import LISTS, CostEntry, Record, SaleDocument, StockRow, booked
+from closedloop_devstack.simulators.server import Clock, HttpSimulator, body, utc_now
 
 CHINA = ZoneInfo("Asia/Shanghai")
 _PREFIX = {"saleorder": "SO", "saleinvoice": "SI", "salereturn": "SR", "cost": "CO"}

@@ -8,8 +8,9 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from closedloop_devstack.simulators import vouchers
 from pydantic import BaseModel, ConfigDict, Field
+
+from closedloop_devstack.simulators import vouchers
 
 FEN = Decimal("0.01")
 MILLIARD = Decimal(10**9)

@@ -18,6 +18,7 @@ from email.utils import format_datetime, getaddresses, parseaddr
 from typing import Any, Self, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
 from closedloop_devstack.simulators.imap import MAX_COMMAND, ImapSession
 from closedloop_devstack.simulators.mailboxes import Mailbox, StoredMessage
 from closedloop_devstack.simulators.server import utc_now

@@ -30,13 +30,14 @@ from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from closedloop_devstack.simulators.ratelimit import SlidingWindow
-from closedloop_devstack.simulators.server import Clock, Faults, HttpSimulator, body, utc_now
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from closedloop_devstack.simulators.ratelimit import SlidingWindow
+from closedloop_devstack.simulators.server import Clock, Faults, HttpSimulator, body, utc_now
 
 CHINA = ZoneInfo("Asia/Shanghai")
 PAGE_SIZE = 20

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
 
 MAX_RAW = 2000
 
