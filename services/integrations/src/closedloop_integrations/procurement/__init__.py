@@ -1,0 +1,1 @@
+"""Government procurement: notices are read from the sites and matched with customers and sectors."""

@@ -1,0 +1,277 @@
+"""Reads the pages of a procurement site: search lists and notices.
+
+What is printed oddly is mended and said so in `remarks`; what cannot be mended comes back as `Quarantined`, with the
+reason and the HTML, and stops nobody else. Remarks: `BUYER_UNLABELLED`, `BUYER_FROM_TITLE`, `BUYER_FROM_BODY`,
+`AMOUNT_FROM_BODY`, `AMOUNT_UNREADABLE`. Reasons: `LAYOUT_UNKNOWN`, `TITLE_MISSING`, `LINK_MISSING`,
+`TIME_UNREADABLE`, `BUYER_MISSING`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
+
+MAX_RAW = 2000
+
+_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)""", re.I)
+# "Such School, January to June 2026, procurement intention": the buyer stands nowhere else.
+_INTENTION = re.compile(r"(?P<buyer>.{4,60}?)(?:关于)?20\d{2}年\d{1,2}月.*政府采购意向")
+_BODY_BUYER = re.compile(
+    r"采购(?:人|单位)(?:信息)?\s*(?:名\s*称)?\s*:\s*(?:名\s*称\s*:)?\s*(?P<buyer>[^\s:;,。]{4,60})"
+)
+_BODY_AMOUNT = re.compile(
+    r"(?P<label>(?:预算|采购|中标|成交)(?:总)?(?:金额|价)\s*(?:\([^)]{1,12}\))?)\s*:"
+    r"\s*(?P<amount>[^。;\n]{1,40})"
+)
+_LABELS = {
+    "buyer": ("采购人", "采购单位", "采购人名称", "采购单位名称", "招标人"),
+    "agency": ("代理机构", "代理机构名称", "采购代理机构"),
+    "kind": ("公告类型", "公告类别", "信息类型"),
+    "region": ("行政区域", "地区", "区域"),
+    "published": ("发布时间", "公告时间", "发布日期", "日期"),
+    "amount": ("预算金额", "采购预算", "预算", "中标金额", "成交金额", "总中标金额", "总成交金额"),
+}
+_KIND = re.compile(r"(?:公告|公示|意向|通知|合同)$")
+_FIELD_OF = {label: field for field, labels in _LABELS.items() for label in labels}
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """A notice as a list shows it. `published` is aware; `agency`, `kind` and `region` may be empty."""
+
+    id: str
+    url: str
+    title: str
+    buyer: str
+    published: datetime
+    agency: str
+    kind: str
+    region: str
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDetail:
+    """A notice read in full. `amount_minor` is fen, None where none is given or readable."""
+
+    id: str
+    url: str
+    title: str
+    buyer: str
+    published: datetime
+    agency: str
+    kind: str
+    region: str
+    amount_minor: int | None
+    body: str
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Something nobody could read: why, and the HTML it came in (at most 2000 characters)."""
+
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of a search. `total` as the site counts; `next_url` is empty on the last page."""
+
+    rows: tuple[NoticeRow, ...]
+    quarantined: tuple[Quarantined, ...]
+    total: int | None
+    next_url: str
+
+
+class _UnreadableError(Exception):
+    pass
+
+
+def decode(content: bytes, content_type: str = "") -> str:
+    """The page as text: by the header's charset, else the page's own, else UTF-8, else GB18030; never fails."""
+    named = re.search(r"charset\s*=\s*[\"']?([\w-]+)", content_type, re.I)
+    declared = _CHARSET.search(content[:2048])
+    said = (named[1] if named else "", declared[1].decode("ascii", "ignore") if declared else "")
+    charsets = [_codec(charset) for charset in (*said, "utf-8", "gb18030")]
+    known = [charset for charset in charsets if charset]
+    for errors in ("strict", "replace"):
+        for charset in known:
+            try:
+                return content.decode(charset, errors)
+            except (ValueError, LookupError):  # also codecs that are not for text
+                continue
+    raise AssertionError("GB18030 replaces what it cannot read")
+
+
+def _codec(charset: str) -> str:
+    try:
+        name = codecs.lookup(charset).name if charset else ""
+    except LookupError:
+        return ""
+    # Pages that say gb2312 or gbk use characters of their superset.
+    return "gb18030" if name in ("gb2312", "gbk") else name
+
+
+def parse_list(html: str, base_url: str) -> ListPage:
+    """The rows of a search page; `base_url` is the page's own address."""
+    tree = LexborHTMLParser(html)
+    results = tree.css_first("ul.results, ul.vT-srch-result-list-bid")
+    if results is None:
+        return ListPage((), (Quarantined("LAYOUT_UNKNOWN", html[:MAX_RAW]),), None, "")
+    rows: list[NoticeRow] = []
+    quarantined: list[Quarantined] = []
+    for item in results.css("li"):
+        try:
+            rows.append(_row(item, base_url))
+        except _UnreadableError as reason:
+            quarantined.append(Quarantined(str(reason), (item.html or "")[:MAX_RAW]))
+    counted = re.search(r"\d+", _text(tree.css_first("p.total")))
+    following = tree.css_first("a.next")
+    href = (following.attributes.get("href") or "") if following is not None else ""
+    return ListPage(
+        tuple(rows), tuple(quarantined), int(counted[0]) if counted else None, urljoin(base_url, href) if href else ""
+    )
+
+
+def parse_detail(html: str, url: str) -> NoticeDetail | Quarantined:
+    """A notice from its own page at `url`."""
+    tree = LexborHTMLParser(html)
+    try:
+        return _detail(tree, url)
+    except _UnreadableError as reason:
+        return Quarantined(str(reason), html[:MAX_RAW])
+
+
+def notice_id(url: str) -> str:
+    """What a site calls a notice: the `id` of its address, else the name of the page."""
+    parts = urlsplit(url)
+    return (parse_qs(parts.query).get("id") or [""])[0] or parts.path.rpartition("/")[2].partition(".")[0]
+
+
+def _row(item: LexborNode, base_url: str) -> NoticeRow:
+    link = item.css_first("a[href]")
+    title = _text(link)
+    if link is None or not title:
+        raise _UnreadableError("TITLE_MISSING")
+    url = urljoin(base_url, (link.attributes.get("href") or "").strip())
+    if not urlsplit(url).scheme.startswith("http") or url == base_url or not notice_id(url):
+        raise _UnreadableError("LINK_MISSING")
+    for line_break in item.css("span br"):
+        line_break.replace_with("|")
+    facts = _facts(_text(item.css_first("span")))
+    published = read_time(facts.get("published", ""))
+    if published is None:
+        raise _UnreadableError("TIME_UNREADABLE")
+    buyer, remarks = _buyer(facts.get("buyer", ""), title, "", facts.get("unlabelled_buyer", ""))
+    return NoticeRow(
+        notice_id(url),
+        url,
+        title,
+        buyer,
+        published,
+        facts.get("agency", ""),
+        facts.get("kind", ""),
+        facts.get("region", ""),
+        remarks,
+    )
+
+
+def _facts(line: str) -> dict[str, str]:
+    """`date | 采购人：buyer | 代理机构：agency | type | region`: by label if there is one, else by what it looks like.
+
+    Rows may be shifted by empty cells, so the place in the line alone says nothing; but what stands unlabelled between
+    date and type is buyer and agency, and what stands behind the type is the region.
+    """
+    facts: dict[str, str] = {}
+    unlabelled: list[str] = []
+    for cell in (cell.strip() for cell in re.split("[|｜]", line)):
+        label, *values = re.split("[:：]", cell, maxsplit=1)
+        field = _FIELD_OF.get(label.replace(" ", "")) if values else None
+        if field:
+            facts[field] = values[0].strip()
+        elif "published" not in facts and read_time(cell):
+            facts["published"] = cell
+        elif _KIND.search(cell) and "kind" not in facts:
+            facts["kind"] = cell
+            if "buyer" not in facts:
+                facts |= zip(("unlabelled_buyer", "agency"), unlabelled, strict=False)
+            unlabelled = []
+        elif cell and cell not in _FIELD_OF:
+            unlabelled.append(cell)
+    if unlabelled and "kind" in facts:
+        facts.setdefault("region", unlabelled[0])
+    return facts
+
+
+def _detail(tree: LexborHTMLParser, url: str) -> NoticeDetail:
+    title = _text(tree.css_first("h2.tc, h1, h2")) or _text(tree.css_first("title"))
+    if not title:
+        raise _UnreadableError("TITLE_MISSING")
+    facts: dict[str, str] = {}
+    amount_label = ""
+    for cells in (row.css("td, th") for row in tree.css("table.summary tr, .table tr")):
+        for label, value in zip(cells[::2], cells[1::2], strict=False):
+            name = re.sub(r"[\s:]", "", plain(_text(label)))
+            field = _FIELD_OF.get(re.sub(r"\(.*\)", "", name))
+            if field and _text(value):
+                facts.setdefault(field, _text(value))
+                amount_label = name if field == "amount" and not amount_label else amount_label
+    published = read_time(_text(tree.css_first("#pubTime")) or facts.get("published", ""))
+    if published is None:
+        raise _UnreadableError("TIME_UNREADABLE")
+    content = tree.css_first("div.content, div.vF_detail_content")
+    paragraphs = [] if content is None else [printed(line) for line in content.text(separator="\n").splitlines()]
+    body = "\n".join(line for line in paragraphs if line)
+    buyer, remarks = _buyer(facts.get("buyer", ""), title, body)
+    amount, doubts = _amount(facts.get("amount", ""), amount_label, body)
+    return NoticeDetail(
+        notice_id(url),
+        url,
+        title,
+        buyer,
+        published,
+        facts.get("agency", ""),
+        facts.get("kind", ""),
+        facts.get("region", ""),
+        amount,
+        body,
+        remarks + doubts,
+    )
+
+
+def _buyer(printed: str, title: str, body: str, unlabelled: str = "") -> tuple[str, tuple[str, ...]]:
+    if printed:
+        return printed, ()
+    if unlabelled:
+        return unlabelled, ("BUYER_UNLABELLED",)
+    if found := _INTENTION.match(plain(title)):
+        return found["buyer"].strip(), ("BUYER_FROM_TITLE",)
+    if found := _BODY_BUYER.search(_plain_lines(body)):
+        return found["buyer"], ("BUYER_FROM_BODY",)
+    raise _UnreadableError("BUYER_MISSING")
+
+
+def _amount(printed: str, label: str, body: str) -> tuple[int | None, tuple[str, ...]]:
+    if printed and (amount := read_amount(printed, label)) is not None:
+        return amount, ()
+    for found in _BODY_AMOUNT.finditer(_plain_lines(body)):
+        if (amount := read_amount(found["amount"], found["label"])) is not None:
+            return amount, ("AMOUNT_FROM_BODY",)
+    return None, ("AMOUNT_UNREADABLE",) if printed else ()
+
+
+def _plain_lines(body: str) -> str:
+    return "\n".join(plain(line) for line in body.splitlines())
+
+
+def _text(node: LexborNode | None) -> str:
+    return "" if node is None else printed(node.text())
