@@ -67,8 +67,8 @@ def test_every_mutation_takes_a_request_id_and_only_mutations_do(method: MethodD
 @each_method
 def test_every_list_is_paged(method: MethodDescriptor) -> None:
     request, response = method.input_type.fields_by_name, method.output_type.fields_by_name
-    if method.name.startswith("List") or "page_token" in request:
-        assert {"page_size", "page_token"} <= request.keys()
+    if method.name.startswith("List") or "page_size" in request:
+        assert {"page_size", "page_token"} <= set(request.keys())
         assert "next_page_token" in response
     if "page_size" in request:
         size = request["page_size"].GetOptions().Extensions[validate_pb2.field].int32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from closedloop.platform.v1 import platform_pb2 as pb
 from google.protobuf import json_format
 
-from closedloop_chassis import errors, protos
+from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -16,8 +16,11 @@ rpcs = Rpcs("closedloop.platform.v1.RulebookService")
 @rpcs.method
 async def list_rulebooks(request: pb.ListRulebooksRequest, call: Call) -> pb.ListRulebooksResponse:
     shelf = call.process.rulebooks
-    editions = [shelf.edition(name, call.now) for name in sorted(shelf.models)]
-    return pb.ListRulebooksResponse(rulebooks=[_to_proto(edition, body=False) for edition in editions])
+    (after,) = pages.after(request, "")
+    names = [name for name in sorted(shelf.models) if name > after][: pages.size(request) + 1]
+    page, token = pages.split(names, request, lambda name: (name,))
+    editions = [_to_proto(shelf.edition(name, call.now), body=False) for name in page]
+    return pb.ListRulebooksResponse(rulebooks=editions, next_page_token=token)
 
 
 @rpcs.method
