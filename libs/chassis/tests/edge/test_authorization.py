@@ -12,7 +12,7 @@ from closedloop_chassis import client
 from closedloop_chassis.edge.authorization import scope
 from closedloop_chassis.work import Caller
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.mark.parametrize(

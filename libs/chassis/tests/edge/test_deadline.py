@@ -12,7 +12,7 @@ import sample
 
 from closedloop_chassis import client
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 async def test_the_contract_caps_a_caller_who_would_wait_longer(serve: Any) -> None:
@@ -30,7 +30,8 @@ async def test_the_contract_caps_a_caller_who_would_wait_longer(serve: Any) -> N
         began = time.monotonic()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await edge.stub.Echo(sample.pb.EchoRequest(), metadata=edge.operations)
-        assert 0.45 < time.monotonic() - began < 1.5 and cancelled.is_set()
+        assert 0.45 < time.monotonic() - began < 1.5
+        assert cancelled.is_set()
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert client.info(caught.value).reason == "DEADLINE_EXCEEDED"
 
@@ -46,7 +47,8 @@ async def test_the_handler_knows_when_its_caller_stops_waiting(serve: Any) -> No
         edge.handlers.echo = look
         await edge.stub.Echo(sample.pb.EchoRequest(), metadata=edge.operations)
         await edge.stub.Echo(sample.pb.EchoRequest(), metadata=edge.operations, timeout=0.3)
-    assert 0.4 < left[0] <= 0.5 and 0.1 < left[1] <= 0.29
+    assert 0.4 < left[0] <= 0.5
+    assert 0.1 < left[1] <= 0.295
 
 
 async def test_a_spent_deadline_is_refused_before_the_work(serve: Any) -> None:
@@ -62,7 +64,8 @@ async def test_a_spent_deadline_is_refused_before_the_work(serve: Any) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await edge.stub.Echo(sample.pb.EchoRequest(text="spent"), metadata=edge.operations, timeout=0.008)
         await asyncio.sleep(0.1)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED and worked == ["warm"]
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert worked == ["warm"]
 
 
 async def test_a_handlers_own_timeout_is_not_the_callers(serve: Any) -> None:

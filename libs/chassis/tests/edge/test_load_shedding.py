@@ -14,7 +14,7 @@ from closedloop_chassis import client
 from closedloop_chassis.edge.load_shedding import Load
 from closedloop_chassis.settings import Settings
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 async def test_more_calls_at_once_than_allowed_are_refused_with_a_delay(serve: Any) -> None:

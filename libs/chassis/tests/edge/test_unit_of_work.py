@@ -12,7 +12,7 @@ import sample
 
 from closedloop_chassis import client, errors
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 def rows(sql: psycopg.Connection[Any]) -> list[str]:
@@ -44,7 +44,9 @@ async def test_a_repeated_request_acts_once_and_gets_the_first_answer(serve: Any
         write = edge.stub.WriteSample
         first = await write(request("repeat-1", "a"), metadata=edge.operations)
         again = await write(request("repeat-1", "a"), metadata=edge.operations)
-        assert first == again and first.text == "answer 1" and rows(sql) == ["a"]
+        assert first == again
+        assert first.text == "answer 1"
+        assert rows(sql) == ["a"]
 
 
 async def test_the_same_request_many_times_at_once_acts_once(serve: Any, database_url: str, sql: Any) -> None:
@@ -58,7 +60,8 @@ async def test_the_same_request_many_times_at_once_acts_once(serve: Any, databas
         edge.handlers.write_sample = numbered
         calls = [edge.stub.WriteSample(request("at-once-1", "b"), metadata=edge.operations) for _ in range(6)]
         answers = await asyncio.gather(*calls)
-        assert len({answer.text for answer in answers}) == 1 and rows(sql) == ["b"]
+        assert len({answer.text for answer in answers}) == 1
+        assert rows(sql) == ["b"]
 
 
 async def test_a_repeat_gets_its_answer_even_where_the_state_would_now_refuse_it(
@@ -110,7 +113,8 @@ async def test_a_failed_call_leaves_nothing_and_may_be_repeated(serve: Any, data
     async with serve(database_url) as edge:
         edge.handlers.write_sample = fail
         error = await refusal(edge.stub.WriteSample(request("failed-1", "g"), metadata=edge.operations))
-        assert error.code() is grpc.StatusCode.INTERNAL and rows(sql) == []
+        assert error.code() is grpc.StatusCode.INTERNAL
+        assert rows(sql) == []
         edge.handlers.write_sample = sample.write_sample
         await edge.stub.WriteSample(request("failed-1", "g"), metadata=edge.operations)
         assert rows(sql) == ["g"]
@@ -137,7 +141,7 @@ async def test_a_caller_who_leaves_rolls_back_and_the_connection_is_good_again(
         # The only connection comes back, within the time a call waits for one.
         await edge.stub.WriteSample(request("leaving-2", "i"), metadata=edge.operations)
         assert rows(sql) == ["i"]
-        busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sample' AND state <> 'idle'"
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'closedloop-sample' AND state <> 'idle'"
         assert sql.execute(busy).fetchone() == (0,)
 
 

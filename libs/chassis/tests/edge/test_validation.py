@@ -10,7 +10,7 @@ import sample
 
 from closedloop_chassis import client
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 async def violations(edge: Any, rpc: str, request: Any) -> dict[str, str]:
@@ -37,7 +37,9 @@ async def test_nul_characters_are_refused_wherever_they_hide(serve: Any) -> None
     inner = sample.pb.Sample(id="a", inner=[sample.pb.Sample(id="b\0")])
     async with serve() as edge:
         assert await violations(edge, "Echo", sample.pb.EchoRequest(text="a\0b")) == {"text": says}
-        assert await violations(edge, "Echo", sample.pb.EchoRequest(samples=[inner])) == {"samples[0].inner[0].id": says}
+        assert await violations(edge, "Echo", sample.pb.EchoRequest(samples=[inner])) == {
+            "samples[0].inner[0].id": says
+        }
         assert await violations(edge, "Echo", sample.pb.EchoRequest(labels={"k": "\0"})) == {'labels["k"]': says}
 
 

@@ -26,7 +26,7 @@ Keys = Mapping[str, jwt.PyJWK]
 
 
 class KeySet(Protocol):
-    """Keys by their id (`kid`). `keys` is replaced as a whole when the set has changed; None before it was ever read."""
+    """Keys by their id (`kid`): `keys` is replaced as a whole when the set has changed, None until it was read."""
 
     keys: Keys | None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -12,31 +14,30 @@ from grpc_reflection.v1alpha import reflection
 
 from closedloop_chassis import contract, packages
 from closedloop_chassis.contract import Method
-from closedloop_chassis.edge import channelz, statuses
+from closedloop_chassis.edge import channelz, drain, statuses
 from closedloop_chassis.edge.chain import compose
-from closedloop_chassis.edge.drain import Streams
 from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
 from closedloop_chassis.edge.health import Health
 from closedloop_chassis.edge.keys import key_set
 from closedloop_chassis.edge.load_shedding import Load
 from closedloop_chassis.edge.tokens import Tokens
 from closedloop_chassis.edge.validation import Validator
-from closedloop_chassis.service import RpcHandler, Slice, StreamHandler
+from closedloop_chassis.events.reactor import Reactor
+from closedloop_chassis.process import Process
+from closedloop_chassis.service import RpcHandler, Service, Slice, StreamHandler
 from closedloop_chassis.settings import Settings
-
-if TYPE_CHECKING:
-    from closedloop_chassis.process import Process
+from closedloop_chassis.telemetry import endpoint, metrics
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 class EdgeServer:
-    """Serves the contract of `process.service` and the platform's; `slices` are those of the platform."""
+    """Serves the contract of `process.service` and the platform's. `options` are gRPC's own, before ours."""
 
-    def __init__(self, process: Process, slices: Sequence[Slice] = (), options: Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(self, process: Process, options: Iterable[tuple[str, Any]] = ()) -> None:
         settings = process.settings
-        self.streams = Streams()
+        self.streams = drain.Streams()
         self._edge = Edge(
             process=process,
             tokens=Tokens(key_set(settings.jwks), settings.token_issuer, settings.token_audience),
@@ -44,12 +45,11 @@ class EdgeServer:
             validator=Validator(),
             streams=self.streams,
         )
-        names = list(
-            dict.fromkeys([*packages.services(process.service.package), *packages.services(packages.PLATFORM)])
-        )
+        package = process.service.package
+        names = [*(packages.services(package) if package else ()), *packages.services(packages.PLATFORM)]
         if not settings.development:
             names.remove(packages.DEVELOPMENT)
-        handlers = self._handlers(names, [*process.service.slices, *slices])
+        handlers = self._handlers(names, process.slices)
         self.health = Health(names)
         self._server = grpc.aio.server(handlers=handlers, options=[*_options(settings), *options])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
@@ -67,7 +67,7 @@ class EdgeServer:
         """Takes no new calls and gives those under way `grace` seconds. `drain.drain` does all that belongs to it."""
         await self._server.stop(grace)
 
-    def _handlers(self, names: Sequence[str], slices: Iterable[Slice]) -> list[grpc.GenericRpcHandler[Any, Any]]:
+    def _handlers(self, names: Sequence[str], slices: Sequence[Slice]) -> list[grpc.GenericRpcHandler[Any, Any]]:
         served = _served(names, slices)
         found: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
         for name in names:
@@ -91,6 +91,38 @@ class EdgeServer:
         found.setdefault(method.service, {})[method.name] = of(behaviour)
 
 
+async def serve(service: Service, settings: Settings) -> None:
+    """Runs the api of a service until SIGTERM, and leaves in order. Exits with a sentence where it cannot listen."""
+    stopping = drain.terminated(settings)
+    process = Process(service, settings)
+    try:
+        server = EdgeServer(process)
+        probes = endpoint.serve(settings.metrics_address, lambda: process.ready.is_set() and not stopping.is_set())
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"closedloop-{service.name}: cannot listen: {error}")
+    metrics.watch_pool(process.database.pool.stats)
+    reactor = Reactor(process) if settings.reactor == "api" else None
+    await process.start()
+    await server.start()
+
+    async def become_ready() -> None:
+        await process.ready.wait()
+        await server.ready()
+        if reactor is not None:
+            reactor.start()
+
+    async def close() -> None:
+        becoming_ready.cancel()
+        if reactor is not None:
+            await reactor.stop()
+        await process.stop()
+
+    becoming_ready = asyncio.create_task(become_ready())
+    await stopping.wait()
+    await drain.drain(server, settings, close)
+    probes.close()
+
+
 def _behaviour(method: Method, handler: Handler) -> Behaviour:
     async def behave(payload: bytes, context: Context) -> bytes:
         exchange = Exchange(payload, context, method)
@@ -103,7 +135,7 @@ def _behaviour(method: Method, handler: Handler) -> Behaviour:
     return behave
 
 
-def _served(names: Sequence[str], slices: Iterable[Slice]) -> dict[str, RpcHandler | StreamHandler]:
+def _served(names: Sequence[str], slices: Sequence[Slice]) -> dict[str, RpcHandler | StreamHandler]:
     found: dict[str, RpcHandler | StreamHandler] = {}
     for rpcs in (rpcs for part in slices for rpcs in part.rpcs):
         if rpcs.service not in names:

@@ -62,7 +62,7 @@ class Tokens:
         except jwt.PyJWTError as error:
             raise _invalid(str(error)) from error
         caller = _caller(claims)
-        self._verified[token] = float(claims["exp"]) + LEEWAY_SECONDS, caller
+        self._verified[token] = int(claims["exp"]) + LEEWAY_SECONDS, caller
         while len(self._verified) > REMEMBERED:
             self._verified.popitem(last=False)
         return caller

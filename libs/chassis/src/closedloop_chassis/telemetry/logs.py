@@ -80,6 +80,7 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 def _present(_: Any, __: str, event: Event) -> Event:
     known = facts.get()
     if known is not None:
+        tracing.current_traceparent()  # so that all lines of one call share an id, sampled or not
         for key, value in known().items():
             event.setdefault(key, value)
     trace_id, span_id = tracing.present_ids()
