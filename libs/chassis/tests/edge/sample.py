@@ -20,7 +20,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_tools import protoc
 
 from closedloop.options.v1 import options_pb2  # noqa: F401
-from closedloop_chassis.edge.server import serve
+from closedloop_chassis.api import serve
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_chassis.service import Rpcs, Service, Slice
 from closedloop_chassis.settings import Settings

@@ -152,14 +152,3 @@ async def test_without_database_and_redis_it_leaves_in_time_too(start: Start, si
             await waiting
     assert status == 0, printed
     assert seconds < 8
-
-
-async def test_a_port_in_use_is_told_in_one_sentence(start: Start, database_url: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        process, _ = start(database_url=database_url, grpc_address=f"127.0.0.1:{taken.getsockname()[1]}")
-        printed, _ = await asyncio.to_thread(process.communicate, timeout=20)
-    assert process.returncode == 1
-    assert "closedloop-sample: cannot listen" in printed
-    assert "Traceback" not in printed

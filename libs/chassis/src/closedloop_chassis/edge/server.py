@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import grpc
@@ -22,20 +21,21 @@ from closedloop_chassis.edge.keys import key_set
 from closedloop_chassis.edge.load_shedding import Load
 from closedloop_chassis.edge.tokens import Tokens
 from closedloop_chassis.edge.validation import Validator
-from closedloop_chassis.events.reactor import Reactor
 from closedloop_chassis.process import Process
-from closedloop_chassis.service import RpcHandler, Service, Slice, StreamHandler
+from closedloop_chassis.service import RpcHandler, Slice, StreamHandler
 from closedloop_chassis.settings import Settings
-from closedloop_chassis.telemetry import endpoint, metrics
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 class EdgeServer:
-    """Serves the contract of `process.service` and the platform's. `options` are gRPC's own, before ours."""
+    """Serves the contract of `process.service` and the platform's, whose `slices` are given besides.
 
-    def __init__(self, process: Process, options: Iterable[tuple[str, Any]] = ()) -> None:
+    `options` are gRPC's, taken besides ours. Raises RuntimeError when the address cannot be had.
+    """
+
+    def __init__(self, process: Process, slices: Sequence[Slice] = (), options: Iterable[tuple[str, Any]] = ()) -> None:
         settings = process.settings
         self.streams = drain.Streams()
         self._edge = Edge(
@@ -45,11 +45,11 @@ class EdgeServer:
             validator=Validator(),
             streams=self.streams,
         )
-        package = process.service.package
-        names = [*(packages.services(package) if package else ()), *packages.services(packages.PLATFORM)]
+        wanted = packages.services(process.service.package), packages.services(packages.PLATFORM)
+        names = list(dict.fromkeys(chain.from_iterable(wanted)))
         if not settings.development:
             names.remove(packages.DEVELOPMENT)
-        handlers = self._handlers(names, process.slices)
+        handlers = self._handlers(names, [*process.service.slices, *slices])
         self.health = Health(names)
         self._server = grpc.aio.server(handlers=handlers, options=[*_options(settings), *options])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
@@ -89,38 +89,6 @@ class EdgeServer:
         # No (de)serialisers: the chain takes bytes and answers bytes, so that a bad request gets a proper refusal.
         of = grpc.unary_stream_rpc_method_handler if method.streams else grpc.unary_unary_rpc_method_handler
         found.setdefault(method.service, {})[method.name] = of(behaviour)
-
-
-async def serve(service: Service, settings: Settings) -> None:
-    """Runs the api of a service until SIGTERM, and leaves in order. Exits with a sentence where it cannot listen."""
-    stopping = drain.terminated(settings)
-    process = Process(service, settings)
-    try:
-        server = EdgeServer(process)
-        probes = endpoint.serve(settings.metrics_address, lambda: process.ready.is_set() and not stopping.is_set())
-    except (OSError, RuntimeError) as error:
-        sys.exit(f"closedloop-{service.name}: cannot listen: {error}")
-    metrics.watch_pool(process.database.pool.stats)
-    reactor = Reactor(process) if settings.reactor == "api" else None
-    await process.start()
-    await server.start()
-
-    async def become_ready() -> None:
-        await process.ready.wait()
-        await server.ready()
-        if reactor is not None:
-            reactor.start()
-
-    async def close() -> None:
-        becoming_ready.cancel()
-        if reactor is not None:
-            await reactor.stop()
-        await process.stop()
-
-    becoming_ready = asyncio.create_task(become_ready())
-    await stopping.wait()
-    await drain.drain(server, settings, close)
-    probes.close()
 
 
 def _behaviour(method: Method, handler: Handler) -> Behaviour:
