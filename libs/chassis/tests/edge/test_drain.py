@@ -20,6 +20,7 @@ import sample
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from closedloop_chassis import client
+from closedloop_chassis.edge import drain
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -152,3 +153,18 @@ async def test_without_database_and_redis_it_leaves_in_time_too(start: Start, si
             await waiting
     assert status == 0, printed
     assert seconds < 8
+
+
+async def test_closing_that_hangs_or_fails_holds_nobody(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def fail() -> None:
+        raise OSError("already gone")
+
+    monkeypatch.setattr(drain, "CLOSE_SECONDS", 0.3)
+    for close, most in ((hang, 1.5), (fail, 1.2)):
+        async with serve(drain_seconds=0.5) as edge:
+            began = time.monotonic()
+            await drain.drain(edge.server, edge.process.settings, close)
+            assert time.monotonic() - began < most

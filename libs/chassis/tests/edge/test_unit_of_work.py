@@ -11,6 +11,7 @@ import pytest
 import sample
 
 from closedloop_chassis import client, errors
+from closedloop_chassis.data.transaction import Transaction
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -158,3 +159,26 @@ async def test_a_read_has_no_transaction(serve: Any, database_url: str) -> None:
         assert error.code() is grpc.StatusCode.INTERNAL
         edge.handlers.echo = read
         assert (await edge.stub.Echo(sample.pb.EchoRequest(), metadata=edge.operations)).id == "7"
+
+
+async def test_a_commit_under_way_is_seen_to_its_end_though_the_caller_leaves(
+    serve: Any, database_url: str, sql: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committing = asyncio.Event()
+    commit = Transaction.commit
+
+    async def slowly(tx: Transaction) -> None:
+        committing.set()
+        await asyncio.sleep(0.2)
+        await commit(tx)
+
+    async with serve(database_url, pool_max=1) as edge:
+        monkeypatch.setattr(Transaction, "commit", slowly)
+        call = edge.stub.WriteSample(request("commit-1", "j"), metadata=edge.operations)
+        await asyncio.wait_for(committing.wait(), 5)
+        call.cancel()
+        monkeypatch.undo()
+        await asyncio.sleep(0.5)
+        assert rows(sql) == ["j"]
+        # Who asks again gets the answer.
+        assert (await edge.stub.WriteSample(request("commit-1", "j"), metadata=edge.operations)).id == "j"
