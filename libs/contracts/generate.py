@@ -42,6 +42,7 @@ def run(*arguments: str) -> None:
 
 def generate(target: Path) -> None:
     """Writes `closedloop/` and `buf/` below `target`, replacing what stood there."""
+    target.mkdir(parents=True, exist_ok=True)
     for tree in ("closedloop", "buf"):
         shutil.rmtree(target / tree, ignore_errors=True)
     plugins = Path(sys.executable).parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import structlog
 
@@ -21,10 +22,13 @@ async def serve(service: Service, settings: Settings) -> None:
     """Runs until SIGTERM. Listens at once; ready when the schema and what it keeps in memory are there."""
     leaving = terminated(settings)
     process = Process(service, settings)
-    server = EdgeServer(process, process.slices[len(service.slices) :])
     reactor = Reactor(process)
+    try:
+        server = EdgeServer(process)
+        operations = endpoint.serve(settings.metrics_address, lambda: process.ready.is_set() and not leaving.is_set())
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"closedloop-{service.name}: cannot listen: {error}")
     metrics.watch_pool(process.database.pool.stats)
-    operations = endpoint.serve(settings.metrics_address, process.ready.is_set)
     await process.start()
     await server.start()
 

@@ -28,7 +28,7 @@ def sift(rows: Iterable[Row]) -> tuple[list[tuple[int, Row]], list[RowError]]:
             good.append((position, row))
             continue
         first = violations[0].proto
-        path = ".".join(element.field_name for element in first.field.elements)
+        path = ".".join(element.field_name for element in first.field.elements) if first.field else ""
         bad.append(RowError(row=position, reason="ROW_INVALID", field=path, message=first.message))
     return good, bad
 

@@ -80,7 +80,7 @@ def methods(full_name: str) -> Iterator[Method]:
 
 
 @cache
-def route(message: type[Message]) -> EventRoute:
+def route(message: type[Any]) -> EventRoute:
     """Raises LookupError for a message that is not an event."""
     options = message.DESCRIPTOR.GetOptions()
     if not options.HasExtension(options_pb2.event):

@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 
 from closedloop_chassis.cache import Cache
 from closedloop_chassis.calendar.business import CalendarRules, Calendars
+from closedloop_chassis.client import Peers
 from closedloop_chassis.clocks.stopwatch import Clocks
 from closedloop_chassis.data import schema
 from closedloop_chassis.data.transaction import Database
@@ -64,6 +65,7 @@ class Process:
         self.org = Org()
         self.rulebooks = Shelf(model for part in self.slices for model in part.rules)
         self.clocks = ClockDesk()
+        self.peers = Peers(settings)
         self.ready = asyncio.Event()
         self._calendars: tuple[CalendarRules, object, Calendars] | None = None
         self._seen: dict[str, int] = {}
@@ -86,6 +88,7 @@ class Process:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.peers.close()
         await self.cache.close()
         await self.database.pool.close()
 

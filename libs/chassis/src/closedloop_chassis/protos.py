@@ -77,4 +77,4 @@ def minor_units(message: Money, field: str = "amount") -> int:
         raise errors.InvalidArgument(
             "NOT_MONEY", f"not an amount of {code}", {f"{field}.nanos": "no fraction of the smallest coin, one sign"}
         )
-    return message.units * scale + minor
+    return int(message.units) * scale + int(minor)

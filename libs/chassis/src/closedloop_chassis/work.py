@@ -123,7 +123,7 @@ class Scope:
 
 @dataclass(slots=True, kw_only=True)
 class Call(Work):
-    """The work of one RPC. `remaining` seconds are left of its deadline."""
+    """The work of one RPC; `expires` is its deadline on `time.monotonic()`."""
 
     method: Method
     caller: Caller

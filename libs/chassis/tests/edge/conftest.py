@@ -153,7 +153,7 @@ def serve(signers: Signers, monkeypatch: pytest.MonkeyPatch) -> Serve:
         process.org.current = sample.ORG
         if "none" not in database_url:
             await process.database.pool.open()
-        server = EdgeServer(process, process.slices[1:])
+        server = EdgeServer(process)
         await server.start()
         await server.ready()
         try:

@@ -8,7 +8,7 @@ reads nothing costs one round trip.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -76,7 +76,7 @@ class _Queued:
 
 
 @cache
-def _factory(into: type[Any] | None) -> Any:
+def _factory(into: Any) -> Any:
     return dict_row if into is None else class_row(into)
 
 
@@ -86,7 +86,7 @@ class Transaction:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._connection: Connection | None = None
-        self._pipeline: psycopg.AsyncPipeline | None = None
+        self._pipeline: AbstractAsyncContextManager[Any] | None = None
         self._queue: list[_Queued] = []
         self._refusals: dict[str, errors.DomainError] = {}
         self._told: list[tuple[str, str, str, datetime, bytes, str]] = []
@@ -253,8 +253,9 @@ class Transaction:
     async def _begin(self) -> Connection:
         if self._connection is None:
             self._connection = await self._pool.take()
-            self._pipeline = self._connection.pipeline()
-            await self._pipeline.__aenter__()
+            pipeline = self._connection.pipeline()
+            await pipeline.__aenter__()
+            self._pipeline = pipeline
             await self._connection.execute("BEGIN")
         return self._connection
 

@@ -35,7 +35,7 @@ class EdgeServer:
     `options` are gRPC's, taken besides ours. Raises RuntimeError when the address cannot be had.
     """
 
-    def __init__(self, process: Process, slices: Sequence[Slice] = (), options: Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(self, process: Process, options: Iterable[tuple[str, Any]] = ()) -> None:
         settings = process.settings
         self.streams = drain.Streams()
         self._edge = Edge(
@@ -49,7 +49,7 @@ class EdgeServer:
         names = list(dict.fromkeys(chain.from_iterable(wanted)))
         if not settings.development:
             names.remove(packages.DEVELOPMENT)
-        handlers = self._handlers(names, [*process.service.slices, *slices])
+        handlers = self._handlers(names, process.slices)
         self.health = Health(names)
         self._server = grpc.aio.server(handlers=handlers, options=[*_options(settings), *options])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)

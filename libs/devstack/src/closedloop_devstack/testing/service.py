@@ -24,7 +24,7 @@ import grpc.aio
 import pytest
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged, PersonChanged
-from closedloop_chassis import contract, ids
+from closedloop_chassis import client, contract, ids
 from closedloop_chassis.edge.server import EdgeServer
 from closedloop_chassis.events.reactor import Reactor
 from closedloop_chassis.org import copy
@@ -33,7 +33,6 @@ from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.work import Work
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from pydantic import SecretStr
 
 from closedloop_devstack.keys import KeyRing
@@ -199,13 +198,7 @@ class _Bearer(grpc.aio.UnaryUnaryClientInterceptor, grpc.aio.UnaryStreamClientIn
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """`ErrorInfo.reason` of a refusal."""
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(bytes(value)).details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info):
-                    return str(info.reason)
-    return ""
+    return client.info(error).reason
 
 
 def work(process: Process, actor: str = "tester") -> Work:
@@ -245,7 +238,7 @@ async def live(
     process = Process(service, settings)
     process.time.stop_at(START.astimezone(UTC))
     await process.start()
-    server = EdgeServer(process, process.slices[len(service.slices) :])
+    server = EdgeServer(process)
     await server.start()
     await process.ready.wait()
     process.time.stop_at(START.astimezone(UTC))
