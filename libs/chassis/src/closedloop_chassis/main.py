@@ -13,12 +13,6 @@ from pydantic import ValidationError
 from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
 
-if sys.argv[1:2] == ["courier"]:
-    # Before a service, imported after this module, takes locks or opens sockets that do not yield.
-    from closedloop_chassis.courier import green
-
-    green.patch()
-
 
 def main(service: Service) -> None:
     parser = argparse.ArgumentParser(prog=f"closedloop-{service.name}")

@@ -18,6 +18,7 @@ from typing import Any
 import kombu
 import psycopg
 import pytest
+
 from closedloop.customers.v1.events_pb2 import LeadReceived
 from closedloop_chassis import ids
 from closedloop_chassis.contract import route

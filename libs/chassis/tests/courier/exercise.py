@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from closedloop_chassis.main import main  # isort: split
+
 from closedloop_chassis.service import Service
 
 if __name__ == "__main__":

@@ -31,9 +31,16 @@ def test_events_arrive_whole_and_their_outbox_rows_go(pair: Any, rows: Callable[
     assert orders == [(1200, 7)]
 
 
-def test_an_event_sent_twice_arrives_once(
-    pair: Any, rows: Callable[..., Any], eventually: Callable[..., None]
-) -> None:
+def test_the_contract_says_who_receives_what() -> None:
+    from closedloop_chassis.courier.routes import consumed_types
+
+    lead = "closedloop.customers.lead.received.v1"
+    assert lead in consumed_types("funnel") & consumed_types("targets")
+    assert lead not in consumed_types("customers")
+    assert consumed_types("nobody") == frozenset()
+
+
+def test_an_event_sent_twice_arrives_once(pair: Any, rows: Callable[..., Any], eventually: Callable[..., None]) -> None:
     pair.start()
     told = pair.tell(3)
     pair.complete(told)
@@ -46,9 +53,7 @@ def test_an_event_sent_twice_arrives_once(
     assert sorted(pair.arrived()) == sorted(told)
 
 
-def test_an_event_waits_for_a_consumer_that_was_never_started(
-    pair: Any, eventually: Callable[..., None]
-) -> None:
+def test_an_event_waits_for_a_consumer_that_was_never_started(pair: Any, eventually: Callable[..., None]) -> None:
     pair.source.start()
     told = pair.tell(50)
     eventually(lambda: pair.broker.ready("funnel.inbox") >= 50, "the broker keeps them")

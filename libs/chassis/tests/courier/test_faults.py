@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+
 from closedloop_devstack.servers import PostgresServer
 
 pytestmark = pytest.mark.timeout(180)

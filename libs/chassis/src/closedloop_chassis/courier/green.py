@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
-# They take locks or bind socket functions when they are imported.
-PATCHED_TOO_LATE = ("psycopg", "psycopg_pool", "redis", "kombu", "nameko", "structlog")
+# They take locks or bind socket functions when they are imported, or hold objects eventlet cannot look through.
+PATCHED_TOO_LATE = ("pydantic", "structlog", "psycopg", "psycopg_pool", "redis", "kombu", "nameko")
 
 
 def patch() -> None:
@@ -14,7 +15,10 @@ def patch() -> None:
     # psycopg picks its wait function at import; its C loop would block the hub.
     os.environ["PSYCOPG_WAIT_FUNC"] = "wait_select"
 
-    import eventlet  # type: ignore[import-untyped]
+    with warnings.catch_warnings():
+        # It tells every process that it is in maintenance; decisions are not made at run time.
+        warnings.simplefilter("ignore")
+        import eventlet  # type: ignore[import-untyped]
 
     if eventlet.patcher.is_monkey_patched("socket"):
         return

@@ -148,15 +148,13 @@ def serve(service: Service, settings: Settings) -> None:
             "webhook_idle_seconds": pace.webhook_idle_seconds,
         }
     )
-    operations = endpoint.serve(settings.metrics_address, ready=lambda: True)
     app, close = _app(service, settings, pace)
     green.refuse_grpc()
     try:
-        _run_until_told(app, pace)
+        _run_until_told(app, settings, pace)
     finally:
         with eventlet.Timeout(1.5, False):
             close()
-            operations.close()
         with eventlet.Timeout(1.0, False):
             tracing.stop(0.8)
 
@@ -206,7 +204,7 @@ def _app(service: Service, settings: Settings, pace: Pace) -> tuple[type, Callab
     return type("Courier", (), members), close
 
 
-def _run_until_told(app: type, pace: Pace) -> None:
+def _run_until_told(app: type, settings: Settings, pace: Pace) -> None:
     log = structlog.get_logger("courier")
     runner = ServiceRunner()
     runner.add_service(app)
@@ -219,6 +217,7 @@ def _run_until_told(app: type, pace: Pace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, tell)
     runner.start()
+    endpoint.serve(settings.metrics_address, ready=lambda: True)
     log.info("courier runs")
     # Ends the wait too when something in the container fails for good; `wait` below raises it.
     failed = eventlet.spawn(runner.wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -27,21 +28,21 @@ class Leadership:
         self._options = connect_options(service)
         self._connection: Connection | None = None
         self._held: set[str] = set()
+        self._turn = threading.Lock()
 
     def has(self, name: str) -> bool:
         """Whether this process may run `name` now. Raises psycopg.OperationalError while the database is away."""
-        try:
-            connection = self._connect()
-            if name in self._held:
-                connection.execute("SELECT")
-            else:
-                row = connection.execute(TRY_LOCK, (name,)).fetchone()
-                if row and row[0]:
+        with self._turn:
+            try:
+                connection = self._connect()
+                if name in self._held:
+                    connection.execute("SELECT")
+                elif (row := connection.execute(TRY_LOCK, (name,)).fetchone()) and row[0]:
                     self._held.add(name)
-        except psycopg.Error:
-            self.close()
-            raise
-        return name in self._held
+            except psycopg.Error:
+                self.close()
+                raise
+            return name in self._held
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

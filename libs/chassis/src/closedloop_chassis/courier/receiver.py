@@ -31,7 +31,10 @@ class Receiver:
         now = datetime.now(UTC)
         bodies = batch.bodies
         letters = [inbox.read(body, now) for body in bodies]
-        with courier_metrics.BATCH_SECONDS.labels("in").time(), spans.each("receive", tracing.SpanKind.CONSUMER, letters):
+        with (
+            courier_metrics.BATCH_SECONDS.labels("in").time(),
+            spans.each("receive", tracing.SpanKind.CONSUMER, letters),
+        ):
             self._write(bodies, letters, now)
         batch.acknowledge()
         self._send_receipts(letters)

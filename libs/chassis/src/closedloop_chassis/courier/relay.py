@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import structlog
-from closedloop.common.v1.event_pb2 import Event
 
+from closedloop.common.v1.event_pb2 import Event
 from closedloop_chassis.courier import outbox, spans
 from closedloop_chassis.courier.broker import EVENT_CONTENT, Broker, Parcel
 from closedloop_chassis.courier.database import Pool

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from closedloop.options.v1 import options_pb2
@@ -27,9 +27,6 @@ def _event_modules() -> Iterator[Any]:
     import closedloop
 
     # Only these modules: their neighbours may come with grpcio.
-    for package in pkgutil.iter_modules(closedloop.__path__):
-        try:
-            yield importlib.import_module(f"closedloop.{package.name}.v1.events_pb2")
-        except ModuleNotFoundError as missing:
-            if not (missing.name or "").startswith(f"closedloop.{package.name}.v1"):
-                raise
+    packages = {found.parts[-3] for root in closedloop.__path__ for found in Path(root).glob("*/v1/events_pb2.py")}
+    for package in sorted(packages):
+        yield importlib.import_module(f"closedloop.{package}.v1.events_pb2")
