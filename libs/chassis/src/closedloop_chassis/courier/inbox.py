@@ -21,11 +21,13 @@ UNREADABLE = UUID("5d0b1f6e-6f0f-5c39-9b6e-6b3d4b1f0a57")
 
 # One slot is applied by one reactor at a time, which keeps the order within a subject.
 WRITE = """
-INSERT INTO inbox (id, source, type, subject, sequence, time, traceparent, data, slot, state, received_at, parked_at, error)
+INSERT INTO inbox
+       (id, source, type, subject, sequence, time, traceparent, data, slot, state, received_at, parked_at, error)
 SELECT id, source, type, subject, sequence, time, traceparent, data, abs(hashtext(subject)::bigint) %% 8, state,
        %(now)s, CASE WHEN state = 2 THEN %(now)s END, error
 FROM unnest(%(ids)s::uuid[], %(sources)s::text[], %(types)s::text[], %(subjects)s::text[], %(sequences)s::bigint[],
-            %(times)s::timestamptz[], %(traceparents)s::text[], %(data)s::bytea[], %(states)s::smallint[], %(errors)s::text[])
+            %(times)s::timestamptz[], %(traceparents)s::text[], %(data)s::bytea[], %(states)s::smallint[],
+            %(errors)s::text[])
      AS letter (id, source, type, subject, sequence, time, traceparent, data, state, error)
 ORDER BY id
 ON CONFLICT (id) DO NOTHING

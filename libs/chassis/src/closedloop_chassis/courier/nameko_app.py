@@ -1,4 +1,4 @@
-"""The process: nameko's container around relay, receiver, receipts, pollers and webhooks. The only module with nameko."""
+"""The process: nameko's container around relay, receiver, receipts and parts. The only module with nameko."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Hook(HttpRequestHandler):  # type: ignore[misc]
 
 
 def serve(service: Service, settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT, then finishes the work under way; returns within `Pace.grace_seconds` and a little."""
+    """Runs until SIGTERM or SIGINT, then finishes the work under way within about `Pace.grace_seconds`."""
     logs.start(settings, service.name, "courier")
     # They say for every message what our own lines and metrics say for a batch.
     for chatty in ("nameko", "kombu", "amqp"):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import psycopg
+from opentelemetry.trace import SpanKind
 
 from closedloop_chassis import ids
 from closedloop_chassis.courier import inbox, spans
@@ -16,7 +17,7 @@ from closedloop_chassis.courier.inbox import Letter
 from closedloop_chassis.courier.link import Link
 from closedloop_chassis.courier.press import Press
 from closedloop_chassis.courier.subscription import Batch
-from closedloop_chassis.telemetry import courier_metrics, metrics, tracing
+from closedloop_chassis.telemetry import courier_metrics, metrics
 
 
 class Receiver:
@@ -33,7 +34,7 @@ class Receiver:
         letters = [inbox.read(body, now) for body in bodies]
         with (
             courier_metrics.BATCH_SECONDS.labels("in").time(),
-            spans.each("receive", tracing.SpanKind.CONSUMER, letters),
+            spans.each("receive", SpanKind.CONSUMER, letters),
         ):
             self._write(bodies, letters, now)
         batch.acknowledge()

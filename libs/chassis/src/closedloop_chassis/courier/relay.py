@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from opentelemetry.trace import SpanKind
 
 from closedloop.common.v1.event_pb2 import Event
 from closedloop_chassis.courier import outbox, spans
@@ -17,7 +18,7 @@ from closedloop_chassis.courier.database import Pool
 from closedloop_chassis.courier.link import Link
 from closedloop_chassis.courier.outbox import Told
 from closedloop_chassis.courier.press import Press
-from closedloop_chassis.telemetry import courier_metrics, metrics, tracing
+from closedloop_chassis.telemetry import courier_metrics, metrics
 
 
 class Relay:
@@ -89,7 +90,7 @@ class Relay:
                 types.setdefault(consumer, set()).add(row.type)
         for consumer, wanted in types.items():
             self._press.prepare(consumer, sorted(wanted))
-        with courier_metrics.BATCH_SECONDS.labels("out").time(), spans.each("tell", tracing.SpanKind.PRODUCER, rows):
+        with courier_metrics.BATCH_SECONDS.labels("out").time(), spans.each("tell", SpanKind.PRODUCER, rows):
             self._press.send([self._parcel(row, again) for row in rows])
         metrics.COURIER_RELAYED.inc(len(rows))
         metrics.COURIER_BATCH.labels("out").observe(len(rows))

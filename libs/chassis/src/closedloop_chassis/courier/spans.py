@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
 
+from opentelemetry.trace import SpanKind
+
 from closedloop_chassis.telemetry import tracing
 
 
@@ -22,8 +24,8 @@ class Traced(Protocol):
 
 
 @contextmanager
-def each(verb: str, kind: tracing.SpanKind, events: Sequence[Traced]) -> Iterator[None]:
-    """`"tell funnel.opportunity..."` under the trace of the call that caused the event, for as long as the block runs."""
+def each(verb: str, kind: SpanKind, events: Sequence[Traced]) -> Iterator[None]:
+    """`"tell funnel.opportunity..."` in the trace of the call that caused the event, while the block runs."""
     entered = []
     for event in events:
         if _sampled(event.traceparent) and (span := tracing.enter(f"{verb} {event.type}", event.traceparent, kind)):

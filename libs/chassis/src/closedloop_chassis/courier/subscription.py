@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,10 +105,8 @@ class Subscription:
     def _drain(self, connection: Connection) -> None:
         beat = time.monotonic()
         while not self._stopping:
-            try:
+            with suppress(TimeoutError):
                 connection.drain_events(timeout=0.5)
-            except TimeoutError:
-                pass
             if time.monotonic() - beat > 1:
                 beat = time.monotonic()
                 with self._writing:

@@ -1,4 +1,4 @@
-"""Answers incoming webhooks: reads a bounded body, calls the handler, turns errors into statuses without telling tales."""
+"""Answers incoming webhooks: a bounded body in, the handler's answer or a plain refusal out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from opentelemetry.trace import SpanKind
 from werkzeug.wrappers import Request as Incoming
 from werkzeug.wrappers import Response as Outgoing
 
@@ -37,7 +38,7 @@ def answer(webhook: Webhook, desk: Desk, incoming: Incoming, limit: int) -> Outg
     """The HTTP response to `incoming`, whatever happens inside; bodies over `limit` bytes are refused with 413."""
     try:
         request = _request(incoming, limit)
-        with tracing.work(f"webhook {webhook.path}", incoming.headers.get("traceparent", ""), tracing.SpanKind.SERVER):
+        with tracing.work(f"webhook {webhook.path}", incoming.headers.get("traceparent", ""), SpanKind.SERVER):
             given = webhook.run(desk, request)
         response = Outgoing(
             given.body, status=given.status, headers=dict(given.headers), content_type=given.content_type
