@@ -80,7 +80,7 @@ def methods(full_name: str) -> Iterator[Method]:
 
 
 @cache
-def route(message: type[Any]) -> EventRoute:
+def route(message: Any) -> EventRoute:
     """Raises LookupError for a message that is not an event."""
     options = message.DESCRIPTOR.GetOptions()
     if not options.HasExtension(options_pb2.event):

@@ -6,18 +6,28 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from closedloop_chassis.service import Service
+    from closedloop_chassis.settings import Settings
 
-from closedloop_chassis.service import Service
-from closedloop_chassis.settings import Settings
+if sys.argv[1:2] == ["courier"]:
+    # eventlet makes locks and sockets green only where they have not been taken yet, so before all other imports.
+    from closedloop_chassis.courier import green
+
+    green.patch()
 
 
 def main(service: Service) -> None:
     parser = argparse.ArgumentParser(prog=f"closedloop-{service.name}")
     parser.add_argument("process", choices=("api", "courier", "migrate", "reactor"))
     chosen = parser.parse_args().process
+
+    from pydantic import ValidationError
+
+    from closedloop_chassis.settings import Settings
+
     try:
         settings = Settings()
     except ValidationError as error:
@@ -50,7 +60,6 @@ def _run(process: str, service: Service, settings: Settings, work: Callable[[Ser
 
 
 def _courier(service: Service, settings: Settings) -> None:
-    # eventlet makes the standard library green before anything else is imported.
     from closedloop_chassis import courier
 
     courier.run(service, settings)

@@ -1,0 +1,85 @@
+"""What a part works with: settings, the database, the time, and the way into its own service's inbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from google.protobuf.message import Message
+
+from closedloop_chassis import contract, ids
+from closedloop_chassis.courier import inbox
+from closedloop_chassis.courier.database import AWAY, Connection, Pool
+from closedloop_chassis.courier.inbox import Letter
+from closedloop_chassis.settings import Settings
+from closedloop_chassis.telemetry import courier_metrics, tracing
+
+OFFSET = "SELECT offset_us FROM development_time"
+OFFSET_AGE = 1.0
+
+
+class Desk:
+    """One per process, shared by all parts."""
+
+    def __init__(self, service: str, settings: Settings, pool: Pool) -> None:
+        self.service = service
+        self.settings = settings
+        self.log: Any = structlog.get_logger("courier.part").bind(service=service)
+        self._pool = pool
+        self._offset = timedelta(0)
+        self._offset_read = float("-inf")
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A pooled connection in a transaction: commits at the end, rolls back when the block raises."""
+        with self._pool.connection() as connection, connection.transaction():
+            yield connection
+
+    def now(self) -> datetime:
+        """Aware, UTC. In development mode as far ahead as the service's clock was moved, at most a second late."""
+        if self.settings.development and time.monotonic() - self._offset_read > OFFSET_AGE:
+            self._offset_read = time.monotonic()
+            try:
+                with self._pool.connection() as connection:
+                    row = connection.execute(OFFSET).fetchone()
+                self._offset = timedelta(microseconds=row[0] if row else 0)
+            except AWAY as cause:
+                self.log.warning("development clock not read", cause=str(cause))
+        return datetime.now(UTC) + self._offset
+
+    def observe(
+        self,
+        message: Message,
+        subject: str,
+        id: str | UUID | None = None,
+        source: str | None = None,
+        connection: Connection | None = None,
+    ) -> bool:
+        """Writes an event into this service's own inbox; answers False if an event of that id is there already.
+
+        `message` is an event of the contract. `id` is a uuid5 of the outside identity (message number, notice number);
+        without one every call counts. `source` names the outside ("wecom"); default "<service>.courier". With
+        `connection` the event becomes true together with what else is written through it.
+        """
+        letter = Letter(
+            id=UUID(str(id or ids.new_id())),
+            source=source or f"{self.service}.courier",
+            type=contract.route(type(message)).type,
+            subject=subject,
+            # There is no outbox behind it; microseconds keep the order in which one subject was observed.
+            sequence=time.time_ns() // 1000,
+            time=self.now(),
+            traceparent=tracing.current_traceparent(),
+            data=message.SerializeToString(),
+        )
+        within: AbstractContextManager[Connection] = nullcontext(connection) if connection else self._pool.connection()
+        with within as used:
+            new = inbox.write(used, [letter], datetime.now(UTC)) == 1
+        if new:
+            courier_metrics.OBSERVED.inc()
+        return new

@@ -1,0 +1,105 @@
+"""The outbox in SQL: claim what is untold, find what nobody acknowledged, strike who has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from closedloop_chassis.courier.database import Connection
+
+# The array makes the planner walk the small index whatever it believes about the size of the table.
+CLAIM = """
+UPDATE outbox SET told_at = %(now)s
+WHERE sequence = ANY(ARRAY(
+  SELECT sequence FROM outbox WHERE told_at IS NULL ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING sequence, id, type, subject, time, coalesce(traceparent, '') AS traceparent, data, waiting
+"""
+
+OVERDUE_CONSUMERS = """
+SELECT DISTINCT unnest(waiting) FROM outbox WHERE told_at < %(overdue)s
+"""
+
+# A consumer with an empty queue has lost the event or never got it. Behind a queue that is not empty the event is
+# probably still coming: it is told again only after a long while, and ever more rarely as it ages.
+CLAIM_OVERDUE = """
+UPDATE outbox SET told_at = %(now)s
+WHERE sequence = ANY(ARRAY(
+  SELECT sequence FROM outbox
+  WHERE told_at < %(overdue)s
+    AND (waiting && %(idle)s::text[] OR told_at < %(now)s - greatest(%(long)s, told_at - created_at))
+  ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING sequence, id, type, subject, time, coalesce(traceparent, '') AS traceparent, data, waiting
+"""
+
+UNCLAIM = "UPDATE outbox SET told_at = NULL WHERE sequence = ANY(%(sequences)s)"
+
+LOCK_STRUCK = "SELECT FROM outbox WHERE id = ANY(%(ids)s) ORDER BY sequence FOR UPDATE"
+
+STRIKE = """
+WITH receipt AS (
+  SELECT id, array_agg(consumer) AS consumers
+  FROM unnest(%(ids)s::uuid[], %(consumers)s::text[]) AS received(id, consumer) GROUP BY id
+), remaining AS (
+  SELECT outbox.sequence, array(SELECT unnest(outbox.waiting) EXCEPT SELECT unnest(receipt.consumers)) AS waiting
+  FROM outbox JOIN receipt USING (id)
+), closed AS (
+  DELETE FROM outbox USING remaining
+  WHERE outbox.sequence = remaining.sequence AND remaining.waiting = '{}' RETURNING outbox.sequence
+), struck AS (
+  UPDATE outbox SET waiting = remaining.waiting FROM remaining
+  WHERE outbox.sequence = remaining.sequence AND remaining.waiting <> '{}' AND remaining.waiting <> outbox.waiting
+)
+SELECT count(*) FROM closed
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An outbox row that was claimed in order to be told."""
+
+    sequence: int
+    id: UUID
+    type: str
+    subject: str
+    time: datetime
+    traceparent: str
+    data: bytes
+    waiting: list[str]
+
+
+def claim(connection: Connection, now: datetime, limit: int) -> list[Told]:
+    """Untold rows in order of sequence, marked as told."""
+    with connection.cursor(row_factory=class_row(Told)) as cursor:
+        rows = cursor.execute(CLAIM, {"now": now, "limit": limit}).fetchall()
+    return sorted(rows, key=lambda row: row.sequence)
+
+
+def overdue_consumers(connection: Connection, overdue: datetime) -> list[str]:
+    return [row[0] for row in connection.execute(OVERDUE_CONSUMERS, {"overdue": overdue})]
+
+
+def claim_overdue(
+    connection: Connection, now: datetime, patience: timedelta, idle: Sequence[str], limit: int
+) -> list[Told]:
+    """Rows told before `now - patience` that a consumer of `idle` (those with empty queues) still waits for."""
+    values = {"now": now, "overdue": now - patience, "idle": list(idle), "long": 20 * patience, "limit": limit}
+    with connection.cursor(row_factory=class_row(Told)) as cursor:
+        rows = cursor.execute(CLAIM_OVERDUE, values).fetchall()
+    return sorted(rows, key=lambda row: row.sequence)
+
+
+def unclaim(connection: Connection, rows: Sequence[Told]) -> None:
+    connection.execute(UNCLAIM, {"sequences": [row.sequence for row in rows]})
+
+
+def strike(connection: Connection, received: Sequence[tuple[UUID, str]]) -> int:
+    """Notes that each (event id, consumer) has arrived; deletes rows nobody waits for and answers how many."""
+    ids, consumers = [id for id, _ in received], [consumer for _, consumer in received]
+    with connection.transaction():
+        connection.execute(LOCK_STRUCK, {"ids": ids})
+        row = connection.execute(STRIKE, {"ids": ids, "consumers": consumers}).fetchone()
+    return int(row[0]) if row else 0

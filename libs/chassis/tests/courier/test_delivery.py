@@ -1,0 +1,103 @@
+"""An event told is an event received: once, with all it carries, and acknowledged end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from closedloop.common.v1.event_pb2 import Event
+from closedloop.customers.v1.events_pb2 import LeadReceived
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_events_arrive_whole_and_their_outbox_rows_go(pair: Any, rows: Callable[..., Any]) -> None:
+    pair.start()
+    told = pair.tell(1200, traceparent=TRACE)
+    pair.complete(told)
+    received = rows(
+        pair.consumer.dsn,
+        "SELECT DISTINCT source, type, traceparent, state, attempts FROM inbox",
+    )
+    assert received == [("customers", "closedloop.customers.lead.received.v1", TRACE, 0, 0)]
+    subject, slot, data, delay = rows(
+        pair.consumer.dsn,
+        "SELECT subject, slot, data, received_at - time FROM inbox ORDER BY sequence LIMIT 1",
+    )[0]
+    assert LeadReceived.FromString(data).lead_id == subject == "lead-0"
+    assert 0 <= slot < 8
+    assert delay.total_seconds() < 30
+    orders = rows(pair.consumer.dsn, "SELECT count(DISTINCT sequence), count(DISTINCT (subject, slot)) FROM inbox")
+    assert orders == [(1200, 7)]
+
+
+def test_the_contract_says_who_receives_what() -> None:
+    from closedloop_chassis.courier.routes import consumed_types
+
+    lead = "closedloop.customers.lead.received.v1"
+    assert lead in consumed_types("funnel") & consumed_types("targets")
+    assert lead not in consumed_types("customers")
+    assert consumed_types("nobody") == frozenset()
+
+
+def test_an_event_sent_twice_arrives_once(pair: Any, rows: Callable[..., Any], eventually: Callable[..., None]) -> None:
+    pair.start()
+    told = pair.tell(3)
+    pair.complete(told)
+    row = rows(pair.consumer.dsn, f"SELECT source, type, subject, sequence, data FROM inbox WHERE id = '{told[0]}'")[0]
+    event = Event(id=told[0], source=row[0], type=row[1], subject=row[2], sequence=row[3], data=row[4])
+    event.time.GetCurrentTime()
+    for _ in range(3):
+        pair.broker.put("funnel.inbox", event.SerializeToString())
+    eventually(lambda: pair.consumer.metric("closedloop_courier_duplicates_total") == 3, "repeats are noticed")
+    assert sorted(pair.arrived()) == sorted(told)
+
+
+def test_an_event_waits_for_a_consumer_that_was_never_started(pair: Any, eventually: Callable[..., None]) -> None:
+    pair.source.start()
+    told = pair.tell(50)
+    eventually(lambda: pair.broker.ready("funnel.inbox") >= 50, "the broker keeps them")
+    assert pair.outstanding() == 50
+    pair.consumer.start()
+    pair.complete(told)
+
+
+def test_a_row_stays_until_the_last_consumer_has_acknowledged(
+    pair: Any, rows: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    pair.start()
+    pair.tell(10, waiting=("funnel", "targets"))
+    waiting = "SELECT DISTINCT waiting FROM outbox"
+    eventually(lambda: rows(pair.source.dsn, waiting) == [(["targets"],)], "funnel is struck")
+    assert pair.outstanding() == 10
+    pair.broker.put("customers.receipts", b"neither json nor anything")
+    ids = [row[0] for row in rows(pair.source.dsn, "SELECT id::text FROM outbox")]
+    quoted = ", ".join(f'"{id}"' for id in ids)
+    pair.broker.put("customers.receipts", f'{{"consumer": "targets", "ids": [{quoted}]}}'.encode())
+    eventually(lambda: pair.outstanding() == 0, "the last one is struck")
+    with pair.broker.connection() as connection:
+        connection.channel().queue_purge("targets.inbox")
+
+
+def test_poison_is_parked_once_and_stops_nobody(
+    pair: Any, rows: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    pair.start()
+    bodies = [
+        b"\xff\xfe not protobuf",
+        Event(id="not a uuid", source="customers", type="x").SerializeToString(),
+        Event(id="0193b1c0-0000-7000-8000-000000000001", source="customers").SerializeToString(),
+        Event(
+            id="0193b1c0-0000-7000-8000-000000000002", source="customers", type="x", subject="a\0b"
+        ).SerializeToString(),
+    ]
+    for body in [*bodies, bodies[0]]:
+        pair.broker.put("funnel.inbox", body)
+    told = pair.tell(20)
+    pair.complete(told)
+    parked = "SELECT data, error, parked_at IS NOT NULL FROM inbox WHERE state = 2"
+    eventually(lambda: len(rows(pair.consumer.dsn, parked)) == 4, "all four are parked")
+    found = rows(pair.consumer.dsn, parked)
+    assert sorted(row[0] for row in found) == sorted(bodies)
+    assert all(row[1] and row[2] for row in found)
+    assert pair.broker.ready("funnel.inbox") == 0
