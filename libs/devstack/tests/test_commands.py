@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -182,11 +183,7 @@ def test_stale_and_damaged_state_does_not_matter(shell: Shell) -> None:
 
 
 def test_a_taken_port_ends_up_in_one_sentence(shell: Shell) -> None:
-    import socket
-
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", shell.base))
-        other.listen()
+    with socket.create_server(("127.0.0.1", shell.base)):
         up = shell.run(*UP)
     assert up.returncode == 1
     assert re.fullmatch(

@@ -130,13 +130,13 @@ def test_a_process_that_never_gets_well_fails_the_start_and_leaves_nothing(
 
 def test_a_taken_port_is_told_before_anything_starts(tiny_services: tuple[str, ...], folder: Path) -> None:
     chosen = options()
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", chosen.port_base + 10))
-        other.listen()
-        with pytest.raises(
+    with (
+        socket.create_server(("127.0.0.1", chosen.port_base + 10)),
+        pytest.raises(
             PlatformError, match=rf"Port {chosen.port_base + 10}, wanted for ping's gRPC.*CLOSEDLOOP_PORT_BASE"
-        ):
-            Platform(folder, chosen).start()
+        ),
+    ):
+        Platform(folder, chosen).start()
     assert not (folder / "servers").exists()
 
 
