@@ -52,7 +52,9 @@ def test_up_kept_up_and_down_again(tiny_services: tuple[str, ...], folder: Path)
         fallen = platform.processes["echo.api"]
         before = fallen.pid
         fallen.kill()
-        eventually(lambda: fallen.crashes == 1 and fallen.condition == "healthy")
+        assert fallen.pid is None
+        platform.wait_healthy("echo.api")
+        assert fallen.crashes == 1
         assert fallen.pid != before
 
         assert platform.redis

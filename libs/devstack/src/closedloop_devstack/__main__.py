@@ -111,17 +111,6 @@ def addresses(as_json: Annotated[bool, typer.Option("--json", help="for programs
         report.addresses(home, state)
 
 
-@app.command("install-rabbitmq")
-def install_rabbitmq() -> None:
-    """Makes sure RabbitMQ is there, by apt if root on Debian or Ubuntu; says so, and goes on, where it cannot."""
-    from closedloop_devstack.servers.rabbit_install import ensure_rabbitmq
-
-    try:
-        report.say(f"RabbitMQ is there: {ensure_rabbitmq()}.")
-    except PlatformError as error:
-        report.loud(f"{error} Its tests will be skipped.")
-
-
 def _running(home: Home) -> State:
     state = home.read()
     if state and not state.supervised and state.phase in ("starting", "ready"):

@@ -91,12 +91,14 @@ class Platform:
         return ServerUrls(postgres, redis, broker)
 
     def wait_healthy(self, *names: str, seconds: float = 30.0) -> None:
-        """Until the named processes (none named: all) are healthy again. Raises PlatformError."""
+        """Until the named processes (none named: all) are found healthy anew. Raises PlatformError."""
         waited = [self.processes[name] for name in names] or list(self.processes.values())
+        for process in waited:
+            process.doubt()
         give_up = time.monotonic() + seconds
         while unwell := [process for process in waited if process.condition != "healthy"]:
             if time.monotonic() > give_up:
-                raise PlatformError(f"{_complaint(unwell[0], seconds)}")
+                raise PlatformError(_complaint(unwell[0], seconds))
             time.sleep(0.1)
 
     # Up.
