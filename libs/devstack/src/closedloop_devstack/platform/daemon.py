@@ -76,7 +76,7 @@ def launch(home: Home, options: Options, say: Callable[[str], None]) -> State:
 
 def await_ready(home: Home, say: Callable[[str], None], process: subprocess.Popen[bytes] | None = None) -> State:
     """Follows a supervisor that is starting, ours (`process`) or another's, until it is ready."""
-    said = ""
+    said = 0
     give_up = time.monotonic() + LAUNCH_SECONDS
     while time.monotonic() < give_up:
         ended = process.poll() if process else None
@@ -85,9 +85,9 @@ def await_ready(home: Home, say: Callable[[str], None], process: subprocess.Pope
             process = None  # somebody else was faster: follow that one
             continue
         if state and (process is None or state.supervisor_pid == process.pid):
-            if state.message and state.message != said and state.phase == "starting":
-                said = state.message
-                say(said)
+            for line in state.progress[said:]:
+                say(line)
+            said = max(said, len(state.progress))
             if state.phase == "ready" and state.supervised:
                 return state
             if state.phase == "failed":

@@ -38,7 +38,8 @@ class State(BaseModel):
     supervisor_pid: int
     supervisor_born: str
     phase: Phase
-    message: str = ""
+    message: str = Field(default="", description="why it failed")
+    progress: list[str] = Field(default_factory=list, description="what has been done so far")
     options: Options
     processes: list[ProcessState] = Field(default_factory=list)
     servers: dict[str, str] = Field(default_factory=dict, description="URLs by server, credentials included")

@@ -68,6 +68,7 @@ class Platform:
         self._watch: Thread | None = None
         self._phase: Phase = "stopped"
         self._message = ""
+        self._progress: list[str] = []
         self._me = myself()
         self._written: tuple[State, float] | None = None
         self._next_revival = 0.0
@@ -105,7 +106,7 @@ class Platform:
 
     def start(self) -> Self:
         self._held.enter_context(self.home.claimed())
-        self.processes, self.notes = {}, []
+        self.processes, self.notes, self._progress = {}, [], []
         self._ended.clear()
         try:
             self.home.logs.mkdir(parents=True, exist_ok=True)
@@ -273,7 +274,7 @@ class Platform:
 
     def _tell_progress(self, line: str) -> None:
         self._say(line)
-        self._message = line
+        self._progress.append(line)
         self._publish()
 
     def _tell(self, note: str) -> None:
@@ -293,6 +294,7 @@ class Platform:
             supervisor_born=self._me.born,
             phase=self._phase,
             message=self._message,
+            progress=self._progress,
             options=self.options,
             processes=[process.state for process in self.processes.values()],
             servers=urls,

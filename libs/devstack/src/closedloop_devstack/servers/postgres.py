@@ -33,6 +33,9 @@ SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "max_wal_size": "1GB",
+    # Fewer processes beside the clients' own: no I/O workers, no replication launcher.
+    "io_method": "sync",
+    "max_logical_replication_workers": "0",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
