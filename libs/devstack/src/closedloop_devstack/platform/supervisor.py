@@ -232,7 +232,7 @@ class Platform:
             if not server.wanted or server.alive or time.monotonic() < self._next_revival:
                 return
             self._next_revival = time.monotonic() + REVIVAL_SECONDS
-            self._tell(f"{server.title} died and is started again")
+            self._note(f"{server.title} died and is started again")
             try:
                 server.launch()
             except PlatformError as error:
@@ -277,8 +277,14 @@ class Platform:
         self._progress.append(line)
         self._publish()
 
+    def _note(self, note: str) -> None:
+        """Kept for `make status`; the last twenty."""
+        self.notes = [*self.notes, note][-20:]
+        self._say(note)
+        self._publish()
+
     def _tell(self, note: str) -> None:
-        self.notes.append(note)
+        self.notes = [*self.notes, note]
         self._tell_progress(note)
 
     def _enter(self, phase: Phase, message: str) -> None:
