@@ -1,4 +1,4 @@
-"""`python -m closedloop_devstack`: the platform on this machine, behind `make up`, `make down`, `make status`, `make logs`."""
+"""The platform on this machine: behind `make up`, `make down`, `make status` and `make logs`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,14 @@ def up(
     home = Home.find()
     state = home.read()
     if state and state.supervised:
-        if state.phase == "ready":
+        if state.phase in ("stopping", "stopped", "failed"):
+            report.step("waiting for the last platform to be down")
+            daemon.await_end(home)
+        elif state.phase == "ready":
             report.say(f"The platform is already up in {home.root}.")
             report.addresses(home, state)
             return
-        if state.phase == "starting":
+        elif state.phase == "starting":
             report.say("Another `make up` is starting it already.")
             report.addresses(home, daemon.await_ready(home, report.step))
             return
@@ -47,7 +50,7 @@ def up(
         chosen["services"] = tuple(only.split(","))
     options = Options.from_environment(**chosen)
     if foreground:
-        raise typer.Exit(daemon.supervise(home.root, options, report.step, echo=lambda line: print(line, flush=True)))
+        raise typer.Exit(daemon.supervise(home.root, options, report.step, echo=typer.echo))
     began = time.monotonic()
     ready = daemon.launch(home, options, report.step)
     report.say(f"The platform is up after {time.monotonic() - began:.0f} s.")
@@ -94,7 +97,7 @@ def token(
     hours: Annotated[float, typer.Option(min=0.01, help="how long it holds")] = 12.0,
 ) -> None:
     """Prints a token of a person, signed with this home's key."""
-    print(Home.find().keys.token(person, [role.strip() for role in roles.split(",") if role.strip()], hours))
+    typer.echo(Home.find().keys.token(person, [role.strip() for role in roles.split(",") if role.strip()], hours))
 
 
 @app.command()
@@ -103,24 +106,15 @@ def addresses(as_json: Annotated[bool, typer.Option("--json", help="for programs
     home = Home.find()
     state = _running(home)
     if as_json:
-        print(json.dumps(report.address_book(home, state), indent=1))
+        typer.echo(json.dumps(report.address_book(home, state), indent=1))
     else:
         report.addresses(home, state)
 
 
-@app.command("install-rabbitmq")
-def install_rabbitmq() -> None:
-    """Makes sure RabbitMQ is there, by apt where we are root on Debian or Ubuntu; says so, and goes on, where it cannot."""
-    from closedloop_devstack.servers.rabbit_install import ensure_rabbitmq
-
-    try:
-        report.say(f"RabbitMQ is there: {ensure_rabbitmq()}.")
-    except PlatformError as error:
-        report.loud(f"{error} Its tests will be skipped.")
-
-
 def _running(home: Home) -> State:
     state = home.read()
+    if state and not state.supervised and state.phase in ("starting", "ready"):
+        raise PlatformError("The supervisor died: `make up` cleans up and starts anew, `make down` ends what it left.")
     if state is None or not state.supervised:
         raise PlatformError("The platform is not up; `make up` starts it.")
     return state

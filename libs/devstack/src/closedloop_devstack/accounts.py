@@ -41,7 +41,7 @@ def hand_over(folder: Path, account: Account) -> None:
 
 
 def pass_through(path: Path) -> None:
-    """Lets others pass (not list) the folders above, where that is missing: a home below /root, a private temporary folder."""
+    """Lets others pass (not list) the folders above: a home below /root or in a private folder does not."""
     for parent in path.resolve().parents:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:

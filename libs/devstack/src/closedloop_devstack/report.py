@@ -32,7 +32,8 @@ def loud(line: str) -> None:
 
 
 def address_book(home: Home, state: State) -> dict[str, Any]:
-    """{"services": {name: {"grpc", "api_metrics", "courier_metrics", "webhooks"}}, "servers": {name: url}, "jwks": path, ...}"""
+    """{"services": {name: {"grpc": "host:port", "api_metrics", "courier_metrics", "webhooks"}}, "servers": {name: url},
+    "home": path, "jwks": path, "development": bool}"""
     layout = Layout(state.options.port_base, state.options.services)
     running = {process.name.partition(".")[0] for process in state.processes}
     services = {}
@@ -55,13 +56,9 @@ def address_book(home: Home, state: State) -> dict[str, Any]:
 
 def addresses(home: Home, state: State) -> None:
     book = address_book(home, state)
-    table = Table(
-        "service", "gRPC", "api metrics, health", "courier metrics, health", "webhooks", box=None, pad_edge=False
-    )
+    table = Table("service", "gRPC", "api HTTP", "courier HTTP", "webhooks", box=None, pad_edge=False)
     for service, at in book["services"].items():
-        table.add_row(
-            service, at["grpc"], *(f"http://{at[key]}" for key in ("api_metrics", "courier_metrics", "webhooks"))
-        )
+        table.add_row(service, at["grpc"], *(at[key] for key in ("api_metrics", "courier_metrics", "webhooks")))
     if book["services"]:
         _out.print(table)
     for server, url in state.servers.items():

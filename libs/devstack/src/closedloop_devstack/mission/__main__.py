@@ -1,4 +1,4 @@
-"""`python -m closedloop_devstack.mission`: every row with its tests and their last result; writes `build/mission.json`."""
+"""Every row of the mission with its tests and their last result; writes `build/mission.json`."""
 
 from __future__ import annotations
 

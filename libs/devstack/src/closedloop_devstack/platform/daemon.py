@@ -16,7 +16,7 @@ from closedloop_devstack.files import last_line
 from closedloop_devstack.platform.collate import SUPERVISOR
 from closedloop_devstack.platform.home import Home, HomeTaken, State, project
 from closedloop_devstack.platform.options import Options
-from closedloop_devstack.processes.identity import Identity, send, wait_gone
+from closedloop_devstack.processes.identity import send, wait_gone
 
 # Long enough for servers, migrations and the slowest process.
 LAUNCH_SECONDS = 240.0
@@ -37,7 +37,7 @@ def supervise(
     def asked(_number: int, _frame: FrameType | None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        raise _AskedToStop
+        raise _AskedToStop("it was asked to stop while it was starting")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
@@ -64,8 +64,7 @@ def launch(home: Home, options: Options, say: Callable[[str], None]) -> State:
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "closedloop_devstack.platform.daemon", str(home.root), options.model_dump_json()],
-            # The supervisor probes over gRPC and starts children: it needs no handlers that run gRPC on after a fork.
-            env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
             cwd=project(),
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -77,7 +76,7 @@ def launch(home: Home, options: Options, say: Callable[[str], None]) -> State:
 
 def await_ready(home: Home, say: Callable[[str], None], process: subprocess.Popen[bytes] | None = None) -> State:
     """Follows a supervisor that is starting, ours (`process`) or another's, until it is ready."""
-    said = ""
+    said = 0
     give_up = time.monotonic() + LAUNCH_SECONDS
     while time.monotonic() < give_up:
         ended = process.poll() if process else None
@@ -86,9 +85,9 @@ def await_ready(home: Home, say: Callable[[str], None], process: subprocess.Pope
             process = None  # somebody else was faster: follow that one
             continue
         if state and (process is None or state.supervisor_pid == process.pid):
-            if state.message and state.message != said and state.phase == "starting":
-                said = state.message
-                say(said)
+            for line in state.progress[said:]:
+                say(line)
+            said = max(said, len(state.progress))
             if state.phase == "ready" and state.supervised:
                 return state
             if state.phase == "failed":
@@ -104,26 +103,35 @@ def await_ready(home: Home, say: Callable[[str], None], process: subprocess.Pope
     raise PlatformError(f"The platform is not ready after {LAUNCH_SECONDS:.0f} s; `make status` shows where it stands.")
 
 
+def await_end(home: Home) -> None:
+    """Until nobody holds the home. Raises PlatformError."""
+    if (holder := home.holder()) and wait_gone([holder], STOP_SECONDS):
+        raise PlatformError(f"The last platform in {home.root} does not come down; `make down` ends it.")
+
+
 def stop(home: Home, say: Callable[[str], None]) -> None:
     """Stops the supervisor and all it started; what a dead one left over is ended too."""
-    state = home.read()
-    was_up = bool(state and state.supervised)
-    if state and state.supervised:
-        supervisor = [Identity(state.supervisor_pid, state.supervisor_born)]
-        send(supervisor, signal.SIGTERM)
-        if wait_gone(supervisor, STOP_SECONDS):
+    supervisor = home.holder()
+    if supervisor:
+        send([supervisor], signal.SIGTERM)
+        if wait_gone([supervisor], STOP_SECONDS):
             say(f"The supervisor did not end within {STOP_SECONDS:.0f} s and is killed.")
-            send(supervisor, signal.SIGKILL)
-            wait_gone(supervisor, 5)
+            send([supervisor], signal.SIGKILL)
+            wait_gone([supervisor], 5)
     with home.claimed():
         left = home.ledger.end_all()
     if left:
         say(f"Ended {len(left)} processes left over by a supervisor that died: {', '.join(left)}.")
-    say("The platform is down; its data stays." if was_up or left else "The platform was not up.")
+    say("The platform is down; its data stays." if supervisor or left else "The platform was not up.")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
-    return supervise(Path(sys.argv[1]), Options.model_validate_json(sys.argv[2]), lambda line: print(line, flush=True))
+    return supervise(Path(sys.argv[1]), Options.model_validate_json(sys.argv[2]), _say)
 
 
 if __name__ == "__main__":

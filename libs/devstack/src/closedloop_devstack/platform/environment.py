@@ -15,13 +15,14 @@ from closedloop_devstack.platform.options import Options
 from closedloop_devstack.ports import LOOPBACK
 from closedloop_devstack.servers.databases import url_of
 
-# Ten interpreters share one machine: few malloc arenas, one thread in numeric libraries.
+# Ten interpreters share one machine: few malloc arenas, one thread in numeric libraries, one idle connection each.
 FRUGAL: Mapping[str, str] = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": "131072",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
+    "CLOSEDLOOP_POOL_MIN": "1",
 }
 
 

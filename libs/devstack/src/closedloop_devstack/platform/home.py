@@ -6,7 +6,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,7 @@ from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.files import write_whole
 from closedloop_devstack.keys import KeyRing
 from closedloop_devstack.platform.options import Options
-from closedloop_devstack.processes.identity import Identity, alive
+from closedloop_devstack.processes.identity import Identity, alive, myself
 from closedloop_devstack.processes.ledger import Ledger
 
 Phase = Literal["starting", "ready", "stopping", "stopped", "failed"]
@@ -39,12 +38,12 @@ class State(BaseModel):
     supervisor_pid: int
     supervisor_born: str
     phase: Phase
-    message: str = ""
+    message: str = Field(default="", description="why it failed")
+    progress: list[str] = Field(default_factory=list, description="what has been done so far")
     options: Options
     processes: list[ProcessState] = Field(default_factory=list)
     servers: dict[str, str] = Field(default_factory=dict, description="URLs by server, credentials included")
     notes: list[str] = Field(default_factory=list)
-    changed: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def supervised(self) -> bool:
@@ -83,12 +82,25 @@ class Home:
     def claimed(self) -> Iterator[None]:
         """Holds the home. The kernel gives the lock back when its holder dies, so a stale one cannot exist."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("w") as file:
+        with self._lock.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HomeTaken(f"Another platform is running in {self.root}; `make down` stops it.") from None
+            me = myself()
+            file.truncate(0)
+            file.write(f"{me.pid} {me.born}")
+            file.flush()
             yield
+
+    def holder(self) -> Identity | None:
+        """The living process that holds the home, whatever the state says."""
+        try:
+            pid, born = self._lock.read_text().split()
+            identity = Identity(int(pid), born)
+        except (OSError, ValueError):
+            return None
+        return identity if alive(identity) else None
 
 
 class HomeTaken(PlatformError):

@@ -27,7 +27,7 @@ class ServicePorts:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Services take ten ports each from the base on (gRPC, api's and courier's HTTP, webhooks); servers stand from base + 90 on."""
+    """Ten ports for each service (gRPC, api's and courier's HTTP, webhooks); servers stand from base + 90 on."""
 
     base: int
     services: tuple[str, ...]

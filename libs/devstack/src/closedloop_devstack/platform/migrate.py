@@ -1,32 +1,33 @@
 """Creates and migrates the databases of all services, in one Python process instead of five.
 
-    python -m closedloop_devstack.platform.migrate targets=postgresql://… customers=postgresql://…
-
-The URLs come over standard input where credentials must not be seen by others: one `service=url` a line.
+Reads {"server": url, "databases": {service: url}} from standard input: on a command line everybody on the machine
+could read the passwords.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module
+from urllib.parse import urlsplit
 
 from closedloop_chassis.data.migrations import upgrade
-
+from closedloop_chassis.service import Service
 from closedloop_devstack.servers import databases
 
 
-def migrate(service: str, dsn: str) -> list[str]:
-    """Brings one service's database to its newest schema; answers the revisions that ran."""
-    return upgrade(dsn, import_module(f"closedloop_{service}.service").SERVICE)
+def migrate(server_url: str, service: str, url: str) -> list[str]:
+    """Brings one service's database to its newest schema, creating it if need be; answers the revisions that ran."""
+    databases.ensure(server_url, urlsplit(url).path.lstrip("/"))
+    definition: Service = import_module(f"closedloop_{service}.service").SERVICE
+    return upgrade(url, definition)
 
 
 def main() -> None:
-    for line in sys.stdin:
-        service, _, dsn = line.strip().partition("=")
-        server_url, _, database = dsn.rpartition("/")
-        databases.ensure(f"{server_url}/postgres", database)
-        ran = migrate(service, dsn)
-        print(f"{service}: {', '.join(ran) or 'nothing to do'}", flush=True)
+    told = json.load(sys.stdin)
+    for service, url in told["databases"].items():
+        ran = migrate(told["server"], service, url)
+        sys.stdout.write(f"{service}: {', '.join(ran) or 'nothing to do'}\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -100,8 +99,13 @@ class ServiceProcess:
         return code
 
     def kill(self) -> None:
-        """SIGKILL; the supervisor revives it if it is wanted."""
-        self._child.signal(signal.SIGKILL)
+        """SIGKILL, dead on return; the supervisor revives it if it is wanted."""
+        self._child.kill()
+
+    def doubt(self) -> None:
+        """Healthy only counts again after the next probe."""
+        if self.condition == "healthy":
+            self.condition, self._next_probe = "starting", 0.0
 
     def _fell(self, now: float) -> None:
         if now - self._started > SETTLED_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -31,13 +32,15 @@ from closedloop_devstack.servers.server import Server
 
 TICK_SECONDS = 0.2
 TOKEN_SECONDS = 3600.0
+REVIVAL_SECONDS = 2.0
+REPEAT_SECONDS = 5.0
 STOP_SECONDS = 20.0
 # A process that falls this often before it was ever well will not become well by waiting.
 HOPELESS = 4
 
 
 class Platform:
-    """One platform in one home. `start` returns when all is healthy and raises PlatformError, leaving nothing, when not.
+    """One platform in one home. `start` returns when all is healthy; else it raises PlatformError and leaves nothing.
 
     `postgres`, `redis` and `rabbit` are ours to stop and kill, or None where a server outside is used.
     """
@@ -65,7 +68,10 @@ class Platform:
         self._watch: Thread | None = None
         self._phase: Phase = "stopped"
         self._message = ""
-        self._last_state: State | None = None
+        self._progress: list[str] = []
+        self._me = myself()
+        self._written: tuple[State, float] | None = None
+        self._next_revival = 0.0
 
     # What it offers to those who use it.
 
@@ -86,19 +92,24 @@ class Platform:
         return ServerUrls(postgres, redis, broker)
 
     def wait_healthy(self, *names: str, seconds: float = 30.0) -> None:
-        """Until the named processes (none named: all) are healthy again. Raises PlatformError."""
+        """Until the named processes (none named: all) are found healthy anew. Raises PlatformError."""
         waited = [self.processes[name] for name in names] or list(self.processes.values())
+        for process in waited:
+            process.doubt()
         give_up = time.monotonic() + seconds
         while unwell := [process for process in waited if process.condition != "healthy"]:
             if time.monotonic() > give_up:
-                raise PlatformError(f"{_complaint(unwell[0], seconds)}")
+                raise PlatformError(_complaint(unwell[0], seconds))
             time.sleep(0.1)
 
     # Up.
 
     def start(self) -> Self:
         self._held.enter_context(self.home.claimed())
+        self.processes, self.notes, self._progress = {}, [], []
+        self._ended.clear()
         try:
+            self.home.logs.mkdir(parents=True, exist_ok=True)
             self._enter("starting", "")
             if left := self.home.ledger.end_all():
                 self._tell(f"ended {len(left)} processes left over by a supervisor that died: {', '.join(left)}")
@@ -159,11 +170,11 @@ class Platform:
             return
         began = time.monotonic()
         log = self.home.logs / "migrate.log"
-        urls = "".join(f"{service}={self.urls.database(service)}\n" for service in services)
+        urls = {service: self.urls.database(service) for service in services}
         with log.open("ab") as file:
             done = subprocess.run(
                 [sys.executable, "-m", "closedloop_devstack.platform.migrate"],
-                input=urls.encode(),
+                input=json.dumps({"server": self.urls.postgres, "databases": urls}).encode(),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**environment.FRUGAL, **os.environ},
@@ -200,28 +211,32 @@ class Platform:
         collator = Collator(self.home.logs, self._echo)
         tokens_due = time.monotonic() + TOKEN_SECONDS
         while not self._ended.wait(TICK_SECONDS):
-            collator.turn()
-            for server in self._servers:
-                self._revive(server)
-            for process in self.processes.values():
-                with self._turn:
-                    if not self._ended.is_set():
+            try:
+                collator.turn()
+                for server in self._servers:
+                    self._revive(server)
+                for process in list(self.processes.values()):
+                    with self._turn:
                         process.tick()
-            if time.monotonic() > tokens_due:
-                tokens_due += TOKEN_SECONDS
-                for service in {process.service for process in self.processes.values()}:
-                    self.home.keys.write_service_token(service)
-            self._publish()
+                if time.monotonic() > tokens_due:
+                    tokens_due += TOKEN_SECONDS
+                    for service in {process.service for process in self.processes.values()}:
+                        self.home.keys.write_service_token(service)
+                self._publish()
+            except OSError as error:  # a full disk must not end supervision
+                self._say(f"{type(error).__name__}: {error}")
         collator.turn()
 
     def _revive(self, server: Server) -> None:
         with self._turn:
-            if server.wanted and not server.alive and not self._ended.is_set():
-                self._tell(f"{server.title} died and is started again")
-                try:
-                    server.launch()
-                except PlatformError as error:
-                    self._tell(str(error))
+            if not server.wanted or server.alive or time.monotonic() < self._next_revival:
+                return
+            self._next_revival = time.monotonic() + REVIVAL_SECONDS
+            self._note(f"{server.title} died and is started again")
+            try:
+                server.launch()
+            except PlatformError as error:
+                self._say(str(error))
 
     # Down.
 
@@ -236,7 +251,8 @@ class Platform:
 
     def _fail(self, error: BaseException) -> None:
         self._take_down()
-        message = str(error) if isinstance(error, PlatformError) else f"{type(error).__name__}: {error}"
+        expected = isinstance(error, PlatformError) or not isinstance(error, Exception)
+        message = str(error) if expected else f"{type(error).__name__}: {error}"
         self._enter("failed", message)
         self._held.close()
         self._phase = "stopped"
@@ -258,11 +274,17 @@ class Platform:
 
     def _tell_progress(self, line: str) -> None:
         self._say(line)
-        self._message = line
+        self._progress.append(line)
+        self._publish()
+
+    def _note(self, note: str) -> None:
+        """Kept for `make status`; the last twenty."""
+        self.notes = [*self.notes, note][-20:]
+        self._say(note)
         self._publish()
 
     def _tell(self, note: str) -> None:
-        self.notes.append(note)
+        self.notes = [*self.notes, note]
         self._tell_progress(note)
 
     def _enter(self, phase: Phase, message: str) -> None:
@@ -270,26 +292,25 @@ class Platform:
         self._publish()
 
     def _publish(self) -> None:
-        me = myself()
         urls = {}
         if self._phase == "ready":
             urls = {"postgres": self.urls.postgres, "redis": self.urls.redis, "broker": self.urls.broker}
         state = State(
-            supervisor_pid=me.pid,
-            supervisor_born=me.born,
+            supervisor_pid=self._me.pid,
+            supervisor_born=self._me.born,
             phase=self._phase,
             message=self._message,
+            progress=self._progress,
             options=self.options,
             processes=[process.state for process in self.processes.values()],
             servers=urls,
             notes=self.notes,
-            changed=self._last_state.changed
-            if self._last_state
-            else State.model_fields["changed"].get_default(call_default_factory=True),
         )
-        if state != self._last_state:
-            self._last_state = state
-            self.home.write(state)
+        # Repeated now and then, so that a state somebody damaged mends itself.
+        with self._turn:
+            if not self._written or self._written[0] != state or time.monotonic() > self._written[1] + REPEAT_SECONDS:
+                self.home.write(state)
+                self._written = (state, time.monotonic())
 
     def __enter__(self) -> Self:
         return self.start()
@@ -309,5 +330,6 @@ def _runnable(service: str) -> bool:
 def _complaint(process: ServiceProcess, seconds: float) -> str:
     said = last_line(process.log) or "it said nothing"
     if process.condition == "crashed":
-        return f"{process.name} fell {process.crashes} times (exit code {process.exit_code}): {said} (all of it in {process.log})."
+        fell = f"fell {process.crashes} times (exit code {process.exit_code})"
+        return f"{process.name} {fell}: {said} (all of it in {process.log})."
     return f"{process.name} is not healthy after {seconds:.0f} s: {said} (all of it in {process.log})."

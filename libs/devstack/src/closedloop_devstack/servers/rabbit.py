@@ -21,7 +21,9 @@ from closedloop_devstack.servers.server import Server
 
 NODE = "closedloop@localhost"
 USER = VHOST = "closedloop"
-HOW_TO_GET = "RabbitMQ is not installed: as root on Debian or Ubuntu `make setup` installs it, else `apt-get install rabbitmq-server`."
+HOW_TO_GET = (
+    "RabbitMQ is not installed: `make setup` as root on Debian or Ubuntu, or `apt-get install rabbitmq-server`."
+)
 # Debian puts a wrapper in the path that insists on the system's own node; the real scripts stand here.
 DEBIAN = Path("/usr/lib/rabbitmq/bin")
 
@@ -37,7 +39,7 @@ def scripts() -> Path | None:
 
 
 class RabbitServer(Server):
-    """`url` names the virtual host `closedloop`; `virtual_host(name)` makes others. Needs `port` and the two ports after it."""
+    """`url` names the virtual host `closedloop`; `virtual_host(name)` makes others. Takes `port` and two more."""
 
     title: ClassVar[str] = "RabbitMQ"
     ready_seconds: ClassVar[float] = 90.0

@@ -1,10 +1,16 @@
-"""Brings RabbitMQ onto a Debian or Ubuntu machine without letting the package start a server of the system's."""
+"""Brings RabbitMQ onto a Debian or Ubuntu machine without letting the package start a server of the system's.
+
+    python -m closedloop_devstack.servers.rabbit_install
+
+ends with status 0 also where it cannot be installed, having said so: what needs it is skipped then.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,3 +64,16 @@ def _apt(*arguments: str) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
         raise PlatformError(f"`apt-get {arguments[0]}` failed: {lines[-1]}")
+
+
+def main() -> None:
+    if not rabbit.scripts():
+        sys.stdout.write("Installing RabbitMQ with apt…\n")
+    try:
+        ensure_rabbitmq()
+    except PlatformError as error:
+        sys.stderr.write(f"{error} What needs it is skipped.\n")
+
+
+if __name__ == "__main__":
+    main()

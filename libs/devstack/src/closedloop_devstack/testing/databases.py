@@ -41,6 +41,11 @@ class Templates:
         return self._made[key]
 
 
+def _definition(name: str) -> Service:
+    found: Service = import_module(f"closedloop_{name}.service").SERVICE
+    return found
+
+
 @pytest.fixture(scope="session")
 def templates(postgres: PostgresServer) -> Templates:
     return Templates(postgres.url)
@@ -52,10 +57,7 @@ def database(templates: Templates, postgres: PostgresServer) -> Iterator[Callabl
     made: list[str] = []
 
     def fresh(service: Service | str) -> str:
-        wanted: Service = (
-            import_module(f"closedloop_{service}.service").SERVICE if isinstance(service, str) else service
-        )
-        url = templates.copy(wanted)
+        url = templates.copy(_definition(service) if isinstance(service, str) else service)
         made.append(url.rpartition("/")[2])
         return url
 

@@ -23,7 +23,7 @@ OWNER = "owner.json"
 
 @pytest.fixture(scope="session")
 def session_folder() -> Iterator[Path]:
-    """A folder of this session for servers. pytest's own closes itself to other accounts, which PostgreSQL under root needs."""
+    """A folder for servers. pytest's own is closed to other accounts, and PostgreSQL under root is one."""
     sweep(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     me = myself()

@@ -1,0 +1,1 @@
+"""The smallest service a supervisor can tell from a real one."""
