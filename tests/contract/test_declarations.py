@@ -135,7 +135,9 @@ def test_a_service_reacts_only_to_events_that_are_sent_to_it(name: str) -> None:
     service = import_module(f"closedloop_{name}.service").SERVICE
     for part in service.slices:
         for event_type, (message, _) in part.reactions.events.items():
-            assert name in contract.route(message).consumers, f"{part.name} reacts to {event_type}, which is not sent here"
+            assert name in contract.route(message).consumers, (
+                f"{part.name} reacts to {event_type}, which is not sent here"
+            )
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -34,7 +34,9 @@ async def start(process: Process, *subjects: str, setting: ClockSetting = TWO_HO
 
 
 async def states(process: Process) -> dict[str, str]:
-    return {row["subject"]: row["state"] for row in await process.database.reader.all("SELECT subject, state FROM clock")}
+    return {
+        row["subject"]: row["state"] for row in await process.database.reader.all("SELECT subject, state FROM clock")
+    }
 
 
 async def test_warns_then_falls_due_once(process: Process) -> None:

@@ -67,7 +67,11 @@ async def test_rulebooks_refuse_what_does_not_fit(live: Live) -> None:
 
 async def test_clocks_are_seen_within_reach_and_in_pages(live: Live) -> None:
     await live.organise(
-        units=[("co", "", "company", "总公司", ""), ("east", "co", "region", "华东", "m1"), ("west", "co", "region", "华西", "")],
+        units=[
+            ("co", "", "company", "总公司", ""),
+            ("east", "co", "region", "华东", "m1"),
+            ("west", "co", "region", "华西", ""),
+        ],
         people=[("m1", "east", "李", ["manager"]), ("r1", "east", "张", ["rep"]), ("r2", "west", "王", ["rep"])],
     )
     doing = work(live.process)

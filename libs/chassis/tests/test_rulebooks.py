@@ -60,7 +60,9 @@ async def test_a_change_made_from_an_old_version_is_aborted(process: Process) ->
     assert refusal.value.reason == "RULEBOOK_CHANGED"
 
 
-@pytest.mark.parametrize("body", [{"minutes": "many"}, {"minuets": 3}, {"steep": {"hours": 0}}, {"steep": {"hours": -1}}])
+@pytest.mark.parametrize(
+    "body", [{"minutes": "many"}, {"minuets": 3}, {"steep": {"hours": 0}}, {"steep": {"hours": -1}}]
+)
 def test_a_body_that_does_not_fit_is_refused_field_by_field(body: dict[str, object]) -> None:
     with pytest.raises(errors.InvalidArgument) as refusal:
         Shelf([TeaRules]).check("test.tea", body)

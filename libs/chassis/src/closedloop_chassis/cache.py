@@ -30,11 +30,11 @@ class Cache:
         if time.monotonic() < self._rests_until:
             return None
         try:
-            value: bytes | None = await self._redis.get(f"{self._prefix}:{key}")
+            value = await self._redis.get(f"{self._prefix}:{key}")
         except (RedisError, OSError) as error:
             self._rest(error)
             return None
-        return value
+        return value.encode() if isinstance(value, str) else value
 
     async def put(self, key: str, value: bytes, ttl_seconds: float) -> None:
         if time.monotonic() < self._rests_until:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from closedloop.options.v1 import options_pb2
@@ -79,9 +78,18 @@ def methods(full_name: str) -> Iterator[Method]:
         yield method(descriptor)
 
 
-@cache
-def route(message: Any) -> EventRoute:
+_routes: dict[str, EventRoute] = {}
+
+
+def route(message: type[Message]) -> EventRoute:
     """Raises LookupError for a message that is not an event."""
+    name = message.DESCRIPTOR.full_name
+    if name not in _routes:
+        _routes[name] = _route(message)
+    return _routes[name]
+
+
+def _route(message: type[Message]) -> EventRoute:
     options = message.DESCRIPTOR.GetOptions()
     if not options.HasExtension(options_pb2.event):
         raise LookupError(f"{message.DESCRIPTOR.full_name} declares no (closedloop.options.v1.event)")

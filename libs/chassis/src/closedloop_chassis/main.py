@@ -48,7 +48,9 @@ def _reactor(service: Service, settings: Settings) -> None:
     _run("reactor", service, settings, react)
 
 
-def _run(process: str, service: Service, settings: Settings, work: Callable[[Service, Settings], Coroutine[Any, Any, None]]) -> None:
+def _run(
+    process: str, service: Service, settings: Settings, work: Callable[[Service, Settings], Coroutine[Any, Any, None]]
+) -> None:
     import uvloop
 
     from closedloop_chassis.telemetry import logs, tracing

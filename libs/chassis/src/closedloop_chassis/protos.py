@@ -30,7 +30,9 @@ def instant(message: Timestamp, field: str = "time") -> datetime:
     try:
         return message.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise errors.InvalidArgument("TIME_OUT_OF_RANGE", "not a moment of the years 1 to 9999", {field: str(error)}) from error
+        raise errors.InvalidArgument(
+            "TIME_OUT_OF_RANGE", "not a moment of the years 1 to 9999", {field: str(error)}
+        ) from error
 
 
 def date_proto(day: date | None) -> Date | None:
@@ -59,7 +61,7 @@ def span(message: Duration) -> timedelta:
 
 def money(minor: int, currency: str) -> Money:
     """`minor` units of the currency (fen, cents) as google.type.Money."""
-    scale = 10 ** _EXPONENTS.get(currency, 2)
+    scale: int = 10 ** _EXPONENTS.get(currency, 2)
     units, rest = divmod(abs(minor), scale)
     sign = -1 if minor < 0 else 1
     return Money(currency_code=currency, units=sign * units, nanos=sign * rest * (NANOS // scale))
@@ -70,7 +72,7 @@ def minor_units(message: Money, field: str = "amount") -> int:
     code = message.currency_code
     if len(code) != 3 or not code.isascii() or not code.isupper():
         raise errors.InvalidArgument("NOT_MONEY", "the currency is no ISO 4217 code", {f"{field}.currency_code": code})
-    scale = 10 ** _EXPONENTS.get(code, 2)
+    scale: int = 10 ** _EXPONENTS.get(code, 2)
     minor, rest = divmod(message.nanos, NANOS // scale)
     mixed = message.units * message.nanos < 0
     if rest or mixed or not -NANOS < message.nanos < NANOS or abs(message.units) > 10**15:

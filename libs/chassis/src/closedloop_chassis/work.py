@@ -135,5 +135,6 @@ class Call(Work):
         """Raises PermissionDenied unless the record is within the caller's reach. Call it for every record read by id."""
         if not self.scope.covers(owner_id, unit_id, participants):
             raise errors.PermissionDenied(
-                "OUT_OF_SCOPE", f"{self.caller.subject} may not do {self.method.name} on a record of {unit_id or owner_id}"
+                "OUT_OF_SCOPE",
+                f"{self.caller.subject} may not do {self.method.name} on a record of {unit_id or owner_id}",
             )

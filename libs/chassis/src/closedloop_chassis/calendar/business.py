@@ -117,7 +117,10 @@ def _stretches(calendar: BusinessCalendar, day: date) -> list[tuple[datetime, da
         return []
     zone = ZoneInfo(calendar.time_zone)
     return [
-        (datetime.combine(day, hours.start, zone).astimezone(UTC), datetime.combine(day, hours.end, zone).astimezone(UTC))
+        (
+            datetime.combine(day, hours.start, zone).astimezone(UTC),
+            datetime.combine(day, hours.end, zone).astimezone(UTC),
+        )
         for hours in calendar.hours
     ]
 

@@ -109,7 +109,9 @@ class Clocks:
         )
         return due_at
 
-    def start_many(self, kind: str, setting: ClockSetting, subjects: list[tuple[str, str, str, dict[str, Any]]]) -> None:
+    def start_many(
+        self, kind: str, setting: ClockSetting, subjects: list[tuple[str, str, str, dict[str, Any]]]
+    ) -> None:
         """Like `start` for many at once: (subject, owner_id, unit_id, attributes), one statement."""
         if not subjects:
             return

@@ -18,7 +18,7 @@ def patch() -> None:
     with warnings.catch_warnings():
         # It tells every process that it is in maintenance; decisions are not made at run time.
         warnings.simplefilter("ignore")
-        import eventlet  # type: ignore[import-untyped]
+        import eventlet
 
     if eventlet.patcher.is_monkey_patched("socket"):
         return

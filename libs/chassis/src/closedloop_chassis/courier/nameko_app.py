@@ -9,14 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import eventlet  # type: ignore[import-untyped]
-import nameko  # type: ignore[import-untyped]
+import eventlet
+import nameko
 import structlog
-from eventlet.event import Event  # type: ignore[import-untyped]
-from nameko.extensions import Entrypoint  # type: ignore[import-untyped]
-from nameko.runners import ServiceRunner  # type: ignore[import-untyped]
-from nameko.web.handlers import HttpRequestHandler  # type: ignore[import-untyped]
-from nameko.web.server import WebServer  # type: ignore[import-untyped]
+from eventlet.event import Event
+from nameko.extensions import Entrypoint
+from nameko.runners import ServiceRunner
+from nameko.web.handlers import HttpRequestHandler
+from nameko.web.server import WebServer
 
 from closedloop_chassis.courier import broker, database, green, routes, webhooks
 from closedloop_chassis.courier.broker import Broker

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import eventlet  # type: ignore[import-untyped]
+import eventlet
 from kombu import Connection, Producer
 
 from closedloop_chassis.courier.broker import EVENTS, RECEIPTS, Broker, Parcel, inbox_name, inbox_queue

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import eventlet  # type: ignore[import-untyped]
-from eventlet.event import Event  # type: ignore[import-untyped]
-from eventlet.queue import Empty, LightQueue  # type: ignore[import-untyped]
-from eventlet.semaphore import Semaphore  # type: ignore[import-untyped]
+import eventlet
+from eventlet.event import Event
+from eventlet.queue import Empty, LightQueue
+from eventlet.semaphore import Semaphore
 from kombu import Connection, Consumer, Queue
 
 from closedloop_chassis.courier.broker import Broker

@@ -65,7 +65,10 @@ def upgrade(dsn: str, service: Service) -> list[str]:
         connection.commit()
         context = MigrationContext.configure(
             connection,
-            opts={"transaction_per_migration": True, "fn": lambda revision, _: directory._upgrade_revs("heads", revision)},
+            opts={
+                "transaction_per_migration": True,
+                "fn": lambda revision, _: directory._upgrade_revs("heads", revision),
+            },
         )
         with Operations.context(context) as operations:
             for script in directory.walk_revisions():

@@ -22,7 +22,10 @@ def branches(service: Service) -> dict[str, Path]:
 
 def expected(service: Service) -> dict[str, str]:
     """The newest revision of each branch that this release knows: {"chassis": "0001", "funnel": "0003"}."""
-    newest = {branch: max((path.name[:4] for path in folder.glob(FILES)), default="") for branch, folder in branches(service).items()}
+    newest = {
+        branch: max((path.name[:4] for path in folder.glob(FILES)), default="")
+        for branch, folder in branches(service).items()
+    }
     return {branch: number for branch, number in newest.items() if number}
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import psycopg
@@ -52,7 +51,9 @@ INSERT INTO idempotency (caller, request_id, method, request_hash, response)
 VALUES (%(caller)s, %(request_id)s, %(method)s, %(request_hash)s, %(response)s)
 """
 
-RECALL = "SELECT method, request_hash, response FROM idempotency WHERE caller = %(caller)s AND request_id = %(request_id)s"
+RECALL = (
+    "SELECT method, request_hash, response FROM idempotency WHERE caller = %(caller)s AND request_id = %(request_id)s"
+)
 
 
 class DuplicateRequest(Exception):
@@ -75,9 +76,15 @@ class _Queued:
     then: Callable[[Rows], None] | None
 
 
-@cache
-def _factory(into: Any) -> Any:
-    return dict_row if into is None else class_row(into)
+_factories: dict[type[Any], Any] = {}
+
+
+def _factory(into: type[Any] | None) -> Any:
+    if into is None:
+        return dict_row
+    if into not in _factories:
+        _factories[into] = class_row(into)
+    return _factories[into]
 
 
 class Transaction:

@@ -23,7 +23,9 @@ async def get_time(request: pb.GetTimeRequest, call: Call) -> pb.DevelopmentTime
 @rpcs.method
 async def set_time(request: pb.SetTimeRequest, call: Call) -> pb.DevelopmentTime:
     wanted = protos.instant(request.time)
-    if wanted < call.now and await call.tx.value("SELECT EXISTS (SELECT FROM audit_entry WHERE time > %(t)s)", {"t": wanted}):
+    if wanted < call.now and await call.tx.value(
+        "SELECT EXISTS (SELECT FROM audit_entry WHERE time > %(t)s)", {"t": wanted}
+    ):
         raise errors.FailedPrecondition("TIME_MOVES_FORWARD", f"it is {call.now.isoformat()} already")
     offset = wanted - datetime.now(UTC)
     call.tx.do(SET, {"offset_us": offset // timedelta(microseconds=1)})

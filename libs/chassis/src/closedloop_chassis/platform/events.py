@@ -66,9 +66,7 @@ async def list_parked_events(request: pb.ListParkedEventsRequest, call: Call) ->
 
 
 @rpcs.method
-async def redrive_parked_events(
-    request: pb.RedriveParkedEventsRequest, call: Call
-) -> pb.RedriveParkedEventsResponse:
+async def redrive_parked_events(request: pb.RedriveParkedEventsRequest, call: Call) -> pb.RedriveParkedEventsResponse:
     rows = await call.tx.all(REDRIVE, {"ids": list(request.event_ids), "type": request.type})
     for row in rows:
         call.audit(row["id"], "redrive", {"state": "parked"}, {"state": "pending"})

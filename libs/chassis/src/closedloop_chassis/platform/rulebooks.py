@@ -43,7 +43,9 @@ async def get_rulebook(request: pb.GetRulebookRequest, call: Call) -> pb.Ruleboo
 @rpcs.method
 async def publish_rulebook(request: pb.PublishRulebookRequest, call: Call) -> pb.Rulebook:
     shelf = call.process.rulebooks
-    effective_at = protos.instant(request.effective_time, "effective_time") if request.HasField("effective_time") else call.now
+    effective_at = (
+        protos.instant(request.effective_time, "effective_time") if request.HasField("effective_time") else call.now
+    )
     if effective_at < call.now:
         raise errors.InvalidArgument(
             "EFFECTIVE_IN_THE_PAST", "rules do not change the past", {"effective_time": "must not be in the past"}

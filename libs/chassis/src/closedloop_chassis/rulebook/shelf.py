@@ -102,7 +102,9 @@ class Shelf:
         latest = await tx.value(LATEST, {"name": edition.name})
         if latest != edition.version:
             raise errors.Aborted(
-                "RULEBOOK_CHANGED", f"{edition.name} is at version {latest} by now; look at it and repeat", version=latest
+                "RULEBOOK_CHANGED",
+                f"{edition.name} is at version {latest} by now; look at it and repeat",
+                version=latest,
             )
         published = Edition(
             edition.name,
@@ -142,5 +144,7 @@ class Shelf:
 
     def _model(self, name: str) -> type[Rules]:
         if name not in self.models:
-            raise errors.NotFound("RULEBOOK_UNKNOWN", f"this service has no rulebook {name}; it has {', '.join(sorted(self.models))}")
+            raise errors.NotFound(
+                "RULEBOOK_UNKNOWN", f"this service has no rulebook {name}; it has {', '.join(sorted(self.models))}"
+            )
         return self.models[name]

@@ -78,7 +78,7 @@ class Live:
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub], person: str = "", *roles: str) -> Stub:
         """A client of the service as that person; without a person it carries no token."""
-        interceptors = [_Bearer(self.token(person, *roles))] if person else []
+        interceptors: list[Any] = [_Bearer(self.token(person, *roles))] if person else []
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._server.port}", interceptors=interceptors)
         self._channels.append(channel)
         return make(channel)
@@ -156,7 +156,7 @@ class Live:
 
     async def close(self) -> None:
         for channel in self._channels:
-            await channel.close()
+            await channel.close(None)
         await self._server.stop(0)
         await self.process.stop()
 
@@ -181,7 +181,7 @@ class Live:
         self.process.time.stop_at(moment)
 
 
-class _Bearer(grpc.aio.UnaryUnaryClientInterceptor, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
+class _Bearer(grpc.aio.UnaryUnaryClientInterceptor, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
     def __init__(self, token: str) -> None:
         self._authorization = ("authorization", f"Bearer {token}")
 
@@ -198,7 +198,7 @@ class _Bearer(grpc.aio.UnaryUnaryClientInterceptor, grpc.aio.UnaryStreamClientIn
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """`ErrorInfo.reason` of a refusal."""
-    return client.info(error).reason
+    return str(client.info(error).reason)
 
 
 def work(process: Process, actor: str = "tester") -> Work:
@@ -220,9 +220,7 @@ def _cover(message: OrgUnitChanged | PersonChanged, territory: dict[str, list[st
 
 
 @pytest.fixture
-async def live(
-    service: Service, database: Callable[[Service], str], tmp_path: Path
-) -> AsyncIterator[Live]:
+async def live(service: Service, database: Callable[[Service], str], tmp_path: Path) -> AsyncIterator[Live]:
     """The service of the conftest's `service` fixture on a fresh database, at START."""
     keys = KeyRing(tmp_path)
     settings = Settings(
