@@ -71,6 +71,17 @@ def test_leftovers_are_ended_services_before_servers(tmp_path: Path) -> None:
     assert successor.entries() == []
 
 
+def test_a_child_never_entered_is_found(tmp_path: Path, stranger: subprocess.Popen[bytes]) -> None:
+    ledger = Ledger(tmp_path / "processes.json")
+    child = Child("funnel.api", tmp_path / "log", ledger)
+    child.start(SLEEP, os.environ)
+    ledger.strike("funnel.api")
+    (ended,) = Ledger(tmp_path / "processes.json").end_all(grace=5)
+    assert ended.endswith(f"({child.pid})")
+    assert child.exit_code == -signal.SIGTERM
+    assert stranger.poll() is None
+
+
 def test_a_damaged_ledger_is_an_empty_one(tmp_path: Path) -> None:
     path = tmp_path / "processes.json"
     for damage in ("", "{", '[{"name": "x"}]', "7"):

@@ -51,7 +51,7 @@ class Child:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 list(argv),
-                env=dict(env),
+                env={**env, **self._ledger.mark},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

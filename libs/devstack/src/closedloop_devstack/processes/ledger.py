@@ -1,16 +1,26 @@
-"""The ledger of what we started: read after a supervisor died, so that nothing it left behind keeps running."""
+"""The ledger of what we started: read after a supervisor died, so that nothing it left behind keeps running.
+
+A supervisor may die between starting a child and entering it, so every child also carries the ledger's name in its
+environment.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
+import psutil
+
 from closedloop_devstack.files import write_whole
-from closedloop_devstack.processes.identity import Identity, alive, send, wait_gone
+from closedloop_devstack.processes.identity import Identity, alive, identify, send, wait_gone
+
+MARK = "CLOSEDLOOP_LEDGER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,7 @@ class Ledger:
     """A file of living processes by name. One process writes it; anybody may read it after that one's death."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.resolve()
         self._turn = RLock()
 
     def note(self, entry: Entry) -> None:
@@ -37,6 +47,11 @@ class Ledger:
     def strike(self, name: str) -> None:
         with self._turn:
             self._write([e for e in self.entries() if e.name != name])
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """What children carry in their environment, and their children after them."""
+        return {MARK: str(self._path)}
 
     def entries(self) -> list[Entry]:
         """Empty when the file is missing or damaged."""
@@ -56,7 +71,7 @@ class Ledger:
 
     def end_all(self, grace: float = 15.0) -> list[str]:
         """Ends what still lives, services before servers, with SIGKILL after `grace` seconds; answers their names."""
-        entries = self.entries()
+        entries = self._with_unentered(self.entries())
         ended = [entry.name for entry in entries if any(map(alive, entry.identities))]
         for wave in (0, 1):
             standing = [entry for entry in entries if entry.wave == wave]
@@ -67,6 +82,18 @@ class Ledger:
             wait_gone(everyone, 5)
         self._write([])
         return ended
+
+    def _with_unentered(self, entries: list[Entry]) -> list[Entry]:
+        known = {identity for entry in entries for identity in entry.identities}
+        found: list[Entry] = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.pid == os.getpid() or process.environ().get(MARK) != str(self._path):
+                    continue
+                if (identity := identify(process.pid)) and identity not in known:
+                    found.append(Entry(f"{process.name()} ({process.pid})", 0, signal.SIGTERM, (identity,)))
+        entered = {entry.identities[0].pid for entry in entries if entry.identities}
+        return [*entries, *(entry for entry in found if not _descends(entry.identities[0].pid, entered))]
 
     def _write(self, entries: Sequence[Entry]) -> None:
         rows = [
@@ -79,3 +106,11 @@ class Ledger:
             for entry in entries
         ]
         write_whole(self._path, json.dumps(rows, indent=1))
+
+
+def _descends(pid: int, elders: set[int]) -> bool:
+    """Descendants of entered processes end with them."""
+    try:
+        return any(parent.pid in elders for parent in psutil.Process(pid).parents())
+    except psutil.Error:
+        return False

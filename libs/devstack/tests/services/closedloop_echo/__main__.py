@@ -18,7 +18,7 @@ from closedloop_chassis.telemetry import endpoint
 
 def main(service: str) -> None:
     role = sys.argv[1]
-    settings = Settings()  # type: ignore[call-arg]  # its fields come from the environment
+    settings = Settings()
     assert settings.service_token_file
     if (settings.service_token_file.parent.parent / f"fall.{service}.{role}").exists():
         raise SystemExit("nothing works without coffee")
