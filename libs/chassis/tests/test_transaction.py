@@ -6,6 +6,7 @@ import asyncio
 
 import psycopg
 import pytest
+from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import DuplicateRequest
 from closedloop_chassis.process import Process
@@ -111,3 +112,43 @@ async def test_audit_keeps_only_what_changed(process: Process) -> None:
         "business_action": "demo",
         "changes": {"old": [2, 3], "new": [None, [1, "x"]]},
     }
+
+
+async def test_a_statement_that_cannot_even_be_sent_undoes_those_that_were(process: Process) -> None:
+    tx = process.database.transaction()
+    tx.do(ADD, {"id": 1, "name": "sent"})
+    tx.do(ADD, {"id": 2})
+    with pytest.raises(psycopg.ProgrammingError):
+        await tx.commit()
+    assert await names(process) == []
+    assert await process.database.reader.value("SELECT count(*) FROM thing") == 0
+
+
+async def test_a_commit_that_is_cancelled_midway_leaves_all_or_nothing(process: Process) -> None:
+    for delay in (0.0, 0.001, 0.003, 0.01):
+        tx = process.database.transaction()
+        tx.do(ADD, {"id": 1, "name": "a"})
+        tx.do("SELECT pg_sleep(0.005)")
+        tx.do(ADD, {"id": 2, "name": "b"})
+        committing = asyncio.create_task(tx.commit())
+        await asyncio.sleep(delay)
+        committing.cancel()
+        await asyncio.gather(committing, return_exceptions=True)
+        assert await names(process) in ([], ["a", "b"])
+        cleaning = process.database.transaction()
+        cleaning.do("DELETE FROM thing")
+        await cleaning.commit()
+
+
+async def test_many_records_go_as_arrays_and_few_as_values(process: Process) -> None:
+    for count in (1, 4, 5, 300):
+        doing = work(process)
+        for n in range(count):
+            doing.tell(PersonChanged(person_id=f"p{n}"), f"p{n}")
+            doing.audit(f"p{n}", "create", {}, {"n": n})
+        doing.tx.remember("caller", f"request-{count}", "M", b"hash", b"answer")
+        await doing.tx.commit()
+    rows = await process.database.reader.all("SELECT waiting, count(*) AS n FROM outbox GROUP BY waiting")
+    assert rows == [{"waiting": ["customers", "funnel", "approvals", "integrations"], "n": 310}]
+    assert await process.database.reader.value("SELECT count(*) FROM audit_entry") == 310
+    assert await process.database.reader.value("SELECT count(*) FROM idempotency") == 4

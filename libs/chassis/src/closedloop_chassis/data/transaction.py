@@ -1,8 +1,8 @@
 """One unit of work as one transaction, in as few round trips as its reads demand.
 
-Everything runs in libpq's pipeline mode: BEGIN leaves together with the first statement, statements that answer
-nothing (`do`) are queued, and state, events, audit, idempotency and COMMIT travel as one message. A unit of work that
-reads nothing costs one round trip.
+Everything runs in libpq's pipeline mode: BEGIN leaves together with the first read, statements that answer nothing
+(`do`) are queued, and state, records (events, audit, the answer) and COMMIT travel together. A unit of work that reads
+nothing costs one round trip.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import psycopg
 from google.protobuf.message import Message
 from psycopg.rows import class_row, dict_row
-from psycopg.types.json import Jsonb
 
-from closedloop_chassis import contract, errors
+from closedloop_chassis import errors
 from closedloop_chassis.data.connections import Connection, Pool
-from closedloop_chassis.ids import new_id
-from closedloop_chassis.telemetry.tracing import current_traceparent
+from closedloop_chassis.data.records import Records
 
 if TYPE_CHECKING:
     from closedloop_chassis.work import Work
@@ -30,26 +28,6 @@ Row = TypeVar("Row")
 Params = Mapping[str, Any]
 Refusals = Mapping[str, errors.DomainError]
 Rows = list[dict[str, Any]]
-
-TELL = """
-INSERT INTO outbox (id, type, subject, time, traceparent, data, waiting)
-SELECT id, type, subject, time, %(traceparent)s, data, string_to_array(waiting, ',')
-  FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(subjects)s::text[], %(times)s::timestamptz[], %(data)s::bytea[],
-              %(waiting)s::text[]) AS told (id, type, subject, time, data, waiting)
-"""
-
-AUDIT = """
-INSERT INTO audit_entry (id, time, actor_id, on_behalf_of, cause, business_action, subject, action, changes, trace_id)
-SELECT *
-  FROM unnest(%(id)s::uuid[], %(time)s::timestamptz[], %(actor_id)s::text[], %(on_behalf_of)s::text[], %(cause)s::text[],
-              %(business_action)s::text[], %(subject)s::text[], %(action)s::text[], %(changes)s::jsonb[],
-              %(trace_id)s::text[])
-"""
-
-REMEMBER = """
-INSERT INTO idempotency (caller, request_id, method, request_hash, response)
-VALUES (%(caller)s, %(request_id)s, %(method)s, %(request_hash)s, %(response)s)
-"""
 
 RECALL = (
     "SELECT method, request_hash, response FROM idempotency WHERE caller = %(caller)s AND request_id = %(request_id)s"
@@ -96,8 +74,8 @@ class Transaction:
         self._pipeline: AbstractAsyncContextManager[Any] | None = None
         self._queue: list[_Queued] = []
         self._refusals: dict[str, errors.DomainError] = {}
-        self._told: list[tuple[str, str, str, datetime, bytes, str]] = []
-        self._audited: list[dict[str, Any]] = []
+        self._records = Records()
+        self._begun = False
         self._answers: list[tuple[Callable[[Rows], None], psycopg.AsyncCursor[dict[str, Any]]]] = []
         self._after_commit: list[Callable[[], None]] = []
 
@@ -154,10 +132,7 @@ class Transaction:
         self._after_commit.append(callback)
 
     def tell(self, message: Message, subject: str, time: datetime) -> None:
-        route = contract.route(type(message))
-        if route.consumers:
-            data = message.SerializeToString()
-            self._told.append((new_id(), route.type, subject, time, data, ",".join(route.consumers)))
+        self._records.tell(message, subject, time)
 
     def audit(
         self,
@@ -168,52 +143,28 @@ class Transaction:
         after: Mapping[str, Any],
         business_action: str,
     ) -> None:
-        changes = {
-            name: [_plain(before.get(name)), _plain(after.get(name))]
-            for name in {**before, **after}
-            if before.get(name) != after.get(name)
-        }
-        self._audited.append(
-            {
-                "id": new_id(),
-                "time": work.now,
-                "actor_id": work.actor,
-                "on_behalf_of": work.on_behalf_of,
-                "cause": work.cause,
-                "business_action": business_action,
-                "subject": subject,
-                "action": action,
-                "changes": Jsonb(changes),
-            }
-        )
+        self._records.audit(work, subject, action, before, after, business_action)
 
     def remember(self, caller: str, request_id: str, method: str, request_hash: bytes, response: bytes) -> None:
         """Keeps the answer for the next call with the same request_id; commit raises DuplicateRequest if one was faster."""
-        self._queue.append(
-            _Queued(
-                REMEMBER,
-                {
-                    "caller": caller,
-                    "request_id": request_id,
-                    "method": method,
-                    "request_hash": request_hash,
-                    "response": response,
-                },
-                None,
-            )
-        )
+        self._records.remember(caller, request_id, method, request_hash, response)
 
     async def commit(self) -> None:
-        """Sends everything queued with COMMIT. Raises DuplicateRequest, a refusal, or psycopg's error."""
-        self.settle_records()
+        """Sends everything queued and commits. Raises DuplicateRequest, a refusal, or psycopg's error."""
+        records = self._records.statement()
+        self._records.clear()
+        if records is not None:
+            self._queue.append(_Queued(*records, None))
         if self._connection is None and not self._queue:
+            self._committed([])
             return
         try:
-            connection = await self._begin()
+            connection = await self._enter()
             for queued in self._queue:
                 await self._send(connection, queued)
             self._queue.clear()
-            await connection.execute("COMMIT")
+            if self._begun:
+                await connection.execute("COMMIT")
             await self._leave_pipeline()
             answers = [(then, await cursor.fetchall()) for then, cursor in self._answers]
         except psycopg.Error as error:
@@ -223,18 +174,18 @@ class Transaction:
             await self.rollback()
             raise
         await self._release()
-        for then, rows in answers:
-            then(rows)
-        for callback in self._after_commit:
-            callback()
+        self._committed(answers)
 
     async def rollback(self) -> None:
         """Gives up; safe to call in any state and more than once."""
         self._queue.clear()
-        self._told.clear()
-        self._audited.clear()
+        self._records.clear()
         if self._connection is None:
             return
+        if self._pipeline is not None and not self._begun:
+            # Leaving the pipeline would commit what was sent so far; a connection that closes undoes it.
+            self._pipeline = None
+            await self._connection.close()
         with suppress(psycopg.Error):
             await self._leave_pipeline()
         if not self._connection.closed:
@@ -242,29 +193,28 @@ class Transaction:
                 await self._connection.rollback()
         await self._release()
 
-    def settle_records(self) -> None:
-        """Queues what was told and audited so far under the trace that is current now."""
-        traceparent = current_traceparent() if self._told or self._audited else ""
-        if self._told:
-            ids, types, subjects, times, data, waiting = zip(*self._told, strict=True)
-            told = {"ids": list(ids), "types": list(types), "subjects": list(subjects), "times": list(times)}
-            told |= {"data": list(data), "waiting": list(waiting)}
-            self._queue.append(_Queued(TELL, {**told, "traceparent": traceparent}, None))
-            self._told.clear()
-        if self._audited:
-            trace_id = traceparent[3:35]
-            columns: dict[str, Any] = {name: [entry[name] for entry in self._audited] for name in self._audited[0]}
-            self._queue.append(_Queued(AUDIT, {**columns, "trace_id": [trace_id] * len(self._audited)}, None))
-            self._audited.clear()
+    def _committed(self, answers: list[tuple[Callable[[Rows], None], Rows]]) -> None:
+        for then, rows in answers:
+            then(rows)
+        for callback in self._after_commit:
+            callback()
 
-    async def _begin(self) -> Connection:
+    async def _enter(self) -> Connection:
         if self._connection is None:
             self._connection = await self._pool.take()
             pipeline = self._connection.pipeline()
             await pipeline.__aenter__()
             self._pipeline = pipeline
-            await self._connection.execute("BEGIN")
         return self._connection
+
+    async def _begin(self) -> Connection:
+        """Only what reads says BEGIN, so that it can still be given up; what only writes is one pipeline, which
+        PostgreSQL commits or undoes as a whole at its end."""
+        connection = await self._enter()
+        if not self._begun:
+            self._begun = True
+            await connection.execute("BEGIN")
+        return connection
 
     async def _send(self, connection: Connection, queued: _Queued) -> None:
         cursor = await connection.execute(queued.sql, queued.params)
@@ -307,19 +257,6 @@ class Transaction:
         if constraint == "idempotency_pkey":
             return DuplicateRequest()
         return self._refusals.get(constraint or "", error)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON keeps it: numbers, booleans, texts, lists and objects; the rest by its text."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    return str(value)
 
 
 class Reader:

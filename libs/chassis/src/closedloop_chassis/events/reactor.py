@@ -206,7 +206,6 @@ class Reactor:
             work = Work(self._process, self._process.time.now(), actor, actor, tx)
             for handler in handlers:
                 await handler(heard, work)
-            tx.settle_records()
 
     async def _fire(self, tx: Transaction, batch: int) -> int:
         now = self._process.time.now()

@@ -1,0 +1,161 @@
+"""What a unit of work leaves behind besides its state: events, audit entries, and the answer its caller got.
+
+All of it is one statement, whatever there is: psycopg costs more per statement than PostgreSQL does per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import Message
+from psycopg.types.json import Jsonb
+
+from closedloop_chassis import contract
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.telemetry.tracing import current_traceparent
+
+if TYPE_CHECKING:
+    from closedloop_chassis.work import Work
+
+# Up to so many rows stand in VALUES, each shape a prepared statement of its own; more go in as arrays.
+MOST_IN_VALUES = 4
+
+TOLD = ("id", "type", "subject", "time", "traceparent", "data", "waiting")
+AUDITED = (
+    "id",
+    "time",
+    "actor_id",
+    "on_behalf_of",
+    "cause",
+    "business_action",
+    "subject",
+    "action",
+    "changes",
+    "trace_id",
+)
+
+TELL_MANY = """
+INSERT INTO outbox (id, type, subject, time, traceparent, data, waiting)
+SELECT id, type, subject, time, traceparent, data, string_to_array(waiting, ',')
+  FROM unnest(%(told_id)s::uuid[], %(told_type)s::text[], %(told_subject)s::text[], %(told_time)s::timestamptz[],
+              %(told_traceparent)s::text[], %(told_data)s::bytea[], %(told_waiting)s::text[])
+       AS told (id, type, subject, time, traceparent, data, waiting)
+"""
+AUDIT_MANY = """
+INSERT INTO audit_entry (id, time, actor_id, on_behalf_of, cause, business_action, subject, action, changes, trace_id)
+SELECT *
+  FROM unnest(%(audited_id)s::uuid[], %(audited_time)s::timestamptz[], %(audited_actor_id)s::text[],
+              %(audited_on_behalf_of)s::text[], %(audited_cause)s::text[], %(audited_business_action)s::text[],
+              %(audited_subject)s::text[], %(audited_action)s::text[], %(audited_changes)s::jsonb[],
+              %(audited_trace_id)s::text[])
+"""
+REMEMBER = """
+INSERT INTO idempotency (caller, request_id, method, request_hash, response)
+VALUES (%(caller)s, %(request_id)s, %(method)s, %(request_hash)s, %(response)s)
+"""
+
+_shapes: dict[tuple[int, int, bool], str] = {}
+
+
+class Records:
+    def __init__(self) -> None:
+        self._told: list[tuple[Any, ...]] = []
+        self._audited: list[tuple[Any, ...]] = []
+        self._answer: dict[str, Any] | None = None
+
+    def tell(self, message: Message, subject: str, time: datetime) -> None:
+        route = contract.route(type(message))
+        if route.consumers:
+            data, waiting = message.SerializeToString(), ",".join(route.consumers)
+            self._told.append((new_id(), route.type, subject, time, current_traceparent(), data, waiting))
+
+    def audit(
+        self,
+        work: Work,
+        subject: str,
+        action: str,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        business_action: str,
+    ) -> None:
+        changes = {
+            name: [_plain(before.get(name)), _plain(after.get(name))]
+            for name in {**before, **after}
+            if before.get(name) != after.get(name)
+        }
+        who = (work.actor, work.on_behalf_of, work.cause, business_action)
+        trace_id = current_traceparent()[3:35]
+        self._audited.append((new_id(), work.now, *who, subject, action, Jsonb(changes), trace_id))
+
+    def remember(self, caller: str, request_id: str, method: str, request_hash: bytes, response: bytes) -> None:
+        self._answer = {"caller": caller, "request_id": request_id, "method": method}
+        self._answer |= {"request_hash": request_hash, "response": response}
+
+    def clear(self) -> None:
+        self._told.clear()
+        self._audited.clear()
+        self._answer = None
+
+    def statement(self) -> tuple[str, dict[str, Any]] | None:
+        """All of it as one statement with its parameters; None when there is nothing."""
+        if not self._told and not self._audited and self._answer is None:
+            return None
+        shape = (_in_values(self._told), _in_values(self._audited), self._answer is not None)
+        if shape not in _shapes:
+            _shapes[shape] = _sql(*shape)
+        params = {**(self._answer or {})}
+        params |= _params("told", TOLD, self._told, in_values=shape[0] >= 0)
+        params |= _params("audited", AUDITED, self._audited, in_values=shape[1] >= 0)
+        return _shapes[shape], params
+
+
+def _in_values(rows: list[tuple[Any, ...]]) -> int:
+    """How many rows stand in VALUES; -1 for as many as there are, in arrays."""
+    return len(rows) if len(rows) <= MOST_IN_VALUES else -1
+
+
+def _params(prefix: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, in_values: bool) -> dict[str, Any]:
+    if in_values:
+        return {
+            f"{prefix}_{name}_{n}": value
+            for n, row in enumerate(rows)
+            for name, value in zip(columns, row, strict=True)
+        }
+    return {f"{prefix}_{name}": [row[n] for row in rows] for n, name in enumerate(columns)}
+
+
+def _sql(told: int, audited: int, answered: bool) -> str:
+    parts = []
+    if told:
+        parts.append(TELL_MANY if told < 0 else _insert("outbox", "told", TOLD, told))
+    if audited:
+        parts.append(AUDIT_MANY if audited < 0 else _insert("audit_entry", "audited", AUDITED, audited))
+    if answered:
+        parts.append(REMEMBER)
+    *first, last = parts
+    named = ", ".join(f"part_{n} AS ({part})" for n, part in enumerate(first))
+    return f"WITH {named} {last}" if named else last
+
+
+def _insert(table: str, prefix: str, columns: tuple[str, ...], count: int) -> str:
+    def value(name: str, n: int) -> str:
+        place = f"%({prefix}_{name}_{n})s"
+        return f"string_to_array({place}, ',')" if name == "waiting" else place
+
+    rows = ", ".join("(" + ", ".join(value(name, n) for name in columns) + ")" for n in range(count))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {rows}"
+
+
+def _plain(value: Any) -> Any:
+    """As JSON keeps it: numbers, booleans, texts, lists and objects; the rest by its text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)
