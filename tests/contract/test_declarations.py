@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from buf.validate import validate_pb2
-from closedloop.options.v1 import options_pb2
-from closedloop_chassis import contract, packages
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+
+from closedloop.options.v1 import options_pb2
+from closedloop_chassis import contract, packages
 
 PROTOS = Path(__file__).parents[2] / "protos"
 SERVICES = ("targets", "customers", "funnel", "approvals", "integrations")
@@ -47,7 +48,7 @@ def test_every_rpc_says_who_may_call_it_how_long_it_takes_and_what_it_promises(m
     assert rule.grants, "nobody may call it"
     assert all("unspecified" not in (role, reach) for role, reach in rule.grants)
     assert len({role for role, _ in rule.grants}) == len(rule.grants), "one grant a role"
-    assert 0 < rule.deadline
+    assert rule.deadline > 0
     assert rule.streams or rule.deadline <= LONGEST_UNARY
     assert 0 < rule.latency_p99 <= rule.deadline
     assert 0.9 <= rule.availability < 1

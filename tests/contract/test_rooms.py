@@ -9,12 +9,29 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted(path for folder in ("libs", "services", "clients") for path in (ROOT / folder).glob("*/src/closedloop_*/**/*.py"))
+SOURCES = sorted(
+    path for folder in ("libs", "services", "clients") for path in (ROOT / folder).glob("*/src/closedloop_*/**/*.py")
+)
 RULES = [path for path in SOURCES if path.name == "rules.py" and "services" in path.parts]
-SLICES = [path for path in SOURCES if path.parts[len(ROOT.parts)] == "services" and len(path.relative_to(ROOT).parts) > 5]
+SLICES = [
+    path for path in SOURCES if path.parts[len(ROOT.parts)] == "services" and len(path.relative_to(ROOT).parts) > 5
+]
 
 # rules.py is pure: no I/O, no protobuf, no clock.
-IMPURE = ("psycopg", "grpc", "google", "redis", "nameko", "kombu", "httpx", "asyncio", "closedloop.", "os", "time", "socket")
+IMPURE = (
+    "psycopg",
+    "grpc",
+    "google",
+    "redis",
+    "nameko",
+    "kombu",
+    "httpx",
+    "asyncio",
+    "closedloop.",
+    "os",
+    "time",
+    "socket",
+)
 # Modules of the chassis that rules may know: types of rulebooks and errors, arithmetic of calendars, the org in memory.
 PURE_CHASSIS = ("errors", "rulebook.rules", "calendar.business", "org.snapshot", "clocks.due")
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+
 from closedloop_chassis.process import Process
 from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
-from pydantic import SecretStr
 
 BARE = Service(name="bare", package="closedloop.platform.v1", slices=(), migrations=Path(__file__).parent / "none")
 

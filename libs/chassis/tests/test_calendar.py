@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from closedloop_chassis import errors
 from closedloop_chassis.calendar.business import BusinessCalendar, CalendarRules, Calendars, add, between, is_workday
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.rulebook.rules import ClockSetting
-from hypothesis import given
-from hypothesis import strategies as st
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CHINA = BusinessCalendar()

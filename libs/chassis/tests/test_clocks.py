@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.events.reactor import Reactor
 from closedloop_chassis.process import Process

@@ -6,12 +6,13 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from google.protobuf import json_format
+
 from closedloop.platform.v1 import platform_pb2 as pb
 from closedloop.platform.v1 import platform_pb2_grpc as rpc
 from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_devstack.testing.service import Live, work
-from google.protobuf import json_format
 
 
 def new_request() -> str:
@@ -118,7 +119,8 @@ async def test_parked_events_are_listed_and_redriven(live: Live) -> None:
     tx = live.process.database.transaction()
     tx.do(
         """INSERT INTO inbox (id, source, type, subject, sequence, time, data, slot, state, attempts, parked_at, error)
-           VALUES (%(id)s, 'targets', 'closedloop.targets.person.changed.v1', 'p', 1, %(now)s, %(data)s, 0, 2, 8, %(now)s, 'E: x')""",
+           VALUES
+             (%(id)s, 'targets', 'closedloop.targets.person.changed.v1', 'p', 1, %(now)s, %(data)s, 0, 2, 8, %(now)s, 'E: x')""",
         {"id": (event_id := new_request()), "now": live.now, "data": b"\xff\xff"},
     )
     await tx.commit()

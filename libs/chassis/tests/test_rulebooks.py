@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
+
 from closedloop_chassis import errors
 from closedloop_chassis.process import Process
 from closedloop_chassis.rulebook.rules import ClockSetting, Rules

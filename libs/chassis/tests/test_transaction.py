@@ -6,6 +6,7 @@ import asyncio
 
 import psycopg
 import pytest
+
 from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import DuplicateRequest

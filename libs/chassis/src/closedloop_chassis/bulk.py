@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 import protovalidate
-from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from google.protobuf.message import Message
 
+from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from closedloop_chassis import errors
 
 Row = TypeVar("Row", bound=Message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -63,7 +64,7 @@ class BusinessCalendar(Part):
     @field_validator("hours")
     @classmethod
     def _in_order(cls, value: tuple[Hours, ...]) -> tuple[Hours, ...]:
-        if any(a.end > b.start for a, b in zip(value, value[1:], strict=False)):
+        if any(a.end > b.start for a, b in pairwise(value)):
             raise ValueError("stretches of working time follow each other")
         return value
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import events_pb2
 from closedloop.targets.v1.org_pb2 import Territory
-from psycopg.types.json import Jsonb
-
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.service import Reactions, Slice
 from closedloop_chassis.work import Heard, Work

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from closedloop.platform.v1 import platform_pb2 as pb
 from google.protobuf import json_format
 
+from closedloop.platform.v1 import platform_pb2 as pb
 from closedloop_chassis import pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from closedloop.platform.v1 import platform_pb2 as pb
-
 from closedloop_chassis import pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Scope

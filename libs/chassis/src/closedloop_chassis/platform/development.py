@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from closedloop.platform.v1 import platform_pb2 as pb
-
 from closedloop_chassis import errors, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call

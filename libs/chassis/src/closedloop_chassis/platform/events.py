@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from closedloop.platform.v1 import platform_pb2 as pb
-
 from closedloop_chassis import pages, protos
 from closedloop_chassis.events.upkeep import BACKLOG
 from closedloop_chassis.service import Rpcs

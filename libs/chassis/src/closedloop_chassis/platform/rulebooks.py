@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from closedloop.platform.v1 import platform_pb2 as pb
 from google.protobuf import json_format
 
+from closedloop.platform.v1 import platform_pb2 as pb
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_chassis.service import Rpcs

@@ -9,14 +9,14 @@ from __future__ import annotations
 from closedloop_devstack.testing.databases import database, templates
 from closedloop_devstack.testing.notices import pytest_terminal_summary
 from closedloop_devstack.testing.platforms import platform
-from closedloop_devstack.testing.service import live
 from closedloop_devstack.testing.servers import postgres, rabbit, redis_server
+from closedloop_devstack.testing.service import live
 from closedloop_devstack.testing.session import data_folder, session_folder
 
 __all__ = [
     "data_folder",
-    "live",
     "database",
+    "live",
     "platform",
     "postgres",
     "pytest_terminal_summary",

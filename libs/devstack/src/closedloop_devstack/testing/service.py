@@ -22,6 +22,9 @@ from zoneinfo import ZoneInfo
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.message import Message
+from pydantic import SecretStr
+
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged, PersonChanged
 from closedloop_chassis import client, contract, ids
@@ -32,9 +35,6 @@ from closedloop_chassis.process import Process
 from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.work import Work
-from google.protobuf.message import Message
-from pydantic import SecretStr
-
 from closedloop_devstack.keys import KeyRing
 
 Told = TypeVar("Told", bound=Message)
