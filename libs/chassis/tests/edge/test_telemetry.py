@@ -58,7 +58,7 @@ def collector() -> Iterator[Any]:
     """An OTLP collector; `collected(ratio)` starts tracing to it, `collected.spans()` stops and answers what came."""
 
     class Fresh(Collector):
-        spans: list[Any] = []  # noqa: RUF012
+        spans: list[Any] = []
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fresh)
     threading.Thread(target=server.serve_forever, daemon=True).start()
