@@ -1,4 +1,4 @@
-"""Between a matter as it is told and the route it takes: facts, rates, neighbours and delegations gathered in one read."""
+"""Between a matter as it is told and the route it takes: facts, rates, neighbours, delegations gathered in one read."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from closedloop.approvals.v1 import policies_pb2
-from closedloop.common.v1.common_pb2 import RuleReference
-from closedloop_chassis import errors, protos
-from closedloop_chassis.work import Work
 from google.protobuf import json_format
 from google.type.money_pb2 import Money
 
+from closedloop.approvals.v1 import policies_pb2
+from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop_approvals import standing_in
 from closedloop_approvals.policies import rules as policies
 from closedloop_approvals.policies.rules import ApprovalPolicyRules, Facts, Neighbour, Plan
 from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis import errors, protos
+from closedloop_chassis.work import Work
 
 # Rejected and recalled matters count for nothing, and a subject does not count beside itself.
 SURROUNDINGS = f"""
 SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', base_minor, 'opened_at', opened_at)
                                   ORDER BY opened_at, id), '[]')
           FROM approval_request
-         WHERE account_id = %(account_id)s::uuid AND kind = %(kind)s AND opened_at > %(since)s AND base_minor IS NOT NULL
-           AND state IN ('pending', 'returned', 'approved') AND (origin, subject_id) <> (%(origin)s, %(subject_id)s))
+         WHERE account_id = %(account_id)s::uuid AND kind = %(kind)s AND opened_at > %(since)s
+           AND base_minor IS NOT NULL AND state IN ('pending', 'returned', 'approved')
+           AND (origin, subject_id) <> (%(origin)s, %(subject_id)s))
        AS neighbours,
        (SELECT rate FROM exchange_rate WHERE base_currency = %(currency)s AND quote_currency = %(base_currency)s
            AND start_date <= %(day)s ORDER BY start_date DESC LIMIT 1) AS rate,
@@ -153,7 +154,9 @@ def _converted(minor: int, currency: str, base: str, found: dict[str, Any]) -> i
     rate: Decimal | None = found["rate"] or (1 / found["inverse"] if found["inverse"] else None)
     if rate is None:
         raise errors.FailedPrecondition(
-            "RATE_UNKNOWN", f"no exchange rate from {currency} to {base} is known; publish it in targets", currency=currency
+            "RATE_UNKNOWN",
+            f"no exchange rate from {currency} to {base} is known; publish it in targets",
+            currency=currency,
         )
     return round(Decimal(minor) / scale(currency) * rate * scale(base))
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from closedloop_chassis.service import Service, Slice
-
 from closedloop_approvals.delegations import api as delegations
 from closedloop_approvals.policies import api as policies
 from closedloop_approvals.policies.rules import ApprovalPolicyRules
@@ -14,6 +12,7 @@ from closedloop_approvals.tasks import reactions as task_reactions
 from closedloop_approvals.tasks.rules import TaskRules
 from closedloop_approvals.worklist import api as worklist
 from closedloop_approvals.worklist import reactions as worklist_reactions
+from closedloop_chassis.service import Service, Slice
 
 SERVICE = Service(
     name="approvals",

@@ -1,4 +1,4 @@
-"""Finds the people whom a rule names in words: "manager_of_owner", "director_of_owner", "role:finance", "person:E001"."""
+"""Finds the people whom a rule names in words: "manager_of_owner", "role:finance", "person:E001"."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from closedloop_chassis.org.snapshot import OrgSnapshot, Person
 from pydantic import StringConstraints
+
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person
 
 # Who is asked, in words of the rulebook; `<title>_of_owner` by the rulebook's titles.
 Word = Annotated[
@@ -29,7 +30,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One person for a word; `instead_of` was named first and passed over: absent for good, or a party to the matter."""
+    """One person for a word; `instead_of` was named first and passed over: gone, or a party to the matter."""
 
     person_id: str
     reason: str
@@ -88,7 +89,9 @@ def _line(person_id: str, unit_id: str, org: OrgSnapshot) -> list[str]:
 
 
 def _leaders(unit_id: str, org: OrgSnapshot) -> list[str]:
-    return list(dict.fromkeys(org.units[unit].manager_id for unit in org.ancestry(unit_id) if org.units[unit].manager_id))
+    return list(
+        dict.fromkeys(org.units[unit].manager_id for unit in org.ancestry(unit_id) if org.units[unit].manager_id)
+    )
 
 
 def _unit(about: About, org: OrgSnapshot) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 # As a jsonb array; put into a query with %(now)s and a condition on `delegation`.
 IN_FORCE = """
 SELECT coalesce(jsonb_agg(jsonb_build_object(
-           'delegator_id', delegator_id, 'delegate_id', delegate_id, 'request_kinds', request_kinds, 'task_kinds', task_kinds,
-           'limit_minor', limit_minor, 'limit_currency', limit_currency, 'ends_at', ends_at) ORDER BY id), '[]')
+           'delegator_id', delegator_id, 'delegate_id', delegate_id, 'request_kinds', request_kinds,
+           'task_kinds', task_kinds, 'limit_minor', limit_minor, 'limit_currency', limit_currency,
+           'ends_at', ends_at) ORDER BY id), '[]')
   FROM delegation WHERE starts_at <= %(now)s AND ends_at > %(now)s
 """
 
@@ -29,7 +30,7 @@ class StandIn:
     ends_at: datetime | None = None
 
     def covers_request(self, kind: str, amount_minor: int | None, currency: str) -> bool:
-        """An amount in another currency than the limit's is above it: what cannot be compared stays with the delegator."""
+        """An amount in another currency than the limit's is above it: what cannot be compared is not passed on."""
         if (self.request_kinds or self.task_kinds) and kind not in self.request_kinds:
             return False
         if self.limit_minor is None or amount_minor is None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from google.type.interval_pb2 import Interval
+
 from closedloop.approvals.v1 import delegations_pb2 as pb
+from closedloop_approvals.delegations import rules, store
+from closedloop_approvals.delegations.store import Delegation
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from google.type.interval_pb2 import Interval
-
-from closedloop_approvals.delegations import rules, store
-from closedloop_approvals.delegations.store import Delegation
 
 rpcs = Rpcs("closedloop.approvals.v1.DelegationService")
 
@@ -29,7 +29,11 @@ async def create_delegation(request: pb.CreateDelegationRequest, call: Call) -> 
         raise errors.InvalidArgument("DELEGATE_NOT_FOUND", f"nobody is called {request.delegate_id}", violations)
     if not request.period.HasField("end_time"):
         raise errors.InvalidArgument("PERIOD_INVALID", "say when it ends", {"period.end_time": "is needed"})
-    starts_at = protos.instant(request.period.start_time, "period.start_time") if request.period.HasField("start_time") else call.now
+    starts_at = (
+        protos.instant(request.period.start_time, "period.start_time")
+        if request.period.HasField("start_time")
+        else call.now
+    )
     amount = request.HasField("amount_limit")
     delegation = Delegation(
         id=new_id(),
@@ -75,7 +79,8 @@ async def list_delegations(request: pb.ListDelegationsRequest, call: Call) -> pb
     period: Interval = request.period
     params = {
         "person": person_id,
-        "states": [pb.DelegationState.Name(s).removeprefix("DELEGATION_STATE_").lower() for s in request.states] or None,
+        "states": [pb.DelegationState.Name(s).removeprefix("DELEGATION_STATE_").lower() for s in request.states]
+        or None,
         "from": protos.instant(period.start_time, "period.start_time") if period.HasField("start_time") else None,
         "to": protos.instant(period.end_time, "period.end_time") if period.HasField("end_time") else None,
         "now": call.now,

@@ -33,7 +33,7 @@ class Standing:
 
 
 def check(new: Standing, others: Sequence[Standing], now: datetime) -> None:
-    """Raises InvalidArgument DELEGATION_TO_SELF or PERIOD_INVALID, FailedPrecondition DELEGATION_OVERLAPS or DELEGATION_CYCLE.
+    """Raises InvalidArgument DELEGATION_TO_SELF or PERIOD_INVALID, FailedPrecondition DELEGATION_OVERLAPS or _CYCLE.
 
     `others` are those of both persons. A delegation of the delegate to the delegator would leave the work with nobody.
     """
@@ -42,13 +42,17 @@ def check(new: Standing, others: Sequence[Standing], now: datetime) -> None:
             "DELEGATION_TO_SELF", "nobody stands in for themselves", {"delegate_id": "is the delegator"}
         )
     if new.ends_at <= max(new.starts_at, now):
-        raise errors.InvalidArgument("PERIOD_INVALID", "a delegation ends after it starts and after now", {"period": "is over"})
+        raise errors.InvalidArgument(
+            "PERIOD_INVALID", "a delegation ends after it starts and after now", {"period": "is over"}
+        )
     for other in others:
         if not new.meets(other) or not new.shares_kinds(other):
             continue
         if other.delegator_id == new.delegator_id:
             raise errors.FailedPrecondition(
-                "DELEGATION_OVERLAPS", f"{other.delegate_id} stands in for {new.delegator_id} at that time already", id=other.id
+                "DELEGATION_OVERLAPS",
+                f"{other.delegate_id} stands in for {new.delegator_id} at that time already",
+                id=other.id,
             )
         if (other.delegator_id, other.delegate_id) == (new.delegate_id, new.delegator_id):
             raise errors.FailedPrecondition(

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from closedloop_chassis.data.transaction import Reader, Transaction
-
 from closedloop_approvals.delegations.rules import Standing
+from closedloop_chassis.data.transaction import Reader, Transaction
 
 COLUMNS = """id, delegator_id, delegate_id, starts_at, ends_at, request_kinds, task_kinds, limit_minor, limit_currency,
        reason, created_by, created_at, unit_id, version"""
@@ -41,21 +40,28 @@ class Delegation:
 
 
 # Delegations of the same persons are made one after the other; locks in one order.
-LOCK = "SELECT pg_advisory_xact_lock(hashtext('delegation'), h) FROM (SELECT hashtext(p) AS h FROM unnest(%(people)s::text[]) p ORDER BY 1) o"
+LOCK = """
+SELECT pg_advisory_xact_lock(hashtext('delegation'), h)
+  FROM (SELECT hashtext(p) AS h FROM unnest(%(people)s::text[]) p ORDER BY 1) in_order
+"""
 NEAR = f"""
 SELECT {COLUMNS} FROM delegation
  WHERE delegator_id = ANY(%(people)s) AND starts_at < %(ends_at)s AND ends_at > %(starts_at)s
 """
 ADD = f"""
 INSERT INTO delegation ({COLUMNS})
-VALUES (%(id)s, %(delegator_id)s, %(delegate_id)s, %(starts_at)s, %(ends_at)s, %(request_kinds)s, %(task_kinds)s, %(limit_minor)s,
-        %(limit_currency)s, %(reason)s, %(created_by)s, %(created_at)s, %(unit_id)s, %(version)s)
+VALUES (%(id)s, %(delegator_id)s, %(delegate_id)s, %(starts_at)s, %(ends_at)s, %(request_kinds)s, %(task_kinds)s,
+        %(limit_minor)s, %(limit_currency)s, %(reason)s, %(created_by)s, %(created_at)s, %(unit_id)s, %(version)s)
 """
 GET = f"SELECT {COLUMNS} FROM delegation WHERE id = %(id)s"
-END = "UPDATE delegation SET ends_at = %(ends_at)s, starts_at = least(starts_at, %(ends_at)s), version = version + 1 WHERE id = %(id)s"
+END = """
+UPDATE delegation SET ends_at = %(ends_at)s, starts_at = least(starts_at, %(ends_at)s), version = version + 1
+ WHERE id = %(id)s
+"""
 LIST = f"""
 SELECT {COLUMNS} FROM delegation
- WHERE (%(scope_company)s OR delegator_id = %(scope_owner)s OR delegate_id = %(scope_owner)s OR unit_id = ANY(%(scope_units)s))
+ WHERE (%(scope_company)s OR delegator_id = %(scope_owner)s OR delegate_id = %(scope_owner)s
+        OR unit_id = ANY(%(scope_units)s))
    AND (delegator_id = %(person)s OR delegate_id = %(person)s)
    AND (%(states)s::text[] IS NULL OR ANY_STATE = ANY(%(states)s))
    AND starts_at < coalesce(%(to)s::timestamptz, 'infinity') AND ends_at > coalesce(%(from)s::timestamptz, '-infinity')

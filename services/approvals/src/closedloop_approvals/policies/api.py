@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from closedloop.approvals.v1 import policies_pb2 as pb
-from closedloop.common.v1.common_pb2 import RuleReference
-from closedloop_chassis import errors, pages, protos
-from closedloop_chassis.rulebook.rules import ClockSetting
-from closedloop_chassis.service import Rpcs
-from closedloop_chassis.work import Call, Work
 from google.protobuf import json_format
 from pydantic import ValidationError
 
+from closedloop.approvals.v1 import policies_pb2 as pb
+from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop_approvals import routing
 from closedloop_approvals.policies.rules import ApprovalPolicyRules, PlannedStep, PolicyRule
 from closedloop_approvals.routing import Matter, Routed
 from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis import errors, pages, protos
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.service import Rpcs
+from closedloop_chassis.work import Call, Work
 
 rpcs = Rpcs("closedloop.approvals.v1.PolicyService")
 
@@ -96,11 +96,13 @@ def _policy(
             explanation=policy.explanation,
         ),
         effective_time=protos.timestamp(effective_at),
-        accumulation_window=protos.duration(timedelta(days=policy.accumulation_days) if policy.accumulation_days else None),
+        accumulation_window=protos.duration(
+            timedelta(days=policy.accumulation_days) if policy.accumulation_days else None
+        ),
     )
 
 
-def mode(name: str) -> pb.StepMode:
+def mode(name: str) -> pb.StepMode.ValueType:
     return pb.StepMode.Value(f"STEP_MODE_{name.upper()}")
 
 

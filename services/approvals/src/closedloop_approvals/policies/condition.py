@@ -13,6 +13,8 @@ from typing import Any
 
 import celpy
 from celpy import celtypes
+from celpy.celparser import CELParseError
+from celpy.evaluation import CELEvalError
 from lark import Token, Tree
 
 LONGEST = 1000
@@ -60,7 +62,7 @@ class Condition:
         """Raises ConditionError when a fact it needs is unknown or of another type."""
         try:
             outcome = self.program.evaluate({name: _cel(values.get(name)) for name in self.names})
-        except (celpy.CELEvalError, RecursionError) as error:
+        except (CELEvalError, RecursionError) as error:
             raise ConditionError(f"{self.text!r} cannot be decided: {_first_line(error)}") from error
         if not isinstance(outcome, celtypes.BoolType):
             raise ConditionError(f"{self.text!r} answers {type(outcome).__name__}, not yes or no")
@@ -78,7 +80,7 @@ def compiled(text: str) -> Condition:
         program = _ENVIRONMENT.program(tree)
     except ConditionError:
         raise
-    except (celpy.CELParseError, RecursionError) as error:
+    except (CELParseError, RecursionError) as error:
         raise ConditionError(f"{text[:80]!r} is no condition: {_first_line(error)}") from error
     condition = Condition(text, names, program)
     if "custom" not in names:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from closedloop_chassis import errors
-from closedloop_chassis.org.snapshot import OrgSnapshot
-from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 from pydantic import Field, field_validator, model_validator
 
 from closedloop_approvals import signatories
 from closedloop_approvals.policies.condition import compiled
 from closedloop_approvals.signatories import About, Candidate, Word
+from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot
+from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 
 Mode = Literal["single", "any", "all", "quorum", "sequence"]
 
@@ -72,7 +72,7 @@ class ApprovalPolicyRules(Rules):
 
     base_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
     # "<title>_of_owner" is the manager of the nearest unit of that kind.
-    titles: dict[str, str] = {"director": "region", "area_manager": "area", "team_leader": "team"}
+    titles: dict[str, str] = Field(default={"director": "region", "area_manager": "area", "team_leader": "team"})
     decision: ClockSetting = ClockSetting(hours=8, calendar="business", warn_at=0.5)
     # At most so many people are asked for one word such as "role:finance".
     most_per_word: int = Field(default=20, ge=1, le=200)
@@ -215,7 +215,10 @@ class Plan:
 def holding(
     facts: Facts, rules: ApprovalPolicyRules, neighbours: Sequence[Neighbour], now: datetime
 ) -> list[tuple[PolicyRule, Reference]]:
-    """The policies that hold, with reasons. Raises InvalidArgument FACTS_INCOMPLETE, FailedPrecondition NO_POLICY_APPLIES."""
+    """The policies that hold, with reasons.
+
+    Raises InvalidArgument FACTS_INCOMPLETE, FailedPrecondition NO_POLICY_APPLIES.
+    """
     found: list[tuple[PolicyRule, Reference]] = []
     for policy in rules.policies:
         if facts.kind not in policy.kinds:
@@ -236,7 +239,9 @@ def holding(
             found.append((policy, Reference(policy.name, policy.explanation + (f" ({inputs})" if inputs else ""))))
     if not found:
         raise errors.FailedPrecondition(
-            "NO_POLICY_APPLIES", f"no policy of approvals.policies lets a {facts.kind} with these facts proceed", kind=facts.kind
+            "NO_POLICY_APPLIES",
+            f"no policy of approvals.policies lets a {facts.kind} with these facts proceed",
+            kind=facts.kind,
         )
     return found
 
@@ -260,7 +265,9 @@ def plan(
     def people(word: str) -> tuple[Candidate, ...]:
         found = signatories.find(word, about, org, rules.titles, never)[: rules.most_per_word]
         if not found:
-            raise errors.FailedPrecondition("SIGNER_NOT_FOUND", f"nobody in the organisation is {word} for this matter", word=word)
+            raise errors.FailedPrecondition(
+                "SIGNER_NOT_FOUND", f"nobody in the organisation is {word} for this matter", word=word
+            )
         return tuple(found)
 
     wide = max((policy.accumulation_days for policy, _ in held), default=0)

@@ -6,10 +6,6 @@ from typing import Literal
 
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop_chassis import bulk, errors, etags
-from closedloop_chassis.service import Rpcs
-from closedloop_chassis.work import Call
-
 from closedloop_approvals.requests import deciding, messages, reading, store, trail
 from closedloop_approvals.requests.deciding import Decision, Verdict
 from closedloop_approvals.requests.ledger import Change, record
@@ -18,6 +14,9 @@ from closedloop_approvals.requests.rules import Placement
 from closedloop_approvals.requests.store import Held
 from closedloop_approvals.requests.submission import Submission, as_dict, mend, submit, unit_of
 from closedloop_approvals.requests.trail import Entry
+from closedloop_chassis import bulk, errors, etags
+from closedloop_chassis.service import Rpcs
+from closedloop_chassis.work import Call
 
 rpcs = Rpcs("closedloop.approvals.v1.RequestService")
 
@@ -53,7 +52,9 @@ async def open_request(request: pb.OpenRequestRequest, call: Call) -> pb.Request
     if isinstance(outcome, Change):
         if outcome.before is not None:
             raise errors.AlreadyExists(
-                "ALREADY_OPEN", "an earlier version is open: give it back by Resubmit, or recall it first", id=outcome.before.id
+                "ALREADY_OPEN",
+                "an earlier version is open: give it back by Resubmit, or recall it first",
+                id=outcome.before.id,
             )
         (outcome,) = await record(call, [outcome])
     return messages.request(outcome)
@@ -243,7 +244,9 @@ def _own_matter(origin: str, call: Call) -> None:
         return
     if origin in SERVICES:
         raise errors.PermissionDenied(
-            "ORIGIN_RESERVED", f"matters of {origin} are submitted by {origin}, with its own facts; act there", origin=origin
+            "ORIGIN_RESERVED",
+            f"matters of {origin} are submitted by {origin}, with its own facts; act there",
+            origin=origin,
         )
 
 
@@ -251,7 +254,10 @@ def _provenance(request: pb.OpenRequestRequest, call: Call) -> Provenance:
     told = request.provenance
     if {"integration", "service"} & call.caller.roles and told.source:
         return Provenance(
-            source=told.source, source_id=told.source_id, brought_by=call.caller.subject, observed_time=told.observed_time
+            source=told.source,
+            source_id=told.source_id,
+            brought_by=call.caller.subject,
+            observed_time=told.observed_time,
         )
     return Provenance(source="manual", brought_by=call.caller.subject)
 
@@ -259,7 +265,9 @@ def _provenance(request: pb.OpenRequestRequest, call: Call) -> Provenance:
 def _known(person_id: str, call: Call, field: Literal["person_id", "mentioned_ids"] = "person_id") -> None:
     person = call.org.person(person_id)
     if person is None or not person.active:
-        raise errors.InvalidArgument("SIGNER_NOT_FOUND", f"nobody is called {person_id}", {field: "is nobody of the company"})
+        raise errors.InvalidArgument(
+            "SIGNER_NOT_FOUND", f"nobody is called {person_id}", {field: "is nobody of the company"}
+        )
 
 
 def _above_them(giver: str, call: Call) -> None:
@@ -269,4 +277,3 @@ def _above_them(giver: str, call: Call) -> None:
     if call.scope.company or call.caller.subject in {person.id for person in call.org.line_of(giver)}:
         return
     raise errors.PermissionDenied("NOT_A_SIGNER", f"only {giver}, their managers or operations hand this over")
-

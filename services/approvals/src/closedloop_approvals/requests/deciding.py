@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from closedloop_chassis import errors
-
 from closedloop_approvals.requests import rules
 from closedloop_approvals.requests.ledger import Change, stand_ins
 from closedloop_approvals.requests.rules import OPEN, Placement, Signer
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_approvals.requests.trail import Entry
+from closedloop_chassis import errors
 
 Verdict = Literal["approve", "reject", "return"]
 PAST = {"approve": "approved", "reject": "rejected", "return": "returned"}
@@ -56,14 +55,18 @@ def seat(held: Held, actor: str, step: int = 0, on_behalf_of: str = "") -> Seat:
     mine = _names(held, actor, on_behalf_of)
     ever = {signer.person_id for held_step in request.route.steps for signer in held_step.signers}
     if not ever & set(mine):
-        raise errors.PermissionDenied("NOT_A_SIGNER", f"{actor} is not asked to sign this, neither in person nor for another")
+        raise errors.PermissionDenied(
+            "NOT_A_SIGNER", f"{actor} is not asked to sign this, neither in person nor for another"
+        )
     if request.state not in OPEN:
         raise errors.FailedPrecondition("ALREADY_DECIDED", f"this request is {request.state}", state=request.state)
     for person_id in mine:
         asked = rules.rows_of(request.route, {person_id}, step)
         if len(asked) > 1:
             steps = ", ".join(map(str, asked))
-            raise errors.InvalidArgument("STEP_AMBIGUOUS", f"steps {steps} ask you; say which", {"step": f"one of {steps}"})
+            raise errors.InvalidArgument(
+                "STEP_AMBIGUOUS", f"steps {steps} ask you; say which", {"step": f"one of {steps}"}
+            )
         for number, signers in asked.items():
             return Seat(number, person_id, signers[0])
     raise errors.FailedPrecondition(
@@ -86,7 +89,14 @@ def decide(held: Held, actor: str, decision: Decision, now: datetime) -> Change:
     _complete(decision)
     if decision.verdict == "return":
         route = rules.send_back(
-            request.route, at.step, at.person_id, actor, decision.return_to_step, decision.come_back_here, decision.comment, now
+            request.route,
+            at.step,
+            at.person_id,
+            actor,
+            decision.return_to_step,
+            decision.come_back_here,
+            decision.comment,
+            now,
         )
     else:
         route = rules.answer(request.route, at.step, at.person_id, actor, decision.verdict, decision.comment, now)
@@ -136,12 +146,16 @@ def withdraw(request: Request, actor: str, reason: str, now: datetime) -> Change
     return Change(request, after, "withdraw", (Entry("withdrawn", actor, comment=reason),))
 
 
-def add_signer(held: Held, actor: str, step: int, person_id: str, placement: Placement, reason: str, now: datetime) -> Change:
+def add_signer(
+    held: Held, actor: str, step: int, person_id: str, placement: Placement, reason: str, now: datetime
+) -> Change:
     """Raises as `seat` does, InvalidArgument SIGNER_IS_SUBMITTER, AlreadyExists ALREADY_A_SIGNER."""
     request = held.request
     at = seat(held, actor, step)
     _fit(request, person_id)
-    route = rules.add_signer(request.route, at.step, at.signer, person_id, placement, f"added by {at.person_id}: {reason}", now)
+    route = rules.add_signer(
+        request.route, at.step, at.signer, person_id, placement, f"added by {at.person_id}: {reason}", now
+    )
     entry = Entry("signer_added", actor, at.on_behalf_of(actor), at.step, reason, (person_id,))
     return Change(request, replace(request, route=route), "add_signer", (entry,), held.stand_ins)
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from closedloop_chassis.rulebook.rules import ClockSetting
-from closedloop_chassis.work import Work
 from google.protobuf.message import Message
 
 from closedloop_approvals.requests import messages, rules, store, trail
@@ -15,6 +13,8 @@ from closedloop_approvals.requests.rules import OPEN
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Entry, Sealed
 from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.work import Work
 
 CLOCK = "approvals.decision"
 # Who asks, in the trail, when nobody in particular does.
@@ -91,7 +91,11 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
     told = {person for entry in change.entries for person in entry.person_ids}
     entries = [
         *change.entries,
-        *(Entry("asked", SELF, step=step, person_ids=tuple(people)) for step, people in asked.items() if not told.issuperset(people)),
+        *(
+            Entry("asked", SELF, step=step, person_ids=tuple(people))
+            for step, people in asked.items()
+            if not told.issuperset(people)
+        ),
     ]
     length, last = (before.trail_length, before.trail_hash) if before else (0, trail.FIRST)
     links = trail.seal(after.id, length, last, work.now, after.subject_version, entries)
@@ -134,7 +138,10 @@ def _notify(work: Work, change: Change, after: Request) -> None:
         for recipient in [person_id, *stand_ins(after, person_id, change.stand_ins)]:
             on_behalf_of = person_id if recipient != person_id else ""
             occasion = f"asked:{after.version}"
-            work.tell(messages.notice("approval_waiting", after, recipient, occasion, work, on_behalf_of=on_behalf_of), after.id)
+            work.tell(
+                messages.notice("approval_waiting", after, recipient, occasion, work, on_behalf_of=on_behalf_of),
+                after.id,
+            )
 
 
 def stand_ins(request: Request, person_id: str, known: Sequence[StandIn]) -> list[str]:

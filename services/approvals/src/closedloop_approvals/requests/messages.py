@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+from google.protobuf import json_format
+
 from closedloop.approvals.v1 import events_pb2, policies_pb2
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import Evidence, Provenance, RuleReference
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
-from closedloop_chassis import etags, protos
-from closedloop_chassis.work import Work
-from google.protobuf import json_format
-
 from closedloop_approvals.requests.rules import Signer
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Sealed
+from closedloop_chassis import etags, protos
+from closedloop_chassis.work import Work
 
 
 def request(held: Request) -> pb.Request:
@@ -51,7 +51,7 @@ def subject(held: Request) -> pb.Subject:
     return pb.Subject(**held.subject)
 
 
-def state(held: Request) -> pb.RequestState:
+def state(held: Request) -> pb.RequestState.ValueType:
     return pb.RequestState.Value(f"REQUEST_STATE_{held.state.upper()}")
 
 
@@ -166,7 +166,12 @@ def recalled(held: Request, reason: str, work: Work) -> events_pb2.RequestRecall
 
 
 def notice(
-    template: Literal["approval_waiting", "approval_escalated"], held: Request, person_id: str, occasion: str, work: Work, **more: Any
+    template: Literal["approval_waiting", "approval_escalated"],
+    held: Request,
+    person_id: str,
+    occasion: str,
+    work: Work,
+    **more: Any,
 ) -> DeliveryRequested:
     """A message to one signer; `occasion` tells it from others about the same request, so that each goes out once."""
     submitter = work.org.person(held.submitter_id)

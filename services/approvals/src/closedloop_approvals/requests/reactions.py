@@ -6,15 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import protovalidate
+
 from closedloop.approvals.v1 import events_pb2
 from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT
-from closedloop_chassis import errors, protos
-from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.rulebook.rules import ClockSetting
-from closedloop_chassis.service import Reactions
-from closedloop_chassis.work import Heard, Work
-
 from closedloop_approvals import signatories
 from closedloop_approvals.requests import messages, rules, store
 from closedloop_approvals.requests.deciding import withdraw
@@ -23,6 +18,11 @@ from closedloop_approvals.requests.rules import OPEN
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_approvals.requests.submission import Submission, submit
 from closedloop_approvals.requests.trail import Entry
+from closedloop_chassis import errors, protos
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
 
 reactions = Reactions()
 
@@ -146,7 +146,9 @@ def _escalated(held: Held, clock: Due, work: Work) -> Change:
     due_at = work.clocks.rearm(clock, ClockSetting.model_validate(request.decision))
     after = replace(request, route=route, due_at=due_at, escalation_level=request.escalation_level + 1)
     notices = [
-        messages.notice("approval_escalated", after, to, f"escalated:{after.escalation_level}", work, from_person_id=giver)
+        messages.notice(
+            "approval_escalated", after, to, f"escalated:{after.escalation_level}", work, from_person_id=giver
+        )
         for _, giver, to in raised
     ]
     entries = [
@@ -158,8 +160,13 @@ def _escalated(held: Held, clock: Due, work: Work) -> Change:
         people = tuple(dict.fromkeys(signer.person_id for _, signer in request.route.asked()))
         entries = [Entry("reminded", ACTOR, comment="not decided in time, and nobody stands above", person_ids=people)]
         occasion = f"escalated:{after.escalation_level}"
-        notices = [messages.notice("approval_escalated", after, p, occasion, work, from_person_id="") for p in people]
+        notices = [messages.notice("approval_escalated", after, p, occasion, work, signer_name="") for p in people]
     return Change(request, after, "escalate", tuple(entries), held.stand_ins, tuple(notices))
+
+
+def _name(person_id: str, work: Work) -> str:
+    person = work.org.person(person_id)
+    return person.name if person else person_id
 
 
 def _rejected(held: Held, work: Work) -> Change:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from closedloop.approvals.v1 import requests_pb2 as pb
-from closedloop_chassis import errors, pages, protos
-from closedloop_chassis.work import Call
 from google.type.interval_pb2 import Interval
 
+from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop_approvals.requests import messages, store, trail
 from closedloop_approvals.requests.rules import OPEN
 from closedloop_approvals.requests.store import Held, Request
+from closedloop_chassis import errors, pages, protos
+from closedloop_chassis.work import Call
 
 NEWEST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 # One call verifies at most so many chains; the rest by its page token.
 CHAINS_PER_CALL = 500
 
-BLOCKED = {"pending": "PENDING", "returned": "RETURNED", "rejected": "REJECTED", "recalled": "RECALLED", "withdrawn": "WITHDRAWN"}
+BLOCKED = {
+    "pending": "PENDING",
+    "returned": "RETURNED",
+    "rejected": "REJECTED",
+    "recalled": "RECALLED",
+    "withdrawn": "WITHDRAWN",
+}
 
 
 async def readable(call: Call, request_id: str) -> Held:
@@ -92,7 +98,9 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
         answer.entries_checked += len(trails[held.id])
         answer.breaks.extend(_broken(held, trails[held.id]))
     if known := set(request.ids) - {held.id for held in requests}:
-        answer.breaks.extend(pb.TrailBreak(request_id=gone, kind="missing") for gone in sorted(known) if gone > after and not token)
+        answer.breaks.extend(
+            pb.TrailBreak(request_id=gone, kind="missing") for gone in sorted(known) if gone > after and not token
+        )
     return answer
 
 
@@ -150,5 +158,7 @@ def interval(told: Interval, field: str) -> tuple[Any, Any]:
     start = protos.instant(told.start_time, f"{field}.start_time") if told.HasField("start_time") else None
     end = protos.instant(told.end_time, f"{field}.end_time") if told.HasField("end_time") else None
     if start and end and start > end:
-        raise errors.InvalidArgument("PERIOD_INVALID", "the period ends before it begins", {field: "ends before it begins"})
+        raise errors.InvalidArgument(
+            "PERIOD_INVALID", "the period ends before it begins", {field: "ends before it begins"}
+        )
     return start, end

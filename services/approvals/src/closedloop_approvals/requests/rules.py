@@ -22,7 +22,7 @@ OPEN: frozenset[State] = frozenset({"pending", "returned"})
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """One person's part in a slot. `waits_for` is the slot that comes first, `added_to` the one this was added to; 0: none."""
+    """One person's part in a slot. `waits_for` is the slot that comes first, `added_to` the one it was added to."""
 
     position: int
     person_id: str
@@ -87,7 +87,11 @@ class Step:
         """Whether the slot it waits for has answered; what was added to that slot waits for its signature alone."""
         if not signer.waits_for:
             return True
-        return self.signed(signer.waits_for) if self._belongs(signer, signer.waits_for) else self.complete(signer.waits_for)
+        return (
+            self.signed(signer.waits_for)
+            if self._belongs(signer, signer.waits_for)
+            else self.complete(signer.waits_for)
+        )
 
     def _belongs(self, signer: Signer, slot: int) -> bool:
         parent = signer.added_to
@@ -161,7 +165,13 @@ def rows_of(route: Route, people: Collection[str], step: int = 0) -> dict[int, l
 
 
 def answer(
-    route: Route, step: int, signer_for: str, signed_by: str, verdict: Literal["approve", "reject"], comment: str, now: datetime
+    route: Route,
+    step: int,
+    signer_for: str,
+    signed_by: str,
+    verdict: Literal["approve", "reject"],
+    comment: str,
+    now: datetime,
 ) -> Route:
     """Everything asked of `signer_for` on this step is answered by `signed_by`."""
     state: SignerState = "approved" if verdict == "approve" else "rejected"
@@ -176,7 +186,14 @@ def answer(
 
 
 def send_back(
-    route: Route, step: int, signer_for: str, signed_by: str, to_step: int, come_back_here: bool, comment: str, now: datetime
+    route: Route,
+    step: int,
+    signer_for: str,
+    signed_by: str,
+    to_step: int,
+    come_back_here: bool,
+    comment: str,
+    now: datetime,
 ) -> Route:
     """Returned by a signer of `step`: to the submitter (0), who mends it, or to an earlier step, which is asked again.
 
@@ -185,7 +202,9 @@ def send_back(
     target = route.step(to_step)
     if to_step and (target is None or to_step >= step or target.ended_at is None):
         raise errors.InvalidArgument(
-            "RETURN_TARGET_INVALID", f"step {to_step} has not been signed before step {step}", {"return_to_step": "no earlier step"}
+            "RETURN_TARGET_INVALID",
+            f"step {to_step} has not been signed before step {step}",
+            {"return_to_step": "no earlier step"},
         )
     again = {step, to_step} if come_back_here else {held.number for held in route.steps if held.number >= to_step}
     # What runs beside a step that is asked again starts with it.
@@ -199,7 +218,8 @@ def send_back(
         return replace(signer, state="returned", signed_by=stood_in, answered_at=now, comment=comment)
 
     steps = tuple(
-        _reset(held, hand_back if held.number == step else None) if held.number in again else held for held in route.steps
+        _reset(held, hand_back if held.number == step else None) if held.number in again else held
+        for held in route.steps
     )
     back = replace(route, steps=steps)
     return _advance(back, now) if to_step else replace(back, state="returned")
@@ -215,11 +235,15 @@ def close(route: Route, state: Literal["recalled", "withdrawn", "rejected"], now
     return _ended(replace(route, state=state), now)
 
 
-def add_signer(route: Route, step: int, asker: Signer, person_id: str, placement: Placement, reason: str, now: datetime) -> Route:
+def add_signer(
+    route: Route, step: int, asker: Signer, person_id: str, placement: Placement, reason: str, now: datetime
+) -> Route:
     """One more signature before, beside or after the asker's own. Raises AlreadyExists ALREADY_A_SIGNER."""
     held = _free_for(route, step, person_id)
     slot = max(held.slots) + 1
-    added = Signer(len(held.signers) + 1, person_id, slot, added_to=asker.slot, reason=reason, from_person_id=asker.person_id)
+    added = Signer(
+        len(held.signers) + 1, person_id, slot, added_to=asker.slot, reason=reason, from_person_id=asker.person_id
+    )
 
     def place(signer: Signer) -> Signer:
         if placement == "before" and signer.slot == asker.slot:
@@ -236,7 +260,14 @@ def hand_over(route: Route, step: int, giver: str, person_id: str, reason: str, 
     held = _free_for(route, step, person_id)
     given = [signer for signer in held.asked() if signer.person_id == giver]
     taken = tuple(
-        replace(signer, position=len(held.signers) + n, person_id=person_id, reason=reason, from_person_id=giver, asked_at=now)
+        replace(
+            signer,
+            position=len(held.signers) + n,
+            person_id=person_id,
+            reason=reason,
+            from_person_id=giver,
+            asked_at=now,
+        )
         for n, signer in enumerate(given, 1)
     )
 
@@ -246,7 +277,9 @@ def hand_over(route: Route, step: int, giver: str, person_id: str, reason: str, 
     return _with(route, step, lambda s: replace(s, signers=(*_mapped(s, give).signers, *taken)))
 
 
-def escalate(route: Route, above: Callable[[str, Collection[str]], str], now: datetime) -> tuple[Route, list[tuple[int, str, str]]]:
+def escalate(
+    route: Route, above: Callable[[str, Collection[str]], str], now: datetime
+) -> tuple[Route, list[tuple[int, str, str]]]:
     """The next level of the line is asked as well, for every signature still missing (S65).
 
     `above(person, taken)` is who stands over them. Answers the (step, from, to) of each; none at the top of the line.
@@ -262,7 +295,14 @@ def escalate(route: Route, above: Callable[[str, Collection[str]], str], now: da
             if to:
                 reason = f"escalated from {last.person_id}"
                 signers.append(
-                    replace(last, position=len(signers) + 1, person_id=to, reason=reason, from_person_id=last.person_id, asked_at=now)
+                    replace(
+                        last,
+                        position=len(signers) + 1,
+                        person_id=to,
+                        reason=reason,
+                        from_person_id=last.person_id,
+                        asked_at=now,
+                    )
                 )
                 raised.append((held.number, last.person_id, to))
         return replace(held, signers=tuple(signers))
@@ -312,7 +352,11 @@ def _asking(step: Step, now: datetime) -> Step:
 
     def ask(signer: Signer) -> Signer:
         ready = signer.state in ("waiting", "returned") and not step.signed(signer.slot) and step.turn_of(signer)
-        return replace(signer, state="asked", asked_at=now, answered_at=None, signed_by="", comment="") if ready else signer
+        return (
+            replace(signer, state="asked", asked_at=now, answered_at=None, signed_by="", comment="")
+            if ready
+            else signer
+        )
 
     return replace(_mapped(step, ask), started_at=step.started_at or now)
 
@@ -322,7 +366,11 @@ def _closing_slots(step: Step) -> Step:
     settled = {signer.slot for signer in step.signers if signer.state in ("approved", "rejected")}
 
     def leave(signer: Signer) -> Signer:
-        return replace(signer, state="not_needed") if signer.slot in settled and signer.state in ("asked", "waiting") else signer
+        return (
+            replace(signer, state="not_needed")
+            if signer.slot in settled and signer.state in ("asked", "waiting")
+            else signer
+        )
 
     return _mapped(step, leave)
 

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from closedloop_chassis import errors
-from closedloop_chassis.data.transaction import Reader, Transaction
 from psycopg.types.json import Jsonb
 
 from closedloop_approvals import standing_in
 from closedloop_approvals.requests.rules import Route, Signer, State, Step
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ COLUMNS = [field.name for field in fields(Request) if field.name not in ("route"
 SELECT = ", ".join(f"r.{name}" for name in [*COLUMNS, "state", "decided_step"])
 
 ROUTE = """
- coalesce((SELECT jsonb_agg(to_jsonb(s) - 'request_id' ORDER BY s.number) FROM approval_step s WHERE s.request_id = r.id), '[]')
-     AS steps,
+ coalesce((SELECT jsonb_agg(to_jsonb(s) - 'request_id' ORDER BY s.number)
+             FROM approval_step s WHERE s.request_id = r.id), '[]') AS steps,
  coalesce((SELECT jsonb_agg(to_jsonb(g) - 'request_id' ORDER BY g.step, g.position)
              FROM approval_signer g WHERE g.request_id = r.id), '[]') AS signers
 """
@@ -111,7 +111,7 @@ SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
 """
 # Submitters of one subject follow each other, also while there is no row to lock yet.
 LOCK_SUBJECT = """
-SELECT pg_advisory_xact_lock(hashtext('approval_subject'), hashtext(%(origin)s || '/' || %(kind)s || '/' || %(subject_id)s))
+SELECT pg_advisory_xact_lock(hashtext('approval_subject'), hashtext(%(origin)s || '/' || %(kind)s || %(subject_id)s))
 """
 
 LIST = f"""
@@ -125,8 +125,8 @@ SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins
    AND (%(account_id)s::uuid IS NULL OR r.account_id = %(account_id)s)
    AND (%(opportunity_id)s::uuid IS NULL OR r.opportunity_id = %(opportunity_id)s)
    AND (%(submitter_id)s = '' OR r.submitter_id = %(submitter_id)s)
-   AND (%(signer_id)s = '' OR EXISTS (SELECT FROM approval_signer g WHERE g.request_id = r.id AND g.person_id = %(signer_id)s
-                                         AND g.asked_at IS NOT NULL))
+   AND (%(signer_id)s = '' OR EXISTS (SELECT FROM approval_signer g WHERE g.request_id = r.id
+                                         AND g.person_id = %(signer_id)s AND g.asked_at IS NOT NULL))
    AND (%(unit_ids)s::text[] IS NULL OR r.unit_id = ANY(%(unit_ids)s))
    AND (%(policy)s = '' OR %(policy)s = ANY(r.policies))
    AND r.opened_at >= coalesce(%(opened_from)s::timestamptz, '-infinity')
@@ -138,17 +138,18 @@ SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins
 """
 
 # What changes in the life of a request; everything else is written once, or anew when it is resubmitted.
+WRITTEN = [*COLUMNS, "state", "decided_step"]
 PUT = f"""
-INSERT INTO approval_request ({", ".join([*COLUMNS, "state", "decided_step"])})
-SELECT {", ".join([*COLUMNS, "state", "decided_step"])} FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s)
-ON CONFLICT (id) DO UPDATE
-   SET {", ".join(f"{name} = excluded.{name}" for name in [*COLUMNS, "state", "decided_step"] if name not in ("id", "opened_at"))}
+INSERT INTO approval_request ({", ".join(WRITTEN)})
+SELECT {", ".join(WRITTEN)} FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s)
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in WRITTEN[1:] if name != "opened_at")}
 """
 MOVE = """
 UPDATE approval_request r
    SET state = n.state, participants = n.participants, due_at = n.due_at, closed_at = n.closed_at,
-       running_since = n.running_since, elapsed = n.elapsed, escalation_level = n.escalation_level, conditions = n.conditions,
-       decided_step = n.decided_step, decided_by = n.decided_by, decided_for = n.decided_for, version = n.version,
+       running_since = n.running_since, elapsed = n.elapsed, escalation_level = n.escalation_level,
+       conditions = n.conditions, decided_step = n.decided_step,
+       decided_by = n.decided_by, decided_for = n.decided_for, version = n.version,
        trail_length = n.trail_length, trail_hash = n.trail_hash
   FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s) n
  WHERE r.id = n.id
@@ -164,12 +165,13 @@ ON CONFLICT (request_id, number) DO UPDATE SET started_at = excluded.started_at,
 PUT_SIGNERS = """
 INSERT INTO approval_signer SELECT * FROM jsonb_populate_recordset(NULL::approval_signer, %(rows)s)
 ON CONFLICT (request_id, step, position) DO UPDATE
-   SET state = excluded.state, waits_for = excluded.waits_for, signed_by = excluded.signed_by, asked_at = excluded.asked_at,
-       answered_at = excluded.answered_at, comment = excluded.comment
+   SET state = excluded.state, waits_for = excluded.waits_for, signed_by = excluded.signed_by,
+       asked_at = excluded.asked_at, answered_at = excluded.answered_at, comment = excluded.comment
 """
 APPEND = """
 INSERT INTO approval_trail (request_id, sequence, content, previous_hash, hash)
-SELECT * FROM unnest(%(request_ids)s::uuid[], %(sequences)s::bigint[], %(contents)s::text[], %(previous)s::text[], %(hashes)s::text[])
+SELECT * FROM unnest(%(request_ids)s::uuid[], %(sequences)s::bigint[], %(contents)s::text[], %(previous)s::text[],
+                     %(hashes)s::text[])
 """
 
 TRAIL = """
@@ -192,7 +194,9 @@ SELECT DISTINCT g.request_id AS id FROM approval_signer g JOIN approval_request 
  WHERE g.person_id = %(person)s AND g.state = 'asked' AND r.state = 'pending'
 """
 
-TAKEN = errors.AlreadyExists("ALREADY_OPEN", "a request on this subject was opened a moment ago; read it and go on from there")
+TAKEN = errors.AlreadyExists(
+    "ALREADY_OPEN", "a request on this subject was opened a moment ago; read it and go on from there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +260,9 @@ def save(tx: Transaction, changes: Sequence[tuple[Request | None, Request]], lin
             tx.do(statement, {"ids": [request.id for request in anew]})
     if moved:
         tx.do(MOVE, {"rows": Jsonb([_row(request) for request in moved])})
-    known = {before.id: before.route for before, _ in changes if before is not None and before.id in {r.id for r in moved}}
+    known = {
+        before.id: before.route for before, _ in changes if before is not None and before.id in {r.id for r in moved}
+    }
     steps, signers = [], []
     for _, after in changes:
         old = {step.number: step for step in known[after.id].steps} if after.id in known else {}

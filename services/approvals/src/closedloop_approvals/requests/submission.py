@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from closedloop.approvals.v1 import policies_pb2
-from closedloop.approvals.v1 import requests_pb2 as pb
-from closedloop.common.v1.common_pb2 import Evidence, Provenance
-from closedloop_chassis import errors
-from closedloop_chassis.ids import new_id
-from closedloop_chassis.work import Work
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from closedloop.approvals.v1 import policies_pb2
+from closedloop.approvals.v1 import requests_pb2 as pb
+from closedloop.common.v1.common_pb2 import Evidence, Provenance
 from closedloop_approvals import routing
 from closedloop_approvals.policies.rules import ApprovalPolicyRules
 from closedloop_approvals.requests import rules, store, trail
@@ -24,6 +21,9 @@ from closedloop_approvals.requests.rules import OPEN, Step
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Entry
 from closedloop_approvals.routing import Matter, Routed
+from closedloop_chassis import errors
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def unit_of(submission: Submission, work: Work) -> str:
 async def submit(submission: Submission, work: Work) -> Change | Request:
     """A change to record, or the request that this version of the subject has already.
 
-    A later version of a returned request resubmits it, of a pending one restarts its route; an earlier one changes nothing.
+    A later version of a returned request resubmits it, of a pending one restarts it; an earlier one is passed by.
     Raises AlreadyExists ALREADY_OPEN for other content under a version already told, and what `routing.route` raises.
     """
     subject = submission.subject
@@ -63,7 +63,9 @@ async def submit(submission: Submission, work: Work) -> Change | Request:
     if same is not None:
         if same.digest != subject.digest:
             raise errors.AlreadyExists(
-                "ALREADY_OPEN", f"version {subject.version} of this {subject.kind} was submitted with other content", id=same.id
+                "ALREADY_OPEN",
+                f"version {subject.version} of this {subject.kind} was submitted with other content",
+                id=same.id,
             )
         return same
     current = next((r for r in known if r.state in OPEN), None)
@@ -101,7 +103,7 @@ async def _open(submission: Submission, work: Work) -> Change:
 
 
 async def mend(current: Request, submission: Submission, work: Work, by: str, comment: str = "") -> Change:
-    """The open request with its new content: on where its returner said if the route is the same, else from the start."""
+    """The open request with its new content: on where its returner said if the route is the same, else from scratch."""
     unit_id = unit_of(submission, work)
     routed = await _routed(submission, unit_id, work)
     steps, step_rules = _steps(routed)
@@ -141,7 +143,9 @@ def _steps(routed: Routed) -> tuple[tuple[Step, ...], dict[int, dict[str, Any]]]
             mode=planned.mode,
             quorum=planned.quorum,
             parallel_group=planned.parallel_group,
-            signers=rules.sequence(planned.mode, [[(p.person_id, _reason(p)) for p in slot.people] for slot in planned.slots]),
+            signers=rules.sequence(
+                planned.mode, [[(p.person_id, _reason(p)) for p in slot.people] for slot in planned.slots]
+            ),
         )
         for number, planned in enumerate(routed.plan.steps, 1)
     )
@@ -204,4 +208,3 @@ def _entry(action: str, held: Request, submission: Submission, work: Work) -> En
 def as_dict(message: Message) -> dict[str, Any]:
     """As jsonb and the trail keep it."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
-

@@ -1,7 +1,7 @@
 """The trail of a request: a hash chain over canonical text, so that nobody can change what was said unseen.
 
-Each entry's hash is SHA-256 over the hash before it and its own text. The last hash stands in the request, and leaves the
-house with the decision: whoever rewrote a whole chain would still disagree with what the origin was told.
+Each entry's hash is SHA-256 over the hash before it and its own text. The last hash stands in the request, and leaves
+the house with the decision: whoever rewrote a whole chain would still disagree with what the origin was told.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ def _is_at(link_: Sealed) -> bool:
         said = json.loads(link_.content)
     except ValueError:
         return True  # not our text at all: the hash will tell
-    return isinstance(said, dict) and said.get("sequence") == link_.sequence and said.get("request_id") == link_.request_id
+    return (
+        isinstance(said, dict) and said.get("sequence") == link_.sequence and said.get("request_id") == link_.request_id
+    )
 
 
 def _state_differs(links: Sequence[Sealed], state: str, content: str) -> int:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from closedloop_chassis import errors
-from closedloop_chassis.work import Work
-
 from closedloop_approvals.tasks import messages, rules, store
 from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, figures
 from closedloop_approvals.tasks.rules import OPEN, TaskRules
 from closedloop_approvals.tasks.store import Happened, Held, Task
+from closedloop_chassis import errors
+from closedloop_chassis.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,9 @@ def record(work: Work, acts: Sequence[Act]) -> list[Task]:
             work.tell(messages.assigned(after, occasion, work, act.line.from_person_id), after.id)
         if before.effect == "pending" and after.effect != "pending":
             work.clocks.cancel(EFFECT_CLOCK, after.id)
-        work.audit(f"task:{after.id}", act.line.action, figures(before), figures(after), business_action=act.line.comment)
+        work.audit(
+            f"task:{after.id}", act.line.action, figures(before), figures(after), business_action=act.line.comment
+        )
         done.append(after)
     store.save(work.tx, done)
     store.note(work.tx, [act.line for act in acts])
@@ -57,7 +58,9 @@ def _settled(task: Task, work: Work) -> Task:
         task = replace(task, effect="not_checked")
     else:
         setting = rules.until(work.now + window, work.now)
-        due_at = work.clocks.start(EFFECT_CLOCK, task.id, setting, owner_id=task.assignee_id, unit_id=task.assignee_unit_id)
+        due_at = work.clocks.start(
+            EFFECT_CLOCK, task.id, setting, owner_id=task.assignee_id, unit_id=task.assignee_unit_id
+        )
         task = replace(task, effect_due_at=due_at)
     work.tell(messages.settled(task), task.id)
     return task
@@ -71,7 +74,9 @@ def acting_for(held: Held, actor: str, on_behalf_of: str = "") -> str:
     stands_in = any(s.delegate_id == actor and s.covers_task(task.kind) for s in held.stand_ins)
     if stands_in and on_behalf_of in ("", task.assignee_id):
         return task.assignee_id
-    raise errors.PermissionDenied("NOT_THE_ASSIGNEE", f"{task.assignee_id} has this task, and you do not stand in for them")
+    raise errors.PermissionDenied(
+        "NOT_THE_ASSIGNEE", f"{task.assignee_id} has this task, and you do not stand in for them"
+    )
 
 
 def start(held: Held, actor: str, now: datetime) -> Act:
@@ -121,7 +126,9 @@ def snooze(held: Held, actor: str, until: datetime, comment: str, book: TaskRule
     task, on_behalf_of = held.task, acting_for(held, actor)
     rules.require_open(task.state)
     rules.require_wake(until, now, book.kind(task.kind).longest_snooze_days)
-    return Act(task, replace(task, snoozed_until=until), Happened(task.id, now, actor, "snoozed", comment, on_behalf_of))
+    return Act(
+        task, replace(task, snoozed_until=until), Happened(task.id, now, actor, "snoozed", comment, on_behalf_of)
+    )
 
 
 def give(task: Task, actor: str, person_id: str, unit_id: str, comment: str, now: datetime) -> Act:
@@ -137,7 +144,9 @@ def cancel(task: Task, actor: str, reason: str, now: datetime) -> Act:
     """Raises FailedPrecondition TASK_CLOSED, PermissionDenied OWN_TASK for a duty somebody else laid on the actor."""
     rules.require_open(task.state)
     if actor == task.assignee_id and actor != task.raised_by:
-        raise errors.PermissionDenied("OWN_TASK", "a task others raised for you is settled, or cancelled by those above you")
+        raise errors.PermissionDenied(
+            "OWN_TASK", "a task others raised for you is settled, or cancelled by those above you"
+        )
     after = replace(
         task, state="cancelled", snoozed_until=None, settled_at=now, settled_by=actor, outcome_comment=reason
     )
@@ -147,7 +156,9 @@ def cancel(task: Task, actor: str, reason: str, now: datetime) -> Act:
 def judge(task: Task, actor: str, effect: str, comment: str, evidence: Sequence[dict[str, Any]], now: datetime) -> Act:
     """Raises FailedPrecondition TASK_NOT_SETTLED, PermissionDenied OWN_TASK."""
     if task.state != "done":
-        raise errors.FailedPrecondition("TASK_NOT_SETTLED", "nothing was done yet that could have worked", state=task.state)
+        raise errors.FailedPrecondition(
+            "TASK_NOT_SETTLED", "nothing was done yet that could have worked", state=task.state
+        )
     if actor in (task.settled_by, task.settled_for):
         raise errors.PermissionDenied("OWN_TASK", "whether it worked is not said by the one who did it")
     after = replace(task, effect=effect, effect_evidence=[*task.effect_evidence, *evidence])
@@ -157,17 +168,20 @@ def judge(task: Task, actor: str, effect: str, comment: str, evidence: Sequence[
 def escalate(task: Task, above: str, unit_id: str, due_at: datetime, actor: str, now: datetime) -> Act:
     """Its time is up: the next of the line has it."""
     after = replace(_to(task, above, unit_id), due_at=due_at, escalation_level=task.escalation_level + 1)
-    line = Happened(task.id, now, actor, "escalated", "not done in time", from_person_id=task.assignee_id, to_person_id=above)
+    line = Happened(
+        task.id, now, actor, "escalated", "not done in time", from_person_id=task.assignee_id, to_person_id=above
+    )
     return Act(task, after, line)
 
 
 def withdraw(task: Task, actor: str, comment: str, at: datetime, now: datetime) -> Act:
     """The cause went away."""
-    after = replace(task, state="withdrawn", snoozed_until=None, settled_at=at, settled_by=actor, outcome_comment=comment)
+    after = replace(
+        task, state="withdrawn", snoozed_until=None, settled_at=at, settled_by=actor, outcome_comment=comment
+    )
     return Act(task, after, Happened(task.id, now, actor, "withdrawn", comment))
 
 
 def _to(task: Task, person_id: str, unit_id: str) -> Task:
     people = sorted({*task.participants, person_id})
     return replace(task, assignee_id=person_id, assignee_unit_id=unit_id, participants=people, snoozed_until=None)
-

@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from closedloop.approvals.v1 import tasks_pb2 as pb
-from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop_chassis import bulk, errors, etags, pages, protos
-from closedloop_chassis.service import Rpcs
-from closedloop_chassis.work import Call
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.type.interval_pb2 import Interval
 
+from closedloop.approvals.v1 import tasks_pb2 as pb
+from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
 from closedloop_approvals.tasks import acting, messages, store
 from closedloop_approvals.tasks.acting import Act, Outcome, record
 from closedloop_approvals.tasks.raising import draft, fields_dict, raise_tasks
 from closedloop_approvals.tasks.rules import TaskRules
 from closedloop_approvals.tasks.store import Held, Task
+from closedloop_chassis import bulk, errors, etags, pages, protos
+from closedloop_chassis.service import Rpcs
+from closedloop_chassis.work import Call
 
 rpcs = Rpcs("closedloop.approvals.v1.TaskService")
 
 EARLIEST = ("-infinity", "00000000-0000-0000-0000-000000000000")
 # Their tasks come by event; a person who raised one under their name could hide a warning behind it (S67).
 SERVICES = frozenset({"targets", "customers", "funnel", "approvals", "integrations"})
-EFFECTS = {pb.TASK_EFFECT_WORKED: "worked", pb.TASK_EFFECT_RECURRED: "recurred", pb.TASK_EFFECT_NOT_CHECKED: "not_checked"}
+EFFECTS = {
+    pb.TASK_EFFECT_WORKED: "worked",
+    pb.TASK_EFFECT_RECURRED: "recurred",
+    pb.TASK_EFFECT_NOT_CHECKED: "not_checked",
+}
 
 
 @rpcs.method
@@ -189,7 +193,9 @@ def _cancelled(held: Held, reason: str, call: Call) -> Act:
     """By who raised it, or by those above the one who has it."""
     task, actor = held.task, call.caller.subject
     if actor not in (task.raised_by, task.assignee_id) and not _above(task.assignee_id, call):
-        raise errors.PermissionDenied("NOT_THE_ASSIGNEE", "only who raised it, or who stands above its holder, cancels it")
+        raise errors.PermissionDenied(
+            "NOT_THE_ASSIGNEE", "only who raised it, or who stands above its holder, cancels it"
+        )
     return acting.cancel(task, actor, reason, call.now)
 
 
@@ -229,7 +235,9 @@ async def _locked(task_id: str, call: Call) -> Held:
 def _authorize(held: Held, call: Call) -> None:
     task, me = held.task, call.caller.subject
     stands_in = any(s.delegate_id == me and s.covers_task(task.kind) for s in held.stand_ins)
-    call.authorize(task.assignee_id, task.assignee_unit_id, {*task.participants, me} if stands_in else task.participants)
+    call.authorize(
+        task.assignee_id, task.assignee_unit_id, {*task.participants, me} if stands_in else task.participants
+    )
 
 
 def _recorded(act: Act, etag: str, call: Call) -> pb.Task:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
 
 from closedloop.approvals.v1 import events_pb2
 from closedloop.approvals.v1 import tasks_pb2 as pb
@@ -11,13 +14,10 @@ from closedloop.approvals.v1.requests_pb2 import Attachment
 from closedloop.common.v1.common_pb2 import Evidence, Light, Ownership, Provenance, RuleReference
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
-from closedloop_chassis import etags, protos
-from closedloop_chassis.work import Work
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
-
 from closedloop_approvals.tasks import rules
 from closedloop_approvals.tasks.store import Happened, Task
+from closedloop_chassis import etags, protos
+from closedloop_chassis.work import Work
 
 
 def task(held: Task, now: datetime, history: list[Happened] | None = None) -> pb.Task:
@@ -62,8 +62,8 @@ def content(held: Task) -> pb.TaskContent:
         origin=held.origin,
         cause_key=held.cause_key,
         warning=held.warning,
-        light=Light.Name(held.light),  # type: ignore[arg-type]
-        priority=pb.TaskPriority.Name(held.priority),  # type: ignore[arg-type]
+        light=cast("Light.ValueType", held.light),
+        priority=cast("pb.TaskPriority.ValueType", held.priority),
         subject_type=held.subject_type,
         subject_id=held.subject_id,
         account_id=held.account_id or "",

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from closedloop.approvals.v1 import tasks_pb2 as pb
-from closedloop.common.v1.common_pb2 import Provenance
-from closedloop_chassis import errors, protos
-from closedloop_chassis.ids import new_id
-from closedloop_chassis.work import Work
 from google.protobuf import json_format
 
+from closedloop.approvals.v1 import tasks_pb2 as pb
+from closedloop.common.v1.common_pb2 import Provenance
 from closedloop_approvals import signatories
 from closedloop_approvals.signatories import About
 from closedloop_approvals.tasks import messages, rules, store
 from closedloop_approvals.tasks.rules import TaskRules
 from closedloop_approvals.tasks.store import Happened, Task
+from closedloop_chassis import errors, protos
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
 
 CLOCK = "approvals.task"
 EFFECT_CLOCK = "approvals.effect"
@@ -50,9 +50,13 @@ def draft(content: pb.TaskContent, provenance: Provenance, raised_by: str, work:
         subject_id=content.subject_id,
         account_id=content.account_id or None,
         opportunity_id=content.opportunity_id or None,
-        cause_at=protos.instant(content.cause_time, "content.cause_time") if content.HasField("cause_time") else work.now,
+        cause_at=protos.instant(content.cause_time, "content.cause_time")
+        if content.HasField("cause_time")
+        else work.now,
         evidence=[json_format.MessageToDict(e, preserving_proto_field_name=True) for e in content.evidence],
-        rule=json_format.MessageToDict(content.rule, preserving_proto_field_name=True) if content.HasField("rule") else None,
+        rule=json_format.MessageToDict(content.rule, preserving_proto_field_name=True)
+        if content.HasField("rule")
+        else None,
         outcomes=list(content.outcomes or kind.outcomes),
         check_window=window,
         custom_fields=fields_dict(content, "custom_fields"),
@@ -113,7 +117,9 @@ def _start_clocks(tasks: Sequence[Task], work: Work) -> None:
     for task in tasks:
         by_due[task.due_at].append(task)
     for due_at, together in by_due.items():
-        subjects: list[tuple[str, str, str, dict[str, Any]]] = [(t.id, t.assignee_id, t.assignee_unit_id, {}) for t in together]
+        subjects: list[tuple[str, str, str, dict[str, Any]]] = [
+            (t.id, t.assignee_id, t.assignee_unit_id, {}) for t in together
+        ]
         work.clocks.start_many(CLOCK, rules.until(due_at, work.now), subjects)
 
 
@@ -124,7 +130,9 @@ def _assignee(content: pb.TaskContent, book: TaskRules, work: Work) -> tuple[str
     found = signatories.find(word, about, work.org, book.titles)
     if not found:
         violations = {"content.assignee_id": "is nobody of the company, and nobody stands above them"}
-        raise errors.InvalidArgument("ASSIGNEE_NOT_FOUND", f"nobody in the organisation is {word} here", violations, word=word)
+        raise errors.InvalidArgument(
+            "ASSIGNEE_NOT_FOUND", f"nobody in the organisation is {word} here", violations, word=word
+        )
     person = work.org.people[found[0].person_id]
     return person.id, person.unit_id
 
@@ -140,6 +148,15 @@ def fields_dict(message: Any, field: str) -> dict[str, Any] | None:
 
 
 def figures(task: Task) -> dict[str, Any]:
-    names = ("state", "assignee_id", "due_at", "snoozed_until", "outcome", "escalation_level", "effect", "cause_key", "kind")
+    names = (
+        "state",
+        "assignee_id",
+        "due_at",
+        "snoozed_until",
+        "outcome",
+        "escalation_level",
+        "effect",
+        "cause_key",
+        "kind",
+    )
     return {name: getattr(task, name) for name in names}
-

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import protovalidate
+from google.protobuf import json_format
+
 from closedloop.approvals.v1 import events_pb2
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.targets.v1.events_pb2 import PersonChanged
-from closedloop_chassis import errors, protos
-from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.service import Reactions
-from closedloop_chassis.work import Heard, Work
-from google.protobuf import json_format
-
 from closedloop_approvals import signatories
 from closedloop_approvals.tasks import acting, messages, store
 from closedloop_approvals.tasks.acting import Act, record
 from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, draft, raise_tasks
 from closedloop_approvals.tasks.rules import OPEN, TaskRules
+from closedloop_chassis import errors, protos
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
 
 reactions = Reactions()
 

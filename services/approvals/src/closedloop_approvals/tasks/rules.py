@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from pydantic import Field
+
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
-from pydantic import Field
 
 
 class TaskKind(Part):
@@ -27,16 +28,18 @@ class TaskRules(Rules):
 
     rulebook: ClassVar[str] = "approvals.tasks"
 
-    kinds: dict[str, TaskKind] = {
-        "intervention": TaskKind(due=ClockSetting(days=1, calendar="business"), check_days=14),
-        "interview": TaskKind(due=ClockSetting(days=3, calendar="business"), check_days=14),
-        "confirmation": TaskKind(due=ClockSetting(days=2, calendar="business"), outcomes=("confirmed", "rejected")),
-        "review": TaskKind(due=ClockSetting(days=5, calendar="business"), outcomes=("in_order", "objected")),
-        "follow_up": TaskKind(due=ClockSetting(days=2, calendar="business")),
-    }
+    kinds: dict[str, TaskKind] = Field(
+        default={
+            "intervention": TaskKind(due=ClockSetting(days=1, calendar="business"), check_days=14),
+            "interview": TaskKind(due=ClockSetting(days=3, calendar="business"), check_days=14),
+            "confirmation": TaskKind(due=ClockSetting(days=2, calendar="business"), outcomes=("confirmed", "rejected")),
+            "review": TaskKind(due=ClockSetting(days=5, calendar="business"), outcomes=("in_order", "objected")),
+            "follow_up": TaskKind(due=ClockSetting(days=2, calendar="business")),
+        }
+    )
     other: TaskKind = TaskKind()
     # Titles in "<title>_of_owner": the manager of the nearest unit of that kind.
-    titles: dict[str, str] = {"director": "region", "area_manager": "area", "team_leader": "team"}
+    titles: dict[str, str] = Field(default={"director": "region", "area_manager": "area", "team_leader": "team"})
 
     def kind(self, name: str) -> TaskKind:
         return self.kinds.get(name, self.other)

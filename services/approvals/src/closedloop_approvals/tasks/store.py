@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from closedloop_chassis.data.transaction import Reader, Transaction
 from psycopg.types.json import Jsonb
 
 from closedloop_approvals import standing_in
 from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis.data.transaction import Reader, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +102,18 @@ RETURNING {NAMES}
 # Those who raise the same cause follow each other, so that the one before is seen.
 LOCK_CAUSES = """
 SELECT pg_advisory_xact_lock(hashtext('task_cause'), h)
-  FROM (SELECT DISTINCT hashtext(o || '/' || k) AS h FROM unnest(%(origins)s::text[], %(keys)s::text[]) c (o, k) ORDER BY 1) l
+  FROM (SELECT DISTINCT hashtext(o || '/' || k) AS h
+          FROM unnest(%(origins)s::text[], %(keys)s::text[]) c (o, k) ORDER BY 1) in_order
 """
 SAVE = """
 UPDATE task t
-   SET state = n.state, assignee_id = n.assignee_id, assignee_unit_id = n.assignee_unit_id, participants = n.participants,
-       due_at = n.due_at, snoozed_until = n.snoozed_until, responded_at = n.responded_at, settled_at = n.settled_at,
+   SET state = n.state, assignee_id = n.assignee_id, assignee_unit_id = n.assignee_unit_id,
+       participants = n.participants, evidence = n.evidence, due_at = n.due_at,
+       snoozed_until = n.snoozed_until, responded_at = n.responded_at, settled_at = n.settled_at,
        settled_by = n.settled_by, settled_for = n.settled_for, outcome = n.outcome, outcome_comment = n.outcome_comment,
        outcome_fields = n.outcome_fields, escalation_level = n.escalation_level, effect = n.effect,
-       effect_due_at = n.effect_due_at, effect_evidence = n.effect_evidence, attachments = n.attachments, version = n.version
+       effect_due_at = n.effect_due_at, effect_evidence = n.effect_evidence, attachments = n.attachments,
+       version = n.version
   FROM jsonb_populate_recordset(NULL::task, %(rows)s) n
  WHERE t.id = n.id
 """
@@ -129,7 +132,8 @@ SELECT task_id, time, actor_id, action, comment, on_behalf_of, from_person_id, t
 """
 OPEN_CAUSES = """
 SELECT origin, cause_key FROM task
- WHERE (origin, cause_key) IN (SELECT * FROM unnest(%(origins)s::text[], %(keys)s::text[])) AND state IN ('open', 'started')
+ WHERE (origin, cause_key) IN (SELECT * FROM unnest(%(origins)s::text[], %(keys)s::text[]))
+   AND state IN ('open', 'started')
 """
 OF_CAUSE = f"""
 SELECT {NAMES} FROM task WHERE origin = %(origin)s AND cause_key = %(cause_key)s
@@ -145,7 +149,8 @@ SELECT {NAMES} FROM task
    AND (%(states)s::text[] IS NULL OR {STATE} = ANY(%(states)s))
    AND (%(assignee_id)s = '' OR assignee_id = %(assignee_id)s) AND (%(kind)s = '' OR kind = %(kind)s)
    AND (%(origin)s = '' OR origin = %(origin)s) AND (%(warning)s = '' OR warning = %(warning)s)
-   AND (%(subject_type)s = '' OR subject_type = %(subject_type)s) AND (%(subject_id)s = '' OR subject_id = %(subject_id)s)
+   AND (%(subject_type)s = '' OR subject_type = %(subject_type)s)
+   AND (%(subject_id)s = '' OR subject_id = %(subject_id)s)
    AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
    AND (%(opportunity_id)s::uuid IS NULL OR opportunity_id = %(opportunity_id)s)
    AND (%(unit_ids)s::text[] IS NULL OR unit_id = ANY(%(unit_ids)s))
@@ -183,7 +188,9 @@ async def raise_all(tx: Transaction, tasks: Sequence[Task], now: datetime) -> tu
 async def lock(tx: Transaction, ids: Sequence[str], person: str, now: datetime) -> dict[str, Held]:
     """By id, in one round trip; unknown ids are absent."""
     tx.do(LOCK, {"ids": list(ids)})
-    return {held.task.id: held for held in map(_held, await tx.all(READ, {"ids": list(ids), "person": person, "now": now}))}
+    return {
+        held.task.id: held for held in map(_held, await tx.all(READ, {"ids": list(ids), "person": person, "now": now}))
+    }
 
 
 async def read(db: Reader, task_id: str, person: str, now: datetime) -> Held | None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from closedloop.approvals.v1 import worklist_pb2 as pb
 from closedloop.common.v1.common_pb2 import Light
+from closedloop_approvals.worklist import store
+from closedloop_approvals.worklist.store import Item
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 
-from closedloop_approvals.worklist import store
-from closedloop_approvals.worklist.store import Item
-
 rpcs = Rpcs("closedloop.approvals.v1.WorklistService")
 
-FIRST = ("-infinity", -100, "", -1, "")
+FIRST = (False, "-infinity", -100, "", -1, "")
 
 
 @rpcs.method
@@ -27,7 +27,7 @@ async def list_work(request: pb.ListWorkRequest, call: Call) -> pb.ListWorkRespo
         call.authorize(person_id, person.unit_id if person else "")
         if person is None:
             raise errors.NotFound("PERSON_UNKNOWN", f"nobody is called {person_id}")
-    due, priority, item_id, step, absent = pages.after(request, *FIRST)
+    in_time, due, priority, item_id, step, absent = pages.after(request, *FIRST)
     items, counts = await store.work_of(
         call.db,
         {
@@ -39,6 +39,7 @@ async def list_work(request: pb.ListWorkRequest, call: Call) -> pb.ListWorkRespo
             "account_id": request.account_id or None,
             "due_before": protos.instant(request.due_before, "due_before") if request.HasField("due_before") else None,
             "on_behalf_only": request.on_behalf_only,
+            "after_in_time": in_time,
             "after_due": due,
             "after_priority": priority,
             "after_id": item_id,
@@ -53,9 +54,9 @@ async def list_work(request: pb.ListWorkRequest, call: Call) -> pb.ListWorkRespo
     )
 
 
-def _key(item: Item) -> tuple[str, int, str, int, str]:
+def _key(item: Item) -> tuple[bool, str, int, str, int, str]:
     due = item.due_at.isoformat() if item.due_at else "infinity"
-    return due, -item.priority, item.id, item.step, item.absent
+    return not item.overdue, due, -item.priority, item.id, item.step, item.absent
 
 
 def _end_of_day(call: Call, unit_id: str) -> datetime:
@@ -68,8 +69,8 @@ def _end_of_day(call: Call, unit_id: str) -> datetime:
 
 
 def _to_proto(item: Item) -> pb.WorkItem:
-    line = pb.WorkItem(
-        type=pb.WorkType.Name(item.type),  # type: ignore[arg-type]
+    return pb.WorkItem(
+        type=cast("pb.WorkType.ValueType", item.type),
         id=item.id,
         etag=etags.of(item.version),
         kind=item.kind,
@@ -83,7 +84,7 @@ def _to_proto(item: Item) -> pb.WorkItem:
         due_time=protos.timestamp(item.due_at),
         overdue=item.overdue,
         escalation_level=item.escalation_level,
-        light=Light.Name(item.light),  # type: ignore[arg-type]
+        light=cast("Light.ValueType", item.light),
         account_id=item.account_id or "",
         account_name=item.account_name or "",
         opportunity_id=item.opportunity_id or "",
@@ -93,7 +94,6 @@ def _to_proto(item: Item) -> pb.WorkItem:
         subject_type=item.subject_type,
         subject_id=item.subject_id,
     )
-    return line
 
 
 def _explanation(item: Item) -> str:
