@@ -21,7 +21,7 @@ LONGEST = 1000
 DEEPEST = 150
 FUNCTIONS = frozenset({"has", "size", "contains", "startsWith", "endsWith", "double", "int", "string"})
 
-# What a condition may look at, with a value of each type to try it on. Unknown facts are null.
+# What a condition may look at, with a value to try it on. `facts` holds those that are known: has(facts.amount).
 SAMPLE: dict[str, Any] = {
     "kind": "quote",
     "origin": "funnel",
@@ -41,6 +41,7 @@ SAMPLE: dict[str, Any] = {
     "unit_id": "",
     "submitter_id": "",
     "custom": {},
+    "facts": {},
 }
 
 _ENVIRONMENT = celpy.Environment()
@@ -61,7 +62,9 @@ class Condition:
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Raises ConditionError when a fact it needs is unknown or of another type."""
         try:
-            outcome = self.program.evaluate({name: _cel(values.get(name)) for name in self.names})
+            known = {name: value for name, value in values.items() if value is not None}
+            facts = {"facts": known} if "facts" in self.names else {}
+            outcome = self.program.evaluate({name: _cel((known | facts).get(name)) for name in self.names})
         except (CELEvalError, RecursionError) as error:
             raise ConditionError(f"{self.text!r} cannot be decided: {_first_line(error)}") from error
         if not isinstance(outcome, celtypes.BoolType):
@@ -84,6 +87,7 @@ def compiled(text: str) -> Condition:
         raise ConditionError(f"{text[:80]!r} is no condition: {_first_line(error)}") from error
     condition = Condition(text, names, program)
     if "custom" not in names:
+        # What does not type, or answers no yes or no, is found when it is published.
         condition.holds(SAMPLE)
     return condition
 

@@ -114,7 +114,7 @@ class ApprovalPolicyRules(Rules):
             name="major_project",
             title="Major project",
             kinds=("quote", "discount", "contract"),
-            condition="major_project || (accumulated_amount != null && accumulated_amount >= 1000000.0)",
+            condition="major_project || (has(facts.amount) && accumulated_amount >= 1000000.0)",
             explanation="a project of 1,000,000 CNY or more is countersigned by finance and legal",
             steps=(StepRule(name="countersign", signers=("role:finance", "role:legal"), mode="all"),),
             accumulation_days=7,
@@ -231,11 +231,11 @@ def holding(
             raise errors.InvalidArgument(
                 "FACTS_INCOMPLETE",
                 f"policy {policy.name} cannot be applied to these facts: {error}",
-                {f"facts.{name}": "is looked at by the policy" for name in condition.names if values[name] is None},
+                {f"facts.{name}": "is looked at by the policy" for name in condition.names if values.get(name) is None},
                 policy=policy.name,
             ) from error
         if holds:
-            inputs = ", ".join(f"{name} {_said(values[name])}" for name in condition.names)
+            inputs = ", ".join(f"{name} {_said(values[name])}" for name in condition.names if name in values)
             found.append((policy, Reference(policy.name, policy.explanation + (f" ({inputs})" if inputs else ""))))
     if not found:
         raise errors.FailedPrecondition(

@@ -126,8 +126,8 @@ async def resubmit(request: pb.ResubmitRequest, call: Call) -> pb.Request:
     etags.check(request.etag, held.version)
     _own_matter(held.origin, call)
     told = (request.subject.origin, request.subject.kind, request.subject.id)
-    if told != (held.origin, held.kind, held.subject_id):
-        violations = {"subject": "origin, kind and id stay what they are"}
+    if told != (held.origin, held.kind, held.subject_id) or request.subject.version < held.subject_version:
+        violations = {"subject": "origin, kind and id stay what they are, and versions count up"}
         raise errors.InvalidArgument("SUBJECT_DIFFERS", "this is another matter; open a request for it", violations)
     submission = Submission(
         subject=request.subject,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
 
 from closedloop_approvals.requests import messages, rules, store, trail
 from closedloop_approvals.requests.rules import OPEN
-from closedloop_approvals.requests.store import Request
+from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.trail import Entry, Sealed
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis.rulebook.rules import ClockSetting
@@ -49,7 +50,11 @@ async def record(work: Work, changes: Sequence[Change]) -> list[Request]:
         recorded.append(after)
         _tell(work, change, after)
         work.audit(after.id, change.action, _figures(change.before), _figures(after))
-    store.save(work.tx, [(change.before, after) for change, after in zip(changes, recorded, strict=True)], links)
+    written = [
+        Written(change.before, after, anew=change.before is None or change.resubmitted)
+        for change, after in zip(changes, recorded, strict=True)
+    ]
+    store.save(work.tx, written, links)
     return recorded
 
 
@@ -77,7 +82,7 @@ async def _timed(work: Work, change: Change) -> Request:
     return replace(after, closed_at=now) if was in OPEN or before is None else after
 
 
-def _start(work: Work, request: Request) -> Any:
+def _start(work: Work, request: Request) -> datetime:
     setting = ClockSetting.model_validate(request.decision)
     return work.clocks.start(CLOCK, request.id, setting, owner_id=request.owner_id, unit_id=request.unit_id)
 
@@ -99,12 +104,14 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
     ]
     length, last = (before.trail_length, before.trail_hash) if before else (0, trail.FIRST)
     links = trail.seal(after.id, length, last, work.now, after.subject_version, entries)
+    # A reminder makes nobody's view stale.
+    moved = change.action != "remind"
     people = [signer.person_id for step in after.route.steps for signer in step.signers]
     named = [person for entry in change.entries for person in entry.person_ids]
     return (
         replace(
             after,
-            version=before.version + 1 if before else 1,
+            version=before.version + moved if before else 1,
             trail_length=length + len(links),
             trail_hash=links[-1].hash if links else last,
             participants=sorted({*after.participants, *people, *named}),
@@ -122,7 +129,7 @@ def _tell(work: Work, change: Change, after: Request) -> None:
     elif after.state == "returned" and was == "pending":
         entry = change.entries[0]
         work.tell(messages.returned(after, entry.actor_id, entry.on_behalf_of, entry.comment, work), after.id)
-    elif after.state == "recalled":
+    elif after.state == "recalled" and was != "recalled":
         work.tell(messages.recalled(after, change.comment, work), after.id)
     for message in change.notices:
         work.tell(message, after.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from google.type.interval_pb2 import Interval
@@ -154,7 +155,7 @@ def units(call: Call, unit_id: str, include_subtree: bool) -> list[str] | None:
     return sorted(call.org.subtree(unit_id)) if include_subtree else [unit_id]
 
 
-def interval(told: Interval, field: str) -> tuple[Any, Any]:
+def interval(told: Interval, field: str) -> tuple[datetime | None, datetime | None]:
     start = protos.instant(told.start_time, f"{field}.start_time") if told.HasField("start_time") else None
     end = protos.instant(told.end_time, f"{field}.end_time") if told.HasField("end_time") else None
     if start and end and start > end:

@@ -107,7 +107,7 @@ READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.i
 OF_SUBJECT = f"""
 SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
  WHERE r.origin = %(origin)s AND r.kind = %(kind)s AND r.subject_id = %(subject_id)s
- ORDER BY r.subject_version DESC, r.opened_at DESC LIMIT 20
+ ORDER BY r.subject_version DESC, r.opened_at DESC LIMIT 1000
 """
 # Submitters of one subject follow each other, also while there is no row to lock yet.
 LOCK_SUBJECT = """
@@ -249,10 +249,19 @@ async def asked_of(tx: Transaction, person_id: str) -> list[str]:
     return [row["id"] for row in await tx.all(ASKED_OF, {"person": person_id})]
 
 
-def save(tx: Transaction, changes: Sequence[tuple[Request | None, Request]], links: Sequence[Sealed]) -> None:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request before (None: there was none) and after; `anew` when its content or its route is another."""
+
+    before: Request | None
+    after: Request
+    anew: bool
+
+
+def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -> None:
     """Queues requests as they are after; the ones before tell what need not be written."""
-    anew = [after for before, after in changes if before is None or _resubmitted(before, after)]
-    moved = [after for before, after in changes if before is not None and not _resubmitted(before, after)]
+    anew = [change.after for change in changes if change.anew]
+    moved = [change.after for change in changes if not change.anew]
     if anew:
         refuse = {"approval_request_version_key": TAKEN, "approval_request_open_key": TAKEN}
         tx.do(PUT, {"rows": Jsonb([_row(request) for request in anew])}, refuse=refuse)
@@ -260,12 +269,11 @@ def save(tx: Transaction, changes: Sequence[tuple[Request | None, Request]], lin
             tx.do(statement, {"ids": [request.id for request in anew]})
     if moved:
         tx.do(MOVE, {"rows": Jsonb([_row(request) for request in moved])})
-    known = {
-        before.id: before.route for before, _ in changes if before is not None and before.id in {r.id for r in moved}
-    }
     steps, signers = [], []
-    for _, after in changes:
-        old = {step.number: step for step in known[after.id].steps} if after.id in known else {}
+    for change in changes:
+        after, old = change.after, {}
+        if change.before is not None and not change.anew:
+            old = {step.number: step for step in change.before.route.steps}
         for step in after.route.steps:
             before = old.get(step.number)
             if before is None or (before.started_at, before.ended_at) != (step.started_at, step.ended_at):
@@ -287,10 +295,6 @@ def save(tx: Transaction, changes: Sequence[tuple[Request | None, Request]], lin
                 "hashes": [link.hash for link in links],
             },
         )
-
-
-def _resubmitted(before: Request, after: Request) -> bool:
-    return (before.subject_version, before.digest, before.facts) != (after.subject_version, after.digest, after.facts)
 
 
 def _held(row: dict[str, Any]) -> Held:

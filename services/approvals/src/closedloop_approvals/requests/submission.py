@@ -21,6 +21,7 @@ from closedloop_approvals.requests.rules import OPEN, Step
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Entry
 from closedloop_approvals.routing import Matter, Routed
+from closedloop_approvals.signatories import Candidate
 from closedloop_chassis import errors
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
@@ -152,8 +153,8 @@ def _steps(routed: Routed) -> tuple[tuple[Step, ...], dict[int, dict[str, Any]]]
     return steps, {n: as_dict(routed.reference(planned.policy)) for n, planned in enumerate(routed.plan.steps, 1)}
 
 
-def _reason(person: Any) -> str:
-    return f"{person.reason}, instead of {person.instead_of}" if person.instead_of else str(person.reason)
+def _reason(person: Candidate) -> str:
+    return f"{person.reason}, instead of {person.instead_of}" if person.instead_of else person.reason
 
 
 def _content(submission: Submission, routed: Routed, unit_id: str) -> dict[str, Any]:

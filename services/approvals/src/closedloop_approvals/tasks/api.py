@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -254,7 +255,7 @@ def _units(request: pb.ListTasksRequest, call: Call) -> list[str] | None:
     return sorted(call.org.subtree(request.unit_id)) if request.include_subtree else [request.unit_id]
 
 
-def _interval(told: Interval) -> tuple[Any, Any]:
+def _interval(told: Interval) -> tuple[datetime | None, datetime | None]:
     start = protos.instant(told.start_time, "raised.start_time") if told.HasField("start_time") else None
     end = protos.instant(told.end_time, "raised.end_time") if told.HasField("end_time") else None
     return start, end

@@ -51,9 +51,7 @@ WITH desk AS (
       JOIN task t ON t.assignee_id = d.person_id AND t.state IN ('open', 'started')
      WHERE d.absent = '' OR d.every_kind OR t.kind = ANY(d.task_kinds)
 ), line AS (
-    SELECT item.*, (due_at < %(now)s OR escalation_level > 0) IS TRUE AS overdue,
-           coalesce(due_at, 'infinity') AS falls_due
-      FROM item
+    SELECT item.*, (due_at < %(now)s OR escalation_level > 0) IS TRUE AS overdue FROM item
 ), counted AS (
     SELECT count(*) FILTER (WHERE type = 1) AS approvals,
            count(*) FILTER (WHERE type = 2) AS returned_requests,
@@ -69,13 +67,13 @@ WITH desk AS (
        AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
        AND (%(due_before)s::timestamptz IS NULL OR due_at < %(due_before)s)
        AND (NOT %(on_behalf_only)s OR absent <> '' OR came_from <> '' OR (type = 3 AND escalation_level > 0))
-       AND (NOT overdue, falls_due, -priority, line.id::text, step, absent)
+       AND (NOT overdue, coalesce(due_at, 'infinity'), -priority, line.id::text, step, absent)
            > (%(after_in_time)s, %(after_due)s::timestamptz, %(after_priority)s, %(after_id)s, %(after_step)s,
               %(after_absent)s)
-     ORDER BY NOT overdue, falls_due, -priority, line.id::text, step, absent LIMIT %(limit)s
+     ORDER BY NOT overdue, due_at NULLS LAST, -priority, line.id::text, step, absent LIMIT %(limit)s
 )
 SELECT to_jsonb(counted) AS counts, page.* FROM counted LEFT JOIN page ON true
- ORDER BY NOT page.overdue, falls_due, -priority, page.id::text, step, absent
+ ORDER BY NOT page.overdue, due_at NULLS LAST, -priority, page.id::text, step, absent
 """
 
 
