@@ -1,0 +1,1 @@
+"""Approvals: every human decision, on time."""

@@ -1,0 +1,1 @@
+"""Which signatures a matter needs."""

@@ -1,0 +1,357 @@
+"""From facts to a route: which policies hold, which signatures they ask for, and whose.
+
+All policies that hold contribute their steps, in the order of the rulebook. Policies without steps clear; when nothing
+holds at all the matter must not proceed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from closedloop_approvals import signatories
+from closedloop_approvals.policies.condition import compiled
+from closedloop_approvals.signatories import About, Candidate, Word
+from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot
+from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
+
+Mode = Literal["single", "any", "all", "quorum", "sequence"]
+
+
+class StepRule(Part):
+    """One station: every word of `signers` is one signature, which anyone found for the word may give."""
+
+    name: str = Field(min_length=1, max_length=100)
+    signers: tuple[Word, ...] = Field(min_length=1, max_length=50)
+    mode: Mode = "single"
+    quorum: int = Field(default=0, ge=0, le=50)
+    # Neighbouring steps with the same number run side by side; 0: alone.
+    parallel_group: int = Field(default=0, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _counts(self) -> StepRule:
+        if self.mode == "single" and len(self.signers) != 1:
+            raise ValueError("a single step has one signer")
+        if (self.mode == "quorum") != (self.quorum > 0) or self.quorum > len(self.signers):
+            raise ValueError("a quorum is between one and the number of signers, and only a quorum step has one")
+        return self
+
+
+class PolicyRule(Part):
+    """A condition over the facts (CEL) and the steps it asks for; no steps: cleared by this rule."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    title: str = Field(min_length=1, max_length=200)
+    kinds: tuple[str, ...] = Field(min_length=1, max_length=50)
+    condition: str = "true"
+    explanation: str = Field(min_length=1, max_length=500)
+    steps: tuple[StepRule, ...] = Field(default=(), max_length=20)
+    # Matters of one account and kind within so many days count together in `accumulated_amount`; 0: they do not.
+    accumulation_days: float = Field(default=0, ge=0, le=366)
+    # Time for the whole route, shared by its steps; null: the rulebook's.
+    decision: ClockSetting | None = None
+    # Nothing is ever approved by silence.
+    on_overdue: Literal["escalate", "reject"] = "escalate"
+
+    @field_validator("condition")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        compiled(value)
+        return value
+
+
+class ApprovalPolicyRules(Rules):
+    """Who must sign what. Amounts in conditions are in `base_currency`."""
+
+    rulebook: ClassVar[str] = "approvals.policies"
+
+    base_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
+    # "<title>_of_owner" is the manager of the nearest unit of that kind.
+    titles: dict[str, str] = Field(default={"director": "region", "area_manager": "area", "team_leader": "team"})
+    decision: ClockSetting = ClockSetting(hours=8, calendar="business", warn_at=0.5)
+    # At most so many people are asked for one word such as "role:finance".
+    most_per_word: int = Field(default=20, ge=1, le=200)
+    policies: tuple[PolicyRule, ...] = (
+        PolicyRule(
+            name="small_discount",
+            title="Small discount",
+            kinds=("quote", "discount"),
+            condition="discount_ratio <= 0.10",
+            explanation="a discount of at most 10 % needs no signature",
+        ),
+        PolicyRule(
+            name="discount",
+            title="Discount",
+            kinds=("quote", "discount"),
+            condition="discount_ratio > 0.10 && discount_ratio <= 0.20",
+            explanation="a discount above 10 % needs the manager",
+            steps=(StepRule(name="manager", signers=("manager_of_owner",)),),
+        ),
+        PolicyRule(
+            name="large_discount",
+            title="Large discount",
+            kinds=("quote", "discount"),
+            condition="discount_ratio > 0.20",
+            explanation="a discount above 20 % needs the manager, then the director",
+            steps=(
+                StepRule(name="manager", signers=("manager_of_owner",)),
+                StepRule(name="director", signers=("director_of_owner",)),
+            ),
+        ),
+        PolicyRule(
+            name="contract",
+            title="Contract",
+            kinds=("contract",),
+            explanation="every contract needs the manager",
+            steps=(StepRule(name="manager", signers=("manager_of_owner",)),),
+        ),
+        PolicyRule(
+            name="major_project",
+            title="Major project",
+            kinds=("quote", "discount", "contract"),
+            condition="major_project || (has(facts.amount) && accumulated_amount >= 1000000.0)",
+            explanation="a project of 1,000,000 CNY or more is countersigned by finance and legal",
+            steps=(StepRule(name="countersign", signers=("role:finance", "role:legal"), mode="all"),),
+            accumulation_days=7,
+        ),
+        PolicyRule(
+            name="plan_exception",
+            title="Plan that does not sum to its parent",
+            kinds=("plan_exception",),
+            explanation="a plan that leaks is signed by the manager of the parent unit",
+            steps=(StepRule(name="parent unit", signers=("manager_of_parent_unit",)),),
+        ),
+    )
+
+    @field_validator("policies")
+    @classmethod
+    def _named_once(cls, value: tuple[PolicyRule, ...]) -> tuple[PolicyRule, ...]:
+        if len({policy.name for policy in value}) != len(value):
+            raise ValueError("two policies have the same name")
+        return value
+
+    @property
+    def longest_window(self) -> timedelta:
+        return timedelta(days=max((policy.accumulation_days for policy in self.policies), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What policies may look at; amounts in units of the base currency, None where unknown."""
+
+    kind: str
+    origin: str
+    submitter_id: str
+    owner_id: str
+    unit_id: str
+    amount: float | None = None
+    currency: str = ""
+    discount_ratio: float | None = None
+    margin_ratio: float | None = None
+    payment_days: int | None = None
+    account_id: str = ""
+    account_grade: str = ""
+    industry: str = ""
+    region: str = ""
+    product_ids: tuple[str, ...] = ()
+    major_project: bool = False
+    custom: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another matter of the same account and kind that may count together with this one."""
+
+    request_id: str
+    amount: float
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One signature and the people of whom any one may give it."""
+
+    people: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step with the people found for it, and the policy that asks for it."""
+
+    name: str
+    mode: Mode
+    quorum: int
+    parallel_group: int
+    slots: tuple[Slot, ...]
+    policy: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Which policy decided and why, in one sentence with its inputs."""
+
+    policy: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way through the signatures; no steps: cleared at once."""
+
+    steps: tuple[PlannedStep, ...]
+    references: tuple[Reference, ...]
+    accumulated_ids: tuple[str, ...]
+    accumulated_amount: float | None
+    decision: ClockSetting
+    on_overdue: Literal["escalate", "reject"]
+
+
+def holding(
+    facts: Facts, rules: ApprovalPolicyRules, neighbours: Sequence[Neighbour], now: datetime
+) -> list[tuple[PolicyRule, Reference]]:
+    """The policies that hold, with reasons.
+
+    Raises InvalidArgument FACTS_INCOMPLETE, FailedPrecondition NO_POLICY_APPLIES.
+    """
+    found: list[tuple[PolicyRule, Reference]] = []
+    for policy in rules.policies:
+        if facts.kind not in policy.kinds:
+            continue
+        condition = compiled(policy.condition)
+        values = _values(facts, _within(neighbours, policy.accumulation_days, now))
+        try:
+            holds = condition.holds(values)
+        except ValueError as error:
+            raise errors.InvalidArgument(
+                "FACTS_INCOMPLETE",
+                f"policy {policy.name} cannot be applied to these facts: {error}",
+                {f"facts.{name}": "is looked at by the policy" for name in condition.names if values.get(name) is None},
+                policy=policy.name,
+            ) from error
+        if holds:
+            inputs = ", ".join(f"{name} {_said(values[name])}" for name in condition.names if name in values)
+            found.append((policy, Reference(policy.name, policy.explanation + (f" ({inputs})" if inputs else ""))))
+    if not found:
+        raise errors.FailedPrecondition(
+            "NO_POLICY_APPLIES",
+            f"no policy of approvals.policies lets a {facts.kind} with these facts proceed",
+            kind=facts.kind,
+        )
+    return found
+
+
+def plan(
+    facts: Facts,
+    rules: ApprovalPolicyRules,
+    org: OrgSnapshot,
+    neighbours: Sequence[Neighbour],
+    now: datetime,
+    parties: Collection[str] = (),
+) -> Plan:
+    """The route of a matter. `parties` never sign it: who submitted, opened or owns it.
+
+    Raises as `holding` does, and FailedPrecondition SIGNER_NOT_FOUND for a word that names nobody.
+    """
+    held = holding(facts, rules, neighbours, now)
+    about = About(facts.owner_id, facts.unit_id, facts.submitter_id)
+    never = {facts.submitter_id, facts.owner_id, *parties} - {""}
+
+    def people(word: str) -> tuple[Candidate, ...]:
+        found = signatories.find(word, about, org, rules.titles, never)[: rules.most_per_word]
+        if not found:
+            raise errors.FailedPrecondition(
+                "SIGNER_NOT_FOUND", f"nobody in the organisation is {word} for this matter", word=word
+            )
+        return tuple(found)
+
+    wide = max((policy.accumulation_days for policy, _ in held), default=0)
+    counted = _within(neighbours, wide, now)
+    return Plan(
+        steps=_without_repetition(_steps(held, people)),
+        references=tuple(reference for _, reference in held),
+        accumulated_ids=tuple(neighbour.request_id for neighbour in counted),
+        accumulated_amount=_sum(facts.amount, counted) if counted else None,
+        decision=min((policy.decision or rules.decision for policy, _ in held), key=_length),
+        on_overdue="reject" if any(policy.on_overdue == "reject" for policy, _ in held) else "escalate",
+    )
+
+
+def _steps(
+    held: list[tuple[PolicyRule, Reference]], people: Callable[[str], tuple[Candidate, ...]]
+) -> Iterable[PlannedStep]:
+    seen: set[tuple[Any, ...]] = set()
+    for place, (policy, _) in enumerate(held):
+        for step in policy.steps:
+            same = (step.name, step.signers, step.mode, step.quorum)
+            if same in seen:
+                continue
+            seen.add(same)
+            # Groups of different policies do not run into each other.
+            group = step.parallel_group and place * 1000 + step.parallel_group
+            slots = tuple(Slot(people(word)) for word in step.signers)
+            yield PlannedStep(step.name, step.mode, step.quorum, group, slots, policy.name, step.signers)
+
+
+def _without_repetition(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:
+    """Whoever certainly signed at an earlier step is not asked again at a later one that he could settle alone."""
+    kept: list[PlannedStep] = []
+    signed: set[str] = set()
+    for step in steps:
+        if step.mode in ("single", "all", "sequence"):
+            slots = tuple(slot for slot in step.slots if not any(person.person_id in signed for person in slot.people))
+            if not slots:
+                continue
+            step = replace(step, slots=slots)
+            signed.update(slot.people[0].person_id for slot in slots if len(slot.people) == 1)
+        kept.append(step)
+    return tuple(kept)
+
+
+def _within(neighbours: Sequence[Neighbour], days: float, now: datetime) -> list[Neighbour]:
+    return [other for other in neighbours if other.opened_at > now - timedelta(days=days)] if days else []
+
+
+def _sum(amount: float | None, others: Sequence[Neighbour]) -> float | None:
+    return None if amount is None else amount + sum(other.amount for other in others)
+
+
+def _values(facts: Facts, together: Sequence[Neighbour]) -> dict[str, Any]:
+    return {
+        "kind": facts.kind,
+        "origin": facts.origin,
+        "amount": facts.amount,
+        "accumulated_amount": _sum(facts.amount, together),
+        "currency": facts.currency,
+        "discount_ratio": facts.discount_ratio,
+        "margin_ratio": facts.margin_ratio,
+        "payment_days": facts.payment_days,
+        "account_id": facts.account_id,
+        "account_grade": facts.account_grade,
+        "industry": facts.industry,
+        "region": facts.region,
+        "product_ids": facts.product_ids,
+        "major_project": facts.major_project,
+        "owner_id": facts.owner_id,
+        "unit_id": facts.unit_id,
+        "submitter_id": facts.submitter_id,
+        "custom": facts.custom or {},
+    }
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, Mapping | tuple):
+        return f"of {len(value)}"
+    return "unknown" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _length(setting: ClockSetting) -> float:
+    """For comparing settings of different calendars: eight working hours weigh as much as a plain day."""
+    return setting.days + setting.hours / (24 if setting.calendar == "plain" else 8)

@@ -1,0 +1,1 @@
+"""Matters that need signatures, from submission to their one final decision."""

@@ -1,0 +1,178 @@
+"""What moves requests besides people: services that ask or withdraw, the decision clock, and people who leave."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import protovalidate
+
+from closedloop.approvals.v1 import events_pb2
+from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
+from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT
+from closedloop_approvals import signatories
+from closedloop_approvals.requests import messages, rules, store
+from closedloop_approvals.requests.deciding import withdraw
+from closedloop_approvals.requests.ledger import CLOCK, Change, record
+from closedloop_approvals.requests.rules import OPEN
+from closedloop_approvals.requests.store import Held, Request
+from closedloop_approvals.requests.submission import Submission, submit
+from closedloop_approvals.requests.trail import Entry
+from closedloop_chassis import errors, protos
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+
+reactions = Reactions()
+
+ACTOR = f"clock:{CLOCK}"
+
+PUT_RATES = """
+INSERT INTO exchange_rate (base_currency, quote_currency, start_date, rate)
+SELECT * FROM unnest(%(bases)s::text[], %(quotes)s::text[], %(days)s::date[], %(rates)s::numeric[])
+ON CONFLICT (base_currency, quote_currency, start_date) DO UPDATE SET rate = excluded.rate
+"""
+
+
+@reactions.on(events_pb2.ApprovalRequested)
+async def asked(event: Heard[events_pb2.ApprovalRequested], work: Work) -> None:
+    """A service asks; whoever tells speaks for itself alone."""
+    told = event.message
+    protovalidate.validate(told)
+    if told.subject.origin != event.source:
+        raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} asks for a matter of {told.subject.origin}")
+    submission = Submission(
+        subject=told.subject,
+        facts=told.facts,
+        submitter_id=told.submitter_id or told.facts.ownership.owner_id,
+        opened_by=event.source,
+        reason=told.reason,
+        attachments=told.attachments,
+        evidence=told.evidence,
+        provenance=told.provenance,
+    )
+    outcome = await submit(submission, work)
+    if isinstance(outcome, Change):
+        await record(work, [outcome])
+
+
+@reactions.on(events_pb2.ApprovalWithdrawn)
+async def withdrawn(event: Heard[events_pb2.ApprovalWithdrawn], work: Work) -> None:
+    """Up to and including the version told; approvals already given no longer clear."""
+    told = event.message
+    known = await store.of_subject(work.tx, told.origin, told.kind, told.subject_id)
+    gone = [r for r in known if r.subject_version <= told.version and r.state in (*OPEN, "approved")]
+    await record(work, [withdraw(r, told.actor_id or event.source, told.reason, work.now) for r in gone])
+
+
+@reactions.on(ExchangeRateChanged)
+async def rate_changed(event: Heard[ExchangeRateChanged], work: Work) -> None:
+    """The market rates, to compare amounts with the policies' thresholds."""
+    spot = [rate for rate in event.message.rates if rate.kind == RATE_KIND_SPOT]
+    params = {
+        "bases": [rate.base_currency for rate in spot],
+        "quotes": [rate.quote_currency for rate in spot],
+        "days": [protos.day(rate.start_date) for rate in spot],
+        "rates": [rate.rate.value for rate in spot],
+    }
+    work.tx.do(PUT_RATES, params)
+
+
+@reactions.on(PersonChanged)
+async def person_left(event: Heard[PersonChanged], work: Work) -> None:
+    """What was asked of somebody who is gone is asked of the next up the line."""
+    person = event.message
+    if person.active:
+        return
+    ids = await store.asked_of(work.tx, person.person_id)
+    if not ids:
+        return
+    held = await store.lock(work.tx, ids, person.person_id, work.now)
+    changes = [c for h in held.values() if (c := _rerouted(h, person.person_id, person.manager_id, work)) is not None]
+    await record(work, changes)
+
+
+def _rerouted(held: Held, gone: str, manager_id: str, work: Work) -> Change | None:
+    request, route = held.request, held.request.route
+    entries: list[Entry] = []
+    for number in list(rules.rows_of(route, {gone})):
+        step = route.step(number)
+        taken = {signer.person_id for signer in step.signers} if step else set()
+        never = request.parties | taken
+        above = signatories.next_above(gone, work.org, never) or (manager_id if manager_id not in never else "")
+        if above:
+            route = rules.hand_over(route, number, gone, above, f"{gone} has left", work.now)
+            entries.append(Entry("rerouted", "approvals", step=number, comment=f"{gone} has left", person_ids=(above,)))
+    if not entries:
+        return None
+    return Change(request, replace(request, route=route), "reroute", tuple(entries), held.stand_ins)
+
+
+@reactions.clock(CLOCK)
+async def time_passed(due: list[Due], work: Work) -> None:
+    """At half time a reminder; at the end the next level is asked as well, and again at each level (S65)."""
+    held = await store.lock(work.tx, [clock.subject for clock in due], "", work.now)
+    changes: list[Change] = []
+    for clock in due:
+        waiting = held.get(clock.subject)
+        if waiting is None or waiting.request.state != "pending":
+            continue
+        if clock.phase == "warn":
+            changes.append(_reminded(waiting, clock, work))
+        elif waiting.request.on_overdue == "reject":
+            changes.append(_rejected(waiting, work))
+        else:
+            changes.append(_escalated(waiting, clock, work))
+    await record(work, changes)
+
+
+def _reminded(held: Held, clock: Due, work: Work) -> Change:
+    request = held.request
+    people = tuple(dict.fromkeys(signer.person_id for _, signer in request.route.asked()))
+    occasion = f"reminded:{clock.level}:{request.version}"
+    notices = tuple(messages.notice("approval_waiting", request, p, occasion, work, reminder=True) for p in people)
+    entry = Entry("reminded", ACTOR, comment="half of the time to decide has passed", person_ids=people)
+    return Change(request, request, "remind", (entry,), held.stand_ins, notices)
+
+
+def _escalated(held: Held, clock: Due, work: Work) -> Change:
+    request = held.request
+
+    def above(person_id: str, taken: Collection[str]) -> str:
+        return signatories.next_above(person_id, work.org, request.parties | set(taken))
+
+    route, raised = rules.escalate(request.route, above, work.now)
+    due_at = work.clocks.rearm(clock, ClockSetting.model_validate(request.decision))
+    after = replace(request, route=route, due_at=due_at, escalation_level=request.escalation_level + 1)
+    notices = [
+        messages.notice(
+            "approval_escalated", after, to, f"escalated:{after.escalation_level}", work, from_person_id=giver
+        )
+        for _, giver, to in raised
+    ]
+    entries = [
+        Entry("escalated", ACTOR, step=step, comment=f"not decided in time by {giver}", person_ids=(to,))
+        for step, giver, to in raised
+    ]
+    if not raised:
+        # The top of the line has it already: they are reminded again, nothing is approved by silence.
+        people = tuple(dict.fromkeys(signer.person_id for _, signer in request.route.asked()))
+        entries = [Entry("reminded", ACTOR, comment="not decided in time, and nobody stands above", person_ids=people)]
+        occasion = f"escalated:{after.escalation_level}"
+        notices = [messages.notice("approval_escalated", after, p, occasion, work, signer_name="") for p in people]
+    return Change(request, after, "escalate", tuple(entries), held.stand_ins, tuple(notices))
+
+
+def _name(person_id: str, work: Work) -> str:
+    person = work.org.person(person_id)
+    return person.name if person else person_id
+
+
+def _rejected(held: Held, work: Work) -> Change:
+    request: Request = held.request
+    active = request.route.active()
+    route = replace(rules.close(request.route, "rejected", work.now), decided_step=active[0].number if active else 0)
+    after = replace(request, route=route, decided_by=ACTOR)
+    entry = Entry("decided_by_silence", ACTOR, comment="not decided in time; the policy rejects by silence")
+    return Change(request, after, "reject", (entry,), held.stand_ins)

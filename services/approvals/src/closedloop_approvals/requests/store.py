@@ -1,0 +1,347 @@
+"""Requests, their steps, signers and trails in SQL; every write is set-based, one request or a thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from closedloop_approvals import standing_in
+from closedloop_approvals.requests.rules import Route, Signer, State, Step
+from closedloop_approvals.requests.trail import Sealed
+from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it is kept; jsonb columns are dicts and lists. `route` holds its state and steps."""
+
+    id: str
+    origin: str
+    kind: str
+    subject_id: str
+    subject_version: int
+    digest: str
+    title: str
+    summary: str
+    opportunity_id: str | None
+    facts: dict[str, Any]
+    account_id: str | None
+    amount_minor: int | None
+    currency: str
+    base_minor: int | None
+    discount_ratio: float | None
+    submitter_id: str
+    opened_by: str
+    owner_id: str
+    unit_id: str
+    participants: list[str]
+    reason: str
+    attachments: list[dict[str, Any]]
+    rules: list[dict[str, Any]]
+    policies: list[str]
+    accumulated_ids: list[str]
+    not_required: bool
+    decision: dict[str, Any]
+    on_overdue: str
+    opened_at: datetime
+    due_at: datetime | None
+    closed_at: datetime | None
+    running_since: datetime | None
+    elapsed: timedelta
+    escalation_level: int
+    conditions: str
+    decided_by: str
+    decided_for: str
+    provenance: dict[str, Any]
+    version: int
+    trail_length: int
+    trail_hash: str
+    route: Route
+    # The rule of each step by its number.
+    step_rules: dict[int, dict[str, Any]]
+
+    @property
+    def state(self) -> State:
+        return self.route.state
+
+    @property
+    def parties(self) -> frozenset[str]:
+        """Who may not decide it."""
+        return frozenset({self.submitter_id, self.opened_by, self.owner_id} - {""})
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        names = ("origin", "kind", "digest", "title", "summary")
+        return {name: getattr(self, name) for name in names} | {
+            "id": self.subject_id,
+            "version": self.subject_version,
+            "opportunity_id": self.opportunity_id or "",
+        }
+
+
+COLUMNS = [field.name for field in fields(Request) if field.name not in ("route", "step_rules")]
+SELECT = ", ".join(f"r.{name}" for name in [*COLUMNS, "state", "decided_step"])
+
+ROUTE = """
+ coalesce((SELECT jsonb_agg(to_jsonb(s) - 'request_id' ORDER BY s.number)
+             FROM approval_step s WHERE s.request_id = r.id), '[]') AS steps,
+ coalesce((SELECT jsonb_agg(to_jsonb(g) - 'request_id' ORDER BY g.step, g.position)
+             FROM approval_signer g WHERE g.request_id = r.id), '[]') AS signers
+"""
+
+# Whoever holds the request's row holds its steps and signers; they are read by a statement after the lock.
+LOCK = "SELECT FROM approval_request WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
+
+STAND_INS = f"""
+({standing_in.IN_FORCE} AND (delegate_id = %(person)s
+    OR delegator_id IN (SELECT person_id FROM approval_signer w WHERE w.request_id = r.id))) AS stand_ins
+"""
+READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.id = ANY(%(ids)s::uuid[])"
+
+OF_SUBJECT = f"""
+SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
+ WHERE r.origin = %(origin)s AND r.kind = %(kind)s AND r.subject_id = %(subject_id)s
+ ORDER BY r.subject_version DESC, r.opened_at DESC LIMIT 1000
+"""
+# Submitters of one subject follow each other, also while there is no row to lock yet.
+LOCK_SUBJECT = """
+SELECT pg_advisory_xact_lock(hashtext('approval_subject'), hashtext(%(origin)s || '/' || %(kind)s || %(subject_id)s))
+"""
+
+LIST = f"""
+SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins
+  FROM approval_request r
+ WHERE (%(scope_company)s OR r.owner_id = %(scope_owner)s OR r.unit_id = ANY(%(scope_units)s)
+        OR r.submitter_id = %(scope_owner)s OR r.participants @> ARRAY[%(scope_owner)s::text])
+   AND (%(states)s::text[] IS NULL OR r.state = ANY(%(states)s))
+   AND (%(kind)s = '' OR r.kind = %(kind)s) AND (%(origin)s = '' OR r.origin = %(origin)s)
+   AND (%(subject_id)s = '' OR r.subject_id = %(subject_id)s)
+   AND (%(account_id)s::uuid IS NULL OR r.account_id = %(account_id)s)
+   AND (%(opportunity_id)s::uuid IS NULL OR r.opportunity_id = %(opportunity_id)s)
+   AND (%(submitter_id)s = '' OR r.submitter_id = %(submitter_id)s)
+   AND (%(signer_id)s = '' OR EXISTS (SELECT FROM approval_signer g WHERE g.request_id = r.id
+                                         AND g.person_id = %(signer_id)s AND g.asked_at IS NOT NULL))
+   AND (%(unit_ids)s::text[] IS NULL OR r.unit_id = ANY(%(unit_ids)s))
+   AND (%(policy)s = '' OR %(policy)s = ANY(r.policies))
+   AND r.opened_at >= coalesce(%(opened_from)s::timestamptz, '-infinity')
+   AND r.opened_at < coalesce(%(opened_to)s::timestamptz, 'infinity')
+   AND (NOT %(overdue)s OR (r.state = 'pending' AND (r.due_at < %(now)s OR r.escalation_level > 0)))
+   AND (%(query)s = '' OR strpos(lower(r.title || ' ' || r.reason), lower(%(query)s)) > 0)
+   AND (r.opened_at, r.id) < (%(before)s::timestamptz, %(before_id)s::uuid)
+ ORDER BY r.opened_at DESC, r.id DESC LIMIT %(limit)s
+"""
+
+# What changes in the life of a request; everything else is written once, or anew when it is resubmitted.
+WRITTEN = [*COLUMNS, "state", "decided_step"]
+PUT = f"""
+INSERT INTO approval_request ({", ".join(WRITTEN)})
+SELECT {", ".join(WRITTEN)} FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s)
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in WRITTEN[1:] if name != "opened_at")}
+"""
+MOVE = """
+UPDATE approval_request r
+   SET state = n.state, participants = n.participants, due_at = n.due_at, closed_at = n.closed_at,
+       running_since = n.running_since, elapsed = n.elapsed, escalation_level = n.escalation_level,
+       conditions = n.conditions, decided_step = n.decided_step,
+       decided_by = n.decided_by, decided_for = n.decided_for, version = n.version,
+       trail_length = n.trail_length, trail_hash = n.trail_hash
+  FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s) n
+ WHERE r.id = n.id
+"""
+FORGET_ROUTE = (
+    "DELETE FROM approval_signer WHERE request_id = ANY(%(ids)s::uuid[])",
+    "DELETE FROM approval_step WHERE request_id = ANY(%(ids)s::uuid[])",
+)
+PUT_STEPS = """
+INSERT INTO approval_step SELECT * FROM jsonb_populate_recordset(NULL::approval_step, %(rows)s)
+ON CONFLICT (request_id, number) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at
+"""
+PUT_SIGNERS = """
+INSERT INTO approval_signer SELECT * FROM jsonb_populate_recordset(NULL::approval_signer, %(rows)s)
+ON CONFLICT (request_id, step, position) DO UPDATE
+   SET state = excluded.state, waits_for = excluded.waits_for, signed_by = excluded.signed_by,
+       asked_at = excluded.asked_at, answered_at = excluded.answered_at, comment = excluded.comment
+"""
+APPEND = """
+INSERT INTO approval_trail (request_id, sequence, content, previous_hash, hash)
+SELECT * FROM unnest(%(request_ids)s::uuid[], %(sequences)s::bigint[], %(contents)s::text[], %(previous)s::text[],
+                     %(hashes)s::text[])
+"""
+
+TRAIL = """
+SELECT request_id, sequence, content, previous_hash, hash FROM approval_trail
+ WHERE request_id = %(id)s AND sequence > %(after)s ORDER BY sequence LIMIT %(limit)s
+"""
+TRAILS = """
+SELECT request_id, sequence, content, previous_hash, hash FROM approval_trail
+ WHERE request_id = ANY(%(ids)s::uuid[]) ORDER BY request_id, sequence
+"""
+CHAINS = f"""
+SELECT {SELECT}, '[]'::jsonb AS steps, '[]'::jsonb AS signers, '[]'::jsonb AS stand_ins FROM approval_request r
+ WHERE (cardinality(%(ids)s::uuid[]) = 0 OR r.id = ANY(%(ids)s::uuid[])) AND r.id > %(after)s::uuid
+   AND r.opened_at >= coalesce(%(opened_from)s::timestamptz, '-infinity')
+   AND r.opened_at < coalesce(%(opened_to)s::timestamptz, 'infinity')
+ ORDER BY r.id LIMIT %(limit)s
+"""
+ASKED_OF = """
+SELECT DISTINCT g.request_id AS id FROM approval_signer g JOIN approval_request r ON r.id = g.request_id
+ WHERE g.person_id = %(person)s AND g.state = 'asked' AND r.state = 'pending'
+"""
+
+TAKEN = errors.AlreadyExists(
+    "ALREADY_OPEN", "a request on this subject was opened a moment ago; read it and go on from there"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request under lock, and who stands in for its signers, or for whom the person who acts stands in."""
+
+    request: Request
+    stand_ins: list[StandIn]
+
+
+async def lock(tx: Transaction, ids: Sequence[str], person: str, now: datetime) -> dict[str, Held]:
+    """By id, in one round trip; unknown ids are absent."""
+    tx.do(LOCK, {"ids": list(ids)})
+    rows = await tx.all(READ, {"ids": list(ids), "person": person, "now": now})
+    return {row["id"]: _held(row) for row in rows}
+
+
+async def read(db: Reader, request_id: str, person: str, now: datetime) -> Held | None:
+    row = await db.one(READ, {"ids": [request_id], "person": person, "now": now})
+    return None if row is None else _held(row)
+
+
+async def of_subject(tx: Transaction | Reader, origin: str, kind: str, subject_id: str) -> list[Request]:
+    """Requests on a subject, the newest version first. A transaction holds the subject from here on."""
+    params = {"origin": origin, "kind": kind, "subject_id": subject_id}
+    if isinstance(tx, Transaction):
+        tx.do(LOCK_SUBJECT, params)
+    return [_held(row).request for row in await tx.all(OF_SUBJECT, params)]
+
+
+async def page(db: Reader, params: Mapping[str, Any]) -> list[Request]:
+    return [_held(row).request for row in await db.all(LIST, dict(params))]
+
+
+async def chains(db: Reader, params: Mapping[str, Any]) -> tuple[list[Request], dict[str, list[Sealed]]]:
+    """Requests with their whole trails, to be verified."""
+    requests = [_held(row).request for row in await db.all(CHAINS, dict(params))]
+    trails: dict[str, list[Sealed]] = {request.id: [] for request in requests}
+    for link in await db.all(TRAILS, {"ids": list(trails)}, into=Sealed):
+        trails[link.request_id].append(link)
+    return requests, trails
+
+
+async def trail(db: Reader, request_id: str, after: int, limit: int) -> list[Sealed]:
+    return await db.all(TRAIL, {"id": request_id, "after": after, "limit": limit}, into=Sealed)
+
+
+async def asked_of(tx: Transaction, person_id: str) -> list[str]:
+    """Ids of pending requests that ask this person."""
+    return [row["id"] for row in await tx.all(ASKED_OF, {"person": person_id})]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request before (None: there was none) and after; `anew` when its content or its route is another."""
+
+    before: Request | None
+    after: Request
+    anew: bool
+
+
+def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -> None:
+    """Queues requests as they are after; the ones before tell what need not be written."""
+    anew = [change.after for change in changes if change.anew]
+    moved = [change.after for change in changes if not change.anew]
+    if anew:
+        refuse = {"approval_request_version_key": TAKEN, "approval_request_open_key": TAKEN}
+        tx.do(PUT, {"rows": Jsonb([_row(request) for request in anew])}, refuse=refuse)
+        for statement in FORGET_ROUTE:
+            tx.do(statement, {"ids": [request.id for request in anew]})
+    if moved:
+        tx.do(MOVE, {"rows": Jsonb([_row(request) for request in moved])})
+    steps, signers = [], []
+    for change in changes:
+        after, old = change.after, {}
+        if change.before is not None and not change.anew:
+            old = {step.number: step for step in change.before.route.steps}
+        for step in after.route.steps:
+            before = old.get(step.number)
+            if before is None or (before.started_at, before.ended_at) != (step.started_at, step.ended_at):
+                steps.append(_step_row(after, step))
+            written = set(before.signers) if before else set()
+            signers += [_signer_row(after.id, step.number, signer) for signer in step.signers if signer not in written]
+    if steps:
+        tx.do(PUT_STEPS, {"rows": Jsonb(steps)})
+    if signers:
+        tx.do(PUT_SIGNERS, {"rows": Jsonb(signers)})
+    if links:
+        tx.do(
+            APPEND,
+            {
+                "request_ids": [link.request_id for link in links],
+                "sequences": [link.sequence for link in links],
+                "contents": [link.content for link in links],
+                "previous": [link.previous_hash for link in links],
+                "hashes": [link.hash for link in links],
+            },
+        )
+
+
+def _held(row: dict[str, Any]) -> Held:
+    steps, signers, stand_ins = row.pop("steps"), row.pop("signers"), row.pop("stand_ins")
+    by_step: dict[int, list[Signer]] = {}
+    for told in signers:
+        number = told.pop("step")
+        by_step.setdefault(number, []).append(Signer(**_times(told, "asked_at", "answered_at")))
+    rules = {told["number"]: told.pop("rule") for told in steps}
+    stations = tuple(
+        Step(**_times(told, "started_at", "ended_at"), signers=tuple(by_step.get(told["number"], ()))) for told in steps
+    )
+    route = Route(row.pop("state"), stations, row.pop("decided_step"))
+    return Held(Request(**row, route=route, step_rules=rules), standing_in.parse(stand_ins))
+
+
+def _times(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        row[name] = row[name] and datetime.fromisoformat(row[name])
+    return row
+
+
+def _row(request: Request) -> dict[str, Any]:
+    row = {name: _json(getattr(request, name)) for name in COLUMNS}
+    return row | {"state": request.state, "decided_step": request.route.decided_step}
+
+
+def _step_row(request: Request, step: Step) -> dict[str, Any]:
+    return {
+        "request_id": request.id,
+        "number": step.number,
+        "name": step.name,
+        "mode": step.mode,
+        "quorum": step.quorum,
+        "parallel_group": step.parallel_group,
+        "rule": request.step_rules.get(step.number, {}),
+        "started_at": _json(step.started_at),
+        "ended_at": _json(step.ended_at),
+    }
+
+
+def _signer_row(request_id: str, step: int, signer: Signer) -> dict[str, Any]:
+    row = {name: _json(value) for name, value in asdict(signer).items()}
+    return {"request_id": request_id, "step": step, **row}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"{value.total_seconds()} seconds" if isinstance(value, timedelta) else value

@@ -1,0 +1,177 @@
+"""The trail of a request: a hash chain over canonical text, so that nobody can change what was said unseen.
+
+Each entry's hash is SHA-256 over the hash before it and its own text. The last hash stands in the request, and leaves
+the house with the decision: whoever rewrote a whole chain would still disagree with what the origin was told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+FIRST = "0" * 64
+
+# What the request's state must be after the last of these actions; approvals count signatures and end in two ways.
+STATES = {
+    "opened": {"pending", "approved"},
+    "imported": {"approved", "rejected", "recalled", "withdrawn"},
+    "resubmitted": {"pending", "approved"},
+    "rerouted": {"pending", "approved"},
+    "approved": {"pending", "approved"},
+    "rejected": {"pending", "rejected"},
+    "returned": {"pending", "returned"},
+    "recalled": {"recalled"},
+    "withdrawn": {"withdrawn"},
+    "decided_by_silence": {"rejected"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened, before it is sealed; `content_hash` pins subject and facts as they were submitted."""
+
+    action: str
+    actor_id: str
+    on_behalf_of: str = ""
+    step: int = 0
+    comment: str = ""
+    person_ids: tuple[str, ...] = ()
+    attachments: tuple[dict[str, Any], ...] = ()
+    evidence: tuple[dict[str, Any], ...] = ()
+    rule: dict[str, Any] | None = None
+    content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A link of the chain as it is kept."""
+
+    request_id: str
+    sequence: int
+    content: str
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A place where a chain does not hold."""
+
+    request_id: str
+    sequence: int
+    kind: str
+    expected_hash: str = ""
+    found_hash: str = ""
+
+
+def link(previous_hash: str, content: str) -> str:
+    return hashlib.sha256(f"{previous_hash}\n{content}".encode()).hexdigest()
+
+
+def seal(
+    request_id: str, length: int, last_hash: str, now: datetime, subject_version: int, entries: Sequence[Entry]
+) -> list[Sealed]:
+    """The entries as the next links of a chain of `length` that ends with `last_hash`."""
+    sealed: list[Sealed] = []
+    for sequence, entry in enumerate(entries, length + 1):
+        content = canonical(
+            {
+                "request_id": request_id,
+                "sequence": sequence,
+                "time": now.astimezone(UTC).isoformat(timespec="microseconds"),
+                "subject_version": subject_version,
+                "action": entry.action,
+                "actor_id": entry.actor_id,
+                "on_behalf_of": entry.on_behalf_of,
+                "step": entry.step,
+                "comment": entry.comment,
+                "person_ids": list(entry.person_ids),
+                "attachments": list(entry.attachments),
+                "evidence": list(entry.evidence),
+                "rule": entry.rule,
+                "content_hash": entry.content_hash,
+            }
+        )
+        sealed.append(Sealed(request_id, sequence, content, last_hash, link(last_hash, content)))
+        last_hash = sealed[-1].hash
+    return sealed
+
+
+def canonical(value: Any) -> str:
+    """One text for equal values, whatever JSON store they passed through."""
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def content_hash(subject: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over subject and facts as submitted."""
+    return hashlib.sha256(canonical({"subject": subject, "facts": facts}).encode()).hexdigest()
+
+
+def verify(
+    request_id: str, links: Sequence[Sealed], length: int, last_hash: str, state: str, content: str
+) -> list[Break]:
+    """Every place where the chain, or the request it belongs to, was touched behind our back.
+
+    `length`, `last_hash` and `state` are what the request says, `content` the hash of its subject and facts now.
+    """
+    breaks: list[Break] = []
+    previous, expected = FIRST, 1
+    for place, found in enumerate(links):
+        if found.sequence > expected:
+            breaks += [Break(request_id, gone, "missing") for gone in range(expected, found.sequence)]
+        elif found.previous_hash != previous:
+            breaks.append(Break(request_id, found.sequence, "changed", found.previous_hash, previous))
+        if found.sequence > length or not _is_at(found):
+            breaks.append(Break(request_id, found.sequence, "inserted", "", found.hash))
+        elif (computed := link(found.previous_hash, found.content)) != found.hash:
+            breaks.append(Break(request_id, found.sequence, "changed", found.hash, computed))
+        elif place == len(links) - 1 and found.sequence == length and found.hash != last_hash:
+            breaks.append(Break(request_id, found.sequence, "changed", last_hash, found.hash))
+        previous, expected = found.hash, found.sequence + 1
+    if expected <= length:
+        breaks.append(Break(request_id, expected, "truncated", last_hash, previous if links else ""))
+    if not breaks and (wrong := _state_differs(links, state, content)):
+        breaks.append(Break(request_id, wrong, "state_differs", "", content))
+    return breaks
+
+
+def _is_at(link_: Sealed) -> bool:
+    try:
+        said = json.loads(link_.content)
+    except ValueError:
+        return True  # not our text at all: the hash will tell
+    return (
+        isinstance(said, dict) and said.get("sequence") == link_.sequence and said.get("request_id") == link_.request_id
+    )
+
+
+def _state_differs(links: Sequence[Sealed], state: str, content: str) -> int:
+    """The sequence of the entry that the request contradicts; 0: none."""
+    said = [json.loads(link_.content) for link_ in links]
+    for entry in reversed(said):
+        if entry["content_hash"]:
+            if entry["content_hash"] != content:
+                return int(entry["sequence"])
+            break
+    for entry in reversed(said):
+        if entry["action"] in STATES:
+            return 0 if state in STATES[entry["action"]] else int(entry["sequence"])
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        # 1 and 1.0, and 1e300 and its digits, are one number in jsonb.
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)

@@ -1,0 +1,1 @@
+"""Work that a person must do because something happened."""

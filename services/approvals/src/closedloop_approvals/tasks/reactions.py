@@ -1,0 +1,92 @@
+"""What moves tasks besides people: services that raise and withdraw, time, and people who leave."""
+
+from __future__ import annotations
+
+import protovalidate
+from google.protobuf import json_format
+
+from closedloop.approvals.v1 import events_pb2
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.targets.v1.events_pb2 import PersonChanged
+from closedloop_approvals import signatories
+from closedloop_approvals.tasks import acting, messages, store
+from closedloop_approvals.tasks.acting import Act, record
+from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, draft, raise_tasks
+from closedloop_approvals.tasks.rules import OPEN, TaskRules
+from closedloop_chassis import errors, protos
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+
+reactions = Reactions()
+
+
+@reactions.on(events_pb2.TaskRequested)
+async def requested(event: Heard[events_pb2.TaskRequested], work: Work) -> None:
+    content = event.message.content
+    protovalidate.validate(event.message)
+    if content.origin != event.source:
+        raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} raises a task of {content.origin}")
+    provenance = Provenance(source=event.source, source_id=event.id, brought_by=event.source)
+    provenance.observed_time.CopyFrom(protos.timestamp(event.time))  # type: ignore[arg-type]
+    await raise_tasks([draft(content, provenance, event.source, work)], work)
+
+
+@reactions.on(events_pb2.TaskWithdrawn)
+async def withdrawn(event: Heard[events_pb2.TaskWithdrawn], work: Work) -> None:
+    """An open task closes by itself; for a settled one it is the proof that the action worked (S102)."""
+    told = event.message
+    reason = events_pb2.WithdrawalReason.Name(told.reason).removeprefix("WITHDRAWAL_REASON_").lower()
+    at = protos.instant(told.clear_time) if told.HasField("clear_time") else work.now
+    evidence = [json_format.MessageToDict(e, preserving_proto_field_name=True) for e in told.evidence]
+    acts: list[Act] = []
+    for task in await store.of_cause(work.tx, told.origin, told.cause_key):
+        if task.state in OPEN:
+            acts.append(acting.withdraw(task, event.source, reason, at, work.now))
+        elif told.reason == events_pb2.WITHDRAWAL_REASON_CAUSE_CLEARED:
+            acts.append(acting.judge(task, f"event:{event.source}", "worked", reason, evidence, work.now))
+    record(work, acts)
+
+
+@reactions.clock(CLOCK)
+async def time_is_up(due: list[Due], work: Work) -> None:
+    """The next of the line has it; at the top, or after the last escalation, its holder is reminded."""
+    held = await store.lock(work.tx, [clock.subject for clock in due], "", work.now)
+    book = work.rules(TaskRules)
+    acts: list[Act] = []
+    for clock in due:
+        task = held[clock.subject].task if clock.subject in held else None
+        if task is None or task.state not in OPEN:
+            continue
+        kind = book.kind(task.kind)
+        above = work.org.person(signatories.next_above(task.assignee_id, work.org, {task.assignee_id}))
+        if above is None or task.escalation_level >= kind.escalations:
+            work.tell(messages.assigned(task, f"overdue:{clock.level}", work), task.id)
+            continue
+        due_at = work.clocks.rearm(clock, kind.due, owner_id=above.id)
+        acts.append(acting.escalate(task, above.id, above.unit_id, due_at, f"clock:{CLOCK}", work.now))
+    record(work, acts)
+
+
+@reactions.clock(EFFECT_CLOCK)
+async def cause_stayed_away(due: list[Due], work: Work) -> None:
+    """Nothing came back within the check window: the action worked."""
+    held = await store.lock(work.tx, [clock.subject for clock in due], "", work.now)
+    actor = f"clock:{EFFECT_CLOCK}"
+    pending = [h.task for h in held.values() if h.task.state == "done" and h.task.effect == "pending"]
+    record(work, [acting.judge(task, actor, "worked", "the cause stayed away", (), work.now) for task in pending])
+
+
+@reactions.on(PersonChanged)
+async def person_left(event: Heard[PersonChanged], work: Work) -> None:
+    """Tasks of somebody who is gone go to the next up the line."""
+    person = event.message
+    if person.active:
+        return
+    above = work.org.person(signatories.next_above(person.person_id, work.org) or person.manager_id)
+    ids = await store.on_desk(work.tx, person.person_id)
+    if above is None or not ids:
+        return
+    held = await store.lock(work.tx, ids, person.person_id, work.now)
+    comment = f"{person.person_id} has left"
+    record(work, [acting.give(h.task, "approvals", above.id, above.unit_id, comment, work.now) for h in held.values()])

@@ -1,0 +1,265 @@
+"""Policies: which hold on which facts, whom they ask, and that no text can hang the service."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from closedloop.approvals.v1 import delegations_pb2, policies_pb2
+from closedloop_approvals.policies import condition
+from closedloop_approvals.policies.rules import ApprovalPolicyRules, Facts, Plan, PolicyRule, StepRule, plan
+from closedloop_approvals.signatories import About, find
+from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
+from closedloop_chassis.rulebook.rules import ClockSetting
+
+from .conftest import FUNCTIONS, PEOPLE, UNITS, Company, cny, facts, rid
+
+NOW = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
+PLAIN: dict[str, object] = {"calendar": "", "time_zone": "", "currency_code": "", "territory": {}, "active": True}
+REST: dict[str, object] = {"title": "", "email": "", "mobile": "", "handles": {}, "time_zone": "", "language": ""}
+
+
+def person(id_: str, unit: str, roles: list[str], function: str = "", active: bool = True) -> Person:
+    return Person(
+        id=id_, unit_id=unit, name=id_, roles=roles, function=function, territory={}, active=active, version=1, **REST
+    )
+
+
+ORG = OrgSnapshot(
+    [Unit(id=i, parent_id=p, kind=k, name=n, manager_id=m, version=1, **PLAIN) for i, p, k, n, m in UNITS],
+    [person(i, u, r) for i, u, _, r in PEOPLE]
+    + [person(i, "office", ["signatory"], f) for i, f in FUNCTIONS]
+    + [person("east_fin", "team1", ["signatory"], "controlling"), person("gone", "team1", ["rep"], active=False)],
+)
+RULES = ApprovalPolicyRules()
+
+
+def route(rules: ApprovalPolicyRules = RULES, submitter: str = "rep", **told: object) -> Plan:
+    fields = {"kind": "quote", "origin": "funnel", "owner_id": "rep", "unit_id": "team1", "discount_ratio": 0.0, **told}
+    return plan(Facts(submitter_id=submitter, **fields), rules, ORG, [], NOW)
+
+
+def people(made: Plan) -> list[list[str]]:
+    return [[p.person_id for slot in step.slots for p in slot.people] for step in made.steps]
+
+
+@pytest.mark.mission("S63", "S64")
+@pytest.mark.parametrize(
+    ("told", "policies", "asked"),
+    [
+        ({"discount_ratio": 0.0}, ["small_discount"], []),
+        ({"discount_ratio": 0.10}, ["small_discount"], []),
+        ({"discount_ratio": 0.1001}, ["discount"], [["lead"]]),
+        ({"discount_ratio": 0.20}, ["discount"], [["lead"]]),
+        ({"discount_ratio": 0.2001}, ["large_discount"], [["lead"], ["director"]]),
+        ({"amount": 999_999.99}, ["small_discount"], []),
+        ({"amount": 1_000_000.0}, ["small_discount", "major_project"], [["fin1", "fin2", "law"]]),
+        ({"major_project": True}, ["small_discount", "major_project"], [["fin1", "fin2", "law"]]),
+        (
+            {"discount_ratio": 0.3, "major_project": True},
+            ["large_discount", "major_project"],
+            [["lead"], ["director"], ["fin1", "fin2", "law"]],
+        ),
+        ({"kind": "contract"}, ["contract"], [["lead"]]),
+        ({"kind": "plan_exception"}, ["plan_exception"], [["director"]]),
+        # A manager's own deal goes up the line, and whoever stands twice in it signs once.
+        ({"owner_id": "lead", "discount_ratio": 0.3}, ["large_discount"], [["director"]]),
+    ],
+)
+def test_the_default_policies(told: dict[str, object], policies: list[str], asked: list[list[str]]) -> None:
+    made = route(**({"submitter": told["owner_id"]} if "owner_id" in told else {}), **told)
+    assert [reference.policy for reference in made.references] == policies
+    assert people(made) == asked
+
+
+@given(st.floats(0, 1), st.floats(0, 10**8), st.booleans())
+def test_every_quote_is_either_cleared_or_signed_and_never_by_its_owner(
+    ratio: float, amount: float, major: bool
+) -> None:
+    made = route(discount_ratio=ratio, amount=amount, major_project=major)
+    assert bool(made.steps) == (ratio > 0.10 or amount >= 1_000_000 or major)
+    assert all("rep" not in asked for asked in people(made))
+    assert made.references
+
+
+@pytest.mark.parametrize(
+    ("word", "expected", "instead_of"),
+    [
+        ("manager_of_owner", ["lead"], ""),
+        ("director_of_owner", ["director"], ""),
+        ("manager_of_parent_unit", ["director"], ""),
+        ("owner", ["rep"], ""),
+        ("person:fin1", ["fin1"], ""),
+        ("person:gone", ["lead"], "gone"),
+        ("person:nobody", [], ""),
+        ("role:finance", ["fin1", "fin2"], ""),
+        ("role:controlling", ["east_fin"], ""),
+        ("role:astronaut", [], ""),
+    ],
+)
+def test_words_find_people(word: str, expected: list[str], instead_of: str) -> None:
+    found = find(word, About("rep", "team1", "rep"), ORG, RULES.titles)
+    assert [candidate.person_id for candidate in found] == expected
+    assert {candidate.instead_of for candidate in found} <= {instead_of}
+
+
+def test_a_party_is_passed_over_for_the_next_of_the_line() -> None:
+    [candidate] = find("manager_of_owner", About("rep", "team1"), ORG, RULES.titles, {"lead"})
+    assert (candidate.person_id, candidate.instead_of) == ("director", "lead")
+    assert [c.person_id for c in find("role:finance", About("rep", "team1"), ORG, {}, {"fin1"})] == ["fin2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "discount_ratio >",
+        "colour == 'red'",
+        "amount + 1.0",
+        "discount_ratio > 'much'",
+        "product_ids.exists(p, p == 'a')",
+        "product_ids.map(p, p).size() > 0",
+        "'aaaa'.matches('(a+)+$')",
+        "(" * 400 + "true" + ")" * 400,
+        "!" * 900 + "true",
+        "true" + " && true" * 200,
+        "[1,2,3].map(x, [1,2,3].map(y, x)).size() > 1",
+        "timestamp('2026-01-01T00:00:00Z').getFullYear() > 1",
+    ],
+)
+def test_what_is_no_condition_is_refused_when_it_is_published(text: str) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(ValidationError):
+        PolicyRule(name="p", title="P", kinds=("quote",), condition=text, explanation="because")
+    assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " || ".join(f"amount > {n}.0" for n in range(50)),
+        "'" + "a" * 400 + "' + '" + "b" * 400 + "' == region",
+        "(" * 9 + "discount_ratio > 0.9" + ")" * 9,
+        "industry in [" + ",".join(f"'{n}'" for n in range(180)) + "]",
+    ],
+)
+def test_the_worst_condition_that_is_let_in_is_decided_in_no_time(text: str) -> None:
+    compiled = condition.compiled(text)
+    begun = time.perf_counter()
+    compiled.holds({**condition.SAMPLE, "amount": -1.0})
+    assert time.perf_counter() - begun < 0.25
+
+
+def test_a_condition_costs_little_and_is_compiled_once() -> None:
+    text = 'discount_ratio > 0.2 && amount >= 1000000.0 && ("P1" in product_ids || account_grade == "A")'
+    compiled = condition.compiled(text)
+    assert condition.compiled(text) is compiled
+    begun = time.perf_counter()
+    for _ in range(100):
+        assert not compiled.holds(condition.SAMPLE)
+    assert (time.perf_counter() - begun) / 100 < 0.01
+
+
+def test_custom_facts_and_unknown_ones() -> None:
+    export = PolicyRule(
+        name="export",
+        title="Export",
+        kinds=("quote",),
+        condition="has(custom.export) && custom.export",
+        explanation="x",
+    )
+    rules = ApprovalPolicyRules(policies=(export,))
+    assert route(rules, custom={"export": True}).references[0].policy == "export"
+    with pytest.raises(errors.FailedPrecondition, match="no policy"):
+        route(rules, custom={})
+    with pytest.raises(errors.InvalidArgument) as refused:
+        route(discount_ratio=None)
+    assert refused.value.violations == {"facts.discount_ratio": "is looked at by the policy"}
+
+
+def test_the_strictest_time_and_the_strictest_end_win() -> None:
+    step = StepRule(name="s", signers=("manager_of_owner",))
+    slow, fast = (
+        PolicyRule(name=n, title=n, kinds=("quote",), explanation="x", steps=(step,), decision=d, on_overdue=o)
+        for n, d, o in (
+            ("slow", ClockSetting(days=3, calendar="business"), "escalate"),
+            ("fast", ClockSetting(hours=4, calendar="business"), "reject"),
+        )
+    )
+    made = route(ApprovalPolicyRules(policies=(slow, fast)))
+    assert (made.decision.hours, made.on_overdue) == (4, "reject")
+    assert len(made.steps) == 1, "the same step of two policies is asked once"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"mode": "single", "signers": ("owner", "submitter")},
+        {"mode": "quorum", "signers": ("owner", "submitter")},
+        {"mode": "quorum", "quorum": 3, "signers": ("owner", "submitter")},
+        {"mode": "all", "quorum": 1, "signers": ("owner",)},
+        {"signers": ("whoever",)},
+        {"signers": ()},
+    ],
+)
+def test_steps_that_nobody_could_finish_are_refused(broken: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        StepRule(name="s", **broken)
+
+
+async def test_the_policies_read_as_words(company: Company) -> None:
+    first = await company.policies("rep").ListPolicies(policies_pb2.ListPoliciesRequest(kind="quote", page_size=3))
+    assert [policy.name for policy in first.policies] == ["small_discount", "discount", "large_discount"]
+    large = first.policies[2]
+    assert [(s.number, list(s.signers), s.mode) for s in large.steps] == [
+        (1, ["manager_of_owner"], policies_pb2.STEP_MODE_SINGLE),
+        (2, ["director_of_owner"], policies_pb2.STEP_MODE_SINGLE),
+    ]
+    assert large.steps[0].time_budget.seconds == 8 * 3600
+    assert large.steps[0].calendar == "business"
+    assert large.rule.rule == "policies.large_discount"
+    rest = await company.policies("rep").ListPolicies(
+        policies_pb2.ListPoliciesRequest(kind="quote", page_size=3, page_token=first.next_page_token)
+    )
+    assert [policy.name for policy in rest.policies] == ["major_project"]
+    assert rest.policies[0].accumulation_window.seconds == 7 * 86400
+    assert not rest.next_page_token
+
+
+@pytest.mark.mission("U9", "U19")
+async def test_a_route_is_tried_without_opening_anything(company: Company) -> None:
+    stub = company.policies("rep")
+    call = policies_pb2.PreviewRouteRequest(kind="quote", facts=facts(0.25, 2_000_000))
+    made = await stub.PreviewRoute(call)
+    assert made.approval_required
+    assert [[s.person_id for s in step.signers] for step in made.steps] == [
+        ["lead"],
+        ["director"],
+        ["fin1", "fin2", "law"],
+    ]
+    assert made.steps[2].mode == policies_pb2.STEP_MODE_ALL
+    assert made.steps[0].due_time.ToDatetime().hour == 10, "18:00 in Shanghai"
+    assert [rule.rule for rule in made.rules] == ["policies.large_discount", "policies.major_project"]
+    period = {"start_time": company.live.now, "end_time": company.live.now.replace(day=9)}
+    await company.delegations("lead").CreateDelegation(
+        delegations_pb2.CreateDelegationRequest(request_id=rid(), delegate_id="peer", period=period, reason="休假")
+    )
+    made = await stub.PreviewRoute(call)
+    assert made.steps[0].signers[0].delegate_id == "peer"
+    call.draft.update({"policies": [{"name": "free", "title": "F", "kinds": ["quote"], "explanation": "all is free"}]})
+    assert not (await stub.PreviewRoute(call)).approval_required
+    call.draft.update({"policies": [{"name": "free", "condition": "1 +"}]})
+    with company.live.refused("INVALID_ARGUMENT", "POLICY_INVALID"):
+        await stub.PreviewRoute(call)
+    foreign = policies_pb2.Facts(
+        amount=cny(1), discount_ratio=0.3, ownership={"owner_id": "north_rep", "unit_id": "north"}
+    )
+    with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await stub.PreviewRoute(policies_pb2.PreviewRouteRequest(kind="quote", facts=foreign))
+    [count] = await company.live.db.all("SELECT count(*) AS n FROM approval_request")
+    assert count["n"] == 0

@@ -1,0 +1,174 @@
+"""The trail: whatever is touched behind our back is found and named."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+
+import grpc.aio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import errors as pg
+
+from closedloop.approvals.v1 import requests_pb2
+from closedloop_approvals.requests import trail
+from closedloop_approvals.requests.trail import Entry, Sealed
+
+from .conftest import Company, approval, asked, facts, quote, rid, state
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+CONTENT = "c" * 64
+
+
+def chain(length: int) -> list[Sealed]:
+    entries = [Entry("opened", "rep", content_hash=CONTENT)] + [
+        Entry("commented", "x", comment=str(n)) for n in range(length - 1)
+    ]
+    return trail.seal("r", 0, trail.FIRST, NOW, 1, entries)
+
+
+def kinds(
+    links: list[Sealed], length: int, last: str, state: str = "pending", content: str = CONTENT
+) -> list[tuple[str, int]]:
+    return [(b.kind, b.sequence) for b in trail.verify("r", links, length, last, state, content)]
+
+
+@given(st.integers(1, 6), st.data())
+def test_every_sort_of_tampering_is_named(length: int, data: st.DataObject) -> None:
+    links = chain(length)
+    last = links[-1].hash
+    assert kinds(links, length, last) == []
+    place = data.draw(st.integers(0, length - 1))
+    victim = links[place]
+    changed = victim.content.replace('"actor_id":"', '"actor_id":"not ')
+    rewritten = [
+        *links[:place],
+        Sealed("r", place + 1, changed, victim.previous_hash, victim.hash),
+        *links[place + 1 :],
+    ]
+    assert kinds(rewritten, length, last) == [("changed", place + 1)]
+    rehashed = Sealed("r", place + 1, changed, victim.previous_hash, trail.link(victim.previous_hash, changed))
+    named = place + 2 if place < length - 1 else length
+    assert kinds([*links[:place], rehashed, *links[place + 1 :]], length, last) == [("changed", named)]
+    removed = [*links[:place], *links[place + 1 :]]
+    assert kinds(removed, length, last) == (
+        [("truncated", length)] if place == length - 1 else [("missing", place + 1)]
+    )
+    more = trail.seal("r", length, last, NOW, 1, [Entry("approved", "intruder")])
+    assert kinds([*links, *more], length, last) == [("inserted", length + 1)]
+
+
+def test_a_state_or_a_content_that_contradicts_the_trail_is_named() -> None:
+    links = chain(2)
+    assert kinds(links, 2, links[-1].hash, state="rejected") == [("state_differs", 1)]
+    assert kinds(links, 2, links[-1].hash, content="d" * 64) == [("state_differs", 1)]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda c: st.lists(c) | st.dictionaries(st.text(), c),
+        max_leaves=10,
+    )
+)
+def test_equal_values_have_one_text(value: object) -> None:
+    assert trail.canonical(value) == trail.canonical(json.loads(json.dumps(value)))
+
+
+@pytest.mark.mission("S66")
+async def test_rows_touched_in_the_database_are_found(company: Company) -> None:
+    first = await company.ask(approval(quote(subject_id="Q-1"), facts(0.15)))
+    second = await company.ask(approval(quote(subject_id="Q-2"), facts(0.15)))
+    await company.decide("lead", first)
+    await company.decide("lead", second, "REJECT")
+    assert await company.breaks(first.id, second.id) == []
+    db = company.live.process.database
+
+    async def behind_our_back(*statements: str) -> None:
+        tx = db.transaction()
+        for statement in statements:
+            tx.do(statement, {"id": second.id})
+        await tx.commit()
+
+    with pytest.raises(pg.RaiseException, match="never changed"):
+        await behind_our_back("UPDATE approval_trail SET content = replace(content, 'rejected', 'approved')")
+    with pytest.raises(pg.RaiseException, match="never changed"):
+        await behind_our_back("DELETE FROM approval_trail")
+    await behind_our_back("UPDATE approval_request SET state = 'approved' WHERE id = %(id)s")
+    assert await company.breaks(first.id, second.id) == ["state_differs:3"]
+    await behind_our_back("UPDATE approval_request SET state = 'rejected', digest = '' WHERE id = %(id)s")
+    assert await company.breaks(first.id, second.id) == ["state_differs:1"]
+    owner = ("ALTER TABLE approval_trail DISABLE TRIGGER USER",)
+    lie = """UPDATE approval_trail SET content = replace(content, 'rejected', 'approved')
+              WHERE request_id = %(id)s AND sequence = 3"""
+    await behind_our_back(*owner, lie)
+    period = requests_pb2.VerifyTrailRequest()
+    period.opened.start_time.FromDatetime(company.live.now.replace(tzinfo=None))
+    found = await company.requests("ops").VerifyTrail(period)
+    assert (found.requests_checked, found.entries_checked) == (2, 6)
+    assert [(b.request_id, b.sequence, b.kind) for b in found.breaks] == [(second.id, 3, "changed")]
+    await behind_our_back("DELETE FROM approval_trail WHERE request_id = %(id)s AND sequence = 2")
+    assert await company.breaks(second.id) == ["missing:2", "changed:3"]
+    with company.live.refused("PERMISSION_DENIED"):
+        await company.requests("rep").VerifyTrail(requests_pb2.VerifyTrailRequest(ids=[first.id]))
+    with company.live.refused("INVALID_ARGUMENT", "NOTHING_NAMED"):
+        await company.requests("ops").VerifyTrail(requests_pb2.VerifyTrailRequest())
+
+
+@pytest.mark.mission("S66", "U10")
+async def test_whatever_people_do_the_chain_verifies_and_only_signers_decide(company: Company) -> None:
+    """A random walk through the contract; refusals are fine, a wrong decision is not."""
+    dice = random.Random(7)
+    people = ["rep", "peer", "lead", "director", "boss", "fin1", "law", "cfo", "north_rep"]
+    ids = []
+    for number in range(8):
+        held = await company.ask(
+            approval(quote(subject_id=f"Q-{number}"), facts(dice.choice([0.15, 0.25]), dice.choice([1e5, 2e6])))
+        )
+        ids.append(held.id)
+        for _ in range(14):
+            await walk(company, held.id, dice, people)
+    assert await company.breaks(*ids) == []
+    for id_ in ids:
+        lines = await company.trail(await company.read(id_))
+        finals = [line for line in lines if line.split(":")[0] in ("rejected", "recalled")]
+        assert len(finals) <= 1
+        assert not [line for line in lines if line.startswith(("approved:rep", "approved:peer", "approved:north"))]
+
+
+async def walk(company: Company, id_: str, dice: random.Random, people: list[str]) -> None:
+    held = await company.read(id_)
+    waiting = set(asked(held))
+    person = dice.choice([*people, *waiting])
+    act = dice.choice(["APPROVE", "APPROVE", "APPROVE", "REJECT", "RETURN", "add", "recall", "time", "mend"])
+    outcome = await refusal_of(attempt(company, held, person, act, dice))
+    assert outcome in ("", "PERMISSION_DENIED", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "ALREADY_EXISTS")
+    if act in ("APPROVE", "REJECT"):
+        may = outcome in ("", "INVALID_ARGUMENT")
+        assert may == (person in waiting), f"{person} answered {outcome or 'and was heard'}, asked were {waiting}"
+
+
+async def attempt(company: Company, held: requests_pb2.Request, person: str, act: str, dice: random.Random) -> None:
+    handle = {"request_id": rid(), "id": held.id, "etag": held.etag}
+    if act in ("APPROVE", "REJECT", "RETURN"):
+        await company.decide(person, held, act)
+    elif act == "add":
+        added = requests_pb2.AddSignerRequest(**handle, person_id="cfo", placement=dice.choice([1, 2, 3]), reason="?")
+        await company.requests(person).AddSigner(added)
+    elif act == "recall" and dice.random() < 0.3:
+        await company.requests(person).Recall(requests_pb2.RecallRequest(**handle, reason="?"))
+    elif act == "time":
+        await company.live.advance(hours=dice.choice([1, 5]))
+    elif act == "mend" and state(held) == "returned":
+        await company.ask(approval(quote(held.subject.version + 1, subject_id=held.subject.id), held.facts))
+
+
+async def refusal_of(act: Awaitable[None]) -> str:
+    try:
+        await act
+    except grpc.aio.AioRpcError as error:
+        return str(error.code().name)
+    return ""
