@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -16,10 +17,8 @@ from closedloop_chassis.work import Heard, Work
 reactions = Reactions()
 
 # An older version that arrives late changes nothing.
-PUT_UNIT = """
-INSERT INTO org_unit (id, parent_id, name, kind, manager_id, calendar, time_zone, currency_code, territory, active, version)
-VALUES (%(id)s, %(parent_id)s, %(name)s, %(kind)s, %(manager_id)s, %(calendar)s, %(time_zone)s, %(currency_code)s,
-        %(territory)s, %(active)s, %(version)s)
+PUT_UNITS = """
+INSERT INTO org_unit SELECT * FROM jsonb_populate_recordset(NULL::org_unit, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET parent_id = excluded.parent_id, name = excluded.name, kind = excluded.kind, manager_id = excluded.manager_id,
        calendar = excluded.calendar, time_zone = excluded.time_zone, currency_code = excluded.currency_code,
@@ -27,11 +26,8 @@ ON CONFLICT (id) DO UPDATE
  WHERE org_unit.version < excluded.version
 """
 
-PUT_PERSON = """
-INSERT INTO org_person (id, unit_id, name, title, roles, function, email, mobile, handles, time_zone, language, territory,
-                        active, version)
-VALUES (%(id)s, %(unit_id)s, %(name)s, %(title)s, %(roles)s, %(function)s, %(email)s, %(mobile)s, %(handles)s,
-        %(time_zone)s, %(language)s, %(territory)s, %(active)s, %(version)s)
+PUT_PEOPLE = """
+INSERT INTO org_person SELECT * FROM jsonb_populate_recordset(NULL::org_person, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET unit_id = excluded.unit_id, name = excluded.name, title = excluded.title, roles = excluded.roles,
        function = excluded.function, email = excluded.email, mobile = excluded.mobile, handles = excluded.handles,
@@ -57,20 +53,42 @@ async def copy_person(event: Heard[events_pb2.PersonChanged], work: Work) -> Non
 
 def put_unit(tx: Transaction, unit: events_pb2.OrgUnitChanged) -> None:
     """Queues the unit as it is now; targets writes its own tree by the same statement."""
-    fields = ("name", "kind", "parent_id", "manager_id", "calendar", "time_zone", "currency_code", "active", "version")
-    row: dict[str, Any] = {name: getattr(unit, name) for name in fields}
-    tx.do(PUT_UNIT, {**row, "id": unit.unit_id, "territory": Jsonb(_territory(unit.territory))})
-    tx.do(MOVED)
+    put_units(tx, [unit])
 
 
 def put_person(tx: Transaction, person: events_pb2.PersonChanged) -> None:
     """Queues the person as they are now."""
+    put_people(tx, [person])
+
+
+def put_units(tx: Transaction, units: Iterable[events_pb2.OrgUnitChanged]) -> None:
+    """Many units, each once, in one statement."""
+    fields = ("name", "kind", "parent_id", "manager_id", "calendar", "time_zone", "currency_code", "active", "version")
+    rows: list[dict[str, Any]] = [
+        {name: getattr(unit, name) for name in fields} | {"id": unit.unit_id, "territory": _territory(unit.territory)}
+        for unit in units
+    ]
+    if rows:
+        tx.do(PUT_UNITS, {"rows": Jsonb(rows)})
+        tx.do(MOVED)
+
+
+def put_people(tx: Transaction, people: Iterable[events_pb2.PersonChanged]) -> None:
+    """Many people, each once, in one statement."""
     fields = ("name", "unit_id", "title", "function", "email", "mobile", "time_zone", "language", "active", "version")
-    row: dict[str, Any] = {name: getattr(person, name) for name in fields}
-    roles = [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles]
-    lists = {"handles": Jsonb(dict(person.handles)), "territory": Jsonb(_territory(person.territory))}
-    tx.do(PUT_PERSON, {**row, **lists, "id": person.person_id, "roles": roles})
-    tx.do(MOVED)
+    rows: list[dict[str, Any]] = [
+        {name: getattr(person, name) for name in fields}
+        | {
+            "id": person.person_id,
+            "roles": [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles],
+            "handles": dict(person.handles),
+            "territory": _territory(person.territory),
+        }
+        for person in people
+    ]
+    if rows:
+        tx.do(PUT_PEOPLE, {"rows": Jsonb(rows)})
+        tx.do(MOVED)
 
 
 def _territory(territory: Territory) -> dict[str, list[str]]:

@@ -1,0 +1,1 @@
+"""Targets: from the company's number to one person's day."""

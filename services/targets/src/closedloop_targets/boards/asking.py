@@ -1,0 +1,79 @@
+"""What a board is asked for: metric, period, day; and lines in the contract's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from closedloop.common.v1.common_pb2 import Light
+from closedloop.targets.v1 import boards_pb2 as pb
+from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot
+from closedloop_chassis.work import Call, Work
+from closedloop_targets import amounts, company
+from closedloop_targets.boards.rules import BoardRules, Standing
+from closedloop_targets.metrics.rules import MetricRules
+from closedloop_targets.periods import rules as periods
+from closedloop_targets.periods import shapes as period_shapes
+from closedloop_targets.periods.rules import FiscalCalendar, Period
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    metric: str
+    period: Period
+    today: date
+
+
+def question(work: Work, metric: str, period: str) -> Question:
+    """The main metric and the present quarter where nothing else was asked.
+
+    Raises InvalidArgument UNKNOWN_METRIC, UNKNOWN_PERIOD or METRIC_NOT_SUMMED.
+    """
+    metrics, calendar, today = work.rules(MetricRules), work.rules(FiscalCalendar), company.today(work)
+    found = metrics.metric(metric or metrics.main)
+    if found.aggregation != "sum":
+        raise errors.InvalidArgument(
+            "METRIC_NOT_SUMMED", f"{found.code} does not add up to a completion", {"metric": "not a sum"}
+        )
+    asked = periods.parse(period, calendar) if period else periods.containing(today, "quarter", calendar)
+    return Question(found.code, asked, today)
+
+
+def check_currency(call: Call, code: str) -> None:
+    """Raises FailedPrecondition RATE_NOT_FOUND."""
+    base = company.currency(call)
+    if code not in ("", base):
+        raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {base} to {code}")
+
+
+def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
+    """Without a forecast as long as nobody makes one."""
+    period = asked.period
+    line = pb.Progress(
+        metric=asked.metric,
+        period=period_shapes.stored(period.code, period.grain, period.start, period.end),
+        done=amounts.amount(standing.done, standing.currency),
+        expected=amounts.amount(standing.expected, standing.currency),
+        deviation_ratio=standing.deviation,
+        light=light(work, standing),
+        weeks_under=standing.weeks_under,
+    )
+    if standing.target is not None:
+        line.target.CopyFrom(amounts.amount(standing.target, standing.currency))
+    if standing.completion is not None:
+        line.completion_ratio = standing.completion
+    return line
+
+
+def light(work: Work, standing: Standing) -> Light.ValueType:
+    return Light.Value(f"LIGHT_{standing.light(work.rules(BoardRules)).upper()}")
+
+
+def tops(org: OrgSnapshot) -> list[str]:
+    """Units from the root down: the plan of whoever stands higher is the one that counts."""
+    return sorted(org.units, key=lambda unit: (len(list(org.ancestry(unit))), unit))
+
+
+def currency(work: Work, metric: str) -> str:
+    return company.currency(work) if work.rules(MetricRules).metric(metric).kind == "money" else ""

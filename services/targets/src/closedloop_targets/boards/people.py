@@ -1,0 +1,116 @@
+"""ListPersonProgress: each person's done and target with a progress bar, lowest completion first (S10)."""
+
+from __future__ import annotations
+
+from closedloop.targets.v1 import boards_pb2 as pb
+from closedloop_chassis import errors, pages, protos
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Call, Work
+from closedloop_targets import company
+from closedloop_targets.boards import asking, store
+from closedloop_targets.boards.asking import Question
+from closedloop_targets.boards.rpcs import rpcs
+from closedloop_targets.boards.rules import Standing
+from closedloop_targets.boards.store import Taken
+
+BOARD = "people"
+
+
+@rpcs.method
+async def list_person_progress(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPersonProgressResponse:
+    asked = asking.question(call, request.metric, request.period)
+    asking.check_currency(call, request.currency_code)
+    holders = await _people(request, call)
+    if request.view != pb.BOARD_VIEW_LIVE:
+        answer = await _snapshot(request, call, asked, [person for person, _ in holders])
+        if answer is not None:
+            return answer
+    lines = await live(call, call.db, asked, holders)
+    key = pages.after(request, -1.0, "")
+    rows = [
+        (_key(standing), line)
+        for standing, line in lines
+        if list(_key(standing)) > key and line.progress.light >= request.light
+    ]
+    page, token = pages.split(rows[: pages.size(request) + 1], request, lambda row: row[0])
+    return pb.ListPersonProgressResponse(
+        people=[line for _, line in page], next_page_token=token, as_of_time=protos.timestamp(call.now)
+    )
+
+
+async def live(
+    work: Work, reader: Reader | Transaction, asked: Question, holders: list[tuple[str, str]]
+) -> list[tuple[Standing, pb.PersonProgress]]:
+    """People with a target or something done, lowest completion first; one query."""
+    standings = await store.standings(
+        reader,
+        holders,
+        kind="person",
+        metric=asked.metric,
+        period=asked.period,
+        today=asked.today,
+        tops=asking.tops(work.org),
+        currency=asking.currency(work, asked.metric),
+    )
+    seen = sorted((one for one in standings if one.target is not None or one.done), key=_key)
+    return [(one, _line(work, one, asked)) for one in seen]
+
+
+def _key(standing: Standing) -> tuple[float, str]:
+    """Who has no target comes last."""
+    return (1e9 if standing.completion is None else standing.completion, standing.holder_id)
+
+
+def _line(work: Work, standing: Standing, asked: Question) -> pb.PersonProgress:
+    person = work.org.person(standing.holder_id)
+    return pb.PersonProgress(
+        person_id=standing.holder_id,
+        name=person.name if person else "",
+        unit_id=standing.unit_id,
+        progress=asking.progress(work, standing, asked),
+        target_id=standing.target_id,
+    )
+
+
+async def _people(request: pb.ListPersonProgressRequest, call: Call) -> list[tuple[str, str]]:
+    """Whom the caller asks about and may see."""
+    org = call.org
+    if request.person_id:
+        person = await company.person(call, request.person_id)
+        call.authorize(person.id, person.unit_id)
+        return [(person.id, person.unit_id)]
+    if request.unit_id:
+        await company.unit(call, request.unit_id)
+        call.authorize("", request.unit_id)
+    units = org.subtree(request.unit_id) if request.unit_id else None
+    return [
+        (person.id, person.unit_id)
+        for person in org.people.values()
+        if (units is None or person.unit_id in units) and call.scope.covers(person.id, person.unit_id)
+    ]
+
+
+async def _snapshot(
+    request: pb.ListPersonProgressRequest, call: Call, asked: Question, people: list[str]
+) -> pb.ListPersonProgressResponse | None:
+    """None where no day's board was taken and none was asked for by name."""
+    named = request.view == pb.BOARD_VIEW_SNAPSHOT and request.HasField("date")
+    day = protos.day(request.date) if named else asked.today
+    since = day if named else asked.period.start
+    where = {"board": BOARD, "metric": asked.metric, "period": asked.period.code}
+    found = await call.db.one(store.SNAPSHOT_DAY, {**where, "since": since, "until": day})
+    if found is None or found["max"] is None:
+        if request.view == pb.BOARD_VIEW_SNAPSHOT:
+            raise errors.NotFound(
+                "SNAPSHOT_NOT_FOUND", f"no board was taken for {asked.period.code} on {day}; ask for the live view"
+            )
+        return None
+    (after,) = pages.after(request, -1)
+    params = {**where, "date": found["max"], "holder_ids": people, "light": request.light, "after": after}
+    rows = await call.db.all(store.SNAPSHOT, {**params, "limit": pages.size(request) + 1}, into=Taken)
+    page, token = pages.split(rows, request, lambda row: (row.position,))
+    return pb.ListPersonProgressResponse(
+        people=[pb.PersonProgress.FromString(row.data) for row in page],
+        next_page_token=token,
+        as_of_time=protos.timestamp(page[0].taken_at) if page else None,
+    )

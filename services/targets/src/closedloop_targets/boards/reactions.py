@@ -1,0 +1,84 @@
+"""Boards are taken every morning from the day on which the first plan comes into force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from google.protobuf.message import Message
+
+from closedloop.targets.v1 import events_pb2
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_targets import company
+from closedloop_targets.boards import asking, people, store, teams
+from closedloop_targets.boards.asking import Question
+from closedloop_targets.boards.rules import BoardRules
+from closedloop_targets.metrics.rules import MetricRules
+from closedloop_targets.org.rules import OrgRules
+
+BOARD_DAY = "targets.board_day"
+COMPANY = "company"
+
+reactions = Reactions()
+
+
+@reactions.on(events_pb2.PlanPublished)
+async def plan_published(event: Heard[events_pb2.PlanPublished], work: Work) -> None:
+    _next_morning(work)
+
+
+@reactions.clock(BOARD_DAY)
+async def board_day(due: list[Due], work: Work) -> None:
+    rules = work.rules(BoardRules)
+    for metric in rules.metrics or (work.rules(MetricRules).main,):
+        asked = asking.question(work, metric, "")
+        holders = [(person.id, person.unit_id) for person in work.org.people.values() if person.active]
+        lines = await people.live(work, work.tx, asked, holders)
+        rows = [(line.person_id, line.unit_id, int(line.progress.light), line) for _, line in lines]
+        _keep(work, people.BOARD, asked, rows)
+        if asked.today.isoweekday() != rules.ranking_weekday:
+            continue
+        for kind in rules.ranked_kinds:
+            ranks = await teams.live(work, work.tx, asked, kind)
+            _keep(
+                work,
+                teams.board(kind),
+                asked,
+                [(one.unit_id, one.unit_id, int(one.progress.light), one) for one in ranks],
+            )
+    _next_morning(work)
+
+
+def _keep(work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str, int, Message]]) -> None:
+    work.tx.do(
+        store.ADD_SNAPSHOT,
+        {
+            "board": board,
+            "date": asked.today,
+            "metric": asked.metric,
+            "period": asked.period.code,
+            "now": work.now,
+            "positions": list(range(len(rows))),
+            "holder_ids": [holder for holder, _, _, _ in rows],
+            "unit_ids": [unit for _, unit, _, _ in rows],
+            "lights": [light for _, _, light, _ in rows],
+            "data": [line.SerializeToString() for _, _, _, line in rows],
+        },
+    )
+
+
+def _next_morning(work: Work) -> None:
+    """One clock for the company; a running one goes on."""
+    top = company.root(work.org)
+    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
+    hour = time(work.rules(BoardRules).snapshot_hour)
+    day = work.now.astimezone(zone).date()
+    moment = datetime.combine(day, hour, zone)
+    if moment.astimezone(UTC) <= work.now:
+        moment = datetime.combine(day + timedelta(days=1), hour, zone)
+    ahead = moment.astimezone(UTC) - work.now
+    work.clocks.start(BOARD_DAY, COMPANY, ClockSetting(hours=ahead / timedelta(hours=1)))

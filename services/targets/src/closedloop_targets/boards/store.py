@@ -1,0 +1,139 @@
+"""Targets in force beside what was done, in one query; and snapshots of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_targets.boards.rules import Standing
+from closedloop_targets.periods.rules import Grain, Period
+
+# Where several plans reach a holder, the one whose top stands highest in the tree counts.
+STANDING = """
+WITH holder AS (SELECT * FROM unnest(%(ids)s::text[], %(units)s::text[]) AS h (id, unit_id)),
+reached AS (
+    SELECT t.id AS target_id, t.holder_id, t.currency, t.start_date, t.end_date, t.minor, t.product_id,
+           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], plan.unit_id), plan.id) AS place
+      FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+     WHERE t.holder_id = ANY(%(ids)s) AND t.holder_kind = %(kind)s AND t.metric = %(metric)s AND t.counts
+       AND t.start_date <= %(end)s AND t.end_date >= %(start)s
+), goal AS (
+    SELECT reached.*,
+           CASE WHEN start_date >= %(start)s AND end_date <= %(end)s THEN minor
+                ELSE (SELECT coalesce(sum(c.minor), 0) FROM cell c WHERE c.target_id = reached.target_id AND c.grain = %(grain)s
+                         AND c.start_date >= %(start)s AND c.end_date <= %(end)s) END AS asked
+      FROM reached WHERE place = 1
+), goals AS (
+    SELECT holder_id, sum(asked)::bigint AS asked, max(currency) AS currency,
+           (array_agg(target_id ORDER BY asked DESC, target_id))[1] AS target_id
+      FROM goal GROUP BY holder_id
+), fact AS MATERIALIZED (
+    {fact}
+), done AS (
+    SELECT holder_id, sum(minor)::bigint AS minor FROM fact WHERE date BETWEEN %(start)s AND %(end)s GROUP BY holder_id
+), week AS (
+    SELECT goal.holder_id, c.start_date, c.end_date, sum(c.minor) AS asked
+      FROM goal JOIN cell c ON c.target_id = goal.target_id AND c.grain = 'week'
+     WHERE c.start_date <= %(today)s
+     GROUP BY goal.holder_id, c.start_date, c.end_date
+), past AS (
+    SELECT week.*, coalesce(sum(fact.minor), 0) AS done
+      FROM week LEFT JOIN fact ON fact.holder_id = week.holder_id AND fact.date BETWEEN week.start_date AND week.end_date
+     GROUP BY week.holder_id, week.start_date, week.end_date, week.asked
+), streak AS (
+    SELECT holder_id, count(*) FILTER (WHERE all_under)::int AS weeks
+      FROM (SELECT holder_id, bool_and(done < asked) OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
+              FROM past WHERE end_date < %(today)s AND asked > 0) AS s
+     GROUP BY holder_id
+), expected AS (
+    SELECT holder_id, sum(CASE WHEN end_date < %(today)s THEN asked
+                               ELSE asked * (%(today)s - start_date + 1) / (end_date - start_date + 1) END)::bigint AS asked
+      FROM past WHERE start_date >= %(start)s AND end_date <= %(end)s
+     GROUP BY holder_id
+)
+SELECT holder.id AS holder_id, holder.unit_id, coalesce(goals.target_id::text, '') AS target_id,
+       coalesce(goals.currency, %(currency)s) AS currency, goals.asked AS target, coalesce(done.minor, 0) AS done,
+       coalesce(CASE WHEN %(end)s < %(today)s THEN goals.asked ELSE expected.asked END, 0) AS expected,
+       coalesce(streak.weeks, 0) AS weeks_under
+  FROM holder
+  LEFT JOIN goals ON goals.holder_id = holder.id
+  LEFT JOIN done ON done.holder_id = holder.id
+  LEFT JOIN expected ON expected.holder_id = holder.id
+  LEFT JOIN streak ON streak.holder_id = holder.id
+"""
+DAYS = "actual.date BETWEEN least(%(start)s, (SELECT min(start_date) FROM goal)) AND greatest(%(end)s, %(today)s)"
+OF_PEOPLE = f"""
+SELECT owner_id AS holder_id, date, sum(base_minor) AS minor
+  FROM actual WHERE metric = %(metric)s AND owner_id = ANY(%(ids)s) AND {DAYS}
+ GROUP BY owner_id, date
+"""
+OF_UNITS = f"""
+SELECT tree.above AS holder_id, date, sum(base_minor) AS minor
+  FROM unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below)
+  JOIN actual ON actual.metric = %(metric)s AND actual.unit_id = tree.below AND {DAYS}
+ GROUP BY tree.above, date
+"""
+# Of what a target is spread over, the grain that adds up to a period.
+ADDS_UP: Mapping[Grain, Grain] = {"fortnight": "fortnight", "week": "week", "day": "day", "custom": "day"}
+
+ADD_SNAPSHOT = """
+INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data)
+SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, unit_id, light, %(now)s, data
+  FROM unnest(%(positions)s::int[], %(holder_ids)s::text[], %(unit_ids)s::text[], %(lights)s::smallint[], %(data)s::bytea[])
+       AS taken (position, holder_id, unit_id, light, data)
+ON CONFLICT (board, date, metric, period, holder_id) DO UPDATE
+   SET position = excluded.position, light = excluded.light, taken_at = excluded.taken_at, data = excluded.data
+"""
+SNAPSHOT_DAY = """
+SELECT max(date) FROM board_snapshot
+ WHERE board = %(board)s AND metric = %(metric)s AND period = %(period)s AND date BETWEEN %(since)s AND %(until)s
+"""
+SNAPSHOT = """
+SELECT position, holder_id, unit_id, light, taken_at, data
+  FROM board_snapshot
+ WHERE board = %(board)s AND metric = %(metric)s AND period = %(period)s AND date = %(date)s
+   AND (%(holder_ids)s::text[] IS NULL OR holder_id = ANY(%(holder_ids)s)) AND light >= %(light)s AND position > %(after)s
+ ORDER BY position LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    position: int
+    holder_id: str
+    unit_id: str
+    light: int
+    taken_at: datetime
+    data: bytes
+
+
+async def standings(
+    reader: Reader | Transaction,
+    holders: Sequence[tuple[str, str]],
+    *,
+    kind: str,
+    metric: str,
+    period: Period,
+    today: date,
+    tops: Sequence[str],
+    currency: str,
+    closure: Mapping[str, list[str]] | None = None,
+) -> list[Standing]:
+    """One per holder (id, unit id); with `closure` the holders are units and what is done below them counts."""
+    params: dict[str, Any] = {
+        "ids": [holder for holder, _ in holders],
+        "units": [unit for _, unit in holders],
+        "kind": kind,
+        "metric": metric,
+        "start": period.start,
+        "end": period.end,
+        "today": today,
+        "grain": ADDS_UP.get(period.grain, "month"),
+        "tops": list(tops),
+        "currency": currency,
+        **(closure or {}),
+    }
+    return await reader.all(STANDING.format(fact=OF_UNITS if closure is not None else OF_PEOPLE), params, into=Standing)

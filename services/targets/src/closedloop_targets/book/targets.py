@@ -1,0 +1,169 @@
+"""Targets of a version, and their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, fields
+from datetime import date, datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Scope
+from closedloop_targets.book.model import Target
+
+SELECT = """
+SELECT t.*, c.passed_minor
+  FROM target t
+  LEFT JOIN LATERAL (SELECT sum(child.minor)::bigint AS passed_minor FROM target child WHERE child.parent_id = t.id) c ON true
+"""
+BY_ID = SELECT + " WHERE t.id = ANY(%(ids)s::uuid[])"
+LOCK = "SELECT *, NULL::bigint AS passed_minor FROM target WHERE id = %(id)s FOR UPDATE"
+OF_VERSION = "SELECT *, NULL::bigint AS passed_minor FROM target t WHERE plan_id = %(plan_id)s AND number = %(number)s"
+# Targets of some holders: the line above a target, and those it could overlap with.
+NEAR = (
+    OF_VERSION
+    + " AND (holder_id = ANY(%(holders)s) OR id = ANY(%(ids)s::uuid[]) OR (source_id <> '' AND source_id = ANY(%(source_ids)s)))"
+)
+LIST = (
+    SELECT
+    + """
+ WHERE plan_id = %(plan_id)s AND number = %(number)s AND (depth, id) > (%(depth)s, %(id)s::uuid)
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s) AND (holder_kind = 'unit' OR unit_id = ANY(%(people_of)s)))
+   AND (%(person_id)s = '' OR holder_kind = 'person' AND holder_id = %(person_id)s)
+   AND (%(parent_id)s = '' OR parent_id = nullif(%(parent_id)s, '')::uuid)
+   AND (%(metric)s = '' OR metric = %(metric)s)
+   AND (%(product_id)s = '' OR product_id = %(product_id)s) AND (%(product_line)s = '' OR product_line = %(product_line)s)
+   AND (%(segment)s = '' OR segment = %(segment)s)
+   AND start_date <= coalesce(%(until)s::date, 'infinity') AND end_date >= coalesce(%(since)s::date, '-infinity')
+   AND """
+    + Scope.SQL
+    + """
+ ORDER BY depth, id LIMIT %(limit)s
+"""
+)
+# Every node whose children together are not what it has, unless somebody signed exactly that.
+NOT_SUMMING = """
+SELECT t.id, t.holder_kind, t.holder_id, t.currency, (t.base_minor - sum(child.base_minor))::bigint AS missing
+  FROM target t JOIN target child ON child.parent_id = t.id
+ WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s
+ GROUP BY t.id
+HAVING t.base_minor <> sum(child.base_minor)
+   AND NOT EXISTS (SELECT FROM sum_exception e WHERE e.target_id = t.id AND e.state = 'signed'
+                      AND e.difference_minor = t.base_minor - sum(child.base_minor))
+ ORDER BY abs(t.base_minor - sum(child.base_minor)) DESC
+"""
+PUT = """
+INSERT INTO target SELECT * FROM jsonb_populate_recordset(NULL::target, %(rows)s)
+ON CONFLICT (id) DO UPDATE
+   SET parent_id = excluded.parent_id, holder_kind = excluded.holder_kind, holder_id = excluded.holder_id, depth = excluded.depth,
+       metric = excluded.metric, product_id = excluded.product_id, product_line = excluded.product_line,
+       segment = excluded.segment, period = excluded.period, start_date = excluded.start_date, end_date = excluded.end_date,
+       minor = excluded.minor, base_minor = excluded.base_minor, currency = excluded.currency, padding = excluded.padding,
+       owner_id = excluded.owner_id, unit_id = excluded.unit_id, statement = excluded.statement, strategy = excluded.strategy,
+       cascade_id = excluded.cascade_id, counts = excluded.counts, custom_fields = excluded.custom_fields,
+       source = excluded.source, source_id = excluded.source_id, provenance = excluded.provenance,
+       version = excluded.version, updated_at = excluded.updated_at
+"""
+BELOW = """
+WITH RECURSIVE below AS (
+    SELECT id FROM target WHERE parent_id = %(id)s
+    UNION ALL SELECT child.id FROM target child JOIN below ON child.parent_id = below.id
+)
+"""
+REMOVE_BELOW = BELOW + "DELETE FROM target WHERE id IN (SELECT id FROM below)"
+REMOVE = "DELETE FROM target WHERE id = %(id)s"
+# A target moved in the tree takes what is below it along.
+SINK = BELOW + "UPDATE target SET depth = depth + %(levels)s WHERE id IN (SELECT id FROM below)"
+FORGET_CELLS = "DELETE FROM cell WHERE target_id = ANY(%(ids)s::uuid[])"
+# Columns beside each other: four values a row travel lighter than a thousand JSON objects.
+ADD_CELLS = """
+INSERT INTO cell (target_id, grain, period, start_date, end_date, minor)
+SELECT * FROM unnest(%(target_ids)s::uuid[], %(grains)s::text[], %(periods)s::text[], %(starts)s::date[], %(ends)s::date[],
+                     %(minors)s::bigint[])
+"""
+WITHOUT_CELLS = OF_VERSION + " AND NOT EXISTS (SELECT FROM cell WHERE target_id = t.id)"
+# A new version with the targets and cells of another, under new ids.
+COPY = """
+WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s AND number = %(base)s),
+copied AS (
+    INSERT INTO target
+    SELECT r.* FROM old JOIN target t ON t.id = old.id LEFT JOIN old above ON above.id = t.parent_id
+     CROSS JOIN LATERAL jsonb_populate_record(t, jsonb_build_object(
+         'id', old.new_id, 'parent_id', above.new_id, 'number', %(number)s::int, 'version', 1, 'updated_at', %(now)s::timestamptz)) r
+    RETURNING id
+)
+INSERT INTO cell (target_id, grain, period, start_date, end_date, minor)
+SELECT old.new_id, grain, period, start_date, end_date, minor FROM cell JOIN old ON old.id = cell.target_id
+ WHERE EXISTS (SELECT FROM copied)
+"""
+# Before and after by what makes a target the same: holder, metric, scope and period.
+COMPARE = (
+    """
+WITH one AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(before)s
+                AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND (%(metric)s = '' OR metric = %(metric)s)
+                AND """
+    + Scope.SQL
+    + """),
+other AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(after)s
+             AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND (%(metric)s = '' OR metric = %(metric)s)
+             AND """
+    + Scope.SQL
+    + """),
+change AS (
+    SELECT one.id AS before_id, other.id AS after_id, coalesce(other.minor, 0) - coalesce(one.minor, 0) AS difference,
+           coalesce(one.id, other.id) AS id, coalesce(one.minor, 0) AS was
+      FROM one FULL JOIN other USING (holder_kind, holder_id, metric, product_id, product_line, segment, period)
+     WHERE (one.minor, one.base_minor, one.owner_id) IS DISTINCT FROM (other.minor, other.base_minor, other.owner_id)
+)
+SELECT * FROM change WHERE (-abs(difference), id) > (%(key)s, %(key_id)s::uuid) ORDER BY -abs(difference), id LIMIT %(limit)s
+"""
+)
+PIPELINE = """
+SELECT position, sum(minor)::bigint AS minor
+  FROM unnest(%(kinds)s::text[], %(holders)s::text[], %(starts)s::date[], %(ends)s::date[])
+       WITH ORDINALITY AS asked (kind, holder_id, start_date, end_date, position)
+  JOIN pipeline_deal d ON d.open AND d.close_date BETWEEN asked.start_date AND asked.end_date
+   AND CASE asked.kind WHEN 'person' THEN d.owner_id = asked.holder_id
+            ELSE d.unit_id IN (SELECT below FROM unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below)
+                                WHERE above = asked.holder_id) END
+ GROUP BY position
+"""
+
+COLUMNS = tuple(field.name for field in fields(Target) if field.name != "passed_minor")
+
+
+async def by_id(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, Target]:
+    return {target.id: target for target in await reader.all(BY_ID, {"ids": list(ids)}, into=Target)}
+
+
+async def lock(tx: Transaction, target_id: str) -> Target | None:
+    return await tx.one(LOCK, {"id": target_id}, into=Target)
+
+
+async def of_version(reader: Reader | Transaction, plan_id: str, number: int) -> list[Target]:
+    return await reader.all(OF_VERSION, {"plan_id": plan_id, "number": number}, into=Target)
+
+
+def save(tx: Transaction, targets: Sequence[Target]) -> None:
+    """Parents before children: a row may refer to one before it."""
+    if targets:
+        rows = [{name: _plain(value) for name, value in _columns(target).items()} for target in targets]
+        tx.do(PUT, {"rows": Jsonb(rows)})
+
+
+def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, int]]) -> None:
+    """(target id, grain, period code, first day, last day, amount)"""
+    columns = list(zip(*cells, strict=True))
+    if columns:
+        names = ("target_ids", "grains", "periods", "starts", "ends", "minors")
+        tx.do(ADD_CELLS, dict(zip(names, map(list, columns), strict=True)))
+
+
+def _columns(target: Target) -> dict[str, Any]:
+    return {name: value for name, value in asdict(target).items() if name in COLUMNS}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date | datetime) else value

@@ -1,0 +1,7 @@
+"""From one target to everybody's weeks."""
+
+from closedloop_chassis.service import Slice
+from closedloop_targets.cascade.api import rpcs
+from closedloop_targets.cascade.rules import CascadeDefaults
+
+SLICE = Slice(name="cascade", rpcs=(rpcs,), rules=(CascadeDefaults,))

@@ -1,0 +1,270 @@
+"""Works out one cascade: members, the past that weighs, products, nodes, cells. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import cast
+
+from closedloop.targets.v1 import cascade_pb2 as pb
+from closedloop.targets.v1.metrics_pb2 import Amount
+from closedloop.targets.v1.plans_pb2 import Holder
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Call
+from closedloop_targets import amounts, ledger
+from closedloop_targets.book.model import Target
+from closedloop_targets.cascade import members, rules, spread, store
+from closedloop_targets.cascade.apportion import apportion, integers
+from closedloop_targets.cascade.rules import CascadeDefaults, Given, Key, LevelRule, Member, Method, Node
+from closedloop_targets.metrics.rules import MetricRules
+from closedloop_targets.periods import rules as periods
+from closedloop_targets.periods import shapes as period_shapes
+from closedloop_targets.periods.rules import FiscalCalendar, Grain, Period
+from closedloop_targets.products.rules import ProductRules
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One product's way down, or the whole target's where products are not told apart."""
+
+    product_id: str
+    base: int
+    weight: Fraction
+    share: float
+    rounding: int
+    nodes: list[Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A cascade as it came out. `method` is the one among products, None where the target was not split by them."""
+
+    target: Target
+    branches: list[Branch]
+    method: Method | None
+    step: int
+    grains: tuple[Grain, ...]
+    period: Period
+    spreader: spread.Spreader
+
+    def cells(self, amount: int, unit_calendar: str, unit_id: str) -> list[tuple[Period, int]]:
+        return list(self.spreader.spread(self.period, self.grains, amount, self.step, unit_calendar, unit_id))
+
+
+async def work_out(call: Call, reader: Reader | Transaction, target: Target, asked: pb.CascadeRules) -> Split:
+    """Three or four round trips, whatever the size of the tree. Raises the reasons of RunCascade."""
+    if target.holder_kind != "unit":
+        raise errors.FailedPrecondition("NO_CHILDREN", "a person passes nothing on")
+    defaults, calendar = call.rules(CascadeDefaults), call.rules(FiscalCalendar)
+    step = call.rules(MetricRules).metric(target.metric).step
+    given = _given(asked, target, defaults, step)
+    excluded = frozenset(key(holder) for holder in asked.excluded)
+    root = members.below(call.org, target.holder_id, defaults.carriers, excluded)
+    period = periods.parse(target.period, calendar)
+    past = _Past(call, reader, target, period, root, {rule.method for rule in given.levels_rules})
+    branches, method = await _products(call, reader, asked, target, period, given)
+    split: list[Branch] = []
+    for branch in branches:
+        await past.load(branch.product_id)
+        nodes = rules.cascade(root, branch.base, given, past.of(branch.product_id))
+        split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
+    grains = tuple(period_shapes.grain(one) for one in asked.time.grains) or defaults.grains
+    shape = await _shape(call, reader, asked.time, target, period)
+    spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
+    return Split(target, split, method, step, grains, period, spreader)
+
+
+def key(holder: Holder) -> Key:
+    return ("unit", holder.unit_id) if holder.HasField("unit_id") else ("person", holder.person_id)
+
+
+def method_name(value: pb.AllocationMethod.ValueType, default: Method) -> Method:
+    if not value:
+        return default
+    return cast("Method", pb.AllocationMethod.Name(value).removeprefix("ALLOCATION_METHOD_").lower())
+
+
+def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, step: int) -> Given:
+    levels = tuple(
+        LevelRule(
+            kind=rule.kind,
+            method=method_name(rule.method, defaults.method),
+            weights={key(one.holder): Fraction(one.weight.value) for one in rule.weights},
+            fallback=method_name(rule.fallback, defaults.fallback),
+            padding=tuple(layer.ratio for layer in rule.padding),
+        )
+        for rule in asked.tree
+    )
+    if len({rule.kind for rule in levels}) < len(levels):
+        raise errors.InvalidArgument(
+            "KIND_REPEATED", "at most one rule per kind", {"rules.tree": "a kind stands twice"}
+        )
+    if not any(rule.kind == "" for rule in levels):
+        levels += (LevelRule("", defaults.method, {}, defaults.fallback),)
+    pins = {key(pin.holder): _minor(pin.amount, target, "rules.pins.amount") for pin in asked.pins}
+    if any(amount < 0 for amount in pins.values()):
+        raise errors.InvalidArgument("PIN_NEGATIVE", "a pin is not negative", {"rules.pins": "negative"})
+    rounding = _minor(asked.rounding, target, "rules.rounding") if asked.HasField("rounding") else step
+    if rounding <= 0 or rounding % step:
+        raise errors.InvalidArgument(
+            "ROUNDING_INVALID", "rounding is a multiple of the smallest amount", {"rules.rounding": "not one"}
+        )
+    return Given(levels, pins, asked.levels, rounding, step)
+
+
+def _minor(amount: Amount, target: Target, field: str) -> int:
+    quantity = amounts.read(amount, field)
+    if quantity.currency != target.currency:
+        raise errors.InvalidArgument(
+            "WRONG_KIND_OF_AMOUNT", f"the target is in {target.currency or 'plain numbers'}", {field: "unit"}
+        )
+    return quantity.minor
+
+
+async def _products(
+    call: Call, reader: Reader | Transaction, asked: pb.CascadeRules, target: Target, period: Period, given: Given
+) -> tuple[list[Branch], Method | None]:
+    if not asked.HasField("product") or target.product_id:
+        return [Branch("", target.base_minor, Fraction(1), 1.0, 0, [])], None
+    rule = asked.product
+    method = method_name(rule.method, "even")
+    weights = {one.product_id: Fraction(one.weight.value) for one in rule.weights}
+    sold = await store.products(reader, list(rule.product_ids) or list(weights), target.product_line, period.start)
+    span = (
+        periods.year_before(period, call.rules(FiscalCalendar))
+        if method == "history"
+        else periods.trailing_year(period)
+    )
+    questions = [
+        ledger.Asked(
+            "unit", target.holder_id, target.metric, span.start, span.end, product, target.product_line, target.segment
+        )
+        for product, _ in sold
+    ]
+    past = await ledger.sums(reader, questions, call.org)
+    stages = call.rules(ProductRules)
+    known = [
+        (product, None if minor is None else Fraction(minor), Fraction(stages.weight(stage)))  # type: ignore[arg-type]
+        for (product, stage), minor in zip(sold, past, strict=True)
+    ]
+    shares = rules.product_shares(known, method, weights, by_stage=rule.weigh_by_stage)
+    total = sum((share.weight for share in shares), Fraction(0))
+    bases = apportion(target.base_minor, integers([share.weight for share in shares]), given.rounding)
+    branches = []
+    for share, base in zip(shares, bases, strict=True):
+        exact = target.base_minor * share.weight / total
+        branches.append(
+            Branch(share.product_id, base, share.weight, float(share.weight / total), base - int(exact), [])
+        )
+    return branches, method
+
+
+class _Past:
+    """What members did, by method and product."""
+
+    def __init__(
+        self,
+        call: Call,
+        reader: Reader | Transaction,
+        target: Target,
+        period: Period,
+        root: Member,
+        methods: set[Method],
+    ) -> None:
+        self._call, self._reader, self._target, self._period = call, reader, target, period
+        self._members = members.flat(root)
+        self._methods = methods - {"even", "custom"}
+        self._known: dict[tuple[str, Method], dict[Key, Fraction]] = {}
+
+    async def load(self, product_id: str) -> None:
+        for method in sorted(self._methods):
+            if (product_id, method) not in self._known:
+                self._known[product_id, method] = await self._measure(method, product_id)
+
+    def of(self, product_id: str) -> rules.History:
+        return lambda method, holder: self._known.get((product_id, method), {}).get(holder)
+
+    async def _measure(self, method: Method, product_id: str) -> dict[Key, Fraction]:
+        """One question per member and product, answered in one round trip."""
+        calendar = self._call.rules(FiscalCalendar)
+        span = (
+            periods.year_before(self._period, calendar) if method == "history" else periods.trailing_year(self._period)
+        )
+        products: Mapping[str, Fraction] = {product_id or self._target.product_id: Fraction(1)}
+        if method == "product_weighted":
+            ids = [one for one in products if one]
+            weights = self._call.rules(ProductRules)
+            sold = await store.products(self._reader, ids, self._target.product_line, self._period.start)
+            products = {product: Fraction(weights.weight(stage)) for product, stage in sold}  # type: ignore[arg-type]
+        asked: list[tuple[Key, Fraction, ledger.Asked]] = [
+            (member.key, weight, self._ask(member.key, span, product))
+            for member in self._members
+            for product, weight in products.items()
+        ]
+        found: dict[Key, Fraction] = {}
+        sums = await ledger.sums(self._reader, [one for _, _, one in asked], self._call.org)
+        for (holder, weight, _), minor in zip(asked, sums, strict=True):
+            if minor is not None:
+                found[holder] = found.get(holder, Fraction(0)) + minor * weight
+        return found
+
+    def _ask(self, holder: Key, span: Period, product_id: str) -> ledger.Asked:
+        target = self._target
+        return ledger.Asked(
+            holder[0], holder[1], target.metric, span.start, span.end, product_id, target.product_line, target.segment
+        )
+
+
+async def _shape(
+    call: Call, reader: Reader | Transaction, asked: pb.TimeRule, target: Target, period: Period
+) -> Mapping[date, Fraction] | None:
+    """Weights of days where the profile is not working days."""
+    calendar = call.rules(FiscalCalendar)
+    if asked.profile == pb.TIME_PROFILE_SEASONAL:
+        raise errors.FailedPrecondition("SEASONALITY_UNKNOWN", "no forecast has told the seasons of this holder yet")
+    if asked.profile == pb.TIME_PROFILE_CUSTOM:
+        return _custom_shape(call, asked.weights, target, period)
+    if asked.profile != pb.TIME_PROFILE_HISTORY:
+        return None
+    before = periods.year_before(period, calendar)
+    params = {
+        "metric": target.metric,
+        "start": before.start,
+        "end": before.end,
+        "person_id": "",
+        "units": list(call.org.subtree(target.holder_id)),
+        "product_id": target.product_id,
+        "product_line": target.product_line,
+    }
+    last_year = {row["date"]: Fraction(row["minor"]) for row in await reader.all(store.BY_DAY, params)}
+    days = zip(period.days(), before.days(), strict=False)
+    shape = {day: last_year[then] for day, then in days if then in last_year}
+    return shape or None
+
+
+def _custom_shape(
+    call: Call, weights: Sequence[pb.PeriodWeight], target: Target, period: Period
+) -> Mapping[date, Fraction]:
+    calendar = call.rules(FiscalCalendar)
+    given = [(periods.parse(one.period, calendar), Fraction(one.weight.value)) for one in weights]
+    if len({one.grain for one, _ in given}) > 1 or any(not period.overlaps(one) for one, _ in given):
+        raise errors.InvalidArgument(
+            "WEIGHTS_OF_ONE_GRAIN",
+            "weights are of periods of one grain inside the target's",
+            {"rules.time.weights": "mixed"},
+        )
+    if any(weight < 0 for _, weight in given) or not any(weight for _, weight in given):
+        raise errors.FailedPrecondition(
+            "WEIGHT_NOT_POSITIVE", "weights of periods are not negative, and one is positive"
+        )
+    inside = [
+        (Period(one.code, one.grain, max(one.start, period.start), min(one.end, period.end)), weight)
+        for one, weight in given
+    ]
+    days = sum((one.end - one.start).days + 1 for one, _ in inside)
+    if days != (period.end - period.start).days + 1:
+        raise errors.FailedPrecondition("WEIGHT_MISSING", f"weights do not cover every day of {period.code} once")
+    return spread.by_period(inside, lambda day: call.calendars.is_workday(day, "business", target.unit_id))

@@ -1,0 +1,57 @@
+"""The company as a whole: its day, its currency, and units and people by id, out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
+from closedloop_chassis.work import Work
+from closedloop_targets.org.rules import OrgRules
+
+
+def root(org: OrgSnapshot) -> Unit | None:
+    return next((unit for unit in org.children("") if unit.active), None)
+
+
+def today(work: Work) -> date:
+    """The calendar day at the root's time zone."""
+    top = root(work.org)
+    zone = (top.time_zone if top else "") or work.rules(OrgRules).time_zone
+    return work.now.astimezone(ZoneInfo(zone)).date()
+
+
+def currency(work: Work) -> str:
+    """What the ledger is kept in."""
+    top = root(work.org)
+    return (top.currency_code if top else "") or work.rules(OrgRules).currency_code
+
+
+async def unit(work: Work, unit_id: str) -> Unit:
+    """Raises NotFound UNIT_NOT_FOUND. A unit made a moment ago may not be in memory yet: a miss looks again."""
+    found = work.org.unit(unit_id)
+    if found is None:
+        await work.process.look()
+        found = work.org.unit(unit_id)
+    if found is None:
+        raise errors.NotFound("UNIT_NOT_FOUND", f"there is no unit {unit_id}", unit_id=unit_id)
+    return found
+
+
+async def person(work: Work, person_id: str) -> Person:
+    """Raises NotFound PERSON_NOT_FOUND."""
+    found = work.org.person(person_id)
+    if found is None:
+        await work.process.look()
+        found = work.org.person(person_id)
+    if found is None:
+        raise errors.NotFound("PERSON_NOT_FOUND", f"there is no person {person_id}", person_id=person_id)
+    return found
+
+
+def closure(org: OrgSnapshot, unit_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Parallel arrays for SQL: each unit asked for beside every unit of its subtree, itself included."""
+    pairs = [(above, below) for above in unit_ids for below in sorted(org.subtree(above))]
+    return {"above": [above for above, _ in pairs], "below": [below for _, below in pairs]}

@@ -1,0 +1,180 @@
+"""The catalogue of metrics (S17, S18, S79): rulebook data, with the documents' examples and the field's for the rest."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from closedloop_chassis import errors
+from closedloop_chassis.rulebook.rules import Part, Rules
+
+Track = Literal["finance", "process", "alignment"]
+Kind = Literal["money", "count", "ratio", "duration", "score"]
+Aggregation = Literal["sum", "mean", "last"]
+Entry = Literal["event", "import", "hand"]
+
+
+class Metric(Part):
+    """One metric. `words` are names by which it is found in a target's sentence; `entry` is who may record it."""
+
+    code: str = Field(pattern="^[a-z][a-z0-9_]{0,63}$")
+    name: str
+    description: str = ""
+    track: Track
+    kind: Kind
+    unit: str = ""
+    aggregation: Aggregation = "sum"
+    lower_is_better: bool = False
+    weight_ratio: float = Field(default=0, ge=0, le=1)
+    benchmark: Decimal | None = None
+    healthy: Decimal | None = None
+    # Digits after the point of the smallest amount a target can be split into; money goes to its smallest coin.
+    decimals: int = Field(default=0, ge=0, le=6)
+    words: tuple[str, ...] = ()
+    source: str = "crm"
+    system: str = "funnel"
+    fed_by: tuple[str, ...] = ()
+    refresh: str = "event"
+    owner_id: str = ""
+    entry: frozenset[Entry] = frozenset({"event", "import"})
+
+    @property
+    def step(self) -> int:
+        """The smallest amount, in minor units or millionths."""
+        return 1 if self.kind == "money" else int(10 ** (6 - self.decimals))
+
+
+WON = "closedloop.funnel.opportunity.won.v1"
+MEASURED = "closedloop.funnel.process_metrics.measured.v1"
+
+
+def _process(code: str, name: str, description: str, kind: Kind = "ratio", **more: object) -> Metric:
+    given: dict[str, object] = {"unit": "1", "aggregation": "mean", "decimals": 4, "weight_ratio": 1 / 12} | more
+    return Metric.model_validate(
+        {
+            "code": code,
+            "name": name,
+            "description": description,
+            "track": "process",
+            "kind": kind,
+            "fed_by": (MEASURED,),
+        }
+        | given
+    )
+
+
+FINANCE = (
+    Metric(
+        code="won_value",
+        name="Won value",
+        description="Amount of opportunities won, on the day they closed",
+        track="finance",
+        kind="money",
+        weight_ratio=0.7,
+        words=("won", "sales", "revenue", "signings", "业绩", "销售额", "签约额", "赢单"),
+        fed_by=(WON, "closedloop.funnel.opportunity.reopened.v1", "ImportActuals"),
+    ),
+    Metric(
+        code="invoiced_value",
+        name="Invoiced value",
+        description="Net amount of invoices less credit notes, on the day they were booked",
+        track="finance",
+        kind="money",
+        weight_ratio=0.3,
+        words=("invoiced", "invoicing", "开票", "回款"),
+        source="erp",
+        system="integrations",
+        fed_by=("closedloop.integrations.invoice.recorded.v1", "ImportActuals"),
+    ),
+)
+PROCESS = (
+    _process(
+        "visit_completion",
+        "Visit completion",
+        "Visits done / planned",
+        benchmark="0.82",
+        healthy="0.95",
+        words=("拜访完成率",),
+    ),
+    _process(
+        "stage_pace",
+        "Stage pace",
+        "Working days an opportunity spends in a stage",
+        "duration",
+        unit="d",
+        lower_is_better=True,
+        benchmark="7.2",
+        healthy="5.5",
+        decimals=2,
+    ),
+    _process("proposals_made", "Custom proposals", "Custom proposals made / due", benchmark="0.61", healthy="0.88"),
+    _process("feedback_collected", "Feedback collected", "Feedback collected / due", benchmark="0.43", healthy="0.90"),
+    _process("visit_quality", "Visit quality", "Mean score of visits, 0..100", "score", unit="{score}", decimals=2),
+    _process(
+        "first_response",
+        "First response",
+        "Working hours from lead to first answer",
+        "duration",
+        unit="h",
+        lower_is_better=True,
+        decimals=2,
+    ),
+    _process("follow_up_on_time", "Follow-up on time", "Agreed follow-ups done on their day / agreed"),
+    _process("needs_diagnosed", "Needs diagnosed", "Opportunities with a full needs report / opened"),
+    _process("decision_makers_reached", "Decision makers reached", "Opportunities with a decision maker met / open"),
+    _process("log_completeness", "Daily log completeness", "Working days with a complete log / working days"),
+    _process("authentic_contacts", "Authentic contacts", "Contacts not found false / contacts"),
+    _process(
+        "new_opportunities",
+        "New valid opportunities",
+        "Opportunities opened and not held for review",
+        "count",
+        aggregation="sum",
+        decimals=0,
+    ),
+)
+ALIGNMENT = (
+    Metric(
+        code="lead_conversion", name="Lead conversion", description="Leads that became opportunities / leads (marketing)",
+        track="alignment", kind="ratio", unit="1", aggregation="mean", decimals=4, system="customers",
+        entry=frozenset({"event", "import", "hand"}),
+    ),
+    Metric(
+        code="on_time_delivery", name="On-time delivery", description="Orders delivered by the promised day / delivered (supply chain)",
+        track="alignment", kind="ratio", unit="1", aggregation="mean", decimals=4, source="erp", system="integrations",
+        entry=frozenset({"event", "import", "hand"}),
+    ),
+    Metric(
+        code="resolution_time", name="Resolution time", description="Hours from ticket to resolution (support)",
+        track="alignment", kind="duration", unit="h", aggregation="mean", decimals=2, lower_is_better=True,
+        source="tickets", system="integrations", entry=frozenset({"event", "import", "hand"}),
+    ),
+)  # fmt: skip
+
+
+class MetricRules(Rules):
+    """The metrics by code, and the one that is meant when a sentence or a board names none."""
+
+    rulebook: ClassVar[str] = "targets.metrics"
+
+    metrics: tuple[Metric, ...] = (*FINANCE, *PROCESS, *ALIGNMENT)
+    main: str = "won_value"
+
+    def model_post_init(self, context: object, /) -> None:
+        codes = [metric.code for metric in self.metrics]
+        if len(set(codes)) != len(codes):
+            raise ValueError("a metric stands in the catalogue once")
+        if self.main not in codes:
+            raise ValueError("the main metric must be in the catalogue")
+
+    def find(self, code: str) -> Metric | None:
+        return next((metric for metric in self.metrics if metric.code == code), None)
+
+    def metric(self, code: str) -> Metric:
+        """Raises InvalidArgument UNKNOWN_METRIC."""
+        found = self.find(code)
+        if found is None:
+            raise errors.InvalidArgument("UNKNOWN_METRIC", f"targets.metrics knows no {code!r}", {"metric": "unknown"})
+        return found

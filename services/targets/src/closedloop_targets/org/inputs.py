@@ -1,0 +1,58 @@
+"""What a caller says of units and people, as fields of their states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from closedloop.options.v1 import options_pb2
+from closedloop.targets.v1 import org_pb2 as pb
+from closedloop_chassis import errors
+from closedloop_targets import structs
+from closedloop_targets.org import rules
+
+UNIT_TEXTS = ("name", "kind", "parent_id", "manager_id", "calendar", "time_zone", "currency_code")
+PERSON_TEXTS = ("unit_id", "name", "title", "function", "email", "mobile", "time_zone", "language")
+UNIT_FIELDS = (*UNIT_TEXTS, "territory", "custom_fields")
+PERSON_FIELDS = (*PERSON_TEXTS, "roles", "handles", "territory", "custom_fields")
+# Kept beside the states, not in them.
+UNIT_PATHS = frozenset({*UNIT_FIELDS, "provenance"})
+PERSON_PATHS = frozenset({*PERSON_FIELDS, "hire_date", "provenance"})
+
+
+def unit_fields(unit: pb.UnitInput) -> dict[str, Any]:
+    rules.check_zone(unit.time_zone)
+    return {
+        **{name: getattr(unit, name) for name in UNIT_TEXTS},
+        "territory": territory(unit.territory),
+        "custom_fields": structs.to_json(unit.custom_fields),
+    }
+
+
+def person_fields(person: pb.PersonInput) -> dict[str, Any]:
+    rules.check_zone(person.time_zone)
+    return {
+        **{name: getattr(person, name) for name in PERSON_TEXTS},
+        "roles": [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles],
+        "handles": dict(person.handles),
+        "territory": territory(person.territory),
+        "custom_fields": structs.to_json(person.custom_fields),
+    }
+
+
+def masked(mask: FieldMask, paths: Iterable[str]) -> set[str]:
+    """The paths a caller wants changed; all of them without a mask. Raises InvalidArgument UPDATE_MASK_INVALID."""
+    known = set(paths)
+    unknown = [path for path in mask.paths if path not in known]
+    if unknown:
+        raise errors.InvalidArgument(
+            "UPDATE_MASK_INVALID", f"no such path: {', '.join(unknown)}", {"update_mask": "unknown path"}
+        )
+    return set(mask.paths) or known
+
+
+def territory(message: pb.Territory) -> rules.Territory:
+    lists = {name: list(getattr(message, name)) for name in ("regions", "industries", "product_lines")}
+    return {name: values for name, values in lists.items() if values}

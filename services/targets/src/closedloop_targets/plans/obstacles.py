@@ -1,0 +1,85 @@
+"""What stands in the way of publishing a draft."""
+
+from __future__ import annotations
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Call
+from closedloop_targets import amounts
+from closedloop_targets.book import targets as target_store
+from closedloop_targets.book.model import Plan, Target
+from closedloop_targets.metrics.rules import MetricRules
+from closedloop_targets.periods import rules as periods
+from closedloop_targets.periods.rules import FiscalCalendar
+from closedloop_targets.plans import drafting, smart
+from closedloop_targets.plans.rules import Obstacle
+
+
+async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int) -> list[Obstacle]:
+    """Four round trips, whatever the size of the version."""
+    targets = await target_store.of_version(reader, plan.id, number)
+    if not targets:
+        return [Obstacle("PLAN_EMPTY", "", f"version {number} has no targets")]
+    found = _closed(call, targets)
+    found += [
+        Obstacle("OWNER_MISSING", one.id, f"nobody answers for {_who(call, one)}")
+        for one in targets
+        if not one.owner_id
+    ]
+    if plan.must_sum:
+        for row in await reader.all(target_store.NOT_SUMMING, {"plan_id": plan.id, "number": number}):
+            missing, name = row["missing"], drafting.name_of((row["holder_kind"], row["holder_id"]), call.org)
+            said = (
+                f"{amounts.words(abs(missing), row['currency'])} {'were not passed on' if missing > 0 else 'too much'}"
+            )
+            found.append(Obstacle("PLAN_DOES_NOT_SUM", row["id"], f"{name}: {said}"))
+    for target, findings in (await checks(call, reader, plan, targets)).items():
+        if failed := smart.failed(findings):
+            said = "; ".join(finding.statement for finding in findings if not finding.passed)
+            found.append(Obstacle("TARGETS_NOT_SMART", target, f"not {', '.join(failed)}: {said}"))
+    return found
+
+
+async def checks(
+    call: Call, reader: Reader | Transaction, plan: Plan, targets: list[Target]
+) -> dict[str, tuple[smart.Finding, ...]]:
+    """The SMART findings of targets that are there, by id. Two round trips."""
+    calendar, metrics, rules = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(smart.SmartRules)
+    questions: list[drafting.Question | None] = []
+    for one in targets:
+        period = periods.parse(one.period, calendar)
+        scope = (one.product_id, one.product_line, one.segment)
+        before = periods.year_before(period, calendar)
+        questions.append(((one.holder_kind, one.holder_id), one.metric, period, before, scope))
+    evidence = await drafting.facts(call, reader, questions)
+    found = {}
+    for one, facts in zip(targets, evidence, strict=True):
+        strategy = one.strategy or plan.strategy
+        draft = smart.Draft(
+            holder=_who(call, one),
+            metric=metrics.find(one.metric),
+            minor=one.minor,
+            currency=one.currency,
+            growth_ratio=None,
+            period=one.period,
+            serves="serves its parent target"
+            if one.parent_id
+            else f"serves the strategy: {strategy}"
+            if strategy
+            else "",
+        )
+        found[one.id] = smart.check(draft, facts, rules)
+    return found
+
+
+def _closed(call: Call, targets: list[Target]) -> list[Obstacle]:
+    org = call.org
+    found = []
+    for one in targets:
+        holder = org.unit(one.holder_id) if one.holder_kind == "unit" else org.person(one.holder_id)
+        if holder is None or not holder.active:
+            found.append(Obstacle("UNIT_CLOSED", one.id, f"{one.holder_kind} {one.holder_id} is no more"))
+    return found
+
+
+def _who(call: Call, target: Target) -> str:
+    return drafting.name_of((target.holder_kind, target.holder_id), call.org)

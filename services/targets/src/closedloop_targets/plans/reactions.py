@@ -1,0 +1,138 @@
+"""What comes back from approvals, from the funnel, and from the calendar."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from closedloop.approvals.v1 import events_pb2 as approvals
+from closedloop.approvals.v1 import requests_pb2
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.funnel.v1 import opportunities_pb2
+from closedloop_chassis import errors, protos
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_targets import company
+from closedloop_targets.book.exceptions import KIND, ORIGIN, Exemption
+from closedloop_targets.book.model import Plan, Version
+from closedloop_targets.plans import store, version_api
+
+reactions = Reactions()
+
+# Newer versions win; a reopened deal comes back with its own OpportunityChanged.
+PUT_DEAL = """
+INSERT INTO pipeline_deal (id, owner_id, unit_id, minor, currency, probability, close_date, open, version)
+VALUES (%(id)s, %(owner_id)s, %(unit_id)s, %(minor)s, %(currency)s, %(probability)s, %(close_date)s, %(open)s, %(version)s)
+ON CONFLICT (id) DO UPDATE
+   SET owner_id = excluded.owner_id, unit_id = excluded.unit_id, minor = excluded.minor, currency = excluded.currency,
+       probability = excluded.probability, close_date = excluded.close_date, open = excluded.open, version = excluded.version
+ WHERE pipeline_deal.version < excluded.version
+"""
+# Won and lost share their counter with the changes.
+CLOSE_DEAL = "UPDATE pipeline_deal SET open = false, version = %(version)s WHERE id = %(id)s AND version <= %(version)s"
+DUE = """
+SELECT p.* FROM plan p JOIN plan_version v ON v.plan_id = p.id
+ WHERE v.state = 'scheduled' AND v.plan_id::text || ':' || v.number = ANY(%(subjects)s)
+ ORDER BY v.effective_date, v.number FOR UPDATE OF p
+"""
+SCHEDULED = """
+SELECT * FROM plan_version
+ WHERE state = 'scheduled' AND plan_id::text || ':' || number = ANY(%(subjects)s)
+ ORDER BY effective_date, number
+"""
+
+
+@reactions.on(approvals.RequestOpened)
+async def exception_on_its_way(event: Heard[approvals.RequestOpened], work: Work) -> None:
+    if _ours(event.message.subject):
+        work.tx.do(store.OPENED, {"id": event.message.subject.id, "request_id": event.message.request_id})
+
+
+@reactions.on(approvals.RequestDecided)
+async def exception_decided(event: Heard[approvals.RequestDecided], work: Work) -> None:
+    decided = event.message
+    if _ours(decided.subject):
+        state = "signed" if decided.state == requests_pb2.REQUEST_STATE_APPROVED else "refused"
+        time = protos.instant(decided.decide_time) if decided.HasField("decide_time") else event.time
+        await _settle(work, decided.subject, state, decided.decided_by, time, decided.comment, decided.request_id)
+
+
+@reactions.on(approvals.RequestReturned)
+async def exception_returned(event: Heard[approvals.RequestReturned], work: Work) -> None:
+    back = event.message
+    if _ours(back.subject):
+        await _settle(work, back.subject, "refused", back.returned_by, event.time, back.comment, back.request_id)
+
+
+@reactions.on(approvals.RequestRecalled)
+async def exception_recalled(event: Heard[approvals.RequestRecalled], work: Work) -> None:
+    recalled = event.message
+    if _ours(recalled.subject):
+        await _settle(
+            work, recalled.subject, "lapsed", recalled.submitter_id, event.time, recalled.reason, recalled.request_id
+        )
+
+
+@reactions.on(funnel.OpportunityChanged)
+async def deal_changed(event: Heard[funnel.OpportunityChanged], work: Work) -> None:
+    deal = event.message
+    shown = deal.reporting_amount if deal.HasField("reporting_amount") else deal.amount
+    known = shown.currency_code == company.currency(work)
+    work.tx.do(
+        PUT_DEAL,
+        {
+            "id": deal.opportunity_id,
+            "owner_id": deal.ownership.owner_id,
+            "unit_id": deal.ownership.unit_id,
+            "minor": protos.minor_units(shown) if known else 0,
+            "currency": company.currency(work),
+            "probability": deal.probability_ratio,
+            "close_date": protos.day(deal.expected_close_date) if deal.HasField("expected_close_date") else None,
+            "open": deal.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN and not deal.under_review,
+            "version": deal.version,
+        },
+    )
+
+
+@reactions.on(funnel.OpportunityWon)
+async def deal_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
+    work.tx.do(CLOSE_DEAL, {"id": event.message.opportunity_id, "version": event.message.version})
+
+
+@reactions.on(funnel.OpportunityLost)
+async def deal_lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
+    work.tx.do(CLOSE_DEAL, {"id": event.message.opportunity_id, "version": event.message.version})
+
+
+@reactions.clock(version_api.PLAN_DAY)
+async def day_of_version(due: list[Due], work: Work) -> None:
+    """A version published for a later day comes into force."""
+    subjects = {"subjects": [one.subject for one in due]}
+    plans = {plan.id: plan for plan in await work.tx.all(DUE, subjects, into=Plan)}
+    # One by one: two versions of one plan may fall on one day, and the later one supersedes the earlier.
+    for version in await work.tx.all(SCHEDULED, subjects, into=Version):
+        await version_api.bring_into_force(work, plans[version.plan_id], version.number)
+        plans[version.plan_id] = await store.lock_plan(work.tx, version.plan_id)
+
+
+def _ours(subject: requests_pb2.Subject) -> bool:
+    return subject.origin == ORIGIN and subject.kind == KIND
+
+
+async def _settle(
+    work: Work, subject: requests_pb2.Subject, state: str, by: str, at: datetime, comment: str, request_id: str
+) -> None:
+    """Only what still waits, and only for the difference the signers saw."""
+    exemption = await work.tx.one(store.LOCK_EXCEPTION, {"id": subject.id}, into=Exemption)
+    if exemption is None or exemption.state != "waiting":
+        return
+    if subject.digest != exemption.digest:
+        raise errors.FailedPrecondition("DIGEST_MISMATCH", f"exception {exemption.id} is not what was signed")
+    params = {"id": exemption.id, "state": state, "decided_by": by, "decided_at": at, "comment": comment}
+    work.tx.do(store.SETTLE_EXCEPTION, {**params, "request_id": request_id})
+    work.audit(
+        f"target:{exemption.target_id}",
+        "settle_exception",
+        before={"state": exemption.state},
+        after={"state": state, "exception": exemption.id, "decided_by": by},
+    )

@@ -1,0 +1,133 @@
+"""Reads a target in words: "Q1, East China, +20 %", "华东一季度签约额1.2亿"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+from closedloop_chassis import errors
+from closedloop_targets.metrics.rules import MetricRules
+from closedloop_targets.periods.rules import FiscalCalendar, Period, containing, parse
+
+Holder = TypeVar("Holder")
+
+NUMBER = r"\d[\d,]*(?:\.\d+)?"
+GROWTH = re.compile(
+    rf"([+\-−]|增长|提升|上升|下降|下滑|grow(?:th)?(?: of| by)?|increase(?: of| by)?|decrease(?: of| by)?|up|down)\s*({NUMBER})\s*[%％]",
+    re.I,
+)
+DOWNWARD = ("-", "−", "下降", "下滑", "decrease", "down")
+SCALES = {
+    "亿": 10**8, "千万": 10**7, "百万": 10**6, "万": 10**4, "千": 10**3,
+    "billion": 10**9, "bn": 10**9, "million": 10**6, "m": 10**6, "thousand": 10**3, "k": 10**3,
+}  # fmt: skip
+SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
+AMOUNT = re.compile(
+    rf"(?P<before>[¥￥$€]|\b[A-Z]{{3}}\b)?\s*(?P<number>{NUMBER})\s*(?P<scale>(?:{SCALE})(?![a-z]))?\s*(?P<after>元|块|\b[A-Z]{{3}}\b)?",
+    re.I,
+)
+YEAR = r"(?:(?P<year>(?:19|20)\d\d)\s*(?:年|-|/)?\s*)?"
+CHINESE = {"一": 1, "二": 2, "三": 3, "四": 4, "1": 1, "2": 2, "3": 3, "4": 4, "上": 1, "下": 2}
+PERIODS = (
+    ("Q", re.compile(rf"{YEAR}\bQ(?P<number>[1-4])\b", re.I)),
+    ("Q", re.compile(rf"{YEAR}第?(?P<number>[一二三四1-4])季度?")),
+    ("H", re.compile(rf"{YEAR}\bH(?P<number>[12])\b", re.I)),
+    ("H", re.compile(rf"{YEAR}(?P<number>[上下])半年")),
+    ("W", re.compile(rf"{YEAR}\bW(?P<number>\d{{1,2}})\b", re.I)),
+    ("M", re.compile(rf"{YEAR}\bM(?P<number>\d{{1,2}})\b", re.I)),
+    ("M", re.compile(rf"{YEAR}(?P<number>\d{{1,2}})月")),
+    ("", re.compile(r"(?<![\d.])(?P<year>(?:19|20)\d\d)(?=年|\b)")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[Holder]):
+    """What was understood; None: not said. `amount` in whole units of `currency`, empty for none named."""
+
+    period: Period | None
+    holder: Holder | None
+    metric: str | None
+    growth_ratio: float | None
+    amount: Decimal | None
+    currency: str
+
+
+def read(
+    text: str,
+    names: Iterable[tuple[str, Holder]],
+    metrics: MetricRules,
+    calendar: FiscalCalendar,
+    today: date,
+    within: Period | None = None,
+) -> Reading[Holder]:
+    """`names` are holders by name; the longest name in the text is meant. A period without a year is the one of
+    `within`, else the next that has not passed."""
+    period, rest = _period(text, calendar, today, within)
+    growth, rest = _growth(rest)
+    amount, currency = (None, "") if growth is not None else _amount(rest)
+    folded = text.casefold()
+    named = [(len(name), holder) for name, holder in names if name and name.casefold() in folded]
+    holder = max(named, key=lambda found: found[0])[1] if named else None
+    metric = next(
+        (m.code for m in metrics.metrics if any(word.casefold() in folded for word in (m.name, *m.words))), None
+    )
+    if metric is None and (growth is not None or amount is not None):
+        metric = metrics.main
+    return Reading(period, holder, metric, growth, amount, currency)
+
+
+def _growth(text: str) -> tuple[float | None, str]:
+    match = GROWTH.search(text)
+    if match is None:
+        return None, text
+    sign = -1 if match[1].casefold().startswith(DOWNWARD) else 1
+    return float(sign * Decimal(match[2].replace(",", "")) / 100), text.replace(match[0], " ", 1)
+
+
+def _amount(text: str) -> tuple[Decimal | None, str]:
+    """A bare number says nothing; with a scale or a currency it is an amount."""
+    for match in AMOUNT.finditer(text):
+        currency = _currency(match["before"]) or _currency(match["after"])
+        if match["scale"] or currency:
+            number = Decimal(match["number"].replace(",", ""))
+            return number * SCALES.get((match["scale"] or "").casefold(), 1), currency
+    return None, ""
+
+
+def _currency(sign: str | None) -> str:
+    known = {"¥": "CNY", "￥": "CNY", "元": "CNY", "块": "CNY", "RMB": "CNY", "$": "USD", "€": "EUR", None: ""}
+    return known.get(sign, sign or "")
+
+
+def _period(text: str, calendar: FiscalCalendar, today: date, within: Period | None) -> tuple[Period | None, str]:
+    for letter, pattern in PERIODS:
+        for match in pattern.finditer(text):
+            number = match["number"] if letter else ""
+            count = CHINESE.get(number) or (int(number) if number else 0)
+            suffix = f"-{letter}{count}" if letter in ("Q", "H") else f"-{letter}{count:02}" if letter else ""
+            found = _of_year(match["year"], suffix, calendar, today, within)
+            if found is not None:
+                return found, text.replace(match[0], " ", 1)
+    return None, text
+
+
+def _of_year(
+    said: str | None, suffix: str, calendar: FiscalCalendar, today: date, within: Period | None
+) -> Period | None:
+    if said:
+        years = [int(said)]
+    else:
+        around = within.start if within else today
+        years = [int(containing(around, "year", calendar).code) + offset for offset in (0, 1)]
+    for year in years:
+        try:
+            period = parse(f"{year}{suffix}", calendar)
+        except errors.InvalidArgument:
+            continue
+        if said or (within.overlaps(period) if within else period.end >= today):
+            return period
+    return None

@@ -1,0 +1,22 @@
+"""What targets is made of."""
+
+from pathlib import Path
+
+from closedloop_chassis.service import Service
+from closedloop_targets import actuals, boards, cascade, metrics, org, periods, plans, products
+
+SERVICE = Service(
+    name="targets",
+    package="closedloop.targets.v1",
+    slices=(
+        org.SLICE,
+        products.SLICE,
+        periods.SLICE,
+        metrics.SLICE,
+        plans.SLICE,
+        cascade.SLICE,
+        actuals.SLICE,
+        boards.SLICE,
+    ),
+    migrations=Path(__file__).parent / "migrations",
+)
