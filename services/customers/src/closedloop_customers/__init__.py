@@ -1,0 +1,1 @@
+"""Customers: who they are, who answers for them, and what to do next."""

@@ -1,0 +1,161 @@
+"""What other slices may ask of accounts; the one way in which an account is made or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
+from closedloop_customers import codes, custom_fields, identifiers, profiles
+from closedloop_customers.accounts import store, wire
+from closedloop_customers.accounts.rules import Account, AccountRules
+from closedloop_customers.assignment.desk import Subject
+from closedloop_customers.profiles import Profile
+from closedloop_customers.wake_ups import silence
+
+PERSONAL = frozenset({"phones"})
+
+
+def checked(work: Work, profile: Profile) -> Profile:
+    """The profile with its region derived where it lacks one. Raises InvalidArgument for codes and fields that are unknown."""
+    codes.check(profile, work.rules(codes.CodeRules), work.org)
+    custom_fields.check("account", profile, work.rules(custom_fields.FieldRules))
+    if not profile.get("region_code") and (region := codes.region_of(profile, work.rules(codes.CodeRules))):
+        return {**profile, "region_code": region}
+    return profile
+
+
+def keys_of(work: Work, profile: Profile) -> list[str]:
+    return identifiers.account_keys(profile, work.rules(identifiers.MatchingRules))
+
+
+async def refuse_twins(work: Work, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
+    """Raises AlreadyExists DUPLICATE_ACCOUNT where another account has one of the keys, unless a reason says it is not the same.
+
+    Holds the keys until the transaction ends. One round trip."""
+    found = {match.account_id for match in await store.matches(work.tx, keys) if match.account_id != own_id}
+    if found and not reason:
+        raise errors.AlreadyExists(
+            "DUPLICATE_ACCOUNT",
+            "there is an account of that name, credit code, domain or phone; use it, or say why it is another one",
+            account_ids=",".join(sorted(found)),
+        )
+
+
+def made(
+    work: Work,
+    profile: Profile,
+    owner_id: str,
+    unit_id: str,
+    source: Mapping[str, Any],
+    participants: Sequence[str] = (),
+) -> Account:
+    return Account(
+        id=new_id(),
+        profile=profile,
+        status="prospect",
+        owner_id=owner_id,
+        unit_id=unit_id,
+        participant_ids=list(participants),
+        grade="",
+        quality_light="none",
+        high_potential=False,
+        provenances=[dict(source)],
+        last_interaction_at=None,
+        last_verify_at=work.now,
+        merged_into_id=None,
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+    )
+
+
+def create(work: Work, accounts: Sequence[Account], business_action: str = "") -> None:
+    """Queues new accounts: rows, keys, trail, silence clocks, AccountChanged. Who owns them is assigned by the caller."""
+    if not accounts:
+        return
+    sources = [(kept["source"], kept["source_id"], account.id) for account in accounts for kept in account.provenances]
+    store.put(work.tx, accounts, {account.id: keys_of(work, account.profile) for account in accounts}, sources)
+    for account in accounts:
+        work.audit(account.id, "create", {}, trail(account), business_action)
+        work.tell(wire.changed(account), account.id)
+    silence.watch(work, "account", [(account.id, account.owner_id, account.unit_id) for account in accounts])
+
+
+def change(
+    work: Work,
+    pairs: Iterable[tuple[Account, Account]],
+    business_action: str = "",
+    new_sources: Sequence[tuple[str, str, str]] = (),
+    action: str = "update",
+) -> list[Account]:
+    """Queues accounts as they are after a change of (before, after): rows, keys, trail, AccountChanged, and answers them."""
+    verifying = work.rules(AccountRules).key_fields
+    after: list[Account] = []
+    keys: dict[str, list[str]] = {}
+    for old, new in pairs:
+        fields = profiles.changed(old.profile, new.profile)
+        verified = (
+            work.now if verifying & set(fields) and new.last_verify_at == old.last_verify_at else new.last_verify_at
+        )
+        now = replace(new, version=old.version + 1, updated_at=work.now, last_verify_at=verified)
+        if fields and (fresh := keys_of(work, now.profile)) != keys_of(work, old.profile):
+            keys[now.id] = fresh
+        work.audit(now.id, action, trail(old), trail(now), business_action)
+        work.tell(wire.changed(now), now.id)
+        after.append(now)
+    if after:
+        store.put(work.tx, after, keys, new_sources)
+    return after
+
+
+def trail(account: Account) -> dict[str, Any]:
+    return {
+        **profiles.trail(account.profile, PERSONAL),
+        "status": account.status,
+        "ownership.owner_id": account.owner_id,
+        "ownership.unit_id": account.unit_id,
+        "participant_ids": account.participant_ids,
+        "grade": account.grade,
+        "high_potential": account.high_potential,
+        "provenances": [f"{kept['source']}:{kept['source_id']}" for kept in account.provenances],
+        "merged_into_id": account.merged_into_id or "",
+    }
+
+
+async def locked(tx: Transaction, ids: Collection[str]) -> dict[str, Account]:
+    """Accounts by id, held until the transaction ends. One round trip."""
+    return await store.lock(tx, ids)
+
+
+async def hand_over(work: Work, account_id: str, owner_id: str, unit_id: str) -> None:
+    """Gives an account to another owner, or to the pool of the unit where nobody is named. One round trip."""
+    old = (await store.lock(work.tx, [account_id]))[account_id]
+    change(work, [(old, replace(old, owner_id=owner_id, unit_id=unit_id))], action="assign")
+    work.clocks.hand_over(account_id, owner_id, unit_id)
+
+
+async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
+    """Notes which accounts are of high potential and tells of those for which that is new. One round trip."""
+    if not verdicts:
+        return
+    for account in await store.set_high(work.tx, verdicts, work.now):
+        before = {"high_potential": not account.high_potential}
+        work.audit(account.id, "evaluate", before, {"high_potential": account.high_potential})
+        work.tell(wire.changed(account), account.id)
+
+
+async def subject(reader: Reader | Transaction, account_id: str) -> Subject:
+    """An account as the rules of assignment see it. One round trip."""
+    account = await reader.one(store.GET, {"id": account_id}, into=Account)
+    assert account is not None
+    return Subject(
+        id=account.id,
+        region_code=account.profile.get("region_code", ""),
+        industry=account.profile.get("industry", ""),
+        product_lines=tuple(account.profile.get("product_lines", ())),
+    )

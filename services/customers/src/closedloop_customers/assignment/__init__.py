@@ -1,0 +1,1 @@
+"""Assignment: who works on what, and why."""

@@ -1,0 +1,213 @@
+"""What other slices may ask of assignment: an owner for a record, and the trail of who held it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
+from closedloop_customers import explanations
+from closedloop_customers.assignment import rules, store
+from closedloop_customers.assignment.rules import AssignmentRules, Candidate, Seller, Subject
+from closedloop_customers.explanations import Explanation
+
+__all__ = ["Choice", "Seller", "Subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who gets a record; an empty `owner_id` is the pool of `unit_id`."""
+
+    owner_id: str
+    unit_id: str
+    rule: Explanation
+    candidates: list[Candidate] = field(default_factory=list)
+
+
+async def market(
+    work: Work, reader: Reader | Transaction, record_type: str, at: datetime | None = None, *, alone: bool = False
+) -> list[Seller]:
+    """All sellers of the company as the rules see them at `at`. One round trip."""
+    settings, org, at = work.rules(AssignmentRules), work.org, at or work.now
+    people = [p for p in org.people.values() if settings.seller_roles & set(p.roles)]
+    found = await store.sellers(reader, [p.id for p in people], record_type, at, alone=alone)
+    sellers = []
+    for person in people:
+        row = found[person.id]
+        reach = rules.reach(org, person, row.profile)
+        of_leads = record_type == "lead"
+        capacity = row.profile.get(f"{record_type}_capacity")
+        default = settings.lead_capacity if of_leads else settings.account_capacity
+        away = [
+            reason
+            for reason, holds in (
+                ("inactive", not person.active),
+                ("on_leave", row.leave_id is not None),
+                ("feed_suspended", of_leads and row.suspended_at is not None),
+            )
+            if holds
+        ]
+        sellers.append(
+            Seller(
+                person_id=person.id,
+                name=person.name,
+                unit_id=person.unit_id,
+                **reach,
+                capacity=default if capacity is None else int(capacity),
+                load=row.open_leads if of_leads else row.owned_accounts,
+                weight=float(row.profile.get("weight", 1.0)),
+                away=tuple(away),
+                stand_in_id=row.stand_in_id,
+                prior=row.priority_until is not None and row.priority_until > at,
+                rested_hours=rules.rested(row.last_at, at),
+            )
+        )
+    return sellers
+
+
+def propose(work: Work, subject: Subject, sellers: Sequence[Seller]) -> Choice:
+    """Who would get it, and why not the others; nothing is written."""
+    settings = work.rules(AssignmentRules)
+    ranked = rules.choose(subject, sellers, settings)
+    return _choice(
+        work, subject, ranked[0] if ranked and ranked[0].eligible else None, ranked[: settings.shown_candidates]
+    )
+
+
+async def by_rules(
+    work: Work,
+    record_type: str,
+    subjects: Sequence[Subject],
+    *,
+    method: str = "rules",
+    reason: str = "",
+    previous: Mapping[str, str] | None = None,
+    pool_reason: str = "unassigned",
+    sellers: Sequence[Seller] | None = None,
+) -> dict[str, Choice]:
+    """An owner for each, or the pool; writes the assignments. `previous`: owners before, for records that had one.
+
+    One round trip, none with `sellers` known; a single record is chosen alone, so that two at once do not both see the last
+    free place."""
+    single = len(subjects) == 1
+    if sellers is None:
+        sellers = await market(work, work.tx, record_type, alone=single)
+    if single:
+        chosen = {subjects[0].id: propose(work, subjects[0], sellers)}
+    else:
+        winners = rules.distribute(subjects, sellers, work.rules(AssignmentRules))
+        chosen = {s.id: _choice(work, s, winners[s.id], [w] if (w := winners[s.id]) else []) for s in subjects}
+    give(work, record_type, chosen, method, reason, previous, pool_reason)
+    return chosen
+
+
+def give(
+    work: Work,
+    record_type: str,
+    chosen: Mapping[str, Choice],
+    method: str,
+    reason: str = "",
+    previous: Mapping[str, str] | None = None,
+    pool_reason: str = "unassigned",
+) -> list[store.AssignmentRow]:
+    """Queues the assignments; what nobody takes lies in the pool. `previous` None: the records are new."""
+    settings = work.rules(AssignmentRules)
+    given = [
+        store.AssignmentRow(
+            id=new_id(),
+            record_type=record_type,
+            record_id=id_,
+            owner_id=choice.owner_id,
+            unit_id=choice.unit_id,
+            previous_owner_id=(previous or {}).get(id_, ""),
+            method=method,
+            rule=choice.rule,
+            reason=reason,
+            candidates=[{**asdict(c), "ineligibilities": list(c.ineligibilities)} for c in choice.candidates],
+            assigned_by=work.actor,
+            assigned_at=work.now,
+            ended_at=None,
+            protected_until=work.now + timedelta(days=settings.protection_days) if choice.owner_id else None,
+        )
+        for id_, choice in chosen.items()
+    ]
+    if given:
+        store.replace_running(work.tx, record_type, given, work.now, first=previous is None)
+    pooled = [row for row in given if not row.owner_id]
+    if pooled:
+        store.enter_pool(work.tx, [_pool_entry(row, pool_reason) for row in pooled])
+    return given
+
+
+def hold(
+    work: Work,
+    record_type: str,
+    held: Iterable[tuple[str, str, str]],
+    method: str,
+    explanation: str,
+    reason: str = "",
+    previous: Mapping[str, str] | None = None,
+) -> list[store.AssignmentRow]:
+    """Queues assignments to people who were named: (record id, owner, unit)."""
+    rule = explanations.because(work, AssignmentRules, method, explanation)
+    chosen = {id_: Choice(owner_id, unit_id, rule) for id_, owner_id, unit_id in held}
+    return give(work, record_type, chosen, method, reason, previous)
+
+
+def end(work: Work, record_type: str, ids: Iterable[str]) -> None:
+    """These records no longer need anybody: closed or merged."""
+    store.end(work.tx, record_type, ids, work.now)
+
+
+async def missed_by(tx: Transaction, ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """By record: who had it before. One round trip."""
+    return await store.held_before(tx, ids)
+
+
+async def check_account_limit(work: Work, person_id: str) -> None:
+    """Raises FailedPrecondition ACCOUNT_LIMIT_REACHED for a person who owns as many accounts as they may. One round trip."""
+    row = (await store.sellers(work.tx, [person_id], "account", work.now))[person_id]
+    capacity = row.profile.get("account_capacity", work.rules(AssignmentRules).account_capacity)
+    if row.owned_accounts >= capacity:
+        raise errors.FailedPrecondition(
+            "ACCOUNT_LIMIT_REACHED",
+            f"{person_id} owns {row.owned_accounts} accounts of {int(capacity)}",
+            capacity=int(capacity),
+        )
+
+
+def _choice(work: Work, subject: Subject, winner: Candidate | None, candidates: list[Candidate]) -> Choice:
+    if winner is None:
+        unit_id = rules.home_unit(subject, work.org)
+        why = f"no seller fits region {subject.region_code or 'unknown'}, industry {subject.industry or 'unknown'} and has room"
+        return Choice("", unit_id, explanations.because(work, AssignmentRules, "pool", why), candidates)
+    person = work.org.person(winner.person_id)
+    assert person is not None
+    kept = winner.person_id == subject.keeper_id and work.rules(AssignmentRules).account_owner_first
+    stand_in = winner.person_id == subject.stand_in_for
+    rule = "stand_in" if stand_in else "account_owner_first" if kept else "weights"
+    why = (
+        f"stands in; {winner.explanation}"
+        if stand_in
+        else f"owns the customer; {winner.explanation}"
+        if kept
+        else winner.explanation
+    )
+    return Choice(winner.person_id, person.unit_id, explanations.because(work, AssignmentRules, rule, why), candidates)
+
+
+def _pool_entry(row: store.AssignmentRow, reason: str) -> dict[str, Any]:
+    return {
+        "record_type": row.record_type,
+        "record_id": row.record_id,
+        "unit_id": row.unit_id,
+        "reason": reason,
+        "note": row.reason,
+        "last_owner_id": row.previous_owner_id,
+        "entered_at": row.assigned_at,
+    }

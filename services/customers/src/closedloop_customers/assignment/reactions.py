@@ -1,0 +1,38 @@
+"""The funnel's circuit breaker and earned priority (S55, S56, S90)."""
+
+from __future__ import annotations
+
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop_chassis import protos
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_customers.assignment import store
+
+reactions = Reactions()
+
+
+@reactions.on(funnel.LeadFeedSuspended)
+async def suspended(event: Heard[funnel.LeadFeedSuspended], work: Work) -> None:
+    told = event.message
+    at = protos.instant(told.suspend_time) if told.HasField("suspend_time") else event.time
+    row = {"person_id": told.person_id, "suspended_at": at, "reason": told.rule.explanation, "version": told.version}
+    if await work.tx.value(store.SET_FEED, row):
+        work.audit(
+            told.person_id, "suspend_feed", {"suspended": False}, {"suspended": True, "reason": told.rule.explanation}
+        )
+
+
+@reactions.on(funnel.LeadFeedResumed)
+async def resumed(event: Heard[funnel.LeadFeedResumed], work: Work) -> None:
+    told = event.message
+    row = {"person_id": told.person_id, "suspended_at": None, "reason": "", "version": told.version}
+    if await work.tx.value(store.SET_FEED, row):
+        work.audit(told.person_id, "resume_feed", {"suspended": True}, {"suspended": False})
+
+
+@reactions.on(funnel.LeadPriorityGranted)
+async def priority_granted(event: Heard[funnel.LeadPriorityGranted], work: Work) -> None:
+    told = event.message
+    until = protos.instant(told.end_time)
+    work.tx.do(store.SET_PRIORITY, {"person_id": told.person_id, "until": until})
+    work.audit(told.person_id, "grant_priority", {}, {"priority_until": until, "points_entry_id": told.points_entry_id})

@@ -1,0 +1,243 @@
+"""Who gets a record: by region, industry and product line, then capacity and leave, then a fair share (S23, U13)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person
+from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_customers.codes import covers
+
+
+class ScoreWeights(Part):
+    """Shares of the order among eligible sellers; each part is 0..1 before its weight."""
+
+    # Named for exactly this region, industry or product line, instead of taking whatever comes.
+    region: float = Field(default=0.25, ge=0, le=1)
+    industry: float = Field(default=0.15, ge=0, le=1)
+    product_line: float = Field(default=0.10, ge=0, le=1)
+    # Free share of the capacity.
+    room: float = Field(default=0.40, ge=0, le=1)
+    # Time since the last one, full after `rest_hours`.
+    rest: float = Field(default=0.10, ge=0, le=1)
+
+
+class AssignmentRules(Rules):
+    """How records find their owner."""
+
+    rulebook: ClassVar[str] = "customers.assignment"
+
+    seller_roles: frozenset[str] = frozenset({"rep"})
+    lead_capacity: int = Field(default=30, ge=0, le=10000)
+    account_capacity: int = Field(default=300, ge=0, le=100000)
+    weights: ScoreWeights = ScoreWeights()
+    rest_hours: float = Field(default=24, gt=0, le=24 * 366)
+    # A customer we know goes to who owns it, where that person can take it.
+    account_owner_first: bool = True
+    # From this priority on a lead goes first to those who earned priority (S56, S90).
+    valuable_priority: int = Field(default=70, ge=0, le=100)
+    # Candidates kept with an assignment.
+    shown_candidates: int = Field(default=20, ge=1, le=100)
+    # The pool (U12).
+    protection_days: int = Field(default=30, ge=0, le=3660)
+    cool_down_days: int = Field(default=7, ge=0, le=366)
+    claims_a_day: int = Field(default=10, ge=0, le=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be given. `keeper_id`: owner of the customer it comes from; `missed`: who let it fall overdue before."""
+
+    id: str
+    region_code: str = ""
+    industry: str = ""
+    product_lines: tuple[str, ...] = ()
+    priority: int = 0
+    keeper_id: str = ""
+    stand_in_for: str = ""
+    missed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """One seller as the rules see him. Empty lists mean no restriction; `away` holds standing reasons to give him nothing."""
+
+    person_id: str
+    name: str
+    unit_id: str
+    regions: tuple[str, ...] = ()
+    industries: tuple[str, ...] = ()
+    product_lines: tuple[str, ...] = ()
+    capacity: int = 30
+    load: int = 0
+    weight: float = 1.0
+    away: tuple[str, ...] = ()
+    stand_in_id: str = ""
+    prior: bool = False
+    rested_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    person_id: str
+    eligible: bool
+    ineligibilities: tuple[str, ...]
+    open_leads: int
+    capacity: int
+    score: float
+    explanation: str
+
+
+def judge(subject: Subject, seller: Seller, rules: AssignmentRules) -> Candidate:
+    """The seller as a candidate, with every reason against him and, where there is none, his score 0..1 (2 with priority)."""
+    against = list(seller.away)
+    named, missed = _fits(subject, seller)
+    against += missed
+    if seller.load >= seller.capacity or not seller.weight:
+        against.append("capacity")
+    if seller.person_id in subject.missed:
+        against.append("missed_before")
+    fit = sum(getattr(rules.weights, dimension) for dimension in named)
+    score = 0.0 if against else fit + _share(seller, rules) + _ahead(subject, seller, rules)
+    if against:
+        why = f"{seller.name}: not eligible ({', '.join(against)})"
+    else:
+        matched = f"named for {', '.join(named)}" if named else "open to any region, industry and product line"
+        rested = (
+            "never assigned before" if seller.rested_hours is None else f"last assigned {seller.rested_hours:.1f} h ago"
+        )
+        ahead = ", served first by earned priority" if _ahead(subject, seller, rules) else ""
+        why = f"{seller.name}: {matched}; {seller.load} of {seller.capacity} open; {rested}{ahead}; score {score:.3f}"
+    return Candidate(seller.person_id, not against, tuple(against), seller.load, seller.capacity, round(score, 6), why)
+
+
+def choose(subject: Subject, sellers: Iterable[Seller], rules: AssignmentRules) -> list[Candidate]:
+    """All sellers as candidates, the best first; the first one gets it if he is eligible."""
+    judged = [judge(subject, seller, rules) for seller in sellers]
+    first = subject.keeper_id if rules.account_owner_first else ""
+    return sorted(
+        judged, key=lambda c: (not c.eligible, c.person_id != (subject.stand_in_for or first), -c.score, c.person_id)
+    )
+
+
+def distribute(
+    subjects: Iterable[Subject], sellers: Sequence[Seller], rules: AssignmentRules
+) -> dict[str, Candidate | None]:
+    """Many at once, each choice counting in the loads of the next; None where nobody is eligible.
+
+    Within a call loads only grow, so that scores only fall: a heap whose top is judged again before it is taken is exact."""
+    state = {seller.person_id: seller for seller in sellers}
+    heaps: dict[tuple[Any, ...], list[tuple[float, str]]] = {}
+    chosen: dict[str, Candidate | None] = {}
+    for subject in subjects:
+        kind = (
+            subject.region_code,
+            subject.industry,
+            subject.product_lines,
+            subject.priority >= rules.valuable_priority,
+        )
+        kept = state.get(subject.keeper_id) if rules.account_owner_first else None
+        winner = judge(subject, kept, rules) if kept else None
+        if (winner is None or not winner.eligible) and subject.missed:
+            ranked = choose(subject, state.values(), rules)
+            winner = ranked[0] if ranked else None
+        elif winner is None or not winner.eligible:
+            if kind not in heaps:
+                eligible = [c for c in (judge(subject, seller, rules) for seller in state.values()) if c.eligible]
+                heaps[kind] = [(-candidate.score, candidate.person_id) for candidate in eligible]
+                heapq.heapify(heaps[kind])
+            winner = _best(subject, heaps[kind], state, rules)
+        if winner is None or not winner.eligible:
+            chosen[subject.id] = None
+            continue
+        chosen[subject.id] = winner
+        taken = state[winner.person_id]
+        state[winner.person_id] = replace(taken, load=taken.load + 1, rested_hours=0.0)
+    return chosen
+
+
+def _best(
+    subject: Subject, heap: list[tuple[float, str]], state: Mapping[str, Seller], rules: AssignmentRules
+) -> Candidate | None:
+    while heap:
+        score, person_id = heap[0]
+        now = judge(subject, state[person_id], rules)
+        if not now.eligible:
+            heapq.heappop(heap)
+        elif -now.score > score:
+            heapq.heapreplace(heap, (-now.score, person_id))
+        else:
+            return now
+    return None
+
+
+def reach(org: OrgSnapshot, person: Person, profile: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What a seller takes: set for himself, else his own territory, else that of the nearest unit above which names one."""
+    found: dict[str, tuple[str, ...]] = {}
+    for dimension, setting in (
+        ("regions", "region_codes"),
+        ("industries", "industries"),
+        ("product_lines", "product_lines"),
+    ):
+        own = profile.get(setting) or person.territory.get(dimension)
+        if not own:
+            above = (org.units[unit].territory.get(dimension) for unit in org.ancestry(person.unit_id))
+            own = next((codes for codes in above if codes), ())
+        found[dimension] = tuple(own)
+    return found
+
+
+def home_unit(subject: Subject, org: OrgSnapshot) -> str:
+    """The deepest unit whose territory holds the record, else the root; its pool is where a record without owner lies."""
+    best, rank = "", (-1, -1)
+    wanted = ((subject.region_code,), (subject.industry,), subject.product_lines)
+    for unit in org.units.values():
+        lists = [unit.territory.get(dimension, ()) for dimension in ("regions", "industries", "product_lines")]
+        held = [_covered(have, want) for have, want in zip(lists, wanted, strict=True) if have]
+        if not unit.active or (unit.parent_id and not (held and all(held))):
+            continue
+        here = (len(held) if all(held) else 0, sum(1 for _ in org.ancestry(unit.id)))
+        if here > rank:
+            best, rank = unit.id, here
+    return best
+
+
+def rested(last: datetime | None, now: datetime) -> float | None:
+    """Hours since; None for never."""
+    return None if last is None else max((now - last).total_seconds() / 3600, 0.0)
+
+
+def _fits(subject: Subject, seller: Seller) -> tuple[list[str], list[str]]:
+    """Dimensions for which the seller is named and fits, and those in which he does not. What a record lacks excludes nobody."""
+    pairs = (
+        ("region", seller.regions, (subject.region_code,)),
+        ("industry", seller.industries, (subject.industry,)),
+        ("product_line", seller.product_lines, subject.product_lines),
+    )
+    named: list[str] = []
+    missed: list[str] = []
+    for dimension, have, want in pairs:
+        want = tuple(code for code in want if code)
+        if have and want:
+            (named if _covered(have, want) else missed).append(dimension)
+    return named, missed
+
+
+def _covered(have: Iterable[str], want: Iterable[str]) -> bool:
+    return any(covers(code, wanted) for wanted in want if wanted for code in have)
+
+
+def _share(seller: Seller, rules: AssignmentRules) -> float:
+    room = max(0.0, 1 - seller.load / (seller.capacity * seller.weight)) if seller.capacity and seller.weight else 0.0
+    rest = 1.0 if seller.rested_hours is None else min(seller.rested_hours / rules.rest_hours, 1.0)
+    return rules.weights.room * room + rules.weights.rest * rest
+
+
+def _ahead(subject: Subject, seller: Seller, rules: AssignmentRules) -> float:
+    return 1.0 if seller.prior and subject.priority >= rules.valuable_priority else 0.0

@@ -1,0 +1,237 @@
+"""Assignments, sellers, leaves and the pool in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Scope
+from closedloop_customers import rows
+
+COLUMNS = """id, record_type, record_id, owner_id, unit_id, previous_owner_id, method, rule, reason, candidates, assigned_by,
+       assigned_at, ended_at, protected_until"""
+
+# Choices made one after the other see each other's loads.
+ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('customers.assignment'))"
+
+SELLERS = """
+SELECT p.id AS person_id, coalesce(s.profile, '{}') AS profile, s.suspended_at, coalesce(s.suspend_reason, '') AS suspend_reason,
+       coalesce(s.feed_version, 0) AS feed_version, s.priority_until, coalesce(s.version, 0) AS version,
+       l.id AS leave_id, coalesce(l.stand_in_id, '') AS stand_in_id,
+       (SELECT count(*) FROM assignment a WHERE a.owner_id = p.id AND a.record_type = 'lead' AND a.ended_at IS NULL) AS open_leads,
+       (SELECT count(*) FROM assignment a
+         WHERE a.owner_id = p.id AND a.record_type = 'account' AND a.ended_at IS NULL) AS owned_accounts,
+       (SELECT a.assigned_at FROM assignment a
+         WHERE a.owner_id = p.id AND a.record_type = %(record_type)s ORDER BY a.id DESC LIMIT 1) AS last_at
+  FROM unnest(%(people)s::text[]) AS p (id)
+  LEFT JOIN seller s ON s.person_id = p.id
+  LEFT JOIN LATERAL (SELECT id, stand_in_id FROM seller_leave
+                      WHERE person_id = p.id AND starts_at <= %(at)s AND ends_at > %(at)s LIMIT 1) l ON true
+"""
+
+END = """
+UPDATE assignment SET ended_at = %(now)s
+ WHERE record_type = %(record_type)s AND record_id = ANY(%(ids)s::uuid[]) AND ended_at IS NULL
+"""
+ADD = f"INSERT INTO assignment ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::assignment, %(rows)s)"
+LEAVE_POOL = "DELETE FROM pool_entry WHERE record_type = %(record_type)s AND record_id = ANY(%(ids)s::uuid[])"
+ENTER_POOL = """
+INSERT INTO pool_entry (record_type, record_id, unit_id, reason, note, last_owner_id, entered_at)
+SELECT record_type, record_id, unit_id, reason, note, last_owner_id, entered_at
+  FROM jsonb_populate_recordset(NULL::pool_entry, %(rows)s)
+ON CONFLICT (record_type, record_id) DO UPDATE
+   SET unit_id = excluded.unit_id, reason = excluded.reason, note = excluded.note, last_owner_id = excluded.last_owner_id,
+       entered_at = excluded.entered_at
+"""
+HELD_BEFORE = """
+SELECT record_id, array_agg(DISTINCT owner_id) AS people FROM assignment
+ WHERE record_id = ANY(%(ids)s::uuid[]) AND owner_id <> '' GROUP BY record_id
+"""
+RUNNING = f"SELECT {COLUMNS} FROM assignment WHERE record_type = %(type)s AND record_id = %(id)s AND ended_at IS NULL"
+
+LIST = f"""
+SELECT {COLUMNS} FROM assignment
+ WHERE {Scope.SQL}
+   AND (%(record_id)s::uuid IS NULL OR record_id = %(record_id)s AND record_type = %(record_type)s)
+   AND (%(owner)s = '' OR owner_id = %(owner)s)
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND (%(methods)s::text[] IS NULL OR method = ANY(%(methods)s))
+   AND assigned_at >= coalesce(%(start)s::timestamptz, '-infinity') AND assigned_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND id < %(before_id)s::uuid
+ ORDER BY id DESC LIMIT %(limit)s
+"""
+
+# Creates the row where there is none, and holds it.
+HOLD_SELLER = """
+INSERT INTO seller (person_id) VALUES (%(person_id)s)
+ON CONFLICT (person_id) DO UPDATE SET person_id = excluded.person_id
+RETURNING person_id, profile, version
+"""
+SET_PROFILE = "UPDATE seller SET profile = %(profile)s, version = version + 1 WHERE person_id = %(person_id)s"
+SET_FEED = """
+INSERT INTO seller (person_id, suspended_at, suspend_reason, feed_version)
+VALUES (%(person_id)s, %(suspended_at)s, %(reason)s, %(version)s)
+ON CONFLICT (person_id) DO UPDATE
+   SET suspended_at = excluded.suspended_at, suspend_reason = excluded.suspend_reason, feed_version = excluded.feed_version
+ WHERE seller.feed_version < excluded.feed_version
+RETURNING true
+"""
+SET_PRIORITY = """
+INSERT INTO seller (person_id, priority_until) VALUES (%(person_id)s, %(until)s)
+ON CONFLICT (person_id) DO UPDATE SET priority_until = greatest(seller.priority_until, excluded.priority_until)
+"""
+LEAVES = """
+SELECT id, person_id, starts_at, ends_at, stand_in_id, reason, provenance FROM seller_leave
+ WHERE person_id = ANY(%(people)s) AND ends_at > %(now)s ORDER BY starts_at
+"""
+CLASHING = """
+SELECT person_id FROM seller_leave
+ WHERE person_id = ANY(%(people)s) AND starts_at < %(ends_at)s AND ends_at > %(starts_at)s
+   AND NOT (source = %(source)s AND source_id = %(source_id)s)
+"""
+PUT_LEAVE = """
+INSERT INTO seller_leave (id, person_id, starts_at, ends_at, stand_in_id, reason, provenance)
+VALUES (%(id)s, %(person_id)s, %(starts_at)s, %(ends_at)s, %(stand_in_id)s, %(reason)s, %(provenance)s)
+ON CONFLICT (source, source_id) DO UPDATE
+   SET person_id = excluded.person_id, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
+       stand_in_id = excluded.stand_in_id, reason = excluded.reason
+"""
+LEAVE = "SELECT starts_at, ends_at FROM seller_leave WHERE id = %(id)s AND person_id = %(person_id)s FOR UPDATE"
+DROP_LEAVE = "DELETE FROM seller_leave WHERE id = %(id)s"
+END_LEAVE = "UPDATE seller_leave SET ends_at = %(now)s WHERE id = %(id)s"
+
+# What lies in the pool, as it may be shown to everybody: of a lead only the company, never the person.
+POOL = """
+SELECT e.record_type, e.record_id, e.unit_id, e.reason, e.note, e.last_owner_id, e.entered_at,
+       coalesce(a.profile->>'name', l.profile->>'company_name', '') AS name,
+       coalesce(a.industry, l.industry) AS industry, coalesce(a.region_code, l.region_code) AS region_code,
+       coalesce(a.profile->'product_lines', l.profile->'product_lines', '[]') AS product_lines,
+       coalesce(a.grade, '') AS grade, coalesce(a.high_potential, false) AS high_potential,
+       CASE WHEN e.last_owner_id = %(caller)s THEN e.entered_at + %(cool_down)s ELSE e.entered_at END AS claimable_at
+  FROM pool_entry e
+  LEFT JOIN account a ON e.record_type = 'account' AND a.id = e.record_id
+  LEFT JOIN lead l ON e.record_type = 'lead' AND l.id = e.record_id
+"""
+LIST_POOL = f"""
+SELECT * FROM ({POOL}) AS pool
+ WHERE (%(record_type)s = '' OR record_type = %(record_type)s)
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND (%(region_codes)s::text[] IS NULL OR region_code = ANY(%(region_codes)s))
+   AND (%(industries)s::text[] IS NULL OR industry = ANY(%(industries)s))
+   AND (%(product_lines)s::text[] IS NULL OR product_lines ?| %(product_lines)s)
+   AND (NOT %(claimable_now)s OR claimable_at <= %(now)s)
+   AND record_id > %(after_id)s::uuid
+ ORDER BY record_id LIMIT %(limit)s
+"""
+# Two who claim at once queue here; the second finds nothing.
+CLAIM = """
+DELETE FROM pool_entry WHERE record_type = %(record_type)s AND record_id = %(record_id)s
+RETURNING unit_id, reason, last_owner_id, entered_at
+"""
+CLAIMED_SINCE = """
+SELECT count(*) FROM assignment WHERE owner_id = %(person_id)s AND method = 'claimed' AND assigned_at >= %(since)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SellerRow:
+    person_id: str
+    profile: dict[str, Any]
+    suspended_at: datetime | None
+    suspend_reason: str
+    feed_version: int
+    priority_until: datetime | None
+    version: int
+    leave_id: str | None
+    stand_in_id: str
+    open_leads: int
+    owned_accounts: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRow:
+    id: str
+    record_type: str
+    record_id: str
+    owner_id: str
+    unit_id: str
+    previous_owner_id: str
+    method: str
+    rule: dict[str, Any]
+    reason: str
+    candidates: list[dict[str, Any]]
+    assigned_by: str
+    assigned_at: datetime
+    ended_at: datetime | None
+    protected_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    id: str
+    person_id: str
+    starts_at: datetime
+    ends_at: datetime
+    stand_in_id: str
+    reason: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    record_type: str
+    record_id: str
+    unit_id: str
+    reason: str
+    note: str
+    last_owner_id: str
+    entered_at: datetime
+    name: str
+    industry: str
+    region_code: str
+    product_lines: list[str]
+    grade: str
+    high_potential: bool
+    claimable_at: datetime
+
+
+async def sellers(
+    reader: Reader | Transaction, people: Collection[str], record_type: str, at: datetime, *, alone: bool = False
+) -> dict[str, SellerRow]:
+    """By person. `alone`: no other choice is made until this transaction ends."""
+    if alone:
+        assert isinstance(reader, Transaction)
+        reader.do(ONE_AT_A_TIME)
+    params = {"people": list(people), "record_type": record_type, "at": at}
+    return {row.person_id: row for row in await reader.all(SELLERS, params, into=SellerRow)}
+
+
+def replace_running(
+    tx: Transaction, record_type: str, given: Sequence[AssignmentRow], now: datetime, *, first: bool
+) -> None:
+    """Queues the end of what ran and the start of what runs now; `first`: nothing ran, the records are new."""
+    ids = [row.record_id for row in given]
+    if not first:
+        tx.do(END, {"record_type": record_type, "ids": ids, "now": now})
+        tx.do(LEAVE_POOL, {"record_type": record_type, "ids": ids})
+    tx.do(ADD, {"rows": rows.pack(given)})
+
+
+def end(tx: Transaction, record_type: str, ids: Iterable[str], now: datetime) -> None:
+    params = {"record_type": record_type, "ids": list(ids), "now": now}
+    tx.do(END, params)
+    tx.do(LEAVE_POOL, params)
+
+
+def enter_pool(tx: Transaction, entries: Sequence[dict[str, Any]]) -> None:
+    tx.do(ENTER_POOL, {"rows": rows.pack(entries)})
+
+
+async def held_before(tx: Transaction, ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """Everybody who ever had one of these records."""
+    found = await tx.all(HELD_BEFORE, {"ids": list(ids)})
+    return {row["record_id"]: frozenset(row["people"]) for row in found}

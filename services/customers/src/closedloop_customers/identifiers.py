@@ -1,0 +1,107 @@
+"""Identifiers by which the same person or company is found again, in one spelling each.
+
+A key is "<kind>:<normalised value>": "phone:+8613800138000", "mail:li@example.com", "name:华东精密".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from closedloop_chassis.rulebook.rules import Rules
+
+_NOT_DIGITS = re.compile(r"[^0-9+]")
+_SEPARATORS = re.compile(r"[\W_]+", re.UNICODE)
+
+
+class MatchingRules(Rules):
+    """By what accounts and contacts are recognised, before somebody makes them twice (U11)."""
+
+    rulebook: ClassVar[str] = "customers.matching"
+
+    account_keys: tuple[str, ...] = ("credit", "name", "domain", "phone")
+    contact_keys: tuple[str, ...] = ("phone", "mail", "wechat")
+    # Country prefix of numbers written without one.
+    country_prefix: str = "+86"
+    # Legal forms that do not tell companies apart; the longest that fits is cut off.
+    legal_forms: tuple[str, ...] = (
+        "有限责任公司", "股份有限公司", "有限公司",
+        "incorporated", "inc", "limited", "ltd", "corporation", "corp", "company", "co", "llc", "gmbh", "ag", "plc",
+    )  # fmt: skip
+    # Domains of everybody, which say nothing about the company.
+    public_domains: frozenset[str] = frozenset(
+        {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net", "sohu.com",
+         "gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "live.com"}
+    )  # fmt: skip
+
+
+def phone(text: str, prefix: str = "+86") -> str:
+    """E.164 as far as it can be told; empty for what is no number."""
+    digits = _NOT_DIGITS.sub("", unicodedata.normalize("NFKC", text))
+    digits = digits[:1] + digits[1:].replace("+", "")
+    if digits.startswith("00"):
+        digits = "+" + digits[2:]
+    if len(digits.lstrip("+")) < 5:
+        return ""
+    if digits.startswith("+"):
+        return digits
+    if prefix == "+86" and len(digits) == 13 and digits.startswith("861"):
+        return "+" + digits
+    return prefix + digits.removeprefix("0")
+
+
+def mail(text: str) -> str:
+    address = unicodedata.normalize("NFKC", text).strip().lower()
+    return address if "@" in address.strip("@") else ""
+
+
+def domain(text: str) -> str:
+    host = re.sub(r"^[a-z]+://", "", text.strip().lower()).split("/", 1)[0].split(":", 1)[0]
+    return host.removeprefix("www.").strip(".")
+
+
+def company(text: str, rules: MatchingRules) -> str:
+    """The name without case, blanks, punctuation and legal form."""
+    words = _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip()
+    for form in sorted(rules.legal_forms, key=len, reverse=True):
+        whole_word = form.isascii()
+        if words.endswith((" " if whole_word else "") + form) and words != form:
+            words = words.removesuffix(form).strip()
+            break
+    return words.replace(" ", "")
+
+
+def account_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
+    names = [profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ())]
+    found = {
+        "credit": [profile.get("credit_code", "")],
+        "name": [company(name, rules) for name in names],
+        "domain": [host for host in map(domain, profile.get("domains", ())) if host not in rules.public_domains],
+        "phone": [phone(number, rules.country_prefix) for number in profile.get("phones", ())],
+    }
+    return _keys(found, rules.account_keys)
+
+
+def contact_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
+    found = {
+        "phone": [phone(number, rules.country_prefix) for number in profile.get("phones", ())],
+        "mail": [mail(address) for address in profile.get("email_addresses", ())],
+        "wechat": [profile.get("wechat_id", "").lower()],
+    }
+    return _keys(found, rules.contact_keys)
+
+
+def lead_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
+    """What makes two inquiries one lead: a way to answer that they share."""
+    found = {
+        "phone": [phone(profile.get("phone", ""), rules.country_prefix)],
+        "mail": [mail(profile.get("email_address", ""))],
+        "wechat": [profile.get("wechat_id", "").lower()],
+    }
+    return _keys(found, rules.contact_keys)
+
+
+def _keys(found: Mapping[str, Iterable[str]], kinds: Iterable[str]) -> list[str]:
+    return sorted({f"{kind}:{value}" for kind in kinds for value in found.get(kind, ()) if value})

@@ -1,0 +1,1 @@
+"""Interactions: every touch with a customer on one line of time."""

@@ -1,0 +1,66 @@
+"""The one way in which a touch is noted, whichever system saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
+from closedloop_customers import explanations
+from closedloop_customers.interactions import store
+from closedloop_customers.interactions.rules import InteractionRules, Touch, judge
+from closedloop_customers.wake_ups import desk as wake_ups
+from closedloop_customers.wake_ups import silence
+
+__all__ = ["Touch", "record"]
+
+
+async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
+    """Notes touches, one per source and id; answers those that are new or told anew. Up to three round trips.
+
+    Effective ones begin the silence of their account and lead again and wake sleepers."""
+    if not touches:
+        return []
+    noted = await store.put(work.tx, [_judged(work, touch) for touch in touches])
+    if not any(row.effective or not row.fresh for row in noted):
+        return noted
+    accounts, leads = await store.touch(work.tx, noted)
+    last = touches[0].occurred_at if len(touches) == 1 else None
+    for record_type, touched in (("account", accounts), ("lead", leads)):
+        heard = [row for row in touched if row.open and row.last_interaction_at is not None]
+        silence.touched(work, record_type, [(row.id, row.owner_id, row.unit_id) for row in heard], last)
+    answered = [
+        id_
+        for row in noted
+        if row.effective and row.direction != "outbound"
+        for id_ in (row.account_id, row.lead_id)
+        if id_
+    ]
+    if answered:
+        await wake_ups.awakened(work, answered, "the customer came back")
+    return noted
+
+
+def _judged(work: Work, touch: Touch) -> store.Interaction:
+    effective, rule, why = judge(touch, work.rules(InteractionRules))
+    return store.Interaction(
+        id=new_id(),
+        account_id=touch.account_id,
+        contact_id=touch.contact_id,
+        lead_id=touch.lead_id,
+        opportunity_id=touch.opportunity_id,
+        channel=touch.channel,
+        direction=touch.direction,
+        action=touch.action,
+        occurred_at=touch.occurred_at,
+        duration=touch.duration,
+        person_id=touch.person_id,
+        summary=touch.summary,
+        product_ids=touch.product_ids,
+        effective=effective,
+        rule=explanations.because(work, InteractionRules, rule, why),
+        provenance=touch.kept,
+        source=touch.kept["source"],
+        source_id=touch.kept["source_id"],
+        version=touch.version,
+    )

@@ -1,0 +1,1 @@
+"""Leads: every inquiry, answered in time."""

@@ -1,0 +1,187 @@
+"""The one way in which a lead changes; what other slices may ask of leads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.work import Work
+from closedloop_customers import asking, identifiers, profiles
+from closedloop_customers.assignment.desk import Choice, Subject
+from closedloop_customers.leads import store, wire
+from closedloop_customers.leads.rules import Lead, ResponseRules
+from closedloop_customers.wake_ups import silence
+
+FIRST_RESPONSE = "customers.first_response"
+UNANSWERED = "customers.unanswered"
+PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id"})
+
+
+def save(
+    work: Work, pairs: Sequence[tuple[Lead, Lead]], action: str, reason: str = "", business_action: str = ""
+) -> list[Lead]:
+    """Queues leads as they are after a change of (before, after), with trail and history, and answers them."""
+    after = [replace(new, version=old.version + 1, updated_at=work.now) for old, new in pairs]
+    steps = []
+    for (old, _), new in zip(pairs, after, strict=True):
+        work.audit(new.id, action, trail(old), trail(new), business_action)
+        if new.stage != old.stage:
+            steps.append((new.id, old.stage, new.stage, reason))
+    if after:
+        store.put(work.tx, after)
+        store.add_transitions(work, steps)
+    return after
+
+
+def trail(lead: Lead) -> dict[str, Any]:
+    names = (
+        "stage",
+        "outcome",
+        "close_reason",
+        "account_id",
+        "contact_id",
+        "opportunity_id",
+        "responded_at",
+        "response_light",
+    )
+    return {
+        **profiles.trail(lead.profile, PERSONAL),
+        **{name: getattr(lead, name) for name in names},
+        "ownership.owner_id": lead.owner_id,
+        "ownership.unit_id": lead.unit_id,
+        "escalation_level": lead.escalation_level,
+        "converted_at": lead.converted_at,
+        "closed_at": lead.closed_at,
+    }
+
+
+def subject(
+    lead: Lead, *, missed: frozenset[str] = frozenset(), keeper_id: str = "", stand_in_for: str = ""
+) -> Subject:
+    return Subject(
+        id=lead.id,
+        region_code=lead.profile.get("region_code", ""),
+        industry=lead.profile.get("industry", ""),
+        product_lines=tuple(lead.profile.get("product_lines", ())),
+        priority=lead.priority,
+        keeper_id=keeper_id,
+        stand_in_for=stand_in_for,
+        missed=missed,
+    )
+
+
+def owed(work: Work, lead: Lead, choice: Choice) -> Lead:
+    """The lead in its owner's hands, with the first response owed from now on if it still is."""
+    held = replace(lead, owner_id=choice.owner_id, unit_id=choice.unit_id, assignment_rule=choice.rule)
+    if lead.responded_at is not None or lead.stage == "closed" or lead.historical:
+        return held
+    setting = work.rules(ResponseRules).first_response
+    budget = work.calendars.budget(setting, choice.unit_id)
+    return replace(held, response_due_at=work.calendars.add(work.now, budget, setting.calendar, choice.unit_id))
+
+
+def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:
+    """The hours of the first response, from now, for every lead that is owed one."""
+    waiting = [lead for lead in leads if lead.responded_at is None and lead.stage != "closed" and not lead.historical]
+    started = [_timed(lead) for lead in waiting]
+    work.clocks.start_many(FIRST_RESPONSE, work.rules(ResponseRules).first_response, started)
+
+
+def start_alarm(work: Work, leads: Sequence[Lead]) -> None:
+    """The alarm counts from the inquiry where one lead came late, from now where many came at once."""
+    waiting = [lead for lead in leads if lead.responded_at is None and lead.stage != "closed" and not lead.historical]
+    if len(waiting) == 1:
+        setting = alarm_setting(work, waiting[0])
+        work.clocks.start(UNANSWERED, waiting[0].id, setting, owner_id=waiting[0].owner_id, unit_id=waiting[0].unit_id)
+        return
+    started = [_timed(lead) for lead in waiting]
+    work.clocks.start_many(UNANSWERED, work.rules(ResponseRules).unanswered, started)
+
+
+def _timed(lead: Lead) -> tuple[str, str, str, dict[str, Any]]:
+    return lead.id, lead.owner_id, lead.unit_id, {}
+
+
+def alarm_setting(work: Work, lead: Lead) -> ClockSetting:
+    """What is left of the alarm's span for an inquiry that reached us late."""
+    setting = work.rules(ResponseRules).unanswered
+    late = work.now - lead.received_at
+    if setting.calendar != "plain" or late <= timedelta():
+        return setting
+    left = max(setting.budget(timedelta(days=1)) - late, timedelta(seconds=1))
+    return setting.model_copy(update={"hours": left.total_seconds() / 3600, "days": 0})
+
+
+def hand_over(
+    work: Work, given: Sequence[tuple[Lead, Choice]], method: str, reason: str, *, escalated: bool = False
+) -> list[Lead]:
+    """Queues leads in other hands, clocks and messages with them; the assignments themselves are written by their slice."""
+    pairs = []
+    for old, choice in given:
+        new = owed(work, old, choice)
+        if escalated:
+            new = replace(new, escalation_level=old.escalation_level + 1, response_light="yellow")
+        pairs.append((old, new))
+    after = save(work, pairs, "assign", reason)
+    work.clocks.cancel(FIRST_RESPONSE, *(lead.id for lead in after))
+    start_response_clocks(work, [lead for lead in after if lead.owner_id])
+    for (old, _), new in zip(given, after, strict=True):
+        work.clocks.hand_over(new.id, new.owner_id, new.unit_id)
+        tell_assigned(work, new, old.owner_id, method)
+    return after
+
+
+def tell_assigned(work: Work, lead: Lead, previous_owner_id: str, method: str) -> None:
+    """LeadAssigned, and a message to who has it now."""
+    work.tell(wire.assigned(lead, previous_owner_id, method), lead.id)
+    if not lead.owner_id or lead.historical or lead.owner_id == work.actor:
+        return
+    template = "lead_reassigned" if previous_owner_id else "lead_assigned"
+    due = lead.response_due_at if lead.responded_at is None else None
+    asking.message(
+        work,
+        person_id=lead.owner_id,
+        template=template,
+        fields={
+            "lead_id": lead.id,
+            "company_name": lead.title,
+            "need": str(lead.profile.get("need", ""))[:500],
+            "owner_name": asking.name_of(work, lead.owner_id),
+            "previous_owner_name": asking.name_of(work, previous_owner_id) if previous_owner_id else "",
+            "reason": str((lead.assignment_rule or {}).get("explanation", "")),
+            "response_due_time": due.isoformat() if due else "",
+        },
+        dedupe_key=f"customers.{template}:{lead.id}:{lead.version}",
+        subject_type="lead",
+        subject_id=lead.id,
+        urgent=due is not None,
+    )
+
+
+def ended(work: Work, lead: Lead) -> None:
+    """Queues the end of everything that waits for a lead: clocks, tasks, keys. The assignment ends in its own slice."""
+    for kind in (FIRST_RESPONSE, UNANSWERED):
+        work.clocks.cancel(kind, lead.id)
+    silence.forget(work, lead.id)
+    if lead.escalation_level:
+        asking.task_cleared(work, FIRST_RESPONSE, lead.id, "subject_gone")
+    if lead.responded_at is None:
+        asking.task_cleared(work, UNANSWERED, lead.id, "subject_gone")
+    store.give_up_keys(work.tx, [lead.id])
+
+
+def keys_of(work: Work, profile: Mapping[str, Any]) -> list[str]:
+    return identifiers.lead_keys(profile, work.rules(identifiers.MatchingRules))
+
+
+async def locked(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
+    """Leads by id, held until the transaction ends. One round trip."""
+    return await store.lock(tx, ids)
+
+
+async def get(reader: Reader | Transaction, id: str) -> Lead | None:
+    return await store.get(reader, id)

@@ -1,0 +1,349 @@
+"""Intake: every channel through one door, each inquiry once for ever, each person in one lead (S21)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
+from closedloop.customers.v1 import leads_pb2 as pb
+from closedloop_chassis import errors, protos
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Call, Work
+from closedloop_customers import codes, custom_fields, enums, identifiers, profiles, provenance, records
+from closedloop_customers.assignment import desk as assignment
+from closedloop_customers.leads import desk, store, wire
+from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, priority
+
+Source = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What became of an inquiry of old, as an import tells it."""
+
+    stage: str
+    outcome: str
+    responded_at: datetime | None
+    converted_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    position: int
+    profile: dict[str, Any]
+    kept: dict[str, Any]
+    payload: dict[str, Any] | None
+    consents: list[dict[str, Any]]
+    received_at: datetime
+    owner_id: str = ""
+    account_id: str | None = None
+    contact_id: str | None = None
+    past: Past | None = None
+    lead_id: str = field(default_factory=new_id)
+
+    @property
+    def source(self) -> Source:
+        return self.kept["source"], self.kept["source_id"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """Leads that were made, leads that inquiries joined, and by source the lead an inquiry is in now."""
+
+    made: dict[str, Lead] = field(default_factory=dict)
+    joined: dict[str, Lead] = field(default_factory=dict)
+    known: set[Source] = field(default_factory=set)
+    lead_of: dict[Source, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Customer:
+    account_id: str
+    contact_id: str | None
+    owner_id: str
+
+
+def read(
+    call: Call,
+    row: pb.IntakeLeadRequest | pb.LeadRow,
+    kept: dict[str, Any],
+    position: int = 0,
+    *,
+    historical: bool = False,
+) -> Inquiry:
+    """Raises InvalidArgument for codes, people, consents and moments that cannot be."""
+    profile = profiles.read(row.profile)
+    code_rules, rules = call.rules(codes.CodeRules), call.rules(LeadRules)
+    codes.check(profile, code_rules, call.org)
+    custom_fields.check("lead", profile, call.rules(custom_fields.FieldRules))
+    if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
+        profile["region_code"] = region
+    if row.owner_id:
+        call.authorize(row.owner_id, records.person_unit(call, row.owner_id))
+    received = provenance.observed(kept)
+    _check_moment(received, call.now, rules, historical)
+    consents = [
+        {
+            "purpose": consent.purpose,
+            "text_version": consent.text_version,
+            "grant_time": (
+                protos.instant(consent.grant_time) if consent.HasField("grant_time") else received
+            ).isoformat(),
+        }
+        for consent in row.consents
+    ]
+    if kept["source"] in rules.consent_sources and rules.consent_purpose not in {c["purpose"] for c in consents}:
+        raise errors.FailedPrecondition(
+            "CONSENT_MISSING", f"inquiries by {kept['source']} bring consent to {rules.consent_purpose}"
+        )
+    return Inquiry(
+        position=position,
+        profile=profile,
+        kept=kept,
+        payload=_struct(row.payload) if row.HasField("payload") else None,
+        consents=consents,
+        received_at=received,
+        owner_id=row.owner_id,
+        account_id=(row.account_id or None) if isinstance(row, pb.IntakeLeadRequest) else None,
+        contact_id=(row.contact_id or None) if isinstance(row, pb.IntakeLeadRequest) else None,
+        past=_past(row, received) if isinstance(row, pb.LeadRow) and historical else None,
+    )
+
+
+async def take(work: Work, inquiries: Sequence[Inquiry], *, historical: bool = False) -> Taken:
+    """Claims sources and ways to answer, makes or joins leads and assigns the new ones; queues all of it.
+
+    Whoever brings the same source or the same phone at the same instant waits for the other and joins its lead."""
+    taken = Taken()
+    claimed = await store.claim_sources(work.tx, [_submission(inquiry) for inquiry in inquiries])
+    taken.lead_of = {source: lead_id for source, (lead_id, _) in claimed.items()}
+    taken.known = {source for source, (_, fresh) in claimed.items() if not fresh}
+    fresh = [inquiry for inquiry in inquiries if inquiry.source not in taken.known]
+    if not fresh:
+        return taken
+    keys, within = _within(work, fresh)
+    matching = work.rules(identifiers.MatchingRules)
+    names = {inquiry.lead_id: _name_key(inquiry, matching) for inquiry in fresh}
+    claims = await store.claim_keys(work.tx, keys, {name for name in names.values() if name})
+    joins = _joins(within, keys, claims)
+    customers: dict[str, _Customer] = {}
+    for claim in claims:
+        if claim.account_id is not None and claim.key not in customers:
+            customers[claim.key] = _Customer(claim.account_id, claim.contact_id, claim.owner_id)
+    for inquiry in fresh:
+        taken.lead_of[inquiry.source] = joins.get(inquiry.lead_id, inquiry.lead_id)
+    if joins:
+        store.join(work.tx, joins)
+    makers = [inquiry for inquiry in fresh if inquiry.lead_id not in joins]
+    await _join(work, taken, [inquiry for inquiry in fresh if inquiry.lead_id in joins], makers)
+    await _make(work, taken, makers, names, customers, historical)
+    return taken
+
+
+def _within(work: Work, fresh: Iterable[Inquiry]) -> tuple[dict[str, str], dict[str, str]]:
+    """Keys by the lead that asks for them, and which of these inquiries join an earlier one of them."""
+    keys: dict[str, str] = {}
+    joins: dict[str, str] = {}
+    for inquiry in fresh:
+        if inquiry.past is not None and inquiry.past.stage == "closed":
+            continue
+        own = desk.keys_of(work, inquiry.profile)
+        first = next((keys[key] for key in own if key in keys), None)
+        if first is not None:
+            joins[inquiry.lead_id] = first
+        for key in own:
+            keys.setdefault(key, first or inquiry.lead_id)
+    return keys, joins
+
+
+def _joins(within: Mapping[str, str], keys: Mapping[str, str], claims: Iterable[store.Claim]) -> dict[str, str]:
+    """Lead that would have been made → lead it joins; the oldest where several have one of its keys."""
+    held: dict[str, str] = {}
+    for claim in claims:
+        if claim.lead_id is not None and claim.lead_id != (wanted := keys[claim.key]):
+            held[wanted] = min(held.get(wanted, claim.lead_id), claim.lead_id)
+    return {**{lead: held.get(first, first) for lead, first in within.items()}, **held}
+
+
+async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Sequence[Inquiry]) -> None:
+    """Inquiries that joined a lead fill what it leaves empty."""
+    made_here = {inquiry.lead_id for inquiry in makers}
+    ids = {taken.lead_of[inquiry.source] for inquiry in joining} - made_here
+    if not ids:
+        return
+    before = await desk.locked(work.tx, ids)
+    after = dict(before)
+    for inquiry in joining:
+        lead = after.get(taken.lead_of[inquiry.source])
+        if lead is not None:
+            after[lead.id] = replace(lead, profile=profiles.completed(lead.profile, inquiry.profile))
+    for lead in desk.save(work, [(before[id_], after[id_]) for id_ in before], "join"):
+        taken.joined[lead.id] = lead
+
+
+async def _make(
+    work: Work,
+    taken: Taken,
+    makers: Sequence[Inquiry],
+    names: Mapping[str, str],
+    customers: Mapping[str, _Customer],
+    historical: bool,
+) -> None:
+    if not makers:
+        return
+    rules = work.rules(LeadRules)
+    leads: dict[str, Lead] = {}
+    keepers: dict[str, str] = {}
+    for inquiry in makers:
+        looked_up = [*desk.keys_of(work, inquiry.profile), names[inquiry.lead_id]]
+        customer = next((customers[key] for key in looked_up if key in customers), None)
+        lead = _lead(work, inquiry, customer, rules)
+        leads[lead.id] = lead
+        keepers[lead.id] = customer.owner_id if customer else ""
+    named = {inquiry.lead_id: inquiry.owner_id for inquiry in makers if inquiry.owner_id}
+    subjects = [
+        desk.subject(lead, keeper_id=keepers[lead.id])
+        for lead in leads.values()
+        if lead.id not in named and lead.stage != "closed"
+    ]
+    choices = await assignment.by_rules(work, "lead", subjects) if subjects else {}
+    for method, people in _by_method(work, named).items():
+        held = [(id_, person, _unit(work, person)) for id_, person in people.items()]
+        for row in assignment.hold(work, "lead", held, method, "named by who brought it"):
+            choices[row.record_id] = assignment.Choice(row.owner_id, row.unit_id, row.rule)
+    store_now: list[Lead] = []
+    for lead in leads.values():
+        choice = choices.get(lead.id)
+        store_now.append(desk.owed(work, lead, choice) if choice else lead)
+    _write(work, store_now, named, historical)
+    taken.made = {lead.id: lead for lead in store_now}
+
+
+def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historical: bool) -> None:
+    store.put(work.tx, leads)
+    store.add_transitions(work, [(lead.id, "", lead.stage, "") for lead in leads])
+    desk.start_response_clocks(work, leads)
+    desk.start_alarm(work, leads)
+    for lead in leads:
+        work.audit(lead.id, "intake", {}, desk.trail(lead))
+        work.tell(wire.received(lead), lead.id)
+        if lead.owner_id and lead.stage != "closed":
+            method = next(iter(_by_method(work, {lead.id: named[lead.id]}))) if lead.id in named else "rules"
+            desk.tell_assigned(work, lead, "", method)
+    ended = [lead.id for lead in leads if lead.stage == "closed" and lead.id in named]
+    if ended:
+        assignment.end(work, "lead", ended)
+
+
+def _lead(work: Work, inquiry: Inquiry, customer: _Customer | None, rules: LeadRules) -> Lead:
+    past = inquiry.past
+    alarm = work.rules(ResponseRules).unanswered
+    waiting = past is None
+    lead = Lead(
+        id=inquiry.lead_id,
+        profile=inquiry.profile,
+        stage=past.stage if past else "lead",
+        closed_from="lead" if past and past.stage == "closed" else "",
+        outcome=past.outcome if past else "",
+        close_reason="",
+        owner_id="",
+        unit_id="",
+        assignment_rule=None,
+        priority=priority(
+            inquiry.profile, inquiry.kept["source"], customer is not None, inquiry.received_at, rules.priority
+        ),
+        account_id=inquiry.account_id or (customer.account_id if customer else None),
+        contact_id=inquiry.contact_id or (customer.contact_id if customer and not inquiry.account_id else None),
+        opportunity_id=None,
+        provenance=inquiry.kept,
+        received_at=inquiry.received_at,
+        response_due_at=None,
+        alarm_at=inquiry.received_at + alarm.budget(timedelta(days=1)) if waiting else None,
+        responded_at=past.responded_at if past else None,
+        responded_in_time=None,
+        escalation_level=0,
+        response_light="none",
+        last_interaction_at=past.responded_at if past else None,
+        paused_until=None,
+        pauses=0,
+        converted_at=past.converted_at if past else None,
+        closed_at=past.closed_at if past else None,
+        merged_into_id=None,
+        historical=past is not None,
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+    )
+    return lead
+
+
+def _submission(inquiry: Inquiry) -> store.Submission:
+    source, source_id = inquiry.source
+    return store.Submission(
+        source,
+        source_id,
+        inquiry.lead_id,
+        inquiry.kept,
+        inquiry.profile,
+        inquiry.payload,
+        inquiry.consents,
+        inquiry.received_at,
+    )
+
+
+def _by_method(work: Work, named: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Whoever brought it keeps it; others were named."""
+    split: dict[str, dict[str, str]] = {}
+    for id_, person in named.items():
+        split.setdefault("brought" if person == work.actor else "manual", {})[id_] = person
+    return split
+
+
+def _unit(work: Work, person_id: str) -> str:
+    person = work.org.person(person_id)
+    return person.unit_id if person is not None else ""
+
+
+def _name_key(inquiry: Inquiry, rules: identifiers.MatchingRules) -> str:
+    name = identifiers.company(inquiry.profile.get("company_name", ""), rules)
+    return f"name:{name}" if name else ""
+
+
+def _past(row: pb.LeadRow, received: datetime) -> Past:
+    stage = enums.word(pb.LeadStage, row.stage) or "lead"
+    outcome = enums.word(pb.LeadOutcome, row.outcome)
+    moments = {
+        name: protos.instant(getattr(row, name), name) if row.HasField(name) else None
+        for name in ("first_response_time", "convert_time", "close_time")
+    }
+    if (stage == "closed") != bool(outcome):
+        raise errors.InvalidArgument(
+            "PAST_INCONSISTENT", "a closed lead has an outcome, an open one has none", {"outcome": outcome}
+        )
+    if any(moment is not None and moment < received for moment in moments.values()):
+        raise errors.InvalidArgument(
+            "PAST_INCONSISTENT", "nothing happened before the inquiry", {"provenance.observed_time": ""}
+        )
+    closed = moments["close_time"] or (received if stage == "closed" else None)
+    return Past(stage, outcome, moments["first_response_time"], moments["convert_time"], closed)
+
+
+def _check_moment(received: datetime, now: datetime, rules: LeadRules, historical: bool) -> None:
+    if received > now + timedelta(minutes=5):
+        raise errors.InvalidArgument(
+            "TIME_IN_FUTURE", "an inquiry has happened", {"provenance.observed_time": "in the future"}
+        )
+    if not historical and now - received > timedelta(days=rules.stale_days):
+        raise errors.FailedPrecondition(
+            "STALE_INQUIRY", f"older than {rules.stale_days} days; bring it in as historical"
+        )
+
+
+def _struct(payload: Struct) -> dict[str, Any]:
+    return json_format.MessageToDict(payload)

@@ -1,0 +1,239 @@
+"""Leads in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Scope, Work
+from closedloop_customers import records, rows
+from closedloop_customers.leads.rules import Lead
+
+COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, unit_id, assignment_rule, priority, account_id,
+       contact_id, opportunity_id, provenance, received_at, response_due_at, alarm_at, responded_at, responded_in_time,
+       escalation_level, response_light, last_interaction_at, paused_until, pauses, converted_at, closed_at, merged_into_id,
+       historical, created_at, updated_at, version"""
+
+# A merged lead answers its survivor.
+GET = f"SELECT {COLUMNS} FROM lead WHERE id = (SELECT coalesce(merged_into_id, id) FROM lead WHERE id = %(id)s)"
+GET_BY_SOURCE = f"""
+SELECT {COLUMNS} FROM lead
+ WHERE id = (SELECT coalesce(l.merged_into_id, l.id) FROM lead_submission s JOIN lead l ON l.id = s.lead_id
+              WHERE s.source = %(source)s AND s.source_id = %(source_id)s)
+"""
+LOCK = f"SELECT {COLUMNS} FROM lead WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
+LOCK_OF_OPPORTUNITY = f"""
+SELECT {COLUMNS} FROM lead
+ WHERE stage <> 'closed' AND (id = %(lead_id)s::uuid OR opportunity_id = %(opportunity_id)s::uuid) ORDER BY id FOR UPDATE
+"""
+PUT = f"""
+INSERT INTO lead ({COLUMNS}, search)
+SELECT {COLUMNS}, search FROM jsonb_populate_recordset(NULL::lead, %(rows)s)
+ON CONFLICT (id) DO UPDATE
+   SET profile = excluded.profile, search = excluded.search, stage = excluded.stage, closed_from = excluded.closed_from,
+       outcome = excluded.outcome, close_reason = excluded.close_reason, owner_id = excluded.owner_id, unit_id = excluded.unit_id,
+       assignment_rule = excluded.assignment_rule, priority = excluded.priority, account_id = excluded.account_id,
+       contact_id = excluded.contact_id, opportunity_id = excluded.opportunity_id, response_due_at = excluded.response_due_at,
+       alarm_at = excluded.alarm_at, responded_at = excluded.responded_at, responded_in_time = excluded.responded_in_time,
+       escalation_level = excluded.escalation_level, response_light = excluded.response_light,
+       paused_until = excluded.paused_until, pauses = excluded.pauses, converted_at = excluded.converted_at,
+       closed_at = excluded.closed_at, merged_into_id = excluded.merged_into_id, updated_at = excluded.updated_at,
+       version = excluded.version
+"""
+
+SUBMISSION = "source, source_id, lead_id, provenance, profile, payload, consents, received_at"
+# Known sources answer the lead they made; who brings the same one at once waits here.
+CLAIM_SOURCES = f"""
+INSERT INTO lead_submission ({SUBMISSION})
+SELECT {SUBMISSION} FROM jsonb_populate_recordset(NULL::lead_submission, %(rows)s) ORDER BY source, source_id
+ON CONFLICT (source, source_id) DO UPDATE SET source = excluded.source
+RETURNING source, source_id, lead_id, xmax = 0 AS fresh
+"""
+# Whose key it is now: ours, or that of the open lead which has it already; and the customers these keys belong to.
+CLAIM_KEYS = """
+WITH claimed AS (
+    INSERT INTO lead_key (key, lead_id)
+    SELECT * FROM unnest(%(keys)s::text[], %(lead_ids)s::uuid[]) AS k (key, lead_id) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET lead_id = lead_key.lead_id
+    RETURNING key, lead_id
+)
+SELECT key, lead_id, NULL::uuid AS contact_id, NULL::uuid AS account_id, '' AS owner_id FROM claimed
+UNION ALL
+SELECT k.key, NULL, c.id, c.account_id, a.owner_id
+  FROM contact_key k JOIN contact c ON c.id = k.contact_id JOIN account a ON a.id = c.account_id
+ WHERE k.key = ANY(%(keys)s::text[]) AND c.state IN ('current', 'job_changed') AND a.status NOT IN ('merged', 'retired')
+UNION ALL
+SELECT k.key, NULL, NULL, a.id, a.owner_id
+  FROM account_key k JOIN account a ON a.id = k.account_id
+ WHERE k.key = ANY(%(names)s::text[]) AND a.status NOT IN ('merged', 'retired')
+"""
+GIVE_UP_KEYS = "DELETE FROM lead_key WHERE lead_id = ANY(%(ids)s::uuid[])"
+TAKE_KEYS = """
+INSERT INTO lead_key (key, lead_id) SELECT key, %(id)s::uuid FROM unnest(%(keys)s::text[]) AS key ORDER BY key
+ON CONFLICT (key) DO NOTHING
+"""
+JOIN_KEYS = """
+UPDATE lead_key SET lead_id = j.to_id FROM unnest(%(from_ids)s::uuid[], %(to_ids)s::uuid[]) AS j (from_id, to_id)
+ WHERE lead_key.lead_id = j.from_id
+"""
+JOIN_SUBMISSIONS = """
+UPDATE lead_submission SET lead_id = j.to_id FROM unnest(%(from_ids)s::uuid[], %(to_ids)s::uuid[]) AS j (from_id, to_id)
+ WHERE lead_submission.lead_id = j.from_id
+"""
+SUBMISSIONS = f"SELECT {SUBMISSION} FROM lead_submission WHERE lead_id = %(id)s ORDER BY received_at, source_id"
+ADD_TRANSITIONS = """
+INSERT INTO lead_transition (id, lead_id, from_stage, to_stage, actor_id, cause, reason, time)
+SELECT id, lead_id, from_stage, to_stage, actor_id, cause, reason, time
+  FROM jsonb_populate_recordset(NULL::lead_transition, %(rows)s)
+"""
+TRANSITIONS = """
+SELECT from_stage, to_stage, actor_id, cause, reason, time FROM lead_transition WHERE lead_id = %(id)s ORDER BY id
+"""
+LIST = f"""
+SELECT {COLUMNS}, ORDER_KEY AS order_key FROM lead
+ WHERE {Scope.SQL} AND {records.FILTERS}
+   AND (search LIKE ALL(%(words)s::text[]) OR id IN (SELECT lead_id FROM lead_key WHERE key = ANY(%(keys)s::text[])))
+   AND (NOT %(by_territory)s)
+   AND (%(stages)s::text[] IS NULL OR stage = ANY(%(stages)s))
+   AND (%(outcomes)s::text[] IS NULL OR outcome = ANY(%(outcomes)s))
+   AND (%(sources)s::text[] IS NULL OR source = ANY(%(sources)s))
+   AND (%(campaign)s = '' OR campaign = %(campaign)s)
+   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
+   AND (%(responded)s::boolean IS NULL OR (responded_at IS NOT NULL) = %(responded)s)
+   AND (%(lights)s::text[] IS NULL OR response_light = ANY(%(lights)s))
+   AND received_at >= coalesce(%(start)s::timestamptz, '-infinity') AND received_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND (%(updated_since)s::timestamptz IS NULL OR updated_at >= %(updated_since)s)
+   AND (ORDER_KEY, id) > (%(after_key)s, %(after_id)s::uuid)
+ ORDER BY ORDER_KEY, id LIMIT %(limit)s
+"""
+MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
+LATEST = 2**62
+# Unanswered ones by what falls due first, then the others.
+URGENCY = f"""coalesce(CASE WHEN stage = 'closed' OR responded_at IS NOT NULL THEN NULL
+                           ELSE {MICROSECONDS.format("least(response_due_at, alarm_at)")} END, {LATEST})"""
+ORDERS: dict[str, tuple[str, int]] = {
+    "": ("0", -1),
+    "most_urgent": (URGENCY, -1),
+    "newest_first": ("-" + MICROSECONDS.format("received_at"), -LATEST),
+    "priority": ("-priority", -1000),
+    "last_interaction_first": (f"coalesce({MICROSECONDS.format('last_interaction_at')}, 0)", -1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    source: str
+    source_id: str
+    lead_id: str
+    provenance: dict[str, Any]
+    profile: dict[str, Any]
+    payload: dict[str, Any] | None
+    consents: list[dict[str, Any]]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    from_stage: str
+    to_stage: str
+    actor_id: str
+    cause: str
+    reason: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key and the lead that has it now, or a key and a customer of ours it belongs to."""
+
+    key: str
+    lead_id: str | None
+    contact_id: str | None
+    account_id: str | None
+    owner_id: str
+
+
+async def get(reader: Reader | Transaction, id: str) -> Lead | None:
+    return await reader.one(GET, {"id": id}, into=Lead)
+
+
+async def get_by_source(reader: Reader, source: str, source_id: str) -> Lead | None:
+    return await reader.one(GET_BY_SOURCE, {"source": source, "source_id": source_id}, into=Lead)
+
+
+async def lock(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
+    return {row.id: row for row in await tx.all(LOCK, {"ids": list(ids)}, into=Lead)}
+
+
+async def lock_of_opportunity(tx: Transaction, opportunity_id: str, lead_id: str) -> list[Lead]:
+    params = {"opportunity_id": opportunity_id or None, "lead_id": lead_id or None}
+    return await tx.all(LOCK_OF_OPPORTUNITY, params, into=Lead)
+
+
+def put(tx: Transaction, leads: Sequence[Lead]) -> None:
+    packed = [{**{name: getattr(lead, name) for name in lead.__slots__}, "search": lead.search} for lead in leads]
+    tx.do(PUT, {"rows": rows.pack(packed)})
+
+
+async def claim_sources(tx: Transaction, submissions: Sequence[Submission]) -> dict[tuple[str, str], tuple[str, bool]]:
+    """By source: the lead it made, and whether that is new."""
+    found = await tx.all(CLAIM_SOURCES, {"rows": rows.pack(submissions)})
+    return {(row["source"], row["source_id"]): (row["lead_id"], row["fresh"]) for row in found}
+
+
+async def claim_keys(tx: Transaction, keys: Mapping[str, str], names: Collection[str]) -> list[Claim]:
+    """`keys` to the lead that wants them; `names` are keys of company names that only look for a customer."""
+    params = {"keys": list(keys), "lead_ids": list(keys.values()), "names": list(names)}
+    return await tx.all(CLAIM_KEYS, params, into=Claim)
+
+
+def join(tx: Transaction, joined: Mapping[str, str]) -> None:
+    """Queues that inquiries and keys of one lead become another's."""
+    params = {"from_ids": list(joined), "to_ids": list(joined.values())}
+    tx.do(JOIN_SUBMISSIONS, params)
+    tx.do(JOIN_KEYS, params)
+
+
+def give_up_keys(tx: Transaction, ids: Collection[str]) -> None:
+    tx.do(GIVE_UP_KEYS, {"ids": list(ids)})
+
+
+def take_keys(tx: Transaction, id: str, keys: Collection[str]) -> None:
+    """Keys another open lead has stay with it."""
+    tx.do(TAKE_KEYS, {"id": id, "keys": list(keys)})
+
+
+def add_transitions(work: Work, steps: Sequence[tuple[str, str, str, str]]) -> None:
+    """(lead id, from, to, reason) of this unit of work."""
+    packed = [
+        {
+            "id": new_id(),
+            "lead_id": lead_id,
+            "from_stage": before,
+            "to_stage": after,
+            "actor_id": work.actor,
+            "cause": work.cause,
+            "reason": reason,
+            "time": work.now,
+        }
+        for lead_id, before, after, reason in steps
+    ]
+    if packed:
+        work.tx.do(ADD_TRANSITIONS, {"rows": rows.pack(packed)})
+
+
+async def submissions(reader: Reader, id: str) -> list[Submission]:
+    return await reader.all(SUBMISSIONS, {"id": id}, into=Submission)
+
+
+async def transitions(reader: Reader, id: str) -> list[Transition]:
+    return await reader.all(TRANSITIONS, {"id": id}, into=Transition)
+
+
+async def page(reader: Reader, order: str, params: dict[str, Any]) -> list[tuple[Lead, int]]:
+    found = await reader.all(LIST.replace("ORDER_KEY", ORDERS[order][0]), params)
+    return [(Lead(**{k: v for k, v in row.items() if k != "order_key"}), row["order_key"]) for row in found]

@@ -1,0 +1,1 @@
+"""Potential: which accounts are worth the effort, and why."""

@@ -1,0 +1,53 @@
+"""A tender names a customer, a deal is decided: the potential is judged anew (S39, S70)."""
+
+from __future__ import annotations
+
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.integrations.v1 import notices_pb2
+from closedloop_chassis import ids, protos
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_customers import enums
+from closedloop_customers.potential import desk, store
+
+reactions = Reactions()
+
+
+@reactions.on(integrations.NoticeMatched)
+async def tender_found(event: Heard[integrations.NoticeMatched], work: Work) -> None:
+    match, notice = event.message.match, event.message.match.notice
+    if not ids.is_id(match.account_id):
+        return
+    amount = notice.amount if notice.HasField("amount") and notice.amount.currency_code else None
+    row = {
+        "notice_id": match.notice_id,
+        "account_id": match.account_id,
+        "title": notice.title,
+        "buyer_name": notice.buyer or match.matched_name,
+        "keywords": list(match.keywords),
+        "sectors": list(match.sectors),
+        "amount_minor": protos.minor_units(amount) if amount else None,
+        "currency": amount.currency_code if amount else "",
+        "published_on": protos.day(notice.publish_date) if notice.HasField("publish_date") else None,
+        "url": notice.url,
+        "confidence": match.confidence,
+        "state": enums.word(notices_pb2.MatchState, match.state) or "found",
+        "heard_at": work.now,
+        "version": event.message.version,
+    }
+    account_id = await work.tx.value(store.PUT_MATCH, row)
+    if account_id is not None:
+        await desk.reevaluate(work, [account_id], "event:NoticeMatched", [match.notice_id])
+
+
+@reactions.on(funnel.OpportunityWon)
+async def deal_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
+    if ids.is_id(event.message.account_id) and not event.message.imported:
+        await desk.reevaluate(work, [event.message.account_id], "event:OpportunityWon")
+
+
+@reactions.on(funnel.OpportunityLost)
+async def deal_lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
+    if ids.is_id(event.message.account_id) and not event.message.imported:
+        await desk.reevaluate(work, [event.message.account_id], "event:OpportunityLost")

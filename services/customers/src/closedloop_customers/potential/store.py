@@ -1,0 +1,152 @@
+"""Potentials, and what they are computed from, in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Scope
+from closedloop_customers import records, rows
+from closedloop_customers.potential.rules import Inputs, PotentialRules, Tender
+
+COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score"
+
+# Holds the accounts, so that two evaluations of one do not cross.
+MEASURE = """
+SELECT a.id, (a.profile->>'employee_count')::int AS employees, p.score, coalesce(p.high, false) AS high,
+       (SELECT count(*) FROM interaction i
+         WHERE i.account_id = a.id AND i.effective AND i.occurred_at >= %(interactions_since)s) AS interactions,
+       (SELECT count(*) FROM interaction i
+         WHERE i.account_id = a.id AND i.channel = 'web' AND i.effective AND i.occurred_at >= %(interactions_since)s) AS interests,
+       (SELECT count(*) FROM account_deal d
+         WHERE d.account_id = a.id AND d.state = 'won' AND d.closed_on >= %(deals_since)s) AS deals_won
+  FROM account a LEFT JOIN potential p ON p.account_id = a.id
+ WHERE a.id = ANY(%(ids)s::uuid[]) AND a.status NOT IN ('merged', 'retired')
+ ORDER BY a.id FOR UPDATE OF a
+"""
+TENDERS = """
+SELECT account_id, confidence, state = 'confirmed' AS confirmed, published_on AS published, title FROM tender_match
+ WHERE account_id = ANY(%(ids)s::uuid[]) AND state IN ('found', 'confirmed')
+"""
+IN_REACH = f"SELECT id, owner_id, unit_id FROM account WHERE {Scope.SQL} AND status NOT IN ('merged', 'retired')"
+PUT = f"""
+INSERT INTO potential ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::potential, %(rows)s)
+ON CONFLICT (account_id) DO UPDATE
+   SET score = excluded.score, high = excluded.high, dimensions = excluded.dimensions, rule = excluded.rule,
+       cause = excluded.cause, evaluated_at = excluded.evaluated_at, previous_score = excluded.previous_score
+"""
+PUT_MATCH = """
+INSERT INTO tender_match (notice_id, account_id, title, buyer_name, keywords, sectors, amount_minor, currency, published_on, url,
+                          confidence, state, heard_at, version)
+SELECT %(notice_id)s, id, %(title)s, %(buyer_name)s, %(keywords)s, %(sectors)s, %(amount_minor)s, %(currency)s, %(published_on)s, %(url)s,
+       %(confidence)s, %(state)s, %(heard_at)s, %(version)s
+  FROM (SELECT coalesce(merged_into_id, id) AS id FROM account WHERE id = %(account_id)s::uuid) AS whose
+ON CONFLICT (account_id, notice_id) DO UPDATE
+   SET title = excluded.title, buyer_name = excluded.buyer_name, keywords = excluded.keywords, sectors = excluded.sectors,
+       amount_minor = excluded.amount_minor, currency = excluded.currency, published_on = excluded.published_on, url = excluded.url,
+       confidence = excluded.confidence, state = excluded.state, version = excluded.version
+ WHERE tender_match.version < excluded.version
+RETURNING account_id
+"""
+GET = f"""
+SELECT {", ".join("p." + column for column in COLUMNS.split(", "))}, a.owner_id, a.unit_id, a.participant_ids
+  FROM potential p JOIN account a ON a.id = p.account_id
+ WHERE p.account_id = %(account_id)s
+"""
+MATCHES = """
+SELECT notice_id, account_id, title, buyer_name, keywords, amount_minor, currency, published_on, url, confidence FROM tender_match
+ WHERE account_id = ANY(%(ids)s::uuid[]) AND state IN ('found', 'confirmed')
+ ORDER BY account_id, published_on DESC NULLS LAST, notice_id
+"""
+LIST = f"""
+SELECT {", ".join("p." + column for column in COLUMNS.split(", "))}, a.owner_id, a.unit_id, a.participant_ids
+  FROM potential p JOIN account a ON a.id = p.account_id
+ WHERE {Scope.SQL} AND {records.FILTERS}
+   AND (%(account_ids)s::uuid[] IS NULL OR p.account_id = ANY(%(account_ids)s))
+   AND (%(high)s::boolean IS NULL OR p.high = %(high)s)
+   AND (NOT %(disagreeing)s)
+   AND (%(tender_since)s::date IS NULL OR EXISTS (
+        SELECT FROM tender_match t WHERE t.account_id = p.account_id AND t.state IN ('found', 'confirmed')
+           AND t.published_on >= %(tender_since)s::date))
+   AND (-p.score, p.account_id) > (%(after_score)s, %(after_id)s::uuid)
+ ORDER BY p.score DESC, p.account_id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    id: str
+    employees: int | None
+    score: float | None
+    high: bool
+    interactions: int
+    interests: int
+    deals_won: int
+
+
+@dataclass(frozen=True, slots=True)
+class Potential:
+    account_id: str
+    score: float
+    high: bool
+    dimensions: list[dict[str, Any]]
+    rule: dict[str, Any]
+    cause: str
+    evaluated_at: datetime
+    previous_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Potential):
+    owner_id: str
+    unit_id: str
+    participant_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    notice_id: str
+    account_id: str
+    title: str
+    buyer_name: str
+    keywords: list[str]
+    amount_minor: int | None
+    currency: str
+    published_on: date | None
+    url: str
+    confidence: float
+
+
+async def measure(
+    tx: Transaction, ids: Collection[str], now: datetime, rules: PotentialRules
+) -> list[tuple[Measured, Inputs]]:
+    """What the rules look at, for accounts that live. Two round trips, however many accounts."""
+    params = {
+        "ids": list(ids),
+        "interactions_since": now - timedelta(days=rules.interaction_days),
+        "deals_since": (now - timedelta(days=rules.deal_days)).date(),
+    }
+    measured = await tx.all(MEASURE, params, into=Measured)
+    tenders: dict[str, list[Tender]] = defaultdict(list)
+    for row in await tx.all(TENDERS, {"ids": list(ids)}):
+        tenders[row.pop("account_id")].append(Tender(**row))
+    return [
+        (one, Inputs(tenders.get(one.id, ()), one.interactions, one.deals_won, one.employees, one.interests))
+        for one in measured
+    ]
+
+
+def put(tx: Transaction, potentials: Sequence[Potential]) -> None:
+    if potentials:
+        tx.do(PUT, {"rows": rows.pack(potentials)})
+
+
+async def matches(reader: Reader, account_ids: Collection[str]) -> dict[str, list[Match]]:
+    found: dict[str, list[Match]] = defaultdict(list)
+    for row in await reader.all(MATCHES, {"ids": list(account_ids)}, into=Match):
+        found[row.account_id].append(row)
+    return found

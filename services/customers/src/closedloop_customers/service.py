@@ -1,0 +1,81 @@
+"""The customers service, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from closedloop_chassis.service import Service, Slice
+from closedloop_customers.accounts import api as accounts_api
+from closedloop_customers.accounts import reactions as accounts_reactions
+from closedloop_customers.accounts.rules import AccountRules
+from closedloop_customers.assignment import reactions as assignment_reactions
+from closedloop_customers.assignment import sellers as assignment_api
+from closedloop_customers.assignment.rules import AssignmentRules
+from closedloop_customers.business_actions import BusinessActionRules
+from closedloop_customers.codes import CodeRules
+from closedloop_customers.contacts import api as contacts_api
+from closedloop_customers.contacts import reactions as contacts_reactions
+from closedloop_customers.contacts.rules import ContactRules
+from closedloop_customers.custom_fields import FieldRules
+from closedloop_customers.identifiers import MatchingRules
+from closedloop_customers.interactions import api as interactions_api
+from closedloop_customers.interactions import reactions as interactions_reactions
+from closedloop_customers.interactions.rules import InteractionRules
+from closedloop_customers.leads import api as leads_api
+from closedloop_customers.leads import reactions as leads_reactions
+from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules
+from closedloop_customers.potential import api as potential_api
+from closedloop_customers.potential import reactions as potential_reactions
+from closedloop_customers.potential.rules import PotentialRules
+from closedloop_customers.products import reactions as products_reactions
+from closedloop_customers.suggestions import api as suggestions_api
+from closedloop_customers.suggestions import reactions as suggestions_reactions
+from closedloop_customers.suggestions.rules import SuggestionRules
+from closedloop_customers.wake_ups import api as wake_ups_api
+from closedloop_customers.wake_ups import reactions as wake_ups_reactions
+from closedloop_customers.wake_ups.rules import WakeUpRules
+
+SERVICE = Service(
+    name="customers",
+    package="closedloop.customers.v1",
+    migrations=Path(__file__).parent / "migrations",
+    # In this order they hear one event: what one keeps the next may look at.
+    slices=(
+        Slice("products", reactions=products_reactions.reactions),
+        Slice(
+            "accounts",
+            rpcs=(accounts_api.rpcs,),
+            reactions=accounts_reactions.reactions,
+            rules=(AccountRules, BusinessActionRules, CodeRules, FieldRules, MatchingRules),
+        ),
+        Slice("contacts", rpcs=(contacts_api.rpcs,), reactions=contacts_reactions.reactions, rules=(ContactRules,)),
+        Slice(
+            "assignment",
+            rpcs=(assignment_api.rpcs,),
+            reactions=assignment_reactions.reactions,
+            rules=(AssignmentRules,),
+        ),
+        Slice(
+            "leads",
+            rpcs=(leads_api.rpcs,),
+            reactions=leads_reactions.reactions,
+            rules=(LeadRules, ResponseRules, CloseReasonRules),
+        ),
+        Slice(
+            "interactions",
+            rpcs=(interactions_api.rpcs,),
+            reactions=interactions_reactions.reactions,
+            rules=(InteractionRules,),
+        ),
+        Slice("wake_ups", rpcs=(wake_ups_api.rpcs,), reactions=wake_ups_reactions.reactions, rules=(WakeUpRules,)),
+        Slice(
+            "suggestions",
+            rpcs=(suggestions_api.rpcs,),
+            reactions=suggestions_reactions.reactions,
+            rules=(SuggestionRules,),
+        ),
+        Slice(
+            "potential", rpcs=(potential_api.rpcs,), reactions=potential_reactions.reactions, rules=(PotentialRules,)
+        ),
+    ),
+)

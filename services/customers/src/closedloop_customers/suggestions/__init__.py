@@ -1,0 +1,1 @@
+"""Suggestions: facts that wait for a person."""

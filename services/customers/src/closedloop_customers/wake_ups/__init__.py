@@ -1,0 +1,1 @@
+"""Wake-ups: customers gone quiet, addressed with what they looked at."""
