@@ -1,0 +1,27 @@
+"""What the courier of integrations runs: pollers that look outside, senders that hand over, one webhook.
+
+Pollers tick every second and ask `polling.turn` whether it is their turn; intervals are the rulebook's.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from closedloop_chassis.courier.parts import Part, Poller, Webhook
+from closedloop_integrations.deliveries import sender
+from closedloop_integrations.erp import poller as erp
+from closedloop_integrations.mail import poller as mail
+from closedloop_integrations.mail import webhook
+from closedloop_integrations.notices import poller as notices
+
+TICK = timedelta(seconds=1)
+
+PARTS: tuple[Part, ...] = (
+    Poller("notices", TICK, notices.poll),
+    Poller("mail", TICK, mail.poll),
+    Poller("erp", TICK, erp.poll),
+    *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
+    Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
+    Webhook("/hooks/mail", webhook.receive),
+)

@@ -1,0 +1,117 @@
+"""Messages to chat groups through the robots of WeCom and DingTalk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+from closedloop_integrations.deliveries.gateway import Letter, Receipt
+from closedloop_integrations.outbound import Answer, LostError, NotSentError, Outbound
+from closedloop_integrations.settings import DingtalkRobot
+
+WECOM_BYTES = 2048
+DINGTALK_BYTES = 20_000
+# "More than so many a minute", in the platforms' own codes.
+TOO_FAST = {45009, 130101}
+# A gateway in between gave up: the robot may have got it.
+LOST = {502, 504}
+
+
+class WecomRobots:
+    """`robots`: webhook URLs by name."""
+
+    def __init__(self, robots: Mapping[str, str], seconds: float, max_bytes: int) -> None:
+        self._robots, self._seconds, self._max_bytes = robots, seconds, max_bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def send(self, letter: Letter) -> Receipt:
+        url = self._robots.get(letter.robot)
+        if url is None:
+            return Receipt("refused", f"no robot is called {letter.robot}")
+        text: dict[str, Any] = {"content": _fit(_content(letter), WECOM_BYTES)}
+        if letter.address:
+            text["mentioned_list"] = [letter.address]
+        return _post(url, {"msgtype": "text", "text": text}, self._seconds, self._max_bytes)
+
+
+class DingtalkRobots:
+    """Signs where a robot has a secret."""
+
+    def __init__(self, robots: Mapping[str, DingtalkRobot], seconds: float, max_bytes: int) -> None:
+        self._robots, self._seconds, self._max_bytes = robots, seconds, max_bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def send(self, letter: Letter) -> Receipt:
+        robot = self._robots.get(letter.robot)
+        if robot is None:
+            return Receipt("refused", f"no robot is called {letter.robot}")
+        message: dict[str, Any] = {"msgtype": "text", "text": {"content": _fit(_content(letter), DINGTALK_BYTES)}}
+        if letter.address:
+            by_phone = letter.address.removeprefix("+").isdigit()
+            message["at"] = {"atMobiles" if by_phone else "atUserIds": [letter.address]}
+        return _post(self._signed(robot), message, self._seconds, self._max_bytes)
+
+    def _signed(self, robot: DingtalkRobot) -> str:
+        url, secret = robot.url.get_secret_value(), robot.secret.get_secret_value()
+        if not secret:
+            return url
+        # The platform compares with its own clock; ours may be a moved one.
+        stamp = time.time_ns() // 1_000_000
+        digest = hmac.new(secret.encode(), f"{stamp}\n{secret}".encode(), hashlib.sha256).digest()
+        return f"{url}&timestamp={stamp}&sign={quote(base64.b64encode(digest), safe='')}"
+
+
+def _content(letter: Letter) -> str:
+    return letter.text if not letter.subject or letter.subject in letter.text else f"{letter.subject}\n{letter.text}"
+
+
+def _fit(text: str, size: int) -> str:
+    """Cut at a character, with an ellipsis, so that its UTF-8 fits."""
+    raw = text.encode()
+    return text if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
+
+
+def _post(url: str, message: dict[str, Any], seconds: float, max_bytes: int) -> Receipt:
+    parts = urlsplit(url)
+    with Outbound(f"{parts.scheme}://{parts.netloc}", seconds, max_bytes) as client:
+        try:
+            answer = client.post_json(url, message)
+        except LostError as error:
+            return Receipt("unknown", str(error))
+    return _read(answer)
+
+
+def _read(answer: Answer) -> Receipt:
+    """Raises NotSentError where the platform itself is broken."""
+    if answer.status == 429:
+        return Receipt("deferred", "429", retry_after=answer.retry_after or 60.0)
+    if answer.status in LOST:
+        return Receipt("unknown", f"the platform answers {answer.status}")
+    if answer.status >= 500:
+        raise NotSentError(f"the platform answers {answer.status}")
+    try:
+        told = json.loads(answer.content)
+        code, detail = int(told["errcode"]), str(told.get("errmsg", ""))[:300]
+    except (ValueError, KeyError, TypeError):
+        return Receipt("unknown", f"an answer of status {answer.status} nobody understands")
+    if code == 0:
+        return Receipt("accepted", detail)
+    if code in TOO_FAST:
+        return Receipt("deferred", f"{code} {detail}", retry_after=60.0)
+    return Receipt("refused", f"{code} {detail}")

@@ -1,0 +1,53 @@
+"""Who may be written to. A word is kept for ever; the newest of an address, channel and topic counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop_chassis.work import Work
+from closedloop_integrations.deliveries import store, wire
+from closedloop_integrations.deliveries.rules import DeliveryRules
+
+_dumps = partial(json.dumps, default=str, ensure_ascii=False)
+Key = tuple[str, str | None, str, str]
+
+
+def key(row: dict[str, Any]) -> Key:
+    return row["address"], row["contact_id"], row["channel"], row["topic"]
+
+
+async def record(work: Work, rows: Sequence[dict[str, Any]], *, dry: bool = False) -> tuple[int, int]:
+    """How many were new, and how many changed what held before; older or repeated words change nothing.
+
+    Messages that wait for somebody who no longer wants them are suppressed at once."""
+    newest = {key(row): row for row in sorted(rows, key=lambda row: row["at"])}
+    asked = {"rows": Jsonb(list(newest.values()), dumps=_dumps)}
+    current = {key(row): row for row in await work.tx.all(store.CURRENT, asked)}
+    fresh = [row for row in newest.values() if key(row) not in current]
+    changed = [
+        row
+        for row in newest.values()
+        if (held := current.get(key(row))) and held["at"] < row["at"] and held["allowed"] != row["allowed"]
+    ]
+    written = [*fresh, *changed]
+    if dry or not written:
+        return len(fresh), len(changed)
+    params = {"rows": Jsonb(written, dumps=_dumps), "now": work.now}
+    work.tx.do(store.SUPERSEDE, params)
+    work.tx.do(store.ADD_CONSENTS, params)
+    for row in written:
+        subject = row["contact_id"] or row["address"]
+        work.tell(events.ConsentChanged(consent=wire.consent(row)), subject)
+        shown = {"channel": row["channel"], "topic": row["topic"], "allowed": row["allowed"], "cause": row["cause"]}
+        work.audit(row["contact_id"] or row["id"], "consent", after=shown)
+    purposes = list(work.rules(DeliveryRules).opt_out_binds)
+    for stopped in await work.tx.all(store.STOP, {**params, "purposes": purposes}, into=store.Delivery):
+        store.step(work.tx, stopped.id, work.now, stopped.state, stopped.reason)
+        wire.report(work, stopped)
+    return len(fresh), len(changed)

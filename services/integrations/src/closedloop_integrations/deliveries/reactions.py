@@ -1,0 +1,122 @@
+"""Messages other services ask for, what became of a hand-over, and what comes back from recipients."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from closedloop.customers.v1 import accounts_pb2, interactions_pb2
+from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop.integrations.v1 import mail_pb2
+from closedloop_chassis import bulk, errors, ids, protos
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_integrations.deliveries import consents, intake, store, wire
+from closedloop_integrations.deliveries import rules as delivery_rules
+from closedloop_integrations.deliveries.rules import DeliveryRules, Outcome
+from closedloop_integrations.deliveries.store import Delivery
+from closedloop_integrations.enums import word
+
+OUR_CHANNEL = {"email": "mail", "sms": "sms", "wechat": "wecom", "": ""}
+
+reactions = Reactions()
+
+
+@reactions.on(events.DeliveryRequested)
+async def request(event: Heard[events.DeliveryRequested], work: Work) -> None:
+    content = event.message.content
+    _, refused = bulk.sift([content])
+    if refused:
+        raise errors.InvalidArgument("CONTENT_INVALID", f"{refused[0].field}: {refused[0].message}")
+    try:
+        delivery, _ = await intake.prepare(work, work.tx, content)
+    except errors.DomainError as error:
+        delivery = intake.impossible(work, content, error)
+    await intake.request(work, delivery)
+
+
+@reactions.on(events.DeliveryAttempted)
+async def attempted(event: Heard[events.DeliveryAttempted], work: Work) -> None:
+    told = event.message
+    delivery = await store.lock(work.tx, told.delivery_id)
+    # A late truth about an uncertain hand-over is welcome; anything about an earlier attempt is old.
+    if delivery is None or delivery.attempts != told.attempt or delivery.state not in ("sending", "uncertain"):
+        return
+    outcome = cast(Outcome, word(events.AttemptOutcome, told.outcome))
+    rules = work.rules(DeliveryRules)
+    after = delivery_rules.after_attempt(
+        outcome, delivery.attempts, told.bounced, told.retry_after_seconds, rules, work.now
+    )
+    if after.state == delivery.state:
+        return
+    delivery.due_at = after.due_at or delivery.due_at
+    if after.state in ("sent", "uncertain"):
+        delivery.sent_at = protos.instant(told.time) if told.HasField("time") else work.now
+        delivery.gateway_id = told.gateway_id
+    move(work, delivery, after.state, after.reason, told.detail)
+    if after.state != "queued":
+        wire.report(work, delivery)
+
+
+@reactions.on(events.MailReceived)
+async def answered(event: Heard[events.MailReceived], work: Work) -> None:
+    mail = event.message.mail
+    if mail.direction != mail_pb2.MAIL_DIRECTION_INBOUND or not mail.delivery_id or event.message.version > 1:
+        return
+    delivery = await store.lock(work.tx, mail.delivery_id)
+    if delivery is None:
+        return
+    if mail.nature == mail_pb2.MAIL_NATURE_BOUNCE:
+        if delivery_rules.advances(delivery.state, "bounced"):
+            move(work, delivery, "bounced", "bounced", mail.subject)
+            wire.report(work, delivery, mail_id=mail.id)
+        return
+    if mail.nature != mail_pb2.MAIL_NATURE_PERSONAL:
+        return
+    if delivery_rules.advances(delivery.state, "replied"):
+        move(work, delivery, "replied", "", mail.subject)
+        wire.report(work, delivery, reply=mail.text, mail_id=mail.id)
+    if delivery_rules.is_opt_out(mail.text, work.rules(DeliveryRules)):
+        said = {"allowed": False, "cause": "reply", "at": work.now, "source": "mail", "source_id": mail.id}
+        said |= {"address": getattr(mail, "from").address, "contact_id": delivery.contact_id, "brought_by": work.actor}
+        await consents.record(work, [store.new_consent(**said, channel="mail")])
+
+
+@reactions.on(customers.ConsentChanged)
+async def consent_changed(event: Heard[customers.ConsentChanged], work: Work) -> None:
+    said = event.message
+    channel = word(interactions_pb2.Channel, said.channel)
+    if channel not in OUR_CHANNEL:
+        return
+    given = {
+        "channel": OUR_CHANNEL[channel],
+        "topic": said.purpose,
+        "allowed": said.granted,
+        "cause": "customers",
+        "at": protos.instant(said.effective_time) if said.HasField("effective_time") else event.time,
+        "source": "customers",
+        "source_id": event.id,
+        "brought_by": event.source,
+    }
+    rows = [store.new_consent(**given, address=address.strip().casefold()) for address in said.email_addresses]
+    rows += [store.new_consent(**given, address=phone) for phone in said.phones]
+    if said.record.type == accounts_pb2.RECORD_TYPE_CONTACT and ids.is_id(said.record.id):
+        rows.append(store.new_consent(**given, contact_id=said.record.id))
+    if rows:
+        await consents.record(work, rows)
+
+
+@reactions.on(customers.PersonErased)
+async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
+    store.erase(work.tx, [record.id for record in event.message.records if ids.is_id(record.id)])
+
+
+def move(work: Work, delivery: Delivery, state: str, reason: str, detail: str) -> None:
+    """To another station of its life, with step and audit."""
+    before = {"state": delivery.state, "reason": delivery.reason}
+    delivery.state, delivery.reason = state, reason
+    delivery.version += 1
+    if state in delivery_rules.FINAL:
+        delivery.ended_at = work.now
+    store.move(work.tx, delivery, work.now, detail or reason)
+    work.audit(delivery.id, "deliver", before=before, after={"state": state, "reason": reason})

@@ -1,0 +1,209 @@
+"""When a message may leave, where to, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from closedloop_chassis.rulebook.rules import Part, Rules
+
+Outcome = Literal["accepted", "deferred", "refused", "unknown", "expired"]
+
+# The life of a message goes one way; a report of an earlier station changes nothing.
+RANK = {
+    "queued": 0,
+    "held": 0,
+    "sending": 1,
+    "uncertain": 2,
+    "sent": 3,
+    "delivered": 4,
+    "opened": 5,
+    "clicked": 6,
+    "replied": 7,
+}
+FINAL = frozenset({"bounced", "failed", "suppressed", "cancelled", "complained"})
+HANDED_OVER = frozenset({"sent", "delivered", "opened", "clicked", "replied", "uncertain"})
+
+
+class QuietHours(Part):
+    """No message from `start` to `end`, in the recipient's zone; over midnight where start is later than end."""
+
+    start: time = time(22, 0)
+    end: time = time(7, 30)
+
+
+class Frequency(Part):
+    """At most so many messages to one address within so many days."""
+
+    messages: int = Field(default=2, ge=1, le=1000)
+    days: int = Field(default=7, ge=1, le=366)
+
+
+class DeliveryRules(Rules):
+    """Quiet hours and frequency by purpose ("internal", "service", "marketing", "survey"), retries, opt-out."""
+
+    rulebook: ClassVar[str] = "integrations.deliveries"
+
+    # For colleagues, in order; the first that is configured and has an address is used.
+    colleague_channels: tuple[str, ...] = ("wecom", "dingtalk", "mail")
+    quiet: dict[str, QuietHours] = Field(
+        default={
+            "internal": QuietHours(start=time(22, 0), end=time(7, 30)),
+            "service": QuietHours(start=time(21, 0), end=time(8, 0)),
+            "marketing": QuietHours(start=time(20, 0), end=time(9, 0)),
+            "survey": QuietHours(start=time(20, 0), end=time(9, 0)),
+        }
+    )
+    frequency: dict[str, Frequency] = Field(
+        default={"marketing": Frequency(messages=2, days=7), "survey": Frequency(messages=1, days=30)}
+    )
+    # Purposes that an opt-out stops.
+    opt_out_binds: tuple[str, ...] = ("marketing", "survey")
+    # An answer that says no more than this is an opt-out.
+    opt_out_words: tuple[str, ...] = ("退订", "不再接收", "请勿再发", "TD", "T", "unsubscribe", "stop", "opt out")
+    default_zone: str = "Asia/Shanghai"
+    attempts: int = Field(default=6, ge=1, le=50)
+    first_delay_seconds: float = Field(default=30, gt=0)
+    longest_delay_seconds: float = Field(default=3600, gt=0)
+    # A hand-over unanswered for longer is uncertain.
+    lease_seconds: float = Field(default=180, ge=10, le=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEntry:
+    """What somebody said about being written to; empty channel or topic: every one."""
+
+    channel: str
+    topic: str
+    allowed: bool
+    at: datetime
+
+
+def permitted(entries: Iterable[ConsentEntry], channel: str, topic: str) -> bool:
+    """The most specific applicable word counts, of equally specific ones the last; nobody who said nothing is barred."""
+    applicable = [e for e in entries if e.channel in ("", channel) and e.topic in ("", topic)]
+    last = max(applicable, key=lambda e: (bool(e.channel) + bool(e.topic), e.at), default=None)
+    return last is None or last.allowed
+
+
+def quiet_until(now: datetime, zone: str, hours: QuietHours) -> datetime | None:
+    """When the quiet hours end in which `now` lies; None outside of them. Aware."""
+    local = now.astimezone(ZoneInfo(zone))
+    clock = local.time()
+    over_midnight = hours.start > hours.end
+    quiet = (clock >= hours.start or clock < hours.end) if over_midnight else hours.start <= clock < hours.end
+    if not quiet:
+        return None
+    day = local.date() + timedelta(days=over_midnight and clock >= hours.start)
+    return datetime.combine(day, hours.end, ZoneInfo(zone)).astimezone(now.tzinfo)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Whether and when a message may go: queued, held or suppressed; the reason is the rule's word."""
+
+    state: str
+    due_at: datetime
+    reason: str = ""
+    rule: str = ""
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """All that decides on the passage of one message. `recent`: messages of the purpose to the address lately."""
+
+    purpose: str
+    channel: str
+    topic: str
+    zone: str
+    urgent: bool
+    not_before: datetime | None
+    expires_at: datetime | None
+    consents: tuple[ConsentEntry, ...]
+    channel_closed: bool
+    contact_gone: bool
+    recent: int
+
+
+def passage(c: Circumstances, rules: DeliveryRules, now: datetime) -> Passage:
+    bound = c.purpose in rules.opt_out_binds
+    if c.contact_gone:
+        return Passage("suppressed", now, "contact_gone", "contact", "the contact has left or was erased")
+    if bound and (c.channel_closed or not permitted(c.consents, c.channel, c.topic)):
+        what = f"{c.purpose} messages by {c.channel}" + (f" about {c.topic}" if c.topic else "")
+        return Passage("suppressed", now, "opted_out", "opt_out_binds", f"the recipient does not want {what}")
+    limit = rules.frequency.get(c.purpose)
+    if limit is not None and c.recent >= limit.messages:
+        sentence = f"{c.recent} of at most {limit.messages} {c.purpose} messages within {limit.days} days"
+        return Passage("suppressed", now, "frequency", f"frequency.{c.purpose}", sentence)
+    due, reason, rule, sentence = now, "", "", ""
+    if c.not_before is not None and c.not_before > now:
+        due, reason, sentence = c.not_before, "not_before", f"not before {c.not_before.isoformat()}"
+    hours = rules.quiet.get(c.purpose)
+    urgent = c.urgent and c.purpose == "internal"
+    if hours is not None and not urgent and (end := quiet_until(due, c.zone, hours)) is not None:
+        due, reason, rule = end, "quiet_hours", f"quiet.{c.purpose}"
+        sentence = f"{hours.start:%H:%M} to {hours.end:%H:%M} in {c.zone} are quiet"
+    if c.expires_at is not None and due >= c.expires_at:
+        return Passage("suppressed", now, "expired", rule, f"worthless before it may leave at {due.isoformat()}")
+    return Passage("held" if due > now else "queued", due, reason, rule, sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What becomes of a message after a hand-over; `due_at` when it is tried again."""
+
+    state: str
+    reason: str
+    due_at: datetime | None = None
+
+
+def after_attempt(
+    outcome: Outcome, attempts: int, bounced: bool, retry_after: float, rules: DeliveryRules, now: datetime
+) -> Next:
+    """`attempts` counts the one that has just been made."""
+    if outcome == "accepted":
+        return Next("sent", "")
+    if outcome == "unknown":
+        return Next("uncertain", "no_answer")
+    if outcome == "expired":
+        return Next("suppressed", "expired")
+    if outcome == "refused":
+        return Next("bounced" if bounced else "failed", "address_unknown" if bounced else "refused")
+    if attempts >= rules.attempts:
+        return Next("failed", "gave_up")
+    delay = min(rules.first_delay_seconds * 2 ** (attempts - 1), rules.longest_delay_seconds)
+    return Next("queued", "retry", now + timedelta(seconds=max(delay, retry_after)))
+
+
+def advances(before: str, after: str) -> bool:
+    """Whether a report of station `after` tells something new of a message at station `before`."""
+    if before in FINAL or before == after:
+        return False
+    if after in FINAL:
+        return before in HANDED_OVER or before == "sending"
+    return RANK[after] > RANK[before]
+
+
+def is_opt_out(text: str, rules: DeliveryRules) -> bool:
+    """Whether an answer says nothing but that no more messages are wanted."""
+    words = text.strip().strip("。.!！“”\"'").casefold()
+    return len(words) <= 40 and any(
+        words == word.casefold() or (len(word) > 2 and words.startswith(word.casefold()))
+        for word in rules.opt_out_words
+    )
+
+
+def address_of(channel: str, email: str, mobile: str, handles: Mapping[str, str]) -> str:
+    """Where a colleague is reached on a channel; empty where nowhere."""
+    if channel == "mail":
+        return email
+    if channel == "sms":
+        return mobile
+    return handles.get(channel, "") or (mobile if channel == "dingtalk" else "")

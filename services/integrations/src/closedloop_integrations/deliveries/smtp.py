@@ -1,0 +1,124 @@
+"""Mail leaves by SMTP, with a Message-ID of ours, so that answers and bounces find their message."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from contextlib import suppress
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from closedloop_integrations.deliveries.gateway import Letter, Receipt
+from closedloop_integrations.outbound import NotSentError, SlowDownError
+
+# "Too many connections" and its kin.
+TOO_MANY = (421, 450, 452)
+
+
+class SmtpGateway:
+    """`url`: smtp://, smtp+starttls:// or smtps:// with credentials; connects when the first letter is there."""
+
+    def __init__(self, url: str, mail_from: str, seconds: float, now: datetime) -> None:
+        self._url = urlsplit(url)
+        self._from_name, self._from_address = parseaddr(mail_from)
+        self._seconds = seconds
+        self._now = now
+        self._connection: smtplib.SMTP | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            with suppress(smtplib.SMTPException, OSError):
+                self._connection.quit()
+
+    def send(self, letter: Letter) -> Receipt:
+        connection = self._connect()
+        try:
+            content = self._compose(letter).as_bytes(policy=SMTP)
+        except ValueError as error:
+            return Receipt("refused", f"cannot be written as a mail: {error}"[:300])
+        try:
+            code, answer = connection.mail(self._from_address)
+            sender_taken = code == 250
+            if sender_taken:
+                code, answer = connection.rcpt(letter.address)
+            if code not in (250, 251):
+                connection.rset()
+                return _refusal(code, answer, of_address=sender_taken)
+        except (smtplib.SMTPException, OSError) as error:
+            self._connection = None
+            return Receipt("deferred", _line(error))
+        # From here on an answer can be lost.
+        try:
+            code, answer = connection.data(content)
+        except smtplib.SMTPDataError as error:
+            # The server did not even want the data.
+            return _refusal(error.smtp_code, error.smtp_error, of_address=False)
+        except (smtplib.SMTPException, OSError) as error:
+            self._connection = None
+            return Receipt("unknown", _line(error))
+        if code != 250:
+            return _refusal(code, answer, of_address=False)
+        return Receipt("accepted", _text(answer), gateway_id=letter.message_id)
+
+    def _connect(self) -> smtplib.SMTP:
+        if self._connection is not None:
+            return self._connection
+        parts = self._url
+        try:
+            if parts.scheme == "smtps":
+                context = ssl.create_default_context()
+                made: smtplib.SMTP = smtplib.SMTP_SSL(
+                    parts.hostname or "", parts.port or 465, timeout=self._seconds, context=context
+                )
+            else:
+                made = smtplib.SMTP(parts.hostname or "", parts.port or 587, timeout=self._seconds)
+            if parts.scheme == "smtp+starttls":
+                made.starttls(context=ssl.create_default_context())
+            made.ehlo_or_helo_if_needed()
+            if parts.username:
+                made.login(unquote(parts.username), unquote(parts.password or ""))
+        except smtplib.SMTPResponseException as error:
+            if error.smtp_code in TOO_MANY:
+                raise SlowDownError(30.0) from error
+            raise NotSentError(f"SMTP {error.smtp_code}: {_text(error.smtp_error)}") from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise NotSentError(_line(error)) from error
+        self._connection = made
+        return made
+
+    def _compose(self, letter: Letter) -> EmailMessage:
+        message = EmailMessage()
+        # Answers come to our mailbox, whoever wrote.
+        message["From"] = Address(letter.sender_name or self._from_name, addr_spec=self._from_address)
+        message["To"] = Address(letter.recipient_name, addr_spec=letter.address)
+        message["Subject"] = letter.subject
+        message["Date"] = format_datetime(self._now)
+        message["Message-ID"] = letter.message_id
+        if letter.in_reply_to:
+            message["In-Reply-To"], message["References"] = letter.in_reply_to, letter.references
+        message.set_content(letter.text, cte="base64")
+        return message
+
+
+def _refusal(code: int, answer: bytes | str, *, of_address: bool) -> Receipt:
+    detail = f"{code} {_text(answer)}"
+    if 500 <= code < 600:
+        return Receipt("refused", detail, bounced=of_address and code in (550, 551, 553))
+    return Receipt("deferred", detail)
+
+
+def _text(answer: bytes | str) -> str:
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+    return " ".join(text.split())[:300]
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

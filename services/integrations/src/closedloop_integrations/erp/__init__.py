@@ -1,0 +1,1 @@
+"""Raw transactions of the ERP: immutable, understood by mappings, told (S71)."""

@@ -1,0 +1,160 @@
+"""Documents of a U8-like ERP, lower-case JSON of texts, read as transactions of the contract."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from google.type.decimal_pb2 import Decimal as DecimalText
+from google.type.money_pb2 import Money
+
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.integrations.v1 import erp_pb2 as pb
+from closedloop_chassis import protos
+from closedloop_integrations.erp.rules import ErpRules
+from closedloop_integrations.procurement.matching import normalise
+
+CHINA = ZoneInfo("Asia/Shanghai")
+
+
+class Unreadable(ValueError):
+    """A document nobody can read; its text says which field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A transaction, and what the ERP calls the things it has codes for."""
+
+    row: pb.Transaction
+    account_name_key: str = ""
+    # (type, code) → name.
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | None:
+    """None for a draft nobody has approved. Raises Unreadable."""
+    try:
+        record = json.loads(text)
+        if not isinstance(record, dict):
+            raise Unreadable("no JSON object")
+        if rules.approved_only and "dverifydate" in record and not record["dverifydate"]:
+            return None
+        return (
+            _stock(record, source, rules)
+            if list_name == "currentstock"
+            else _document(record, list_name, source, rules)
+        )
+    except KeyError as error:
+        raise Unreadable(f"the field {error.args[0]} is missing") from error
+    except (ValueError, TypeError, AttributeError, InvalidOperation) as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
+
+
+def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRules) -> Document:
+    number, day = _text(record, "ccode"), date.fromisoformat(_text(record, "ddate"))
+    name = record.get("cexch_name") or next(iter(rules.currencies))
+    if name not in rules.currencies:
+        raise Unreadable(f"the currency {name} is not in the rulebook")
+    currency = rules.currencies[name]
+    row = pb.Transaction(
+        number=number,
+        date=protos.date_proto(day),
+        currency=currency,
+        account_code=record.get("ccuscode", ""),
+        unit_code=record.get("cdepcode", ""),
+        person_code=record.get("cpersoncode", ""),
+        channel=rules.channel if list_name != "cost" else "",
+        order_number=record.get("csocode", "") if list_name != "saleorder" else "",
+        provenance=_provenance(record, source, f"{list_name}/{number}"),
+    )
+    names = {("account", row.account_code): record.get("ccusname", "")} if row.account_code else {}
+    if list_name == "cost":
+        row.cost.CopyFrom(
+            pb.CostEntry(
+                cost_code=_text(record, "ccostcode"),
+                text=record.get("ccostname", ""),
+                amount=_money(record["imoney"], currency),
+                product_code=record.get("cinvcode", ""),
+            )
+        )
+        return Document(row, "", names)
+    for entry in record["entry"]:
+        code = _text(entry, "cinvcode")
+        names[("product", code)] = entry.get("cinvname", "")
+        values: dict[str, Any] = {
+            "line": int(entry["irowno"]),
+            "product_code": code,
+            "quantity": _quantity(entry["iquantity"]),
+            "net_amount": _money(entry["imoney"], currency),
+            "tax_amount": _money(entry["itax"], currency),
+        }
+        if list_name == "saleorder":
+            row.order.lines.append(pb.OrderLine(**values))
+        else:
+            row.invoice.lines.append(pb.InvoiceLine(**values))
+    if list_name == "salereturn":
+        row.invoice.credit_note = True
+    if not record["entry"]:
+        raise Unreadable("a document without lines")
+    return Document(row, normalise(record.get("ccusname", "")), names)
+
+
+def _stock(record: dict[str, Any], source: str, rules: ErpRules) -> Document:
+    code, warehouse = _text(record, "cinvcode"), _text(record, "cwhcode")
+    currency = next(iter(rules.currencies.values()))
+    day = _instant(record).date()
+    row = pb.Transaction(
+        number=f"{warehouse}/{code}",
+        date=protos.date_proto(day),
+        currency=currency,
+        # One balance a day: the last one that was seen.
+        provenance=_provenance(record, source, f"currentstock/{warehouse}/{code}/{day}"),
+    )
+    row.stock_balance.CopyFrom(
+        pb.StockBalance(
+            warehouse=warehouse,
+            product_code=code,
+            quantity=_quantity(record["iquantity"]),
+            value=_money(record["imoney"], currency),
+        )
+    )
+    return Document(row, "", {("product", code): record.get("cinvname", "")})
+
+
+def _provenance(record: dict[str, Any], source: str, source_id: str) -> Provenance:
+    return Provenance(
+        source=source,
+        source_id=source_id,
+        brought_by=f"poll:{source}",
+        observed_time=protos.timestamp(_instant(record)),
+    )
+
+
+def _instant(record: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(_text(record, "dmodifysystime")).replace(tzinfo=CHINA)
+
+
+def _text(record: dict[str, Any], name: str) -> str:
+    value = record[name]
+    if not isinstance(value, str) or not value.strip():
+        raise Unreadable(f"the field {name} is empty")
+    return value.strip()
+
+
+def _quantity(text: str) -> DecimalText:
+    value = Decimal(text)
+    if not value.is_finite():
+        raise Unreadable(f"{text} is no quantity")
+    # Never in scientific notation, and 3 is 3, not 3.000000.
+    return DecimalText(value=f"{value.normalize():f}")
+
+
+def _money(text: str, currency: str) -> Money:
+    minor = Decimal(text) * 100
+    if minor != minor.to_integral_value() or abs(minor) > 10**17:
+        raise Unreadable(f"{text} is no amount of fen")
+    return protos.money(int(minor), currency)

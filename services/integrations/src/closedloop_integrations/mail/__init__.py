@@ -1,0 +1,1 @@
+"""Mail of customers, read and understood; ours, as it went out (S69, S32)."""

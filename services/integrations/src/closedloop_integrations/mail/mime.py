@@ -1,0 +1,310 @@
+"""Reads a raw mail (RFC 5322, MIME) of any shape. Nothing raises but a message without any header.
+
+What is broken is mended and said so: `CHARSET_GUESSED`, `HEADER_REPAIRED`, `DATE_UNREADABLE`, `FROM_UNREADABLE`,
+`HTML_ONLY`, `MESSAGE_ID_MADE`, `PARTS_LEFT_OUT`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import email
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import policy
+from email.header import decode_header
+from email.message import Message
+from email.utils import getaddresses, parsedate_to_datetime
+
+from selectolax.lexbor import LexborHTMLParser
+
+MAX_PARTS = 200
+MAX_TEXT = 200_000
+
+# Mails that say one of these use characters of its superset.
+SUPERSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "hz": "gb18030",
+    "ascii": "utf-8",
+    "iso8859-1": "cp1252",
+    "big5": "big5hkscs",
+}
+_ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]\\]+@[^\s<>@,;:\"()\[\]\\]+")
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,990}>")
+_NOT_TEXT = dict.fromkeys(range(32), " ") | {9: "\t", 10: "\n", 0x7F: " "}
+
+
+class NotMailError(ValueError):
+    """These bytes are no mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Somebody named in a header; the address is lower-case."""
+
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A mail as it stands: `text` whole, with quoted history and signature. `headers`: the rest, names lower-case."""
+
+    message_id: str
+    in_reply_to: tuple[str, ...]
+    references: tuple[str, ...]
+    sender: Party
+    to: tuple[Party, ...]
+    cc: tuple[Party, ...]
+    subject: str
+    sent_at: datetime | None
+    text: str
+    attachments: tuple[Attachment, ...]
+    headers: dict[str, str]
+    # Of a delivery report: whom it could not reach, its code, and the Message-ID of what was sent.
+    failed_recipient: str
+    failed_status: str
+    failed_message_id: str
+    mended: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """The same for one mail however it came here: Received lines and encodings differ, this does not."""
+        said = (self.message_id, self.sender.address, self.sent_at, self.subject, self.text, self.attachments)
+        return hashlib.sha256(repr(said).encode("utf-8", "replace")).hexdigest()
+
+
+def parse(raw: bytes) -> Parsed:
+    """Raises NotMailError for bytes without a header."""
+    message = email.message_from_bytes(raw, policy=policy.compat32)
+    if not message.keys():
+        raise NotMailError("no header line")
+    return _Reader(message).read(raw)
+
+
+class _Reader:
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.mended: dict[str, None] = {}
+
+    def read(self, raw: bytes) -> Parsed:
+        plain: list[str] = []
+        marked: list[str] = []
+        attachments: list[Attachment] = []
+        report: dict[str, str] = {}
+        for number, part in enumerate(self.message.walk()):
+            if number >= MAX_PARTS:
+                self._mend("PARTS_LEFT_OUT")
+                break
+            kind = part.get_content_type()
+            if kind == "message/delivery-status":
+                report |= _delivery_status(part)
+            elif kind in ("text/rfc822-headers", "message/rfc822-headers", "message/rfc822"):
+                report.setdefault("message_id", _first_id(_text_of(part)))
+            elif part.is_multipart():
+                continue
+            elif self._is_file(part):
+                attachments.append(self._attachment(part))
+            elif kind == "text/html":
+                marked.append(self._body(part))
+            elif kind.startswith("text/"):
+                plain.append(self._body(part))
+        text = "\n\n".join(part for part in plain if part.strip())
+        if not text.strip() and marked:
+            self._mend("HTML_ONLY")
+            text = "\n\n".join(html_text(part) for part in marked)
+        message_id = _first_id(self._header("message-id"))
+        if not message_id:
+            self._mend("MESSAGE_ID_MADE")
+            message_id = f"<{hashlib.sha256(raw).hexdigest()[:32]}@unnamed.invalid>"
+        senders = self._parties("from") or self._parties("sender") or self._parties("return-path")
+        if not senders:
+            self._mend("FROM_UNREADABLE")
+        shown = (
+            "auto-submitted",
+            "precedence",
+            "list-unsubscribe",
+            "return-path",
+            "authentication-results",
+            "x-autoreply",
+        )
+        return Parsed(
+            message_id=message_id,
+            in_reply_to=tuple(_MESSAGE_ID.findall(self._header("in-reply-to"))),
+            references=tuple(_MESSAGE_ID.findall(self._header("references")))[-100:],
+            sender=senders[0] if senders else Party("", ""),
+            to=tuple(self._parties("to"))[:100],
+            cc=tuple(self._parties("cc"))[:100],
+            subject=" ".join(self._header("subject").split())[:1000],
+            sent_at=self._date(),
+            text=_tidy(text)[:MAX_TEXT],
+            attachments=tuple(attachments),
+            headers={name: self._header(name) for name in shown if name in self.message},
+            failed_recipient=report.get("recipient", ""),
+            failed_status=report.get("status", ""),
+            failed_message_id=report.get("message_id", ""),
+            mended=tuple(self.mended),
+        )
+
+    def _mend(self, word: str) -> None:
+        self.mended[word] = None
+
+    def _header(self, name: str) -> str:
+        values = self.message.get_all(name) or []
+        return (
+            ", ".join(self._decoded(value) for value in values)
+            if name in ("to", "cc", "references")
+            else (self._decoded(values[0]) if values else "")
+        )
+
+    def _decoded(self, value: object) -> str:
+        # Unencoded bytes arrive as surrogates, which str() of a compat32 Header turns into question marks.
+        raw = (
+            value
+            if isinstance(value, str)
+            else "".join(str(chunk) for chunk, _ in getattr(value, "_chunks", [(value, None)]))
+        )
+        raw = re.sub(r"\r?\n[ \t]+", " ", raw)
+        if any("\udc80" <= letter <= "\udcff" for letter in raw):
+            self._mend("HEADER_REPAIRED")
+            raw = self._guess(raw.encode("utf-8", "surrogateescape"), "")
+        try:
+            parts = decode_header(raw)
+        except (ValueError, UnicodeError):
+            self._mend("HEADER_REPAIRED")
+            return _clean(raw)
+        return _clean(
+            "".join(self._guess(part, charset or "") if isinstance(part, bytes) else part for part, charset in parts)
+        )
+
+    def _parties(self, name: str) -> list[Party]:
+        found = []
+        for shown, address in getaddresses([self._header(name)], strict=False):
+            bare = _ADDRESS.search(address) or _ADDRESS.search(shown)
+            if bare:
+                found.append(Party(bare[0].strip(".'").casefold()[:320], shown.strip("'\" ")[:200]))
+        return found
+
+    def _date(self) -> datetime | None:
+        try:
+            sent = parsedate_to_datetime(self._header("date"))
+        except (TypeError, ValueError, OverflowError):
+            self._mend("DATE_UNREADABLE")
+            return None
+        # A date without a zone is taken as UTC: a guess of hours is worse than none.
+        sent = sent if sent.tzinfo else sent.replace(tzinfo=UTC)
+        return sent.astimezone(UTC) if 1970 <= sent.year < 9999 else None
+
+    def _is_file(self, part: Message) -> bool:
+        kind = part.get_content_type()
+        named = bool(part.get_filename()) if not _broken_name(part) else True
+        return part.get_content_disposition() == "attachment" or named or not kind.startswith("text/")
+
+    def _attachment(self, part: Message) -> Attachment:
+        content = _payload(part)
+        name = "" if _broken_name(part) else self._decoded(part.get_filename() or "")
+        return Attachment(name[:200], part.get_content_type()[:100], len(content), hashlib.sha256(content).hexdigest())
+
+    def _body(self, part: Message) -> str:
+        return self._guess(_payload(part), part.get_content_charset("") or "")
+
+    def _guess(self, content: bytes, charset: str) -> str:
+        """By the charset named, else UTF-8, else GB18030, which reads anything."""
+        named = _codec(charset)
+        for candidate in filter(None, (named, "utf-8", "gb18030")):
+            try:
+                text = content.decode(candidate)
+            except (ValueError, LookupError):
+                continue
+            if charset and candidate != named:
+                self._mend("CHARSET_GUESSED")
+            return text
+        self._mend("CHARSET_GUESSED")
+        return content.decode(named or "utf-8", "replace")
+
+
+def html_text(html: str) -> str:
+    """What a reader sees of a page, without the history its client has marked as quoted."""
+    tree = LexborHTMLParser(html)
+    for node in tree.css("script, style, head, blockquote, .gmail_quote, .gmail_extra, #divRplyFwdMsg, #appendonsend"):
+        node.decompose()
+    for node in tree.css("br"):
+        node.replace_with("\n")
+    for node in tree.css("p, div, li, tr, h1, h2, h3, h4, hr"):
+        node.insert_after("\n")
+    return tree.root.text() if tree.root is not None else ""
+
+
+def _delivery_status(part: Message) -> dict[str, str]:
+    """RFC 3464: the last recipient that failed."""
+    blocks = part.get_payload()
+    found = {}
+    for block in blocks if isinstance(blocks, list) else []:
+        if not isinstance(block, Message):
+            continue
+        if recipient := _ADDRESS.search(str(block.get("final-recipient") or block.get("original-recipient") or "")):
+            found["recipient"] = recipient[0].casefold()
+        if status := re.search(r"\d\.\d+\.\d+", str(block.get("status") or "")):
+            found["status"] = status[0]
+    return found
+
+
+def _text_of(part: Message) -> str:
+    inner = part.get_payload()
+    if isinstance(inner, list):
+        return "\n".join(
+            f"{name}: {value}" for each in inner if isinstance(each, Message) for name, value in each.items()
+        )
+    return _payload(part).decode("utf-8", "replace")
+
+
+def _first_id(text: str) -> str:
+    labelled = re.search(r"^message-id:\s*(<[^<>\s]{1,990}>)", text, re.I | re.M)
+    found = labelled[1] if labelled else (_MESSAGE_ID.search(text) or [""])[0]
+    return str(found)
+
+
+def _payload(part: Message) -> bytes:
+    try:
+        content = part.get_payload(decode=True)
+    except (ValueError, LookupError, AssertionError):
+        content = None
+    return content if isinstance(content, bytes) else b""
+
+
+def _broken_name(part: Message) -> bool:
+    try:
+        part.get_filename()
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return True
+    return False
+
+
+def _codec(charset: str) -> str:
+    try:
+        name = codecs.lookup(charset.strip("'\" ")).name if charset else ""
+    except (LookupError, ValueError):
+        return ""
+    return SUPERSETS.get(name, name)
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _tidy(text: str) -> str:
+    """Plain line ends, no control characters, no no-break spaces, no runs of empty lines."""
+    text = _clean(text).replace("\r\n", "\n").replace("\r", "\n").translate(_NOT_TEXT)
+    text = text.replace("\xa0", " ").replace("\u200b", "").replace("\ufeff", "")
+    lines = [line.rstrip() for line in text.split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")

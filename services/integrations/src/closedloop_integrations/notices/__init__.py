@@ -1,0 +1,1 @@
+"""Procurement notices: polled, read, matched with customers, told (S70)."""

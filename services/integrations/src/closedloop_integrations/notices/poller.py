@@ -1,0 +1,164 @@
+"""Walks the search lists of the procurement site, politely, and reads what it has not seen. Runs in the courier.
+
+One poll per search. A walk goes from the first page to the last; where it is interrupted (told to slow down, out of
+calls, site away) the next turn goes on at the same page. A list that has not changed costs one conditional request.
+Each notice is observed once per content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import date, timedelta
+from urllib.parse import urlencode
+from uuid import NAMESPACE_URL, uuid5
+
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop_chassis import protos
+from closedloop_chassis.courier.desk import Desk
+from closedloop_integrations.notices.rules import ProcurementRules
+from closedloop_integrations.outbound import Answer, Outbound, OutsideError, SlowDownError
+from closedloop_integrations.polling import Turn, in_force, turn
+from closedloop_integrations.procurement.mending import CHINA
+from closedloop_integrations.procurement.site import ListPage, NoticeRow, decode, parse_list
+from closedloop_integrations.settings import outside
+
+SOURCE = "procurement"
+# When a site says neither how long nor why.
+PATIENCE = 30.0
+
+SEEN = "SELECT url, row_digest FROM fetched_page WHERE url = ANY(%(urls)s)"
+KEEP = """
+INSERT INTO fetched_page (url, source, etag, row_digest, fetched_at)
+VALUES (%(url)s, %(source)s, %(etag)s, %(row_digest)s, %(now)s)
+ON CONFLICT (url) DO UPDATE
+   SET etag = excluded.etag, row_digest = excluded.row_digest, fetched_at = excluded.fetched_at
+"""
+
+
+def poll(desk: Desk) -> None:
+    url = outside().procurement_url
+    with desk.connection() as connection:
+        rules = in_force(connection, ProcurementRules, desk.now())
+    for words in rules.searches:
+        with turn(desk, SOURCE, words or "all", configured=bool(url)) as mine:
+            if mine is not None:
+                with Outbound(url, mine.rules.timeout_seconds, mine.rules.max_bytes) as client:
+                    Walk(desk, client, mine, rules, url.rstrip("/"), words).run()
+
+
+class Walk:
+    """One turn of one search. The cursor: `since` the day searched from, `page` the address to go on at, `etag` of the
+    first page as the last whole walk saw it, `newest` the newest day seen."""
+
+    def __init__(
+        self, desk: Desk, client: Outbound, mine: Turn, rules: ProcurementRules, base: str, words: str
+    ) -> None:
+        self._desk, self._client, self._turn, self._rules = desk, client, mine, rules
+        self._base, self._words = base, words
+        self._calls = 0
+
+    def run(self) -> None:
+        cursor = self._turn.cursor
+        page = cursor.get("page") or self._first_page()
+        while page:
+            fresh = not cursor.get("page")
+            headers = {"If-None-Match": cursor["etag"]} if fresh and cursor.get("etag") else {}
+            answer = self._get(page, headers)
+            if answer is None:
+                cursor["page"] = page
+                self._turn.unfinished = True
+                return
+            if answer.status == 304:
+                return
+            if fresh:
+                cursor["first_etag"] = answer.headers.get("etag", "")
+            cursor["page"] = page
+            listed = parse_list(decode(answer.content, answer.headers.get("content-type", "")), page)
+            self._refuse_broken(listed, page)
+            if not self._read(listed.rows):
+                self._turn.unfinished = True
+                return
+            page = cursor["page"] = listed.next_url
+        self._whole()
+
+    def _first_page(self) -> str:
+        since = self._turn.cursor.get("since")
+        if not since:
+            today = self._turn.now.astimezone(CHINA).date()
+            since = self._turn.cursor["since"] = (today - timedelta(days=self._rules.look_back_days)).isoformat()
+        return f"{self._base}/search?{urlencode({'kw': self._words, 'page': 1, 'since': since})}"
+
+    def _whole(self) -> None:
+        cursor = self._turn.cursor
+        since = cursor["since"]
+        if cursor.get("newest"):
+            newest = date.fromisoformat(cursor["newest"]) - timedelta(days=self._rules.overlap_days)
+            since = max(since, newest.isoformat())
+        # Another window is another list, whose tag we have not seen.
+        cursor["etag"] = cursor.pop("first_etag", "") if since == cursor["since"] else ""
+        cursor["since"], cursor["page"] = since, ""
+
+    def _read(self, rows: tuple[NoticeRow, ...]) -> bool:
+        """False where the turn's calls were used up before the last row."""
+        with self._desk.connection() as connection:
+            found = connection.execute(SEEN, {"urls": [row.url for row in rows]}).fetchall()
+        seen: dict[str, str] = {row[0]: row[1] for row in found}
+        for row in rows:
+            digest = hashlib.sha256(repr((row.title, row.buyer, row.published)).encode()).hexdigest()
+            if seen.get(row.url) != digest:
+                answer = self._get(row.url, {})
+                if answer is None:
+                    return False
+                self._observe(row, digest, answer)
+            self._turn.newest = max(filter(None, (self._turn.newest, row.published)))
+            self._turn.cursor["newest"] = max(self._turn.cursor.get("newest", ""), row.published.date().isoformat())
+        return True
+
+    def _observe(self, row: NoticeRow, digest: str, answer: Answer) -> None:
+        html = decode(answer.content, answer.headers.get("content-type", ""))
+        now = self._desk.now()
+        kept = {
+            "url": row.url,
+            "source": SOURCE,
+            "etag": answer.headers.get("etag", ""),
+            "row_digest": digest,
+            "now": now,
+        }
+        with self._desk.connection() as connection:
+            connection.execute(KEEP, kept)
+            if answer.status in (404, 410):
+                message = f"the page answers {answer.status}"
+                self._refuse("notice_page", row.url, "PAGE_GONE", message, row.title)
+                return
+            content = hashlib.sha256(html.encode()).hexdigest()
+            fetched = events.NoticeFetched(source=SOURCE, url=row.url, html=html, fetch_time=protos.timestamp(now))
+            id = uuid5(NAMESPACE_URL, f"{row.url}#{content}")
+            self._desk.observe(fetched, row.url, id=id, connection=connection)
+        self._turn.read += 1
+
+    def _refuse_broken(self, listed: ListPage, page: str) -> None:
+        for broken in listed.quarantined:
+            if broken.reason == "LAYOUT_UNKNOWN":
+                raise OutsideError("the list has another layout than we know")
+            self._refuse("notice_row", page.partition("?")[0], broken.reason, "", broken.raw)
+
+    def _refuse(self, kind: str, key: str, reason: str, message: str, raw: str) -> None:
+        refused = events.ItemRefused(source=SOURCE, kind=kind, key=key, reason=reason, message=message, raw=raw)
+        refused.fetch_time.FromDatetime(self._desk.now())
+        digest = hashlib.sha256(f"{kind}|{key}|{reason}|{raw}".encode()).hexdigest()
+        self._desk.observe(refused, SOURCE, id=uuid5(NAMESPACE_URL, f"refused:{digest}"))
+
+    def _get(self, url: str, headers: dict[str, str]) -> Answer | None:
+        """None where this turn has used up its calls. Raises SlowDownError, or OutsideError for an answer that is none."""
+        if self._calls >= self._turn.rules.max_requests:
+            return None
+        if self._calls:
+            time.sleep(self._turn.rules.pause_seconds)
+        self._calls += 1
+        answer = self._client.get(url, headers)
+        if answer.status in (429, 503):
+            raise SlowDownError(answer.retry_after or PATIENCE)
+        if answer.status not in (200, 304, 404, 410):
+            raise OutsideError(f"the site answers {answer.status}")
+        return answer

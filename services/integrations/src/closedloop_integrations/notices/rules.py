@@ -1,0 +1,240 @@
+"""What a notice is, which customers it speaks of, and how sure we are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_integrations.procurement.matching import MatchingRules, NameMatch, NoticeMatcher, Place, normalise
+from closedloop_integrations.procurement.site import NoticeDetail
+
+# Long names of kinds hide short ones: 招标结果公告 is an award though it says 招标.
+KIND_WORDS: dict[str, tuple[str, ...]] = {
+    "intention": ("意向",),
+    "cancellation": ("终止", "废标", "流标", "取消"),
+    "amendment": ("更正", "变更", "答疑", "澄清"),
+    "award": ("中标", "成交", "结果"),
+    "contract": ("合同",),
+    "tender": ("招标", "磋商", "谈判", "询价", "比选", "单一来源", "资格预审", "采购公告"),
+}
+_EXPECTED = re.compile(r"(20\d{2})\s*年\s*(\d{1,2})\s*月")
+
+
+class ConfidenceRules(Part):
+    """How sure we are of a customer by where its name stands."""
+
+    buyer: float = Field(default=0.98, ge=0, le=1)
+    title: float = Field(default=0.85, ge=0, le=1)
+    body: float = Field(default=0.6, ge=0, le=1)
+
+    def of(self, place: Place) -> float:
+        return float(getattr(self, place))
+
+
+class ProcurementRules(Rules):
+    """Names, sectors and kinds; which matches are told at once; what the poller searches for."""
+
+    rulebook: ClassVar[str] = "integrations.procurement"
+
+    matching: MatchingRules = MatchingRules()
+    confidence: ConfidenceRules = ConfidenceRules()
+    # Less sure ones wait for a person.
+    tell_from: float = Field(default=0.8, ge=0, le=1)
+    # In order: the first kind whose word stands in the kind as printed, else in the title.
+    kinds: dict[str, tuple[str, ...]] = Field(default=KIND_WORDS)
+    # Search words for the site, one poll each; "" asks for everything.
+    searches: tuple[str, ...] = Field(default=("",), min_length=1, max_length=50)
+    # How far back the first poll of a search reaches, and by how much later ones overlap.
+    look_back_days: int = Field(default=30, ge=1, le=3650)
+    overlap_days: int = Field(default=2, ge=0, le=60)
+    # Older notices are not searched for a customer that arrives later.
+    rematch_days: int = Field(default=365, ge=0, le=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice as it is kept; the fields are the columns."""
+
+    id: str
+    source: str
+    source_id: str
+    digest: str
+    version: int
+    kind: str
+    title: str
+    buyer: str
+    buyer_key: str
+    agency: str
+    region: str
+    # [{"name", "requirement", "amount_minor", "currency", "expected_date", "remark"}]
+    items: list[dict[str, Any]]
+    amount_minor: int | None
+    currency: str
+    publish_date: date
+    # "2026-05" or "2026-05-01"; empty where unknown.
+    expected_date: str
+    deadline_at: datetime | None
+    url: str
+    body: str
+    search_text: str
+    sectors: list[str]
+    keywords: list[str]
+    suppliers: list[str]
+    mended: list[str]
+    project_key: str
+    brought_by: str
+    observed_at: datetime
+    created_at: datetime
+
+
+# What the source itself says; everything else follows from it or is ours.
+SAID: tuple[str, ...] = (
+    "kind",
+    "title",
+    "buyer",
+    "agency",
+    "region",
+    "items",
+    "amount_minor",
+    "currency",
+    "publish_date",
+    "expected_date",
+    "deadline_at",
+    "url",
+    "body",
+    "suppliers",
+)
+
+
+def complete(said: dict[str, Any], rules: ProcurementRules, *, id: str, now: datetime) -> Notice:
+    """The notice with all that follows from what was said: digest, keys, sectors, kind, project."""
+    buyer_key = normalise(said["buyer"])
+    text = "\n".join(normalise(line) for line in f"{said['title']}\n{said['body']}".splitlines())
+    found = NoticeMatcher((), rules.matching).match(said["buyer"], said["title"], said["body"]).sectors
+    kind = said["kind"] or kind_of("", said["title"], rules)
+    content = json.dumps([said[name] for name in SAID], default=str, ensure_ascii=False)
+    return Notice(
+        **{name: said[name] for name in SAID if name not in ("kind", "expected_date")},
+        id=id,
+        source=said["source"],
+        source_id=said["source_id"],
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+        version=1,
+        kind=kind,
+        expected_date=said["expected_date"] or (expected_month(said["title"]) if kind == "intention" else ""),
+        buyer_key=buyer_key,
+        search_text=text,
+        sectors=list(dict.fromkeys([*said["sectors"], *(sector.sector for sector in found)])),
+        keywords=list(dict.fromkeys(word for sector in found for word in sector.keywords)),
+        mended=said["mended"],
+        project_key=project_key(buyer_key, said["title"], rules),
+        brought_by=said["brought_by"],
+        observed_at=said["observed_at"],
+        created_at=now,
+    )
+
+
+def said_by_page(page: NoticeDetail, source: str, rules: ProcurementRules, fetched: datetime) -> dict[str, Any]:
+    """What a page of the site says, as `complete` takes it."""
+    return {
+        "source": source,
+        "source_id": page.id,
+        "kind": kind_of(page.kind, page.title, rules),
+        "title": page.title,
+        "buyer": page.buyer,
+        "agency": page.agency,
+        "region": page.region,
+        "items": [],
+        "amount_minor": page.amount_minor,
+        "currency": "CNY" if page.amount_minor is not None else "",
+        "publish_date": page.published.date(),
+        "expected_date": "",
+        "deadline_at": None,
+        "url": page.url,
+        "body": page.body,
+        "suppliers": [],
+        "sectors": [],
+        "mended": list(page.remarks),
+        "brought_by": f"poll:{source}",
+        "observed_at": fetched,
+    }
+
+
+def kind_of(printed: str, title: str, rules: ProcurementRules) -> str:
+    """ "tender" where nothing says otherwise: most notices are."""
+    for text in (printed, title):
+        for kind, words in rules.kinds.items():
+            if any(word in text for word in words):
+                return kind
+    return "tender"
+
+
+def expected_month(title: str) -> str:
+    """ "2026-05" out of an intention's title; empty where none stands there."""
+    found = _EXPECTED.search(title)
+    return f"{found[1]}-{int(found[2]):02d}" if found and 1 <= int(found[2]) <= 12 else ""
+
+
+def project_key(buyer_key: str, title: str, rules: ProcurementRules) -> str:
+    """The same for intention, tender, award and contract of one project: buyer and title without the words of kinds."""
+    core = normalise(title).removeprefix(buyer_key)
+    for word in sorted((word for words in rules.kinds.values() for word in words), key=len, reverse=True):
+        core = core.replace(word, "")
+    for word in ("公开", "竞争性", "政府采购", "公告", "公示", "关于", "项目", "采购", "的"):
+        core = core.replace(word, "")
+    return f"{buyer_key}:{core}"[:200]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A customer found in a notice: how sure, and why in one sentence."""
+
+    account_id: str
+    name: str
+    text: str
+    place: Place
+    confidence: float
+    state: str
+    explanation: str
+
+
+def judge(notice: Notice, matcher: NoticeMatcher, rules: ProcurementRules) -> list[Found]:
+    """The customers of a notice, each once, the surest first."""
+    return [_found(notice, match, rules) for match in matcher.match(notice.buyer, notice.title, notice.body).customers]
+
+
+def _found(notice: Notice, match: NameMatch, rules: ProcurementRules) -> Found:
+    confidence = rules.confidence.of(match.place)
+    told = confidence >= rules.tell_from
+    text = {"buyer": notice.buyer, "title": notice.title}.get(match.place) or _line_with(notice.body, match.name)
+    sectors = f"; sectors {', '.join(notice.sectors)}" if notice.sectors else ""
+    return Found(
+        account_id=match.customer_id,
+        name=match.name,
+        text=text[:500],
+        place=match.place,
+        confidence=confidence,
+        state="found" if told else "doubtful",
+        explanation=(
+            f'"{match.name}" stands in the {match.place}: confidence {confidence:.2f}, '
+            f"{'told' if told else 'not told'} from {rules.tell_from:.2f} on{sectors}"
+        ),
+    )
+
+
+def _line_with(body: str, name: str) -> str:
+    key = normalise(name)
+    return next((line for line in body.splitlines() if key in normalise(line)), name)
+
+
+def best(found: Iterable[Found]) -> dict[str, Found]:
+    """By account."""
+    return {each.account_id: each for each in sorted(found, key=lambda f: f.confidence)}

@@ -1,0 +1,107 @@
+"""Calls to other people's servers: one host, bounded in size and in time, no redirects to anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+
+class OutsideError(Exception):
+    """The other side is at fault, or away; its text is one line without secrets. Counts for the circuit breaker."""
+
+
+class NotSentError(OutsideError):
+    """Nothing has reached the other side."""
+
+
+class LostError(OutsideError):
+    """It may have reached the other side; no answer came back."""
+
+
+class SlowDownError(OutsideError):
+    """The other side asks us to wait `seconds`; it is well, and so the circuit stays closed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"asked us to wait {seconds:.0f} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds asked for in Retry-After, as number or date; 0 where nothing is."""
+        given = self.headers.get("retry-after", "").strip()
+        if given.isascii() and given.isdigit():
+            return float(given)
+        try:
+            return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0)
+        except (TypeError, ValueError):
+            return 0.0
+
+
+class Outbound:
+    """A client of the host of `base_url` alone. `seconds` bound a whole call, `max_bytes` its answer."""
+
+    def __init__(self, base_url: str, seconds: float, max_bytes: int) -> None:
+        self._origin = _origin(base_url)
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._client.close()
+
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None
+    ) -> Answer:
+        return self._call("GET", url, headers=headers, params=params)
+
+    def post_json(self, url: str, body: object) -> Answer:
+        return self._call("POST", url, json=body)
+
+    def _call(self, method: str, url: str, **options: Any) -> Answer:
+        if _origin(url) != self._origin:
+            raise NotSentError(f"{urlsplit(url).hostname} is not the host we may call")
+        until = time.monotonic() + self._seconds
+        try:
+            with self._client.stream(method, url, **options) as response:
+                content = bytearray()
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > self._max_bytes:
+                        raise LostError(f"an answer of more than {self._max_bytes} bytes")
+                    if time.monotonic() > until:
+                        raise LostError(f"no whole answer within {self._seconds:.0f} s")
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status_code, headers, bytes(content))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            raise NotSentError(_line(error)) from error
+        except httpx.HTTPError as error:
+            raise LostError(_line(error)) from error
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port
+
+
+def _line(error: Exception) -> str:
+    # The URL, which may carry a key, is not in httpx's messages; its class says most.
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,0 +1,182 @@
+"""Whose turn it is: every poller asks here before it calls out, and tells here how it went.
+
+A source that fails time and again gets a circuit breaker: for a while nobody calls it, then one call tries. Pollers of
+other sources do not notice. Runs in the courier, with its sync connections.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import Field
+
+from closedloop_chassis.courier.database import Connection
+from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_integrations.outbound import OutsideError, SlowDownError
+
+Model = TypeVar("Model", bound=Rules)
+
+
+class PollRules(Part):
+    """How often a source is asked, and how much of it we bear."""
+
+    every_seconds: float = Field(default=30, gt=0, le=86_400)
+    timeout_seconds: float = Field(default=10, gt=0, le=120)
+    max_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    # Calls, or mails, in one turn; the next turn goes on where it stopped.
+    max_requests: int = Field(default=50, ge=1, le=1000)
+    # Between two calls, out of politeness.
+    pause_seconds: float = Field(default=0.1, ge=0, le=60)
+
+
+class BreakerRules(Part):
+    """After so many failures in a row nobody calls; the pause doubles with every failed try."""
+
+    failures: int = Field(default=5, ge=1, le=100)
+    open_seconds: float = Field(default=30, gt=0)
+    longest_seconds: float = Field(default=900, gt=0)
+
+
+class SourceRules(Rules):
+    """Intervals, limits and the breaker of every outside system; `lag_hours` without news turn a source yellow."""
+
+    rulebook: ClassVar[str] = "integrations.sources"
+
+    polls: dict[str, PollRules] = Field(
+        default={
+            "procurement": PollRules(every_seconds=60),
+            "mail": PollRules(every_seconds=10, max_bytes=25 * 1024 * 1024),
+            "erp": PollRules(every_seconds=30),
+            "mail_out": PollRules(every_seconds=1, timeout_seconds=20),
+            "wecom": PollRules(every_seconds=1),
+            "dingtalk": PollRules(every_seconds=1),
+        }
+    )
+    breaker: BreakerRules = BreakerRules()
+    lag_hours: dict[str, float] = Field(default={"procurement": 72, "erp": 72, "mail": 168})
+
+    def poll(self, source: str) -> PollRules:
+        return self.polls.get(source, PollRules())
+
+
+OPEN_TURN = """
+WITH source AS (
+    UPDATE source SET configured = %(configured)s
+     WHERE name = %(source)s AND configured IS DISTINCT FROM %(configured)s
+    RETURNING name
+)
+INSERT INTO poll (source, name, next_at) VALUES (%(source)s, %(poll)s, %(now)s) ON CONFLICT DO NOTHING
+"""
+LOOK = """
+SELECT s.paused, s.failures, s.retry_at, p.cursor, p.next_at
+  FROM source s JOIN poll p ON p.source = s.name WHERE s.name = %(source)s AND p.name = %(poll)s
+"""
+CLOSE_TURN = """
+WITH turn AS (
+    UPDATE poll SET cursor = %(cursor)s, last_at = %(now)s, next_at = %(next_at)s, read = read + %(read)s
+     WHERE source = %(source)s AND name = %(poll)s
+)
+UPDATE source
+   SET failures = %(failures)s,
+       opened_at = CASE WHEN %(retry_at)s::timestamptz IS NULL THEN NULL ELSE coalesce(opened_at, %(now)s) END,
+       retry_at = %(retry_at)s,
+       last_success_at = CASE WHEN %(error)s = '' THEN %(now)s ELSE last_success_at END,
+       last_failure_at = CASE WHEN %(error)s = '' THEN last_failure_at ELSE %(now)s END,
+       last_error = CASE WHEN %(error)s = '' THEN last_error ELSE %(error)s END,
+       newest_at = greatest(newest_at, %(newest)s),
+       durations = (%(seconds)s::real || durations)[1:200]
+ WHERE name = %(source)s
+"""
+IN_FORCE = """
+SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1
+"""
+
+
+def in_force(connection: Connection, model: type[Model], now: datetime) -> Model:
+    """The rulebook as it is in force, read by a courier."""
+    row = connection.execute(IN_FORCE, {"name": model.rulebook, "now": now}).fetchone()
+    return model.model_validate(row[0]) if row else model()
+
+
+@dataclass
+class Turn:
+    """One turn of one poll. What a poller sets here is kept: `cursor` even when it fails half way."""
+
+    source: str
+    poll: str
+    now: datetime
+    rules: PollRules
+    cursor: dict[str, Any]
+    failures: int = 0
+    # Items taken in by this turn, and the age of the newest.
+    read: int = 0
+    newest: datetime | None = None
+    # Go on soon instead of waiting for the interval.
+    unfinished: bool = False
+    # Nothing was asked outside: nothing to tell.
+    idle: bool = False
+
+
+@contextmanager
+def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Turn | None]:
+    """None where it is nobody's turn: not configured, paused, not yet due, or the circuit is open.
+
+    An OutsideError raised inside is written down and ends here; anything else is written down and goes on.
+    """
+    now = desk.now()
+    asked = {"source": source, "poll": poll, "configured": configured, "now": now}
+    with desk.connection() as connection:
+        connection.execute(OPEN_TURN, asked)
+        row = connection.execute(LOOK, asked).fetchone()
+        rules = in_force(connection, SourceRules, now)
+    if row is None or not configured or row[0] or (row[2] and row[2] > now) or row[4] > now:
+        yield None
+        return
+    mine = Turn(source, poll, now, rules.poll(source), json.loads(row[3] or "{}"), row[1])
+    begun = time.monotonic()
+    try:
+        yield mine
+    except SlowDownError as error:
+        _close(desk, mine, rules, begun, wait=error.seconds)
+    except OutsideError as error:
+        desk.log.warning("source failed", source=source, poll=poll, error=str(error))
+        _close(desk, mine, rules, begun, error=str(error))
+    except Exception as error:
+        _close(desk, mine, rules, begun, error=type(error).__name__)
+        raise
+    else:
+        if not mine.idle:
+            _close(desk, mine, rules, begun)
+
+
+def _close(desk: Desk, mine: Turn, rules: SourceRules, begun: float, *, wait: float = 0, error: str = "") -> None:
+    # A minute spent in the call itself is not to be waited again.
+    every = 0.0 if mine.unfinished and not error else mine.rules.every_seconds
+    failures = mine.failures + 1 if error else 0
+    retry_at = None
+    if failures >= rules.breaker.failures:
+        doublings = min(failures - rules.breaker.failures, 20)
+        pause = min(rules.breaker.open_seconds * 2**doublings, rules.breaker.longest_seconds)
+        retry_at = mine.now + timedelta(seconds=pause)
+    told = {
+        "source": mine.source,
+        "poll": mine.poll,
+        "cursor": json.dumps(mine.cursor, ensure_ascii=False),
+        "now": mine.now,
+        "next_at": retry_at or mine.now + timedelta(seconds=max(every, wait)),
+        "read": mine.read,
+        "failures": failures,
+        "retry_at": retry_at,
+        "error": error[:300],
+        "newest": mine.newest,
+        "seconds": time.monotonic() - begun,
+    }
+    with desk.connection() as connection:
+        connection.execute(CLOSE_TURN, told)

@@ -1,0 +1,40 @@
+"""What integrations is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from closedloop_chassis.service import Service, Slice
+from closedloop_integrations.copies import reactions as copies
+from closedloop_integrations.deliveries import api as deliveries_api
+from closedloop_integrations.deliveries import reactions as deliveries
+from closedloop_integrations.deliveries.rules import DeliveryRules
+from closedloop_integrations.deliveries.templates import TemplateRules
+from closedloop_integrations.erp import api as erp_api
+from closedloop_integrations.erp import reactions as erp
+from closedloop_integrations.erp.rules import ErpRules
+from closedloop_integrations.mail import api as mail_api
+from closedloop_integrations.mail import reactions as mail
+from closedloop_integrations.mail.rules import MailRules
+from closedloop_integrations.notices import api as notices_api
+from closedloop_integrations.notices import reactions as notices
+from closedloop_integrations.notices.rules import ProcurementRules
+from closedloop_integrations.polling import SourceRules
+from closedloop_integrations.sources import api as sources_api
+from closedloop_integrations.sources import reactions as sources
+
+SERVICE = Service(
+    name="integrations",
+    package="closedloop.integrations.v1",
+    slices=(
+        # First, so that what others look up is there.
+        Slice("copies", reactions=copies.reactions),
+        Slice("sources", (sources_api.rpcs,), sources.reactions, (SourceRules,)),
+        Slice("notices", (notices_api.rpcs,), notices.reactions, (ProcurementRules,)),
+        Slice("deliveries", (deliveries_api.rpcs,), deliveries.reactions, (DeliveryRules, TemplateRules)),
+        Slice("mail", (mail_api.rpcs,), mail.reactions, (MailRules,)),
+        Slice("erp", (erp_api.rpcs,), erp.reactions, (ErpRules,)),
+    ),
+    migrations=Path(__file__).parent / "migrations",
+    courier="closedloop_integrations.courier",
+)
