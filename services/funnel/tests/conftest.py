@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
+
 from closedloop.customers.v1 import accounts_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.funnel.v1 import opportunities_pb2 as pb
@@ -16,8 +19,6 @@ from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.service import Service
 from closedloop_devstack.testing.service import Live
 from closedloop_funnel.service import SERVICE
-from google.type.date_pb2 import Date
-from google.type.money_pb2 import Money
 
 ACME = "0190a000-0000-7000-8000-000000000001"
 NORTH = "0190a000-0000-7000-8000-000000000002"
@@ -84,9 +85,7 @@ class Company:
     async def open(self, person: str = "rep1", role: str = "rep", **fields: Any) -> pb.Opportunity:
         fields.setdefault("name", "MES 升级")
         fields.setdefault("amount", cny(200_000))
-        deal = await self.deals(person, role).CreateOpportunity(
-            pb.CreateOpportunityRequest(request_id=rid(), **fields)
-        )
+        deal = await self.deals(person, role).CreateOpportunity(pb.CreateOpportunityRequest(request_id=rid(), **fields))
         return deal
 
     async def read(self, deal_id: str) -> pb.Opportunity:
@@ -104,7 +103,9 @@ class Company:
 async def company(live: Live) -> Company:
     await live.organise(units=UNITS, people=PEOPLE)
     owner = {"owner_id": "rep1", "unit_id": "team1"}
-    await live.hear(account(ACME, "阿克姆", grade="A", industry="machinery", ownership=owner, aliases=["Acme Corporation"]))
+    await live.hear(
+        account(ACME, "阿克姆", grade="A", industry="machinery", ownership=owner, aliases=["Acme Corporation"])
+    )
     await live.hear(account(NORTH, "北方重工", grade="B", ownership={"owner_id": "rep2", "unit_id": "north"}))
     await live.hear(product("gtx-pro", "GTX Pro", 4821, ("GTXPro",)))
     await live.hear(product("mg-special", "MG Special", 55))
@@ -112,7 +113,9 @@ async def company(live: Live) -> Company:
 
 
 PROFILE = pb.StageEvidence(
-    requirement_key="customer_profile", kind=pipelines_pb2.EVIDENCE_KIND_NOTE, note="年营收5亿, 三条产线, 决策人为生产总监"
+    requirement_key="customer_profile",
+    kind=pipelines_pb2.EVIDENCE_KIND_NOTE,
+    note="年营收5亿, 三条产线, 决策人为生产总监",
 )
 PROPOSAL = pb.StageEvidence(
     requirement_key="proposal", kind=pipelines_pb2.EVIDENCE_KIND_PROPOSAL, note="方案书 v2, 存于项目共享盘"

@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop.funnel.v1 import events_pb2 as events
-from closedloop.funnel.v1 import opportunities_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
+
+from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
+from closedloop.funnel.v1 import events_pb2 as events
+from closedloop.funnel.v1 import opportunities_pb2 as pb
 
 from .conftest import ACME, Company, account, cny, day, product, rid
 
@@ -83,7 +84,7 @@ async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(co
     assert seconds < 15, f"8,800 rows took {seconds:.1f} s"
     started = time.monotonic()
     second = await bring(company, *rows)
-    print(f"\n8,800 rows: {seconds:.2f} s, again: {time.monotonic() - started:.2f} s")
+    assert time.monotonic() - started < 5
     assert figures(second.summary) == (8800, 0, 0, 8800, 0)
     assert second.opportunity_ids == first.opportunity_ids
 
@@ -93,7 +94,10 @@ async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(co
     )
     by_stage = {one["stage_key"]: one for one in found}
     assert {key: one["deals"] for key, one in by_stage.items()} == {
-        "won": 4238, "lost": 2473, "engaging": 1589, "prospecting": 500
+        "won": 4238,
+        "lost": 2473,
+        "engaging": 1589,
+        "prospecting": 500,
     }
     assert by_stage["won"]["worth"] == 10_005_534_00
     assert sum(one["bare"] for one in found) == 1425
@@ -131,10 +135,21 @@ async def test_each_row_stands_for_itself(company: Company) -> None:
     )
     assert figures(answer.summary) == (17, 2, 0, 0, 15)
     assert [(e.row, e.reason) for e in answer.summary.errors] == [
-        (1, "OWNER_UNKNOWN"), (2, "ACCOUNT_UNKNOWN"), (3, "ACCOUNT_AMBIGUOUS"), (4, "PRODUCT_UNKNOWN"), (5, "STAGE_UNKNOWN"),
-        (6, "CLOSE_DATE_REQUIRED"), (7, "DATES_REVERSED"), (8, "DATE_IN_FUTURE"), (9, "REASON_UNKNOWN"),
-        (10, "STATE_CONTRADICTS_STAGE"), (11, "PIPELINE_UNKNOWN"), (13, "DUPLICATE_ROW"), (14, "SOURCE_ID_REQUIRED"),
-        (15, "ROW_INVALID"), (16, "NOT_A_DAY"),
+        (1, "OWNER_UNKNOWN"),
+        (2, "ACCOUNT_UNKNOWN"),
+        (3, "ACCOUNT_AMBIGUOUS"),
+        (4, "PRODUCT_UNKNOWN"),
+        (5, "STAGE_UNKNOWN"),
+        (6, "CLOSE_DATE_REQUIRED"),
+        (7, "DATES_REVERSED"),
+        (8, "DATE_IN_FUTURE"),
+        (9, "REASON_UNKNOWN"),
+        (10, "STATE_CONTRADICTS_STAGE"),
+        (11, "PIPELINE_UNKNOWN"),
+        (13, "DUPLICATE_ROW"),
+        (14, "SOURCE_ID_REQUIRED"),
+        (15, "ROW_INVALID"),
+        (16, "NOT_A_DAY"),
     ]
     assert [bool(one) for one in answer.opportunity_ids] == [True] + [False] * 11 + [True] + [False] * 4
     deal = await company.read(answer.opportunity_ids[0])
@@ -146,7 +161,9 @@ async def test_each_row_stands_for_itself(company: Company) -> None:
 
 
 async def test_a_changed_row_moves_the_deal_on_record(company: Company) -> None:
-    first = await bring(company, row("c-1", value=cny(10), expected_close_date=day(2026, 2, 1)), row("c-2", value=cny(5)))
+    first = await bring(
+        company, row("c-1", value=cny(10), expected_close_date=day(2026, 2, 1)), row("c-2", value=cny(5))
+    )
     [moving, _] = first.opportunity_ids
     again = await bring(
         company,
@@ -165,7 +182,9 @@ async def test_a_changed_row_moves_the_deal_on_record(company: Company) -> None:
     assert reopened.amount == cny(12)
     moves = await company.deals("ops", "operations").ListStageMoves(pb.ListStageMovesRequest(opportunity_id=moving))
     assert [(m.from_stage_key, m.to_stage_key, m.imported) for m in moves.moves] == [
-        ("", "engaging", True), ("engaging", "won", True), ("won", "engaging", True)
+        ("", "engaging", True),
+        ("engaging", "won", True),
+        ("won", "engaging", True),
     ]
 
 
@@ -188,7 +207,9 @@ async def test_history_keeps_its_way_and_its_dwell(company: Company) -> None:
         pb.ListStageMovesRequest(opportunity_id=answer.opportunity_ids[0])
     )
     assert [(m.from_stage_key, m.to_stage_key) for m in moves.moves] == [
-        ("", "prospecting"), ("prospecting", "engaging"), ("engaging", "lost")
+        ("", "prospecting"),
+        ("prospecting", "engaging"),
+        ("engaging", "lost"),
     ]
     # Monday to Monday at nine: five working days.
     assert moves.moves[1].dwell_days == pytest.approx(5.0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.type.money_pb2 import Money
+
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1 import common_pb2
 from closedloop.customers.v1 import events_pb2 as customers
@@ -11,15 +14,15 @@ from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.targets.v1 import events_pb2 as targets
-from google.protobuf.field_mask_pb2 import FieldMask
-from google.type.money_pb2 import Money
 
 from .conftest import ACME, NORTH, PROFILE, PROPOSAL, Company, cny, day, matrix, rid
 
 WON, LOST = pb.OPPORTUNITY_STATE_WON, pb.OPPORTUNITY_STATE_LOST
 
 
-def closing(deal: pb.Opportunity, outcome: pb.OpportunityState.ValueType, reason: str, **more: object) -> pb.CloseOpportunityRequest:
+def closing(
+    deal: pb.Opportunity, outcome: pb.OpportunityState.ValueType, reason: str, **more: object
+) -> pb.CloseOpportunityRequest:
     return pb.CloseOpportunityRequest(
         request_id=rid(), opportunity_id=deal.id, etag=deal.etag, outcome=outcome, reason_code=reason, **more
     )
@@ -34,7 +37,11 @@ def updating(deal: pb.Opportunity, *paths: str, **fields: object) -> pb.UpdateOp
 async def test_a_new_deal_stands_at_the_first_stage_with_all_it_was_told(company: Company) -> None:
     line = pb.OpportunityLine(product_id="gtx-pro", quantity=3)
     opened = await company.open(
-        account_id=ACME, lines=[line], amount=None, expected_close_date=day(2026, 3, 1), need="产能翻番",
+        account_id=ACME,
+        lines=[line],
+        amount=None,
+        expected_close_date=day(2026, 3, 1),
+        need="产能翻番",
         participants=[pb.Participant(person_id="eng1", role=pb.PARTICIPANT_ROLE_ENGINEER)],
     )
     deal = await company.read(opened.id)
@@ -49,7 +56,9 @@ async def test_a_new_deal_stands_at_the_first_stage_with_all_it_was_told(company
     [told] = await company.live.told(events.OpportunityChanged)
     assert (told.version, told.stage_kind, told.account_name) == (1, pipelines_pb2.STAGE_KIND_OPEN, "阿克姆")
     assert told.lines[0].amount == cny(14463)
-    assert (await company.deals("eng1", "engineer").GetOpportunity(pb.GetOpportunityRequest(opportunity_id=deal.id))).id == deal.id
+    assert (
+        await company.deals("eng1", "engineer").GetOpportunity(pb.GetOpportunityRequest(opportunity_id=deal.id))
+    ).id == deal.id
 
 
 async def test_what_is_not_known_is_refused(company: Company) -> None:
@@ -103,9 +112,13 @@ async def test_no_step_is_taken_without_its_evidence(company: Company) -> None:
     with company.live.refused("FAILED_PRECONDITION", "EVIDENCE_MISSING"):
         await company.climb(deal)
     with company.live.refused("INVALID_ARGUMENT", "EVIDENCE_INVALID"):
-        await company.climb(deal, pb.StageEvidence(requirement_key="pain_matrix", kind=pipelines_pb2.EVIDENCE_KIND_NOTE, note="x"))
+        await company.climb(
+            deal, pb.StageEvidence(requirement_key="pain_matrix", kind=pipelines_pb2.EVIDENCE_KIND_NOTE, note="x")
+        )
     with company.live.refused("INVALID_ARGUMENT", "EVIDENCE_INVALID"):
-        await company.climb(deal, pb.StageEvidence(requirement_key="customer_profile", kind=pipelines_pb2.EVIDENCE_KIND_NOTE))
+        await company.climb(
+            deal, pb.StageEvidence(requirement_key="customer_profile", kind=pipelines_pb2.EVIDENCE_KIND_NOTE)
+        )
     deal = await company.climb(deal, PROFILE)
     assert deal.stage_key == "need"
     left = await company.deals("rep1", "rep").AddEvidence(
@@ -116,7 +129,10 @@ async def test_no_step_is_taken_without_its_evidence(company: Company) -> None:
     with company.live.refused("ABORTED"):
         await company.climb(left, PROPOSAL)
     seen = await company.read(deal.id)
-    assert [(e.requirement_key, e.author_id) for e in seen.evidence] == [("customer_profile", "rep1"), ("pain_matrix", "rep1")]
+    assert [(e.requirement_key, e.author_id) for e in seen.evidence] == [
+        ("customer_profile", "rep1"),
+        ("pain_matrix", "rep1"),
+    ]
     assert [rule.key for rule in seen.missing_evidence] == ["proposal"]
 
 
@@ -176,7 +192,9 @@ async def test_five_working_days_in_a_stage_put_a_task_on_the_supervisors_list(c
     assert {t.cause_key for t in gone} == {f"funnel.stage_dwell:{deal.id}", f"funnel.stage_pace:{deal.id}"}
     seen = await company.read(deal.id)
     assert (seen.dwell_light, seen.stage_key) == (common_pb2.LIGHT_NONE, "need")
-    clocks = await company.live.db.all("SELECT state, answered_at IS NOT NULL AS answered FROM clock ORDER BY started_at")
+    clocks = await company.live.db.all(
+        "SELECT state, answered_at IS NOT NULL AS answered FROM clock ORDER BY started_at"
+    )
     assert [(clock["state"], clock["answered"]) for clock in clocks] == [("breached", True), ("open", False)]
 
 
@@ -213,7 +231,16 @@ async def test_fields_change_by_their_mask(company: Company) -> None:
     rep = company.deals("rep1", "rep")
     line = pb.OpportunityLine(product_id="mg-special", quantity=2)
     changed = await rep.UpdateOpportunity(
-        updating(deal, "account_id", "lines", "competitors", account_id=ACME, lines=[line], competitors=["大华"], name="ignored")
+        updating(
+            deal,
+            "account_id",
+            "lines",
+            "competitors",
+            account_id=ACME,
+            lines=[line],
+            competitors=["大华"],
+            name="ignored",
+        )
     )
     assert (changed.account_name, changed.amount, changed.name) == ("阿克姆", cny(110), deal.name)
     assert list(changed.competitors) == ["大华"]
@@ -258,7 +285,10 @@ async def test_a_deal_is_lost_for_one_of_the_pipelines_reasons(company: Company)
 
 
 async def test_a_pipeline_without_gates_is_won_with_lines_that_sum(company: Company) -> None:
-    lines = [pb.OpportunityLine(product_id="gtx-pro", quantity=2), pb.OpportunityLine(product_id="mg-special", quantity=1)]
+    lines = [
+        pb.OpportunityLine(product_id="gtx-pro", quantity=2),
+        pb.OpportunityLine(product_id="mg-special", quantity=1),
+    ]
     deal = await company.open(account_id=ACME, pipeline_id="crm-import", lines=lines, amount=None)
     rep = company.deals("rep1", "rep")
     with company.live.refused("FAILED_PRECONDITION", "SKIP_NEEDS_REASON"):
@@ -275,9 +305,15 @@ async def test_a_pipeline_without_gates_is_won_with_lines_that_sum(company: Comp
 
 async def test_a_converted_lead_opens_its_deal_once(company: Company) -> None:
     lead = customers.LeadConverted(
-        lead_id="0190a000-0000-7000-8000-0000000000aa", account_id=NORTH, open_opportunity=True,
-        ownership={"owner_id": "rep2", "unit_id": "north"}, opportunity_name="产线改造", expected_amount=cny(80_000),
-        expected_close_date=day(2026, 4, 1), need="换线太慢", version=3,
+        lead_id="0190a000-0000-7000-8000-0000000000aa",
+        account_id=NORTH,
+        open_opportunity=True,
+        ownership={"owner_id": "rep2", "unit_id": "north"},
+        opportunity_name="产线改造",
+        expected_amount=cny(80_000),
+        expected_close_date=day(2026, 4, 1),
+        need="换线太慢",
+        version=3,
     )
     await company.live.hear(lead, subject=lead.lead_id, source="customers")
     await company.live.hear(lead, subject=lead.lead_id, source="customers")
@@ -287,7 +323,9 @@ async def test_a_converted_lead_opens_its_deal_once(company: Company) -> None:
     [told] = await company.live.told(events.OpportunityChanged)
     assert told.lead_id == lead.lead_id
     point = customers.OpportunityPointFound(
-        opportunity_point_id="0190a000-0000-7000-8000-0000000000bb", account_id=NORTH, need="需要远程运维",
+        opportunity_point_id="0190a000-0000-7000-8000-0000000000bb",
+        account_id=NORTH,
+        need="需要远程运维",
         ownership={"owner_id": "rep2", "unit_id": "north"},
     )
     await company.live.hear(point, subject=point.opportunity_point_id, source="customers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +30,9 @@ from closedloop_funnel.pipelines.rules import PipelineRules
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
 
 Rows = list[tuple[int, pb.OpportunityRow]]
+
+# After so many rows others get their turn: a bulk call must not stop the calls beside it.
+BREATH = 200
 
 # Two imports of one source at once wait for each other, or both would create.
 ONE_AT_A_TIME = """
@@ -63,7 +67,7 @@ async def bulk_import_opportunities(
     for one in updated if request.validate_only else arrived:
         ids[one.row] = one.deal.id
     if not request.validate_only:
-        _write(created, updated, call)
+        await _write(created, updated, call)
     summary = bulk.summary(read=len(request.rows), created=len(created), updated=len(updated), refused=refused)
     return pb.BulkImportOpportunitiesResponse(summary=summary, opportunity_ids=ids)
 
@@ -124,6 +128,8 @@ async def _resolve(given: Rows, earlier: dict[str, Seen], refused: list[RowError
     desk = Desk(known, call.rules(PipelineRules), version, call.rules(CustomFieldRules))
     arrived: list[Incoming] = []
     for position, row in given:
+        if position % BREATH == 0:
+            await asyncio.sleep(0)
         try:
             before = earlier.get(f"{row.provenance.source}/{row.provenance.source_id}")
             one = desk.resolve(position, row, before)
@@ -156,13 +162,15 @@ def _marked(one: Incoming, first: dict[str, date]) -> Incoming:
     return replace(one, deal=replace(deal, repurchase=True)) if bought and not deal.repurchase else one
 
 
-def _write(created: Sequence[Incoming], updated: Sequence[Incoming], work: Work) -> None:
+async def _write(created: Sequence[Incoming], updated: Sequence[Incoming], work: Work) -> None:
     arrived = [*created, *updated]
     store.add(work.tx, [one.deal for one in created])
     store.save(work.tx, [one.deal for one in updated])
     store.add_moves(work.tx, [move for one in arrived for move in one.moves])
     store.add_date_changes(work.tx, [change for one in arrived for change in one.date_changes])
-    for one in arrived:
+    for position, one in enumerate(arrived):
+        if position % BREATH == 0:
+            await asyncio.sleep(0)
         if one.before is not None:
             _tell_change(one.before, one, work)
             work.audit(one.deal.id, "import", plain_opportunity(one.before), plain_opportunity(one.deal))

@@ -33,9 +33,10 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
        (SELECT count(*) FROM activity
          WHERE opportunity_id = o.id AND state = 'done' AND effective AND at >= o.stage_entered_at) AS activities,
        (SELECT coalesce(jsonb_agg(p), '[]')
-          FROM (SELECT 'quote' AS kind, id, revision FROM quote WHERE opportunity_id = o.id AND state = 'submitted'
+          FROM (SELECT 'quote' AS kind, id, submitted_revision AS revision
+                  FROM quote WHERE opportunity_id = o.id AND state = 'submitted'
                 UNION ALL
-                SELECT 'contract', id, revision FROM contract WHERE opportunity_id = o.id AND state = 'submitted') p
+                SELECT 'contract', id, submitted_revision FROM contract WHERE opportunity_id = o.id AND state = 'submitted') p
        ) AS pending,
        (SELECT coalesce(array_agg(r.id), '{{}}')
           FROM (SELECT id FROM activity WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
