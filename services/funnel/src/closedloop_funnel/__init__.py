@@ -1,0 +1,1 @@
+"""The sales funnel: every step visible, and true."""

@@ -1,0 +1,1 @@
+"""What sellers do with customers, and the days made of it."""

@@ -1,0 +1,138 @@
+"""Activities and daily logs in SQL."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Scope
+from closedloop_funnel import rows
+from closedloop_funnel.activities.record import Activity, Around, DailyLog, Seen
+
+# A planned one whose time has passed is missed (S57).
+COLUMNS = rows.listed(Activity, "v").replace(
+    "v.state", "CASE WHEN v.state = 'planned' AND v.planned_to <= %(now)s THEN 'missed' ELSE v.state END AS state"
+)
+SEEN = (
+    f"SELECT {COLUMNS}, coalesce(a.name, '') AS account_name FROM activity v LEFT JOIN account a ON a.id = v.account_id"
+)
+
+AROUND = """
+SELECT (SELECT jsonb_build_object('id', o.id, 'account_id', o.account_id, 'account_name', coalesce(a.name, ''),
+                                  'owner_id', o.owner_id, 'unit_id', o.unit_id, 'participant_ids', o.participant_ids,
+                                  'closed_at', o.closed_at)
+          FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity_id)s::uuid) AS opportunity,
+       (SELECT jsonb_build_object('id', id, 'name', name, 'owner_id', account_owner_id, 'unit_id', account_unit_id,
+                                  'participant_ids', account_participant_ids)
+          FROM account WHERE id = %(account_id)s::uuid) AS account,
+       (SELECT to_jsonb(p)
+          FROM (SELECT v.*, (SELECT name FROM account WHERE id = v.account_id) AS account_name
+                  FROM activity v WHERE id = %(planned_id)s::uuid FOR UPDATE OF v) p) AS planned
+"""
+
+INSERT = rows.insert("activity", Activity)
+UPDATE = rows.update("activity", Activity)
+TOUCH = """
+UPDATE opportunity SET last_activity_at = %(at)s
+ WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
+"""
+DUPLICATE = {
+    "activity_provenance_key": errors.AlreadyExists(
+        "ACTIVITY_DUPLICATE", "an activity with this source and source_id is there already"
+    )
+}
+
+GET = f"{SEEN} WHERE v.id = %(id)s"
+LOCK = f"{GET} FOR UPDATE OF v"
+
+# Whoever takes part in an activity, or may see its deal, sees it.
+LIST = f"""
+SELECT * FROM ({SEEN}) v
+ WHERE ({Scope.SQL} OR %(scope_owner)s = ANY(participant_ids))
+   AND (%(owner_id)s = '' OR owner_id = %(owner_id)s)
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
+   AND (%(opportunity_id)s::uuid IS NULL OR opportunity_id = %(opportunity_id)s)
+   AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+   AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+   AND (%(from)s::timestamptz IS NULL OR at >= %(from)s)
+   AND (%(to)s::timestamptz IS NULL OR at < %(to)s)
+   AND (%(authenticities)s::text[] IS NULL OR authenticity = ANY(%(authenticities)s))
+   AND (%(action_unit_key)s = '' OR action_unit_keys @> ARRAY[%(action_unit_key)s])
+   AND (%(query)s = '' OR subject ILIKE %(query)s OR content ILIKE %(query)s)
+   AND (at < %(after)s::timestamptz OR (at = %(after)s::timestamptz AND id > %(after_id)s::uuid))
+ ORDER BY at DESC, id
+ LIMIT %(limit)s
+"""
+
+OF_DAY = f"""
+{SEEN} WHERE v.owner_id = %(person_id)s AND v.at >= %(begins)s AND v.at < %(ends)s ORDER BY v.at, v.id LIMIT 1000
+"""
+
+PUT_LOG = """
+INSERT INTO daily_log (person_id, day, unit_id, summary, plan, help_needed, submitted_at)
+VALUES (%(person_id)s, %(day)s, %(unit_id)s, %(summary)s, %(plan)s, %(help_needed)s, %(submitted_at)s)
+ON CONFLICT (person_id, day) DO UPDATE
+   SET unit_id = excluded.unit_id, summary = excluded.summary, plan = excluded.plan,
+       help_needed = excluded.help_needed, submitted_at = excluded.submitted_at
+"""
+LOG = f"SELECT {rows.listed(DailyLog, 'd')} FROM daily_log d WHERE person_id = %(person_id)s AND day = %(day)s"
+
+
+async def around(tx: Transaction, *, opportunity_id: str, account_id: str, planned_id: str = "") -> Around:
+    """Everything an activity names, in one round trip; the planned one locked."""
+    params = {"opportunity_id": opportunity_id, "account_id": account_id, "planned_id": planned_id}
+    if not any(params.values()):
+        return Around(None, None, None)
+    found = await tx.one(AROUND, {name: value or None for name, value in params.items()}, into=Around)
+    assert found is not None
+    return found
+
+
+def add(tx: Transaction, activity: Activity) -> None:
+    tx.do(INSERT, rows.rows(Activity, [activity]), refuse=DUPLICATE)
+
+
+def save(tx: Transaction, activity: Activity) -> None:
+    tx.do(UPDATE, rows.rows(Activity, [activity]))
+
+
+def touch(tx: Transaction, opportunity_id: str, at: datetime) -> None:
+    """Notes the contact on its deal."""
+    tx.do(TOUCH, {"id": opportunity_id, "at": at})
+
+
+async def get(db: Reader, activity_id: str, now: datetime) -> Seen:
+    """Raises NotFound ACTIVITY_UNKNOWN."""
+    return _there(await db.one(GET, {"id": activity_id, "now": now}, into=Seen), activity_id)
+
+
+async def lock(tx: Transaction, activity_id: str, now: datetime) -> Seen:
+    """Raises NotFound ACTIVITY_UNKNOWN."""
+    return _there(await tx.one(LOCK, {"id": activity_id, "now": now}, into=Seen), activity_id)
+
+
+def _there(found: Seen | None, activity_id: str) -> Seen:
+    if found is None:
+        raise errors.NotFound("ACTIVITY_UNKNOWN", f"no activity {activity_id}")
+    return found
+
+
+async def page(db: Reader, params: dict[str, Any]) -> list[Seen]:
+    return await db.all(LIST, params, into=Seen)
+
+
+async def of_day(
+    db: Reader | Transaction, person_id: str, begins: datetime, ends: datetime, now: datetime
+) -> list[Seen]:
+    return await db.all(OF_DAY, {"person_id": person_id, "begins": begins, "ends": ends, "now": now}, into=Seen)
+
+
+async def daily_log(db: Reader | Transaction, person_id: str, day: date) -> DailyLog | None:
+    return await db.one(LOG, {"person_id": person_id, "day": day}, into=DailyLog)
+
+
+def put_log(tx: Transaction, log: DailyLog) -> None:
+    tx.do(PUT_LOG, rows.changes(log))

@@ -1,0 +1,103 @@
+"""Figures of the funnel, each board in one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader
+from closedloop_funnel.pipelines import scope
+
+# What rows a board has, by grouping of the contract.
+GROUPS = {
+    "": "''",
+    "none": "''",
+    "unit": "o.unit_id",
+    "owner": "o.owner_id",
+    "product": "unnest(CASE WHEN o.product_ids = '{}' THEN ARRAY[''] ELSE o.product_ids END)",
+    "customer_type": "coalesce(nullif(o.customer_type, ''), a.customer_type, '')",
+    "account_grade": "coalesce(a.grade, '')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """Rows of three kinds, all with `group_key`: moves by stage and period (0 this, 1 the one before), stock by stage, ends."""
+
+    flows: list[dict[str, Any]]
+    stock: list[dict[str, Any]]
+    ends: list[dict[str, Any]]
+
+
+# A visit is a deal's stay in a stage: the move that brought it there, and the next one. In the cohort view a visit belongs
+# to the period in which it began, in the flow view its end to the period in which it ended.
+FUNNEL = """
+WITH deals AS (
+    SELECT o.id, o.stage_key, o.state, o.reporting_minor, o.dwell_light, o.close_date, o.engage_date, {group} AS group_key
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE {scope}
+), visits AS (
+    SELECT d.group_key, m.to_stage_key AS stage_key, m.at AS entered_at, n.at AS left_at, n.direction, n.dwell_days
+      FROM deals d JOIN stage_move m ON m.opportunity_id = d.id
+           LEFT JOIN stage_move n ON n.opportunity_id = m.opportunity_id AND n.sequence = m.sequence + 1
+     WHERE m.at >= %(before)s OR n.at >= %(before)s
+), flows AS (
+    SELECT v.group_key, v.stage_key, p.period,
+           count(*) FILTER (WHERE c.entered) AS entered,
+           count(*) FILTER (WHERE c.ended AND v.direction IN ('forward', 'won')) AS advanced,
+           count(*) FILTER (WHERE c.ended AND v.direction = 'lost') AS lost,
+           avg(v.dwell_days) FILTER (WHERE c.ended) AS mean_days,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY v.dwell_days) FILTER (WHERE c.ended) AS median_days,
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY v.dwell_days) FILTER (WHERE c.ended) AS p90_days
+      FROM visits v
+           CROSS JOIN (VALUES (0, %(from)s::timestamptz, %(to)s::timestamptz),
+                              (1, %(before)s::timestamptz, %(from)s::timestamptz)) AS p (period, begins, ends)
+           CROSS JOIN LATERAL (
+               SELECT v.entered_at >= p.begins AND v.entered_at < p.ends AS entered,
+                      CASE WHEN %(cohort)s THEN v.entered_at >= p.begins AND v.entered_at < p.ends AND v.left_at IS NOT NULL
+                           ELSE v.left_at >= p.begins AND v.left_at < p.ends END AS ended) c
+     GROUP BY v.group_key, v.stage_key, p.period
+), stock AS (
+    SELECT group_key, stage_key, count(*) AS open, coalesce(sum(reporting_minor), 0) AS amount_minor,
+           count(*) FILTER (WHERE dwell_light IN ('yellow', 'red')) AS overdue
+      FROM deals WHERE state = 'open' GROUP BY group_key, stage_key
+), ends AS (
+    SELECT group_key, count(*) FILTER (WHERE state = 'won') AS won, count(*) FILTER (WHERE state = 'lost') AS lost,
+           coalesce(sum(reporting_minor) FILTER (WHERE state = 'won'), 0) AS won_minor,
+           avg(coalesce((SELECT sum(dwell_days) FROM stage_move WHERE opportunity_id = d.id), close_date - engage_date))
+             FILTER (WHERE state = 'won') AS cycle_days
+      FROM deals d WHERE close_date BETWEEN %(first_day)s AND %(last_day)s GROUP BY group_key
+)
+SELECT (SELECT coalesce(jsonb_agg(f), '[]') FROM flows f) AS flows,
+       (SELECT coalesce(jsonb_agg(s), '[]') FROM stock s) AS stock,
+       (SELECT coalesce(jsonb_agg(e), '[]') FROM ends e) AS ends
+"""
+
+FORECAST = """
+WITH deals AS (
+    SELECT o.category, o.reporting_minor, o.probability, o.push_count, {group} AS group_key
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE {scope} AND o.state <> 'lost'
+       AND coalesce(o.close_date, o.expected_close_date) BETWEEN %(first_day)s AND %(last_day)s
+)
+SELECT group_key, category, count(*) AS deals, coalesce(sum(reporting_minor), 0)::bigint AS amount_minor,
+       coalesce(round(sum(reporting_minor * probability)), 0)::bigint AS weighted_minor,
+       count(*) FILTER (WHERE push_count > 0) AS pushed
+  FROM deals GROUP BY group_key, category ORDER BY group_key, category
+"""
+
+
+@cache
+def _query(template: str, grouping: str) -> str:
+    return template.format(group=GROUPS[grouping], scope=scope.SQL)
+
+
+async def funnel(db: Reader, grouping: str, params: dict[str, Any]) -> Funnel:
+    found = await db.one(_query(FUNNEL, grouping), params, into=Funnel)
+    assert found is not None
+    return found
+
+
+async def forecast(db: Reader, grouping: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    return await db.all(_query(FORECAST, grouping), params)

@@ -1,0 +1,1 @@
+"""Agreements: drafted, decided, signed, archived."""

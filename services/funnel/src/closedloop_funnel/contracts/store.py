@@ -1,0 +1,99 @@
+"""Contracts in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_funnel import rows
+from closedloop_funnel.contracts.record import Contract, Seen
+
+DEAL = """
+jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
+                   'participant_ids', o.participant_ids, 'review_id', o.review_id, 'account_id', o.account_id,
+                   'account_name', coalesce(a.name, ''), 'account_grade', a.grade, 'account_industry', a.industry,
+                   'account_region', a.region_code, 'amount_minor', o.amount_minor, 'reporting_minor', o.reporting_minor)
+"""
+QUOTE = """
+jsonb_build_object('id', q.id, 'state', q.state, 'valid_until', q.valid_until, 'total_minor', q.total_minor,
+                   'currency', q.currency, 'discount_ratio', q.discount_ratio,
+                   'product_ids', (SELECT coalesce(jsonb_agg(DISTINCT l ->> 'product_id'), '[]')
+                                     FROM jsonb_array_elements(q.lines) l))
+"""
+SEEN = f"""
+SELECT {rows.listed(Contract, "c")}, {DEAL} AS deal, CASE WHEN q.id IS NOT NULL THEN {QUOTE} END AS quote
+  FROM contract c JOIN opportunity o ON o.id = c.opportunity_id LEFT JOIN account a ON a.id = o.account_id
+       LEFT JOIN quote q ON q.id = c.quote_id
+"""
+GET = f"{SEEN} WHERE c.id = %(id)s"
+LOCK = f"{GET} FOR UPDATE OF c"
+
+BASIS = f"""
+SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity_id)s) AS deal,
+       (SELECT {QUOTE} FROM quote q WHERE id = %(quote_id)s::uuid AND opportunity_id = %(opportunity_id)s) AS quote,
+       CASE WHEN %(numbered)s THEN 0 ELSE nextval('contract_number') END AS sequence
+"""
+
+INSERT = rows.insert("contract", Contract)
+UPDATE = rows.update("contract", Contract)
+TAKEN = {"contract_number_key": errors.AlreadyExists("CONTRACT_NUMBER_TAKEN", "another contract has this number")}
+
+LIST = f"""
+{SEEN}
+ WHERE (%(scope_company)s OR c.owner_id = %(scope_owner)s OR c.unit_id = ANY(%(scope_units)s)
+        OR %(scope_owner)s = ANY(o.participant_ids))
+   AND (%(opportunity_id)s::uuid IS NULL OR c.opportunity_id = %(opportunity_id)s)
+   AND (%(account_id)s::uuid IS NULL OR o.account_id = %(account_id)s)
+   AND (%(in_owner)s = '' OR c.owner_id = %(in_owner)s)
+   AND (%(units)s::text[] IS NULL OR c.unit_id = ANY(%(units)s))
+   AND (%(states)s::text[] IS NULL OR c.state = ANY(%(states)s))
+   AND (%(from)s::date IS NULL OR c.sign_date >= %(from)s)
+   AND (%(to)s::date IS NULL OR c.sign_date <= %(to)s)
+   AND (c.created_at < %(after)s::timestamptz OR (c.created_at = %(after)s::timestamptz AND c.id > %(after_id)s::uuid))
+ ORDER BY c.created_at DESC, c.id
+ LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    deal: dict[str, Any] | None
+    quote: dict[str, Any] | None
+    sequence: int
+
+
+async def basis(tx: Transaction, opportunity_id: str, quote_id: str, *, numbered: bool) -> Basis:
+    params = {"opportunity_id": opportunity_id, "quote_id": quote_id or None, "numbered": numbered}
+    found = await tx.one(BASIS, params, into=Basis)
+    assert found is not None
+    return found
+
+
+async def get(db: Reader, contract_id: str) -> Seen:
+    """Raises NotFound CONTRACT_UNKNOWN."""
+    return _there(await db.one(GET, {"id": contract_id}, into=Seen), contract_id)
+
+
+async def lock(tx: Transaction, contract_id: str) -> Seen:
+    """Raises NotFound CONTRACT_UNKNOWN."""
+    return _there(await tx.one(LOCK, {"id": contract_id}, into=Seen), contract_id)
+
+
+def _there(found: Seen | None, contract_id: str) -> Seen:
+    if found is None:
+        raise errors.NotFound("CONTRACT_UNKNOWN", f"no contract {contract_id}")
+    return found
+
+
+async def page(db: Reader, params: dict[str, Any]) -> list[Seen]:
+    return await db.all(LIST, params, into=Seen)
+
+
+def add(tx: Transaction, contract: Contract) -> None:
+    tx.do(INSERT, rows.rows(Contract, [contract]), refuse=TAKEN)
+
+
+def save(tx: Transaction, contract: Contract) -> None:
+    tx.do(UPDATE, rows.rows(Contract, [contract]))

@@ -1,0 +1,1 @@
+"""What the funnel keeps of other services: accounts, products, rates."""

@@ -1,0 +1,1 @@
+"""Fields a company adds to its records, typed by the rulebook."""

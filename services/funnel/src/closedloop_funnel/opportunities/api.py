@@ -1,0 +1,216 @@
+"""OpportunityService: deals opened, read, changed; their evidence and their moves. Steps are in `steps.py`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
+from psycopg.types.json import Jsonb
+
+from closedloop.common.v1 import common_pb2
+from closedloop.funnel.v1 import opportunities_pb2 as pb
+from closedloop.funnel.v1 import pipelines_pb2
+from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.service import Rpcs
+from closedloop_chassis.work import Call
+from closedloop_funnel.custom_fields import rules as custom_fields
+from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.opportunities import evidence, opening, proto, store, telling
+from closedloop_funnel.opportunities.changing import change
+from closedloop_funnel.opportunities.record import DateChange, Seen
+from closedloop_funnel.opportunities.rules import pushed_days
+from closedloop_funnel.pipelines import api as pipelines_api
+from closedloop_funnel.pipelines import scope
+from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.words import word
+
+rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
+
+LIGHTS = ("none", "blue", "yellow", "red")
+
+
+@rpcs.method
+async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -> pb.Opportunity:
+    owner_id = request.owner_id or call.caller.subject
+    unit_id = opening.unit_of(owner_id, call)
+    call.authorize(owner_id, unit_id)
+    values = proto.plain(request.custom_fields)
+    custom_fields.check(call.rules(CustomFieldRules), "opportunity", values)
+    participants = {p.person_id: word(pb.ParticipantRole, p.role) for p in request.participants}
+    found = await store.references(call.tx, request.account_id, [line.product_id for line in request.lines])
+    if request.account_id and found.account is None:
+        raise errors.InvalidArgument("ACCOUNT_UNKNOWN", f"no account {request.account_id}", {"account_id": "unknown"})
+    priced = request.HasField("amount")
+    deal = await opening.open_deal(
+        opening.Beginning(
+            name=request.name,
+            owner_id=owner_id,
+            unit_id=unit_id,
+            source=request.provenance.source or "manual",
+            source_id=request.provenance.source_id,
+            pipeline_id=request.pipeline_id,
+            need=request.need,
+            account_id=request.account_id,
+            lines=[proto.line_from_proto(line, f"lines.{i}") for i, line in enumerate(request.lines)],
+            amount_minor=protos.minor_units(request.amount) if priced else None,
+            currency=request.amount.currency_code,
+            engage_date=_day(request, "engage_date"),
+            expected_close_date=_day(request, "expected_close_date"),
+            competitors=list(request.competitors),
+            participants=participants,
+            lead_id=request.lead_id or None,
+            opportunity_point_id=request.opportunity_point_id or None,
+            customer_type=request.customer_type,
+            custom_fields=values,
+        ),
+        found,
+        call,
+    )
+    return proto.Writer(call).write(deal)
+
+
+@rpcs.method
+async def get_opportunity(request: pb.GetOpportunityRequest, call: Call) -> pb.Opportunity:
+    deal = await store.get(call.db, request.opportunity_id)
+    if deal is None:
+        raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {request.opportunity_id}")
+    call.authorize(deal.owner_id, deal.unit_id, deal.participant_ids)
+    writer = proto.Writer(call)
+    answer = writer.write(deal)
+    given = await store.evidence_of(call.db, deal.id)
+    answer.evidence.extend(proto.evidence_to_proto(one) for one in given)
+    changes = await store.date_changes_of(call.db, deal.id)
+    answer.close_date_changes.extend(proto.date_change_to_proto(one) for one in changes)
+    lacking = evidence.missing(writer.stage(deal), deal)
+    answer.missing_evidence.extend(pipelines_api.requirement_proto(rule) for rule in lacking)
+    return answer
+
+
+@rpcs.method
+async def list_opportunities(request: pb.ListOpportunitiesRequest, call: Call) -> pb.ListOpportunitiesResponse:
+    order_by = request.order_by or "update_time desc"
+    if order_by not in store.ORDERS:
+        raise errors.InvalidArgument(
+            "ORDER_UNKNOWN", f"order_by is one of: {', '.join(store.ORDERS)}", {"order_by": "unknown"}
+        )
+    after, after_id = pages.after(request, store.ORDERS[order_by][3], "00000000-0000-0000-0000-000000000000")
+    least = LIGHTS.index(word(common_pb2.Light, request.least_dwell_light) or "none")
+    params = {
+        **scope.params(request.scope, call),
+        "states": [word(pb.OpportunityState, state) for state in request.states] or None,
+        "stage_keys": list(request.stage_keys) or None,
+        "categories": [word(pipelines_pb2.ForecastCategory, c) for c in request.forecast_categories] or None,
+        "close_from": _day(request, "close_date_from"),
+        "close_to": _day(request, "close_date_to"),
+        "created_from": _instant(request, "create_time_from"),
+        "created_to": _instant(request, "create_time_to"),
+        "lights": list(LIGHTS[least:]) if least else None,
+        "least_pushes": request.least_push_count,
+        "query": _pattern(request.query),
+        "without_account": request.without_account,
+        "under_review": request.under_review,
+        "reason_code": request.reason_code,
+        "source": request.source,
+        "source_id": request.source_id,
+        "custom_fields": Jsonb(proto.plain(request.custom_fields)) if request.custom_fields.fields else None,
+        "after": after,
+        "after_id": after_id,
+        "limit": pages.size(request) + 1,
+    }
+    found = await store.page(call.db, order_by, params)
+    page, token = pages.split(found, request, lambda deal: _key(order_by, deal))
+    writer = proto.Writer(call)
+    return pb.ListOpportunitiesResponse(opportunities=[writer.write(deal) for deal in page], next_page_token=token)
+
+
+@rpcs.method
+async def update_opportunity(request: pb.UpdateOpportunityRequest, call: Call) -> pb.Opportunity:
+    before = await store.lock(call.tx, request.opportunity_id)
+    call.authorize(before.owner_id, before.unit_id, before.participant_ids)
+    etags.check(request.etag, before.version)
+    if before.state != "open":
+        raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"it was {before.state}; reopen it first")
+    after = await change(before, request, call)
+    pushed = pushed_days(before.expected_close_date, after.expected_close_date)
+    after = replace(
+        after,
+        version=before.version + 1,
+        updated_at=call.now,
+        push_count=before.push_count + (pushed > 0),
+        pushed_days=before.pushed_days + pushed,
+    )
+    if after.expected_close_date != before.expected_close_date:
+        moved = DateChange(
+            opportunity_id=before.id,
+            at=call.now,
+            from_date=before.expected_close_date,
+            to_date=after.expected_close_date,
+            author_id=call.actor,
+            reason=request.close_date_reason,
+        )
+        store.add_date_changes(call.tx, [moved])
+    store.save(call.tx, [after])
+    call.audit(after.id, "update", opening.plain_opportunity(before), opening.plain_opportunity(after))
+    writer = proto.Writer(call)
+    telling.tell(call, after, writer.stage(after), after.account_name)
+    return writer.write(after)
+
+
+@rpcs.method
+async def add_evidence(request: pb.AddEvidenceRequest, call: Call) -> pb.Opportunity:
+    deal = await store.lock(call.tx, request.opportunity_id, proto.records_named(request.evidence))
+    call.authorize(deal.owner_id, deal.unit_id, deal.participant_ids)
+    if deal.state != "open":
+        raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"it was {deal.state}; reopen it first")
+    pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
+    given = proto.evidence_from_proto(request.evidence, deal.id, call)
+    evidence.check(given, pipeline, deal.known_records)
+    store.add_evidence(call.tx, given)
+    call.audit(deal.id, "add_evidence", after={"evidence": [[one.requirement_key, one.id] for one in given]})
+    return proto.Writer(call).write(deal)
+
+
+@rpcs.method
+async def list_stage_moves(request: pb.ListStageMovesRequest, call: Call) -> pb.ListStageMovesResponse:
+    first = ("-infinity", "00000000-0000-0000-0000-000000000000", 0)
+    after, after_id, after_sequence = pages.after(request, *first)
+    params = {
+        **scope.params(request.scope, call),
+        "id": request.opportunity_id or None,
+        "from": _instant(request.period, "start_time"),
+        "to": _instant(request.period, "end_time"),
+        "skips_only": request.skips_only,
+        "after": after,
+        "after_id": after_id,
+        "after_sequence": after_sequence,
+        "limit": pages.size(request) + 1,
+    }
+    found = await store.moves(call.db, params)
+    page, token = pages.split(found, request, lambda m: [m.at.isoformat(), m.opportunity_id, m.sequence])
+    return pb.ListStageMovesResponse(moves=[proto.move_to_proto(move) for move in page], next_page_token=token)
+
+
+def _key(order_by: str, deal: Seen) -> list[Any]:
+    if order_by == "amount desc":
+        return [-1 if deal.amount_minor is None else deal.amount_minor, deal.id]
+    if order_by == "expected_close_date":
+        return [str(deal.expected_close_date or "infinity"), deal.id]
+    return [(deal.updated_at if order_by == "update_time desc" else deal.stage_entered_at).isoformat(), deal.id]
+
+
+def _pattern(query: str) -> str:
+    """For ILIKE; what a person types has no wildcards."""
+    escaped = query.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%" if query else ""
+
+
+def _day(message: Any, field: str) -> Any:
+    value: Date = getattr(message, field)
+    return protos.day(value, field) if message.HasField(field) else None
+
+
+def _instant(message: Any, field: str) -> Any:
+    value: Timestamp = getattr(message, field)
+    return protos.instant(value, field) if message.HasField(field) else None

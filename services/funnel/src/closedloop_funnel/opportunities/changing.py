@@ -1,0 +1,103 @@
+"""Fields of an open deal changed by a mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from closedloop.funnel.v1 import opportunities_pb2 as pb
+from closedloop.funnel.v1 import pipelines_pb2
+from closedloop_chassis import errors, protos
+from closedloop_chassis.work import Work
+from closedloop_funnel.custom_fields import rules as custom_fields
+from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.opportunities import opening, proto, store
+from closedloop_funnel.opportunities.record import Line, Seen
+from closedloop_funnel.opportunities.rules import check_dates
+from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.words import word
+
+PATHS = {
+    *("name", "need", "account_id", "lines", "amount", "engage_date", "expected_close_date", "forecast_category"),
+    *("competitors", "participants", "customer_type", "custom_fields"),
+}
+
+
+async def change(before: Seen, request: pb.UpdateOpportunityRequest, work: Work) -> Seen:
+    """The deal with the fields of the mask as the request has them; one round trip if it names accounts or products."""
+    mask = set(request.update_mask.paths)
+    if not mask or mask - PATHS:
+        wrong = ", ".join(sorted(mask - PATHS)) or "nothing"
+        raise errors.InvalidArgument(
+            "FIELD_UNKNOWN", f"update_mask names {wrong}; there are {', '.join(sorted(PATHS))}", {"update_mask": wrong}
+        )
+    after = replace(before, **_plain(request, mask, work))
+    if "forecast_category" in mask:
+        after = _categorised(after, request, work)
+    if mask & {"account_id", "lines"}:
+        after = await _referring(after, request, mask, work)
+    elif "amount" in mask:
+        priced = request.HasField("amount")
+        amount = protos.minor_units(request.amount) if priced else None
+        after = await opening.valued(after, after.lines, amount, request.amount.currency_code, work)
+    elif "expected_close_date" in mask:
+        after = await opening.restated(after, work)
+    check_dates(after.engage_date, after.expected_close_date)
+    return after
+
+
+def _plain(request: pb.UpdateOpportunityRequest, mask: set[str], work: Work) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if "name" in mask:
+        if not request.name:
+            raise errors.InvalidArgument("NAME_REQUIRED", "an opportunity has a name", {"name": "is empty"})
+        values["name"] = request.name
+    for path in ("need", "customer_type"):
+        if path in mask:
+            values[path] = getattr(request, path)
+    dates: tuple[Literal["engage_date", "expected_close_date"], ...] = ("engage_date", "expected_close_date")
+    for day in dates:
+        if day in mask:
+            values[day] = protos.day(getattr(request, day), day) if request.HasField(day) else None
+    if "competitors" in mask:
+        values["competitors"] = list(request.competitors)
+    if "participants" in mask:
+        values["participants"] = {p.person_id: word(pb.ParticipantRole, p.role) for p in request.participants}
+        values["participant_ids"] = list(values["participants"])
+    if "custom_fields" in mask:
+        values["custom_fields"] = proto.plain(request.custom_fields)
+        custom_fields.check(work.rules(CustomFieldRules), "opportunity", values["custom_fields"])
+    return values
+
+
+def _categorised(deal: Seen, request: pb.UpdateOpportunityRequest, work: Work) -> Seen:
+    category = word(pipelines_pb2.ForecastCategory, request.forecast_category)
+    if category == "closed":
+        raise errors.InvalidArgument(
+            "CATEGORY_NOT_SETTABLE", "closing the deal makes it closed", {"forecast_category": "not the seller's"}
+        )
+    if category:
+        return replace(deal, category=category, category_set=True)
+    stage = work.rules(PipelineRules).pipeline(deal.pipeline_id).stage(deal.stage_key)
+    return replace(deal, category=stage.category, category_set=False)
+
+
+async def _referring(deal: Seen, request: pb.UpdateOpportunityRequest, mask: set[str], work: Work) -> Seen:
+    account_id = request.account_id if "account_id" in mask else deal.account_id or ""
+    lines: list[Line] = deal.lines
+    if "lines" in mask:
+        lines = [proto.line_from_proto(line, f"lines.{i}") for i, line in enumerate(request.lines)]
+    found = await store.references(work.tx, account_id, [line["product_id"] for line in lines])
+    if "account_id" in mask:
+        if account_id and found.account is None:
+            raise errors.InvalidArgument("ACCOUNT_UNKNOWN", f"no account {account_id}", {"account_id": "unknown"})
+        account = found.account or {}
+        bought = found.bought_before or account.get("status") in ("customer", "former")
+        deal = replace(deal, account_id=account_id or None, account_name=account.get("name", ""), repurchase=bought)
+    if "lines" in mask:
+        lines = opening.priced(lines, found)
+    amount = deal.amount_minor if "lines" not in mask and "amount" not in mask else None
+    currency = deal.currency if amount is not None else ""
+    if request.HasField("amount") and "amount" in mask:
+        amount, currency = protos.minor_units(request.amount), request.amount.currency_code
+    return await opening.valued(deal, lines, amount, currency, work)

@@ -1,0 +1,218 @@
+"""Deals between the contract and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from google.type.money_pb2 import Money
+
+from closedloop.common.v1 import common_pb2
+from closedloop.funnel.v1 import opportunities_pb2 as pb
+from closedloop.funnel.v1 import pipelines_pb2
+from closedloop_chassis import errors, etags, protos
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
+from closedloop_funnel.opportunities.dwell import Dwell
+from closedloop_funnel.opportunities.record import DateChange, Evidence, Line, Move, Opportunity, Seen
+from closedloop_funnel.opportunities.rules import OpportunityRules, validity
+from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.pipelines.stages import StageRule
+from closedloop_funnel.words import number, word
+
+
+def money(minor: int | None, currency: str) -> Money | None:
+    return None if minor is None or not currency else protos.money(minor, currency)
+
+
+def struct(values: dict[str, Any] | None) -> Struct | None:
+    if not values:
+        return None
+    result = Struct()
+    result.update(values)
+    return result
+
+
+def plain(values: Struct) -> dict[str, Any]:
+    return json_format.MessageToDict(values)
+
+
+def line_to_proto(line: Line) -> pb.OpportunityLine:
+    return pb.OpportunityLine(
+        product_id=line["product_id"],
+        quantity=line["quantity"],
+        unit_price=money(line["unit_price_minor"], line["currency"]),
+        amount=money(line["amount_minor"], line["currency"]),
+    )
+
+
+def line_from_proto(line: pb.OpportunityLine, field: str) -> Line:
+    priced, summed = line.HasField("unit_price"), line.HasField("amount")
+    currencies = {m.currency_code for m, there in ((line.unit_price, priced), (line.amount, summed)) if there}
+    if len(currencies) > 1:
+        raise errors.InvalidArgument("CURRENCY_MIXED", "one deal, one currency", {field: "mixed currencies"})
+    return {
+        "product_id": line.product_id,
+        "quantity": line.quantity,
+        "unit_price_minor": protos.minor_units(line.unit_price, f"{field}.unit_price") if priced else None,
+        "amount_minor": protos.minor_units(line.amount, f"{field}.amount") if summed else None,
+        "currency": next(iter(currencies), ""),
+    }
+
+
+class Writer:
+    """Turns deals into answers; one for all deals of a call, so that calendars are walked once."""
+
+    def __init__(self, work: Work) -> None:
+        self._pipelines = work.rules(PipelineRules)
+        self._rules = work.rules(OpportunityRules)
+        self._version = work.process.rulebooks.version(OpportunityRules, work.now)
+        self._dwell = Dwell(work.calendars, work.now)
+
+    def stage(self, deal: Opportunity) -> StageRule:
+        pipeline = self._pipelines.pipelines.get(deal.pipeline_id)
+        if pipeline is not None:
+            return pipeline.stage(deal.stage_key)
+        return StageRule(key=deal.stage_key, name=deal.stage_key, probability=0, category="pipeline", retired=True)
+
+    def dwell_days(self, deal: Opportunity) -> float:
+        """Zero once it is closed."""
+        if deal.state != "open":
+            return 0.0
+        return self._dwell.days(deal.stage_entered_at, self.stage(deal).calendar, deal.unit_id)
+
+    def write(self, deal: Seen) -> pb.Opportunity:
+        valid, explanation = validity(self._rules, deal)
+        result = pb.Opportunity(
+            id=deal.id,
+            etag=etags.of(deal.version),
+            name=deal.name,
+            need=deal.need,
+            ownership=ownership(deal),
+            provenance=provenance(deal),
+            imported=deal.imported,
+            pipeline_id=deal.pipeline_id,
+            pipeline_version=deal.pipeline_version,
+            stage_key=deal.stage_key,
+            state=number(pb.OpportunityState, deal.state),
+            account_id=deal.account_id or "",
+            account_name=deal.account_name,
+            lines=[line_to_proto(line) for line in deal.lines],
+            amount=money(deal.amount_minor, deal.currency),
+            reporting_amount=money(deal.reporting_minor, deal.reporting_currency),
+            probability_ratio=deal.probability,
+            forecast_category=number(pipelines_pb2.ForecastCategory, deal.category),
+            engage_date=protos.date_proto(deal.engage_date),
+            expected_close_date=protos.date_proto(deal.expected_close_date),
+            close_date=protos.date_proto(deal.close_date),
+            push_count=deal.push_count,
+            pushed_days=deal.pushed_days,
+            reason_code=deal.reason_code,
+            reason_comment=deal.reason_comment,
+            competitors=deal.competitors,
+            participants=[
+                pb.Participant(person_id=person, role=number(pb.ParticipantRole, role))
+                for person, role in deal.participants.items()
+            ],
+            stage_enter_time=protos.timestamp(deal.stage_entered_at),
+            dwell_days=self.dwell_days(deal),
+            dwell_light=number(common_pb2.Light, deal.dwell_light),
+            stage_due_time=protos.timestamp(deal.dwell_due_at),
+            review_id=deal.review_id or "",
+            valid=valid,
+            validity=common_pb2.RuleReference(
+                rulebook=OpportunityRules.rulebook, version=self._version, rule="valid_needs", explanation=explanation
+            ),
+            repurchase=deal.repurchase,
+            lead_id=deal.lead_id or "",
+            opportunity_point_id=deal.opportunity_point_id or "",
+            customer_type=deal.customer_type,
+            custom_fields=struct(deal.custom_fields),
+            create_time=protos.timestamp(deal.created_at),
+            update_time=protos.timestamp(deal.updated_at),
+            last_activity_time=protos.timestamp(deal.last_activity_at),
+        )
+        if deal.margin_ratio is not None:
+            result.margin_ratio = deal.margin_ratio
+        return result
+
+
+def ownership(deal: Opportunity) -> common_pb2.Ownership:
+    return common_pb2.Ownership(owner_id=deal.owner_id, unit_id=deal.unit_id)
+
+
+def provenance(deal: Opportunity) -> common_pb2.Provenance:
+    return common_pb2.Provenance(
+        source=deal.source,
+        source_id=deal.source_id,
+        brought_by=deal.brought_by,
+        observed_time=protos.timestamp(deal.observed_at),
+    )
+
+
+def evidence_to_proto(evidence: Evidence) -> pb.StageEvidence:
+    return pb.StageEvidence(
+        id=evidence.id,
+        requirement_key=evidence.requirement_key,
+        kind=number(pipelines_pb2.EvidenceKind, evidence.kind),
+        note=evidence.note,
+        attachment_ids=evidence.attachment_ids,
+        record_id=evidence.record_id or "",
+        content=struct(evidence.content),
+        author_id=evidence.author_id,
+        time=protos.timestamp(evidence.at),
+    )
+
+
+def evidence_from_proto(given: Iterable[pb.StageEvidence], opportunity_id: str, work: Work) -> list[Evidence]:
+    return [
+        Evidence(
+            id=new_id(),
+            opportunity_id=opportunity_id,
+            requirement_key=one.requirement_key,
+            kind=word(pipelines_pb2.EvidenceKind, one.kind),
+            note=one.note,
+            attachment_ids=list(one.attachment_ids),
+            record_id=one.record_id or None,
+            content=plain(one.content) if one.HasField("content") else None,
+            author_id=work.actor,
+            at=work.now,
+        )
+        for one in given
+    ]
+
+
+def records_named(given: Sequence[pb.StageEvidence]) -> list[str]:
+    return [one.record_id for one in given if one.record_id]
+
+
+def date_change_to_proto(change: DateChange) -> pb.CloseDateChange:
+    return pb.CloseDateChange(
+        from_date=protos.date_proto(change.from_date),
+        to_date=protos.date_proto(change.to_date),
+        author_id=change.author_id,
+        reason=change.reason,
+        time=protos.timestamp(change.at),
+    )
+
+
+def move_to_proto(move: Move) -> pb.StageMove:
+    return pb.StageMove(
+        opportunity_id=move.opportunity_id,
+        sequence=move.sequence,
+        from_stage_key=move.from_stage_key,
+        to_stage_key=move.to_stage_key,
+        time=protos.timestamp(move.at),
+        author_id=move.author_id,
+        dwell=protos.duration(move.dwell),
+        dwell_days=move.dwell_days or 0.0,
+        backward=move.direction == "backward",
+        skipped_stage_keys=move.skipped_stage_keys,
+        skipped_requirement_keys=move.skipped_requirement_keys,
+        reason=move.reason,
+        evidence_ids=move.evidence_ids,
+        pipeline_version=move.pipeline_version,
+        imported=move.imported,
+    )

@@ -1,0 +1,261 @@
+"""Deals in SQL: locked with what a step needs, listed, written one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_funnel import rows
+from closedloop_funnel.opportunities.record import DateChange, Evidence, Held, Move, Opportunity, Seen
+from closedloop_funnel.opportunities.worth import Rates
+from closedloop_funnel.pipelines import scope
+
+SEEN = f"""
+SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name
+  FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+"""
+
+LOCK = f"""
+SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
+       (SELECT coalesce(jsonb_object_agg(requirement_key, given), '{{}}')
+          FROM (SELECT requirement_key, count(*) AS given FROM stage_evidence
+                 WHERE opportunity_id = o.id GROUP BY requirement_key) e) AS evidence,
+       (SELECT count(*) FROM quote
+         WHERE opportunity_id = o.id AND state IN ('approved', 'issued', 'accepted')) AS approved_quotes,
+       (SELECT jsonb_build_object('id', id, 'amount_minor', amount_minor, 'currency', currency) FROM contract
+         WHERE opportunity_id = o.id AND state IN ('signed', 'archived')
+         ORDER BY sign_date DESC, id DESC LIMIT 1) AS signed_contract,
+       (SELECT count(*) FROM activity
+         WHERE opportunity_id = o.id AND state = 'done' AND effective AND at >= o.stage_entered_at) AS activities,
+       (SELECT coalesce(jsonb_agg(p), '[]')
+          FROM (SELECT 'quote' AS kind, id, submitted_revision AS revision
+                  FROM quote WHERE opportunity_id = o.id AND state = 'submitted'
+                UNION ALL
+                SELECT 'contract', id, submitted_revision FROM contract WHERE opportunity_id = o.id AND state = 'submitted') p
+       ) AS pending,
+       (SELECT coalesce(array_agg(r.id), '{{}}')
+          FROM (SELECT id FROM activity WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
+                UNION ALL SELECT id FROM quote WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
+                UNION ALL SELECT id FROM contract WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])) r
+       ) AS known_records,
+       EXISTS (SELECT FROM opportunity w WHERE w.account_id = o.account_id AND w.state = 'won' AND w.id <> o.id)
+         AS bought_before
+  FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+ WHERE o.id = %(id)s
+"""
+
+EVIDENCE = f"SELECT {rows.listed(Evidence, 'e')} FROM stage_evidence e WHERE opportunity_id = %(id)s ORDER BY at, id"
+DATE_CHANGES = f"""
+SELECT * FROM (SELECT {rows.listed(DateChange, "c")} FROM close_date_change c
+                WHERE opportunity_id = %(id)s ORDER BY at DESC LIMIT 100) newest ORDER BY at
+"""
+
+# What a new deal refers to: its account and its products, as far as they are known here.
+REFERENCES = """
+SELECT (SELECT to_jsonb(a) - 'words' FROM account a WHERE id = %(account_id)s::uuid) AS account,
+       (SELECT coalesce(jsonb_object_agg(id, jsonb_build_object('minor', list_minor, 'currency', list_currency)), '{}')
+          FROM product WHERE id = ANY(%(product_ids)s)) AS products,
+       EXISTS (SELECT FROM opportunity WHERE account_id = %(account_id)s::uuid AND state = 'won') AS bought_before
+"""
+
+RATES = """
+SELECT base_currency, start_date, rate FROM exchange_rate
+ WHERE quote_currency = %(into)s AND base_currency = ANY(%(bases)s) AND kind = 'spot' ORDER BY start_date
+"""
+
+INSERT = rows.insert("opportunity", Opportunity)
+UPDATE = rows.update("opportunity", Opportunity)
+ADD_MOVES = rows.insert("stage_move", Move)
+ADD_EVIDENCE = rows.insert("stage_evidence", Evidence)
+ADD_DATE_CHANGES = rows.insert("close_date_change", DateChange)
+
+DUPLICATE = {
+    "opportunity_provenance_key": errors.AlreadyExists(
+        "OPPORTUNITY_DUPLICATE", "an opportunity with this source and source_id is there already"
+    )
+}
+
+TAKE_BACK = {
+    "quote": """UPDATE quote SET state = 'draft', approval_state = 'withdrawn', revision = revision + 1,
+                       updated_at = %(now)s
+                 WHERE opportunity_id = %(id)s AND state = 'submitted'""",
+    "contract": """UPDATE contract SET state = 'draft', approval_state = 'withdrawn', revision = revision + 1,
+                          updated_at = %(now)s
+                    WHERE opportunity_id = %(id)s AND state = 'submitted'""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    account: dict[str, Any] | None
+    products: dict[str, dict[str, Any]]
+    bought_before: bool
+
+
+async def get(db: Reader, opportunity_id: str) -> Held | None:
+    return await db.one(LOCK, {"id": opportunity_id, "records": []}, into=Held)
+
+
+async def lock(tx: Transaction, opportunity_id: str, records: Sequence[str] = ()) -> Held:
+    """Raises NotFound OPPORTUNITY_UNKNOWN."""
+    held = await tx.one(LOCK + " FOR UPDATE OF o", {"id": opportunity_id, "records": list(records)}, into=Held)
+    if held is None:
+        raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {opportunity_id}")
+    return held
+
+
+async def references(tx: Transaction, account_id: str, product_ids: Iterable[str]) -> References:
+    found = await tx.one(
+        REFERENCES, {"account_id": account_id or None, "product_ids": list(product_ids)}, into=References
+    )
+    assert found is not None
+    return found
+
+
+async def rates(tx: Transaction, into: str, currencies: Iterable[str]) -> Rates:
+    """A round trip only where a foreign currency is among them."""
+    foreign = sorted(set(currencies) - {into, ""})
+    by_base: dict[str, tuple[list[date], list[Decimal]]] = {}
+    if foreign:
+        for row in await tx.all(RATES, {"into": into, "bases": foreign}):
+            days, values = by_base.setdefault(row["base_currency"], ([], []))
+            days.append(row["start_date"])
+            values.append(row["rate"])
+    return Rates(into, by_base)
+
+
+def add(tx: Transaction, deals: Sequence[Opportunity]) -> None:
+    if deals:
+        tx.do(INSERT, rows.rows(Opportunity, deals), refuse=DUPLICATE)
+
+
+def save(tx: Transaction, deals: Sequence[Opportunity]) -> None:
+    if deals:
+        tx.do(UPDATE, rows.rows(Opportunity, deals))
+
+
+def add_moves(tx: Transaction, moves: Sequence[Move]) -> None:
+    if moves:
+        tx.do(ADD_MOVES, rows.rows(Move, moves))
+
+
+def add_evidence(tx: Transaction, evidence: Sequence[Evidence]) -> None:
+    if evidence:
+        tx.do(ADD_EVIDENCE, rows.rows(Evidence, evidence))
+
+
+def add_date_changes(tx: Transaction, changes: Sequence[DateChange]) -> None:
+    if changes:
+        tx.do(ADD_DATE_CHANGES, rows.rows(DateChange, changes))
+
+
+def take_back(tx: Transaction, kind: str, opportunity_id: str, now: datetime) -> None:
+    """Submitted quotes or contracts of the deal become drafts again."""
+    tx.do(TAKE_BACK[kind], {"id": opportunity_id, "now": now})
+
+
+async def evidence_of(db: Reader, opportunity_id: str) -> list[Evidence]:
+    return await db.all(EVIDENCE, {"id": opportunity_id}, into=Evidence)
+
+
+async def date_changes_of(db: Reader, opportunity_id: str) -> list[DateChange]:
+    return await db.all(DATE_CHANGES, {"id": opportunity_id}, into=DateChange)
+
+
+FILTERS = """
+AND (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s))
+AND (%(stage_keys)s::text[] IS NULL OR o.stage_key = ANY(%(stage_keys)s))
+AND (%(categories)s::text[] IS NULL OR o.category = ANY(%(categories)s))
+AND (%(close_from)s::date IS NULL OR coalesce(o.close_date, o.expected_close_date) >= %(close_from)s)
+AND (%(close_to)s::date IS NULL OR coalesce(o.close_date, o.expected_close_date) <= %(close_to)s)
+AND (%(created_from)s::timestamptz IS NULL OR o.created_at >= %(created_from)s)
+AND (%(created_to)s::timestamptz IS NULL OR o.created_at < %(created_to)s)
+AND (%(lights)s::text[] IS NULL OR o.dwell_light = ANY(%(lights)s))
+AND o.push_count >= %(least_pushes)s
+AND (%(query)s = '' OR o.name ILIKE %(query)s OR a.name ILIKE %(query)s)
+AND (NOT %(without_account)s OR o.account_id IS NULL)
+AND (NOT %(under_review)s OR o.review_id IS NOT NULL)
+AND (%(reason_code)s = '' OR o.reason_code = %(reason_code)s)
+AND (%(source)s = '' OR o.source = %(source)s)
+AND (%(source_id)s = '' OR o.source_id = %(source_id)s)
+AND (%(custom_fields)s::jsonb IS NULL OR o.custom_fields @> %(custom_fields)s)
+"""
+
+# By order_by of the contract: what is ordered by, its type, its direction, and a value before every row.
+ORDERS: dict[str, tuple[str, str, str, str | int]] = {
+    "update_time desc": ("o.updated_at", "timestamptz", "DESC", "infinity"),
+    "amount desc": ("coalesce(o.amount_minor, -1)", "bigint", "DESC", 2**62),
+    "expected_close_date": ("coalesce(o.expected_close_date, 'infinity')", "date", "ASC", "-infinity"),
+    "dwell_days desc": ("o.stage_entered_at", "timestamptz", "ASC", "-infinity"),
+}
+
+
+def listing(order_by: str) -> str:
+    """The query of a list in that order; its key is (what is ordered by, id)."""
+    column, kind, direction, _ = ORDERS[order_by]
+    beyond = "<" if direction == "DESC" else ">"
+    return f"""{SEEN}
+ WHERE {scope.SQL} {FILTERS}
+   AND ({column} {beyond} %(after)s::{kind} OR ({column} = %(after)s::{kind} AND o.id > %(after_id)s::uuid))
+ ORDER BY {column} {direction}, o.id
+ LIMIT %(limit)s"""
+
+
+async def page(db: Reader, order_by: str, params: dict[str, Any]) -> list[Seen]:
+    return await db.all(listing(order_by), params, into=Seen)
+
+
+MOVES = f"""
+SELECT {rows.listed(Move, "m")}
+  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id LEFT JOIN account a ON a.id = o.account_id
+ WHERE {scope.SQL}
+   AND (%(id)s::uuid IS NULL OR m.opportunity_id = %(id)s)
+   AND (%(from)s::timestamptz IS NULL OR m.at >= %(from)s)
+   AND (%(to)s::timestamptz IS NULL OR m.at < %(to)s)
+   AND (NOT %(skips_only)s OR m.skipped_stage_keys <> '{{}}' OR m.skipped_requirement_keys <> '{{}}')
+   AND (m.at, m.opportunity_id, m.sequence) > (%(after)s::timestamptz, %(after_id)s::uuid, %(after_sequence)s)
+ ORDER BY m.at, m.opportunity_id, m.sequence
+ LIMIT %(limit)s
+"""
+
+
+async def moves(db: Reader, params: dict[str, Any]) -> list[Move]:
+    return await db.all(MOVES, params, into=Move)
+
+
+OVERDUE = f"""
+UPDATE opportunity o SET dwell_light = due.light, version = o.version + 1
+  FROM unnest(%(ids)s::uuid[], %(lights)s::text[]) AS due (id, light)
+ WHERE o.id = due.id AND o.state = 'open'
+RETURNING {rows.listed(Opportunity, "o")},
+          coalesce((SELECT name FROM account WHERE id = o.account_id), '') AS account_name
+"""
+
+
+async def darken(tx: Transaction, lights: dict[str, str]) -> list[Seen]:
+    """Sets the dwell lights of open deals and answers those deals."""
+    return await tx.all(OVERDUE, {"ids": list(lights), "lights": list(lights.values())}, into=Seen)
+
+
+MARGIN = """
+UPDATE opportunity SET margin_ratio = %(ratio)s, margin_version = %(version)s
+ WHERE id = %(id)s AND margin_version < %(version)s
+"""
+
+
+def restate_margin(tx: Transaction, opportunity_id: str, ratio: float | None, version: int) -> None:
+    tx.do(MARGIN, {"id": opportunity_id, "ratio": ratio, "version": version})
+
+
+FIND = "SELECT id FROM opportunity WHERE source = %(source)s AND source_id = %(source_id)s"
+
+
+async def find(tx: Transaction, source: str, source_id: str) -> str | None:
+    """The id of the deal with this provenance."""
+    found: str | None = await tx.value(FIND, {"source": source, "source_id": source_id})
+    return found

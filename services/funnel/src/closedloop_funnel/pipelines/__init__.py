@@ -1,0 +1,1 @@
+"""The road of a deal: stages, evidence, reasons, as the rulebook has them."""

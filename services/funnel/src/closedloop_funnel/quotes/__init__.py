@@ -1,0 +1,1 @@
+"""Prices offered: drafted, decided, issued, answered."""

@@ -1,0 +1,122 @@
+"""Quotes in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Scope
+from closedloop_funnel import rows
+from closedloop_funnel.quotes.record import Quote, Seen
+
+DEAL = """
+jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
+                   'participant_ids', o.participant_ids, 'review_id', o.review_id, 'account_id', o.account_id,
+                   'account_name', coalesce(a.name, ''), 'account_grade', a.grade, 'account_industry', a.industry,
+                   'account_region', a.region_code, 'amount_minor', o.amount_minor, 'reporting_minor', o.reporting_minor)
+"""
+SEEN = f"""
+SELECT {rows.listed(Quote, "q")}, {DEAL} AS deal
+  FROM quote q JOIN opportunity o ON o.id = q.opportunity_id LEFT JOIN account a ON a.id = o.account_id
+"""
+GET = f"{SEEN} WHERE q.id = %(id)s"
+LOCK = f"{GET} FOR UPDATE OF q"
+
+# What a new quote builds on: its deal, the products, the version it revises, and the next number.
+BASIS = f"""
+SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity_id)s) AS deal,
+       (SELECT coalesce(array_agg(id), '{{}}') FROM product WHERE id = ANY(%(product_ids)s)) AS products,
+       (SELECT to_jsonb(q) || jsonb_build_object('newest', (SELECT max(version) FROM quote WHERE number = q.number))
+          FROM quote q WHERE id = %(revises)s::uuid AND opportunity_id = %(opportunity_id)s) AS revised,
+       CASE WHEN %(revises)s::uuid IS NULL THEN nextval('quote_number') ELSE 0 END AS sequence
+"""
+PRODUCTS = "SELECT coalesce(array_agg(id), '{}') FROM product WHERE id = ANY(%(ids)s)"
+
+INSERT = rows.insert("quote", Quote)
+UPDATE = rows.update("quote", Quote)
+TAKEN = {
+    "quote_number_key": errors.Aborted(
+        "QUOTE_REVISED_ALREADY", "somebody revised it meanwhile; read the newest version"
+    )
+}
+
+# A later version was approved: earlier ones are no longer offered.
+SUPERSEDE = """
+UPDATE quote earlier
+   SET state = 'superseded', revision = earlier.revision + 1, updated_at = %(now)s
+  FROM quote newer
+ WHERE newer.id = %(id)s::uuid AND newer.state = 'approved' AND earlier.number = newer.number
+   AND earlier.version < newer.version AND earlier.state IN ('approved', 'issued')
+"""
+
+LIST = f"""
+{SEEN}
+ WHERE ({Scope.SQL} OR %(scope_owner)s = ANY(o.participant_ids))
+   AND (%(opportunity_id)s::uuid IS NULL OR q.opportunity_id = %(opportunity_id)s)
+   AND (%(account_id)s::uuid IS NULL OR o.account_id = %(account_id)s)
+   AND (%(in_owner)s = '' OR o.owner_id = %(in_owner)s)
+   AND (%(units)s::text[] IS NULL OR o.unit_id = ANY(%(units)s))
+   AND (%(states)s::text[] IS NULL
+        OR CASE WHEN q.state IN ('approved', 'issued') AND q.valid_until < %(today)s THEN 'expired' ELSE q.state END
+           = ANY(%(states)s))
+   AND (%(from)s::timestamptz IS NULL OR q.created_at >= %(from)s)
+   AND (%(to)s::timestamptz IS NULL OR q.created_at < %(to)s)
+   AND (q.created_at < %(after)s::timestamptz OR (q.created_at = %(after)s::timestamptz AND q.id > %(after_id)s::uuid))
+ ORDER BY q.created_at DESC, q.id
+ LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    deal: dict[str, Any] | None
+    products: list[str]
+    revised: dict[str, Any] | None
+    sequence: int
+
+
+async def basis(tx: Transaction, opportunity_id: str, product_ids: Iterable[str], revises: str) -> Basis:
+    params = {"opportunity_id": opportunity_id, "product_ids": list(product_ids), "revises": revises or None}
+    found = await tx.one(BASIS, params, into=Basis)
+    assert found is not None
+    return found
+
+
+async def known_products(tx: Transaction, ids: Iterable[str]) -> list[str]:
+    return list(await tx.value(PRODUCTS, {"ids": list(ids)}))
+
+
+async def get(db: Reader, quote_id: str) -> Seen:
+    """Raises NotFound QUOTE_UNKNOWN."""
+    return _there(await db.one(GET, {"id": quote_id}, into=Seen), quote_id)
+
+
+async def lock(tx: Transaction, quote_id: str) -> Seen:
+    """Raises NotFound QUOTE_UNKNOWN."""
+    return _there(await tx.one(LOCK, {"id": quote_id}, into=Seen), quote_id)
+
+
+def _there(found: Seen | None, quote_id: str) -> Seen:
+    if found is None:
+        raise errors.NotFound("QUOTE_UNKNOWN", f"no quote {quote_id}")
+    return found
+
+
+async def page(db: Reader, params: dict[str, Any]) -> list[Seen]:
+    return await db.all(LIST, params, into=Seen)
+
+
+def add(tx: Transaction, quote: Quote) -> None:
+    tx.do(INSERT, rows.rows(Quote, [quote]), refuse=TAKEN)
+
+
+def save(tx: Transaction, quote: Quote) -> None:
+    tx.do(UPDATE, rows.rows(Quote, [quote]))
+
+
+def supersede_earlier(tx: Transaction, quote_id: str, now: datetime) -> None:
+    tx.do(SUPERSEDE, {"id": quote_id, "now": now})

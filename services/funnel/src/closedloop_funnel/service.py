@@ -1,0 +1,49 @@
+"""The funnel service: its slices, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from closedloop_chassis.service import Service, Slice
+from closedloop_funnel.activities import api as activities
+from closedloop_funnel.activities import days
+from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.boards import api as boards
+from closedloop_funnel.boards.rules import BoardRules
+from closedloop_funnel.clearance import reactions as clearance
+from closedloop_funnel.contracts import api as contracts
+from closedloop_funnel.contracts.rules import ContractRules
+from closedloop_funnel.copies import reactions as copies
+from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.opportunities import api as opportunities
+from closedloop_funnel.opportunities import importing, steps
+from closedloop_funnel.opportunities import reactions as opportunity_reactions
+from closedloop_funnel.opportunities.rules import OpportunityRules
+from closedloop_funnel.pipelines import api as pipelines
+from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.quotes import api as quotes
+from closedloop_funnel.quotes import reactions as quote_reactions
+from closedloop_funnel.quotes.rules import QuoteRules
+
+SERVICE = Service(
+    name="funnel",
+    package="closedloop.funnel.v1",
+    slices=(
+        Slice("copies", reactions=copies.reactions),
+        Slice("custom_fields", rules=(CustomFieldRules,)),
+        Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
+        Slice(
+            "opportunities",
+            rpcs=(opportunities.rpcs, steps.rpcs, importing.rpcs),
+            reactions=opportunity_reactions.reactions,
+            rules=(OpportunityRules,),
+        ),
+        Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
+        # Before the quotes: a version is decided first, then earlier ones go out of use.
+        Slice("clearance", reactions=clearance.reactions),
+        Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
+        Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
+        Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
+    ),
+    migrations=Path(__file__).parent / "migrations",
+)

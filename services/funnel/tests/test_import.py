@@ -1,0 +1,218 @@
+"""Deals of another system: a real file of 8,800, names and aliases, row errors, a second run that changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
+
+from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
+from closedloop.funnel.v1 import events_pb2 as events
+from closedloop.funnel.v1 import opportunities_pb2 as pb
+
+from .conftest import ACME, Company, account, cny, day, product, rid
+
+CRM = Path(os.environ.get("CLOSEDLOOP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "crm"
+
+
+def row(source_id: str, stage: str = "Engaging", owner: str = "rep1", **fields: object) -> pb.OpportunityRow:
+    return pb.OpportunityRow(
+        provenance=Provenance(source="crm", source_id=source_id), owner=owner, stage=stage, **fields
+    )
+
+
+async def bring(company: Company, *rows: pb.OpportunityRow, dry: bool = False) -> pb.BulkImportOpportunitiesResponse:
+    request = pb.BulkImportOpportunitiesRequest(request_id=rid(), rows=rows, validate_only=dry)
+    return await company.deals("ops", "operations").BulkImportOpportunities(request, timeout=60)
+
+
+def figures(summary: BulkSummary) -> tuple[int, int, int, int, int]:
+    return (summary.read, summary.created, summary.updated, summary.unchanged, summary.rejected)
+
+
+def _date(text: str) -> Date | None:
+    if not text:
+        return None
+    found = datetime.strptime(text, "%d-%m-%y")
+    return day(found.year, found.month, found.day)
+
+
+def _of_file(line: dict[str, str]) -> pb.OpportunityRow:
+    value = line["close_value"]
+    return pb.OpportunityRow(
+        provenance=Provenance(source="crm", source_id=line["opportunity_id"]),
+        owner=line["sales_agent"],
+        account=line["account"],
+        product=line["product"],
+        stage=line["deal_stage"],
+        engage_date=_date(line["engage_date"]),
+        close_date=_date(line["close_date"]),
+        value=Money(currency_code="USD", units=int(value)) if value else None,
+    )
+
+
+@pytest.mark.mission("U14", "U15", "S67")
+async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(company: Company) -> None:
+    if not CRM.is_dir():
+        pytest.skip(f"no test data at {CRM}: set CLOSEDLOOP_TEST_DATA")
+    with (CRM / "sales_pipeline.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    agents = sorted({line["sales_agent"] for line in lines})
+    await company.live.organise([], [(f"a{i}", "team1", name, ["rep"]) for i, name in enumerate(agents)])
+    for i, name in enumerate(sorted({line["account"] for line in lines} - {""})):
+        await company.live.hear(account(f"0190a000-0000-7000-8000-{i:012x}", name, version=9), subject=name)
+    for i, name in enumerate(sorted({line["product"] for line in lines} - {"GTXPro", "MG Special"})):
+        await company.live.hear(product(f"p{i}", name, 100), subject=name)
+    rows = [_of_file(line) for line in lines]
+
+    dry = await bring(company, *rows, dry=True)
+    assert figures(dry.summary) == (8800, 8800, 0, 0, 0), dry.summary.errors[:3]
+    assert not any(dry.opportunity_ids)
+    assert await company.live.db.value("SELECT count(*) FROM opportunity") == 0
+
+    started = time.monotonic()
+    first = await bring(company, *rows)
+    seconds = time.monotonic() - started
+    assert figures(first.summary) == (8800, 8800, 0, 0, 0)
+    assert seconds < 15, f"8,800 rows took {seconds:.1f} s"
+    started = time.monotonic()
+    second = await bring(company, *rows)
+    assert time.monotonic() - started < 5
+    assert figures(second.summary) == (8800, 0, 0, 8800, 0)
+    assert second.opportunity_ids == first.opportunity_ids
+
+    found = await company.live.db.all(
+        "SELECT stage_key, count(*) AS deals, sum(amount_minor) AS worth, count(*) FILTER (WHERE account_id IS NULL) AS bare,"
+        " count(*) FILTER (WHERE 'gtx-pro' = ANY(product_ids)) AS gtx_pro FROM opportunity GROUP BY stage_key"
+    )
+    by_stage = {one["stage_key"]: one for one in found}
+    assert {key: one["deals"] for key, one in by_stage.items()} == {
+        "won": 4238,
+        "lost": 2473,
+        "engaging": 1589,
+        "prospecting": 500,
+    }
+    assert by_stage["won"]["worth"] == 10_005_534_00
+    assert sum(one["bare"] for one in found) == 1425
+    assert sum(one["gtx_pro"] for one in found) == 1480
+    told = await company.live.told(events.OpportunityWon)
+    assert len(told) == 4238
+    assert all(one.imported and one.amount == one.lines[0].amount for one in told)
+    assert await company.live.db.value("SELECT count(*) FROM clock") == 0
+    listed = await company.deals("ops", "operations").ListOpportunities(pb.ListOpportunitiesRequest(page_size=1000))
+    assert len(listed.opportunities) == 1000
+
+
+async def test_each_row_stands_for_itself(company: Company) -> None:
+    await company.live.hear(account("0190a000-0000-7000-8000-000000000009", "阿克姆"), subject="9")
+    twice = row("t-1")
+    answer = await bring(
+        company,
+        row("r-0", account="acme  corporation", product="gtxpro", value=cny(10)),
+        row("r-1", owner="nobody"),
+        row("r-2", account="Unheard Of"),
+        row("r-3", account="阿克姆"),
+        row("r-4", product="GTX 9000"),
+        row("r-5", stage="Dreaming"),
+        row("r-6", stage="Won"),
+        row("r-7", stage="Won", engage_date=day(2025, 2, 1), close_date=day(2025, 1, 1)),
+        row("r-8", stage="Lost", close_date=day(2027, 1, 1)),
+        row("r-9", stage="Won", close_date=day(2025, 1, 1), reason_code="weather"),
+        row("r-10", state=pb.OPPORTUNITY_STATE_WON, close_date=day(2025, 1, 1)),
+        row("r-11", pipeline_id="nowhere"),
+        twice,
+        twice,
+        row("", value=cny(1)),
+        row("r-15", owner=""),
+        row("r-16", owner="张三", account=ACME, engage_date=Date(year=2025, month=2, day=30)),
+    )
+    assert figures(answer.summary) == (17, 2, 0, 0, 15)
+    assert [(e.row, e.reason) for e in answer.summary.errors] == [
+        (1, "OWNER_UNKNOWN"),
+        (2, "ACCOUNT_UNKNOWN"),
+        (3, "ACCOUNT_AMBIGUOUS"),
+        (4, "PRODUCT_UNKNOWN"),
+        (5, "STAGE_UNKNOWN"),
+        (6, "CLOSE_DATE_REQUIRED"),
+        (7, "DATES_REVERSED"),
+        (8, "DATE_IN_FUTURE"),
+        (9, "REASON_UNKNOWN"),
+        (10, "STATE_CONTRADICTS_STAGE"),
+        (11, "PIPELINE_UNKNOWN"),
+        (13, "DUPLICATE_ROW"),
+        (14, "SOURCE_ID_REQUIRED"),
+        (15, "ROW_INVALID"),
+        (16, "NOT_A_DAY"),
+    ]
+    assert [bool(one) for one in answer.opportunity_ids] == [True] + [False] * 11 + [True] + [False] * 4
+    deal = await company.read(answer.opportunity_ids[0])
+    assert (deal.account_name, deal.lines[0].product_id, deal.imported) == ("阿克姆", "gtx-pro", True)
+    with company.live.refused("PERMISSION_DENIED"):
+        await company.deals("rep1", "rep").BulkImportOpportunities(
+            pb.BulkImportOpportunitiesRequest(request_id=rid(), rows=[row("x")])
+        )
+
+
+async def test_a_changed_row_moves_the_deal_on_record(company: Company) -> None:
+    first = await bring(
+        company, row("c-1", value=cny(10), expected_close_date=day(2026, 2, 1)), row("c-2", value=cny(5))
+    )
+    [moving, _] = first.opportunity_ids
+    again = await bring(
+        company,
+        row("c-1", stage="Won", value=cny(12), close_date=day(2026, 1, 4), expected_close_date=day(2026, 2, 3)),
+        row("c-2", value=cny(5)),
+    )
+    assert figures(again.summary) == (2, 0, 1, 1, 0)
+    assert list(again.opportunity_ids) == list(first.opportunity_ids)
+    deal = await company.read(moving)
+    assert (deal.stage_key, deal.amount, deal.push_count, deal.etag) == ("won", cny(12), 1, '"2"')
+    [won] = await company.live.told(events.OpportunityWon)
+    assert (won.opportunity_id, won.version, won.imported) == (moving, 2, True)
+    back = await bring(company, row("c-1", stage="Engaging", value=cny(12)))
+    assert figures(back.summary) == (1, 0, 1, 0, 0)
+    [reopened] = await company.live.told(events.OpportunityReopened)
+    assert reopened.amount == cny(12)
+    moves = await company.deals("ops", "operations").ListStageMoves(pb.ListStageMovesRequest(opportunity_id=moving))
+    assert [(m.from_stage_key, m.to_stage_key, m.imported) for m in moves.moves] == [
+        ("", "engaging", True),
+        ("engaging", "won", True),
+        ("won", "engaging", True),
+    ]
+
+
+@pytest.mark.mission("S44")
+async def test_history_keeps_its_way_and_its_dwell(company: Company) -> None:
+    visits = [("Prospecting", "2025-03-03T01:00:00Z"), ("Engaging", "2025-03-10T01:00:00Z")]
+    history = []
+    for stage, moment in visits:
+        at = Timestamp()
+        at.FromJsonString(moment)
+        history.append(pb.StageVisit(stage=stage, enter_time=at))
+    answer = await bring(
+        company,
+        row("h-1", stage="Lost", close_date=day(2025, 3, 20), stage_history=history, value=cny(7)),
+        row("h-2", stage_history=list(reversed(history))),
+        row("h-3", stage="Prospecting", stage_history=history),
+    )
+    assert [error.reason for error in answer.summary.errors] == ["HISTORY_OUT_OF_ORDER"] * 2
+    moves = await company.deals("ops", "operations").ListStageMoves(
+        pb.ListStageMovesRequest(opportunity_id=answer.opportunity_ids[0])
+    )
+    assert [(m.from_stage_key, m.to_stage_key) for m in moves.moves] == [
+        ("", "prospecting"),
+        ("prospecting", "engaging"),
+        ("engaging", "lost"),
+    ]
+    # Monday to Monday at nine: five working days.
+    assert moves.moves[1].dwell_days == pytest.approx(5.0)
+    assert moves.moves[1].dwell.ToTimedelta().days == 7
+    [lost] = await company.live.told(events.OpportunityLost)
+    assert lost.stage_key == "engaging"
