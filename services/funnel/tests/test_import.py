@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +23,6 @@ from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop_funnel.opportunities.rules import OpportunityRules
 
 from .conftest import ACME, Company, account, cny, day, product, rid
-
-CRM = Path(os.environ.get("CLOSEDLOOP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "crm"
 
 
 def row(source_id: str, stage: str = "Engaging", owner: str = "rep1", **fields: object) -> pb.OpportunityRow:
@@ -65,10 +62,10 @@ def _of_file(line: dict[str, str]) -> pb.OpportunityRow:
 
 
 @pytest.mark.mission("U14", "U15", "S67")
-async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(company: Company) -> None:
-    if not CRM.is_dir():
-        pytest.skip(f"no test data at {CRM}: set CLOSEDLOOP_TEST_DATA")
-    with (CRM / "sales_pipeline.csv").open() as file:
+async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(
+    company: Company, data_folder: Path
+) -> None:
+    with (data_folder / "crm" / "sales_pipeline.csv").open() as file:
         lines = list(csv.DictReader(file))
     agents = sorted({line["sales_agent"] for line in lines})
     await company.live.organise([], [(f"a{i}", "team1", name, ["rep"]) for i, name in enumerate(agents)])
