@@ -61,6 +61,7 @@ def _of_file(line: dict[str, str]) -> pb.OpportunityRow:
     )
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.mission("U14", "U15", "S67")
 async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(
     company: Company, data_folder: Path
