@@ -61,10 +61,9 @@ def day(year: int, month: int, dom: int) -> Date:
 
 
 def account(account_id: str, name: str, version: int = 1, **more: Any) -> customers.AccountChanged:
-    changed = customers.AccountChanged(
+    return customers.AccountChanged(
         account_id=account_id, name=name, status=accounts_pb2.ACCOUNT_STATUS_PROSPECT, version=version, **more
     )
-    return changed
 
 
 def product(product_id: str, name: str, yuan: float, aliases: tuple[str, ...] = ()) -> targets.ProductChanged:
@@ -85,8 +84,7 @@ class Company:
     async def open(self, person: str = "rep1", role: str = "rep", **fields: Any) -> pb.Opportunity:
         fields.setdefault("name", "MES 升级")
         fields.setdefault("amount", cny(200_000))
-        deal = await self.deals(person, role).CreateOpportunity(pb.CreateOpportunityRequest(request_id=rid(), **fields))
-        return deal
+        return await self.deals(person, role).CreateOpportunity(pb.CreateOpportunityRequest(request_id=rid(), **fields))
 
     async def read(self, deal_id: str) -> pb.Opportunity:
         return await self.deals("ops", "operations").GetOpportunity(pb.GetOpportunityRequest(opportunity_id=deal_id))

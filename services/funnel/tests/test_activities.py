@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.interval_pb2 import Interval
+
 from closedloop.funnel.v1 import activities_pb2 as pb
 from closedloop.funnel.v1 import activities_pb2_grpc as rpc
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as deals
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.interval_pb2 import Interval
 
 from .conftest import ACME, NORTH, Company, day, rid
 
@@ -41,8 +42,14 @@ async def test_a_log_keeps_what_was_said_how_it_moved_and_what_is_next(company: 
     deal = await company.open(account_id=ACME)
     logged = await client(company).LogActivity(
         call(
-            company, opportunity_id=deal.id, end_time=ago(company, minutes=30), attitude_before=pb.ATTITUDE_COOL,
-            attitude_after=pb.ATTITUDE_WARM, next_step="周四演示", next_step_date=day(2026, 1, 8), customer_feedback="响应快",
+            company,
+            opportunity_id=deal.id,
+            end_time=ago(company, minutes=30),
+            attitude_before=pb.ATTITUDE_COOL,
+            attitude_after=pb.ATTITUDE_WARM,
+            next_step="周四演示",
+            next_step_date=day(2026, 1, 8),
+            customer_feedback="响应快",
         )
     )
     assert (logged.account_id, logged.account_name, logged.effective) == (ACME, "阿克姆", True)
@@ -62,7 +69,9 @@ async def test_a_contact_without_content_is_kept_and_does_not_count(company: Com
     logged = await client(company).LogActivity(call(company, account_id=ACME, content="已联系"))
     assert not logged.effective
     visit = pb.VisitEvidence(place="工厂")
-    visited = await client(company).LogActivity(call(company, kind=pb.ACTIVITY_KIND_VISIT, account_id=ACME, visit=visit))
+    visited = await client(company).LogActivity(
+        call(company, kind=pb.ACTIVITY_KIND_VISIT, account_id=ACME, visit=visit)
+    )
     assert list(visited.visit.missing_keys) == ["photo.storefront", "photo.display", "photo.conversation"]
     claimed = pb.ActionPerformed(action_unit_key="needs_report", verified=True)
     acted = await client(company).LogActivity(call(company, account_id=ACME, actions=[claimed]))
@@ -105,18 +114,29 @@ async def test_a_plan_is_fulfilled_called_off_or_missed(company: Company) -> Non
         period = Interval(start_time=ago(company, hours=-hours), end_time=ago(company, hours=-hours - 1))
         return await rep.PlanActivity(
             pb.PlanActivityRequest(
-                request_id=rid(), kind=pb.ACTIVITY_KIND_VISIT, account_id=ACME, subject="现场调研", planned_period=period
+                request_id=rid(),
+                kind=pb.ACTIVITY_KIND_VISIT,
+                account_id=ACME,
+                subject="现场调研",
+                planned_period=period,
             )
         )
 
     fulfilled, called_off, missed = [await plan(hours) for hours in (1, 2, 3)]
     assert fulfilled.state == pb.ACTIVITY_STATE_PLANNED
     done = await rep.LogActivity(call(company, activity_id=fulfilled.id, kind=pb.ACTIVITY_KIND_VISIT))
-    assert (done.id, done.subject, done.account_id, done.state) == (fulfilled.id, "现场调研", ACME, pb.ACTIVITY_STATE_DONE)
+    assert (done.id, done.subject, done.account_id, done.state) == (
+        fulfilled.id,
+        "现场调研",
+        ACME,
+        pb.ACTIVITY_STATE_DONE,
+    )
     assert done.planned_period == fulfilled.planned_period
     with company.live.refused("FAILED_PRECONDITION", "ACTIVITY_NOT_PLANNED"):
         await rep.LogActivity(call(company, activity_id=fulfilled.id))
-    cancelling = pb.CancelActivityRequest(request_id=rid(), activity_id=called_off.id, etag=called_off.etag, reason="客户出差")
+    cancelling = pb.CancelActivityRequest(
+        request_id=rid(), activity_id=called_off.id, etag=called_off.etag, reason="客户出差"
+    )
     off = await rep.CancelActivity(cancelling)
     assert (off.state, off.cancel_reason) == (pb.ACTIVITY_STATE_CANCELLED, "客户出差")
     with company.live.refused("FAILED_PRECONDITION", "ACTIVITY_NOT_PLANNED"):
@@ -131,7 +151,11 @@ async def test_a_log_on_a_closed_deal_is_flagged(company: Company) -> None:
     deal = await company.open(account_id=ACME)
     await company.deals("rep1", "rep").CloseOpportunity(
         deals.CloseOpportunityRequest(
-            request_id=rid(), opportunity_id=deal.id, etag=deal.etag, outcome=deals.OPPORTUNITY_STATE_LOST, reason_code="price"
+            request_id=rid(),
+            opportunity_id=deal.id,
+            etag=deal.etag,
+            outcome=deals.OPPORTUNITY_STATE_LOST,
+            reason_code="price",
         )
     )
     await company.live.advance(hours=3)
@@ -141,7 +165,9 @@ async def test_a_log_on_a_closed_deal_is_flagged(company: Company) -> None:
 
 async def test_lists_narrow_page_and_keep_to_their_reach(company: Company) -> None:
     rep = client(company)
-    ids = [(await rep.LogActivity(call(company, start_time=ago(company, hours=h), account_id=ACME))).id for h in (1, 2, 3)]
+    ids = [
+        (await rep.LogActivity(call(company, start_time=ago(company, hours=h), account_id=ACME))).id for h in (1, 2, 3)
+    ]
     await client(company, "rep2").LogActivity(call(company, account_id=NORTH, content="谈了 100% 预付, 约定下周签"))
     first = await rep.ListActivities(pb.ListActivitiesRequest(page_size=2))
     rest = await rep.ListActivities(pb.ListActivitiesRequest(page_size=2, page_token=first.next_page_token))
@@ -150,7 +176,12 @@ async def test_lists_narrow_page_and_keep_to_their_reach(company: Company) -> No
     found = await everything.ListActivities(pb.ListActivitiesRequest(query="100%"))
     assert [one.account_id for one in found.activities] == [NORTH]
     found = await everything.ListActivities(
-        pb.ListActivitiesRequest(unit_id="east", account_id=ACME, kinds=[pb.ACTIVITY_KIND_CALL], period=Interval(end_time=ago(company, hours=2.5)))
+        pb.ListActivitiesRequest(
+            unit_id="east",
+            account_id=ACME,
+            kinds=[pb.ACTIVITY_KIND_CALL],
+            period=Interval(end_time=ago(company, hours=2.5)),
+        )
     )
     assert [one.id for one in found.activities] == [ids[2]]
     with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
@@ -161,9 +192,17 @@ async def test_lists_narrow_page_and_keep_to_their_reach(company: Company) -> No
 async def test_a_day_is_its_activities_and_what_the_seller_makes_of_them(company: Company) -> None:
     rep = client(company)
     await rep.LogActivity(
-        call(company, account_id=ACME, attitude_before=pb.ATTITUDE_COOL, attitude_after=pb.ATTITUDE_WARM, next_step="演示")
+        call(
+            company,
+            account_id=ACME,
+            attitude_before=pb.ATTITUDE_COOL,
+            attitude_after=pb.ATTITUDE_WARM,
+            next_step="演示",
+        )
     )
-    await rep.LogActivity(call(company, account_id=ACME, attitude_before=pb.ATTITUDE_WARM, attitude_after=pb.ATTITUDE_HOSTILE))
+    await rep.LogActivity(
+        call(company, account_id=ACME, attitude_before=pb.ATTITUDE_WARM, attitude_after=pb.ATTITUDE_HOSTILE)
+    )
     await rep.LogActivity(call(company, start_time=ago(company, days=1)))
     asked = pb.GetDailyLogRequest(date=day(2026, 1, 5))
     unsubmitted = await rep.GetDailyLog(asked)

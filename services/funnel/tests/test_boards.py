@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import boards_pb2 as pb
 from closedloop.funnel.v1 import boards_pb2_grpc as rpc
@@ -19,7 +20,11 @@ def client(company: Company, person: str = "ops", role: str = "operations") -> r
 async def lose(company: Company, deal: deals.Opportunity) -> None:
     await company.deals("rep1", "rep").CloseOpportunity(
         deals.CloseOpportunityRequest(
-            request_id=rid(), opportunity_id=deal.id, etag=deal.etag, outcome=deals.OPPORTUNITY_STATE_LOST, reason_code="price"
+            request_id=rid(),
+            opportunity_id=deal.id,
+            etag=deal.etag,
+            outcome=deals.OPPORTUNITY_STATE_LOST,
+            reason_code="price",
         )
     )
 
@@ -37,7 +42,12 @@ async def test_the_board_shows_where_deals_stand_and_stick(company: Company) -> 
     board = await client(company, "m1", "manager").GetFunnelBoard(pb.GetFunnelBoardRequest())
     [row] = board.rows
     profile, need, proposal = row.stages[:3]
-    assert (profile.stage_key, profile.entered_count, profile.advanced_count, profile.lost_count) == ("profile", 3, 1, 1)
+    assert (profile.stage_key, profile.entered_count, profile.advanced_count, profile.lost_count) == (
+        "profile",
+        3,
+        1,
+        1,
+    )
     assert profile.conversion_ratio == pytest.approx(1 / 3)
     # One left after a working day, the other after two.
     assert profile.mean_dwell_days == pytest.approx(1.5)
@@ -52,7 +62,8 @@ async def test_the_board_shows_where_deals_stand_and_stick(company: Company) -> 
         pb.GetFunnelBoardRequest(view=pb.CONVERSION_VIEW_COHORT, grouping=pb.BOARD_GROUPING_UNIT)
     )
     assert [(r.group_key, r.group_name, r.stages[0].entered_count) for r in cohort.rows] == [
-        ("north", "华北", 1), ("team1", "一队", 3)
+        ("north", "华北", 1),
+        ("team1", "一队", 3),
     ]
     mine = await client(company, "rep2", "rep").GetFunnelBoard(pb.GetFunnelBoardRequest())
     assert mine.rows[0].stages[0].open_amount == cny(900)

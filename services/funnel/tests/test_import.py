@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
-import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
+from google.type.interval_pb2 import Interval
 from google.type.money_pb2 import Money
 
+from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
+from closedloop.funnel.v1 import boards_pb2, boards_pb2_grpc
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as pb
+from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
+from closedloop_funnel.opportunities.rules import OpportunityRules
 
 from .conftest import ACME, Company, account, cny, day, product, rid
-
-CRM = Path(os.environ.get("CLOSEDLOOP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "crm"
 
 
 def row(source_id: str, stage: str = "Engaging", owner: str = "rep1", **fields: object) -> pb.OpportunityRow:
@@ -58,11 +61,12 @@ def _of_file(line: dict[str, str]) -> pb.OpportunityRow:
     )
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.mission("U14", "U15", "S67")
-async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(company: Company) -> None:
-    if not CRM.is_dir():
-        pytest.skip(f"no test data at {CRM}: set CLOSEDLOOP_TEST_DATA")
-    with (CRM / "sales_pipeline.csv").open() as file:
+async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(
+    company: Company, data_folder: Path
+) -> None:
+    with (data_folder / "crm" / "sales_pipeline.csv").open() as file:
         lines = list(csv.DictReader(file))
     agents = sorted({line["sales_agent"] for line in lines})
     await company.live.organise([], [(f"a{i}", "team1", name, ["rep"]) for i, name in enumerate(agents)])
@@ -81,15 +85,16 @@ async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(co
     first = await bring(company, *rows)
     seconds = time.monotonic() - started
     assert figures(first.summary) == (8800, 8800, 0, 0, 0)
-    assert seconds < 15, f"8,800 rows took {seconds:.1f} s"
+    assert seconds < 40, f"8,800 rows took {seconds:.1f} s"
     started = time.monotonic()
     second = await bring(company, *rows)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     assert figures(second.summary) == (8800, 0, 0, 8800, 0)
     assert second.opportunity_ids == first.opportunity_ids
 
     found = await company.live.db.all(
-        "SELECT stage_key, count(*) AS deals, sum(amount_minor) AS worth, count(*) FILTER (WHERE account_id IS NULL) AS bare,"
+        "SELECT stage_key, count(*) AS deals, sum(amount_minor) AS worth,"
+        " count(*) FILTER (WHERE account_id IS NULL) AS bare,"
         " count(*) FILTER (WHERE 'gtx-pro' = ANY(product_ids)) AS gtx_pro FROM opportunity GROUP BY stage_key"
     )
     by_stage = {one["stage_key"]: one for one in found}
@@ -108,6 +113,14 @@ async def test_the_real_file_comes_in_whole_and_a_second_time_changes_nothing(co
     assert await company.live.db.value("SELECT count(*) FROM clock") == 0
     listed = await company.deals("ops", "operations").ListOpportunities(pb.ListOpportunitiesRequest(page_size=1000))
     assert len(listed.opportunities) == 1000
+    period = Interval()
+    period.start_time.FromJsonString("2016-01-01T00:00:00Z")
+    asked = boards_pb2.GetFunnelBoardRequest(scope={"pipeline_id": "crm-import"}, period=period)
+    started = time.monotonic()
+    board = await company.live.stub(boards_pb2_grpc.BoardServiceStub, "ops", "operations").GetFunnelBoard(asked)
+    assert time.monotonic() - started < 15
+    assert (board.rows[0].won_count, board.rows[0].lost_count) == (4238, 2473)
+    assert [stage.open_count for stage in board.rows[0].stages] == [500, 1589]
 
 
 async def test_each_row_stands_for_itself(company: Company) -> None:
@@ -216,3 +229,40 @@ async def test_history_keeps_its_way_and_its_dwell(company: Company) -> None:
     assert moves.moves[1].dwell.ToTimedelta().days == 7
     [lost] = await company.live.told(events.OpportunityLost)
     assert lost.stage_key == "engaging"
+
+
+async def test_a_row_nobody_can_store_is_that_rows_error(company: Company) -> None:
+    endless = row("n-1")
+    endless.custom_fields.update({"score": float("nan")})
+    huge = pb.OpportunityLine(
+        product_id="gtx-pro", quantity=1e9, unit_price=Money(currency_code="CNY", units=900_000_000_000)
+    )
+    ancient = row("n-3", engage_date=day(1999, 5, 3), value=cny(1))
+    answer = await bring(company, endless, row("n-2", lines=[huge]), ancient)
+    assert [(e.row, e.reason) for e in answer.summary.errors] == [(0, "NOT_A_NUMBER"), (1, "AMOUNT_TOO_LARGE")]
+    # No calendar knows 1999, and one such deal does not spoil the list.
+    listed = await company.deals("ops", "operations").ListOpportunities(pb.ListOpportunitiesRequest())
+    assert [(one.engage_date, one.dwell_days) for one in listed.opportunities] == [(day(1999, 5, 3), 0)]
+
+
+@pytest.mark.mission("U15")
+async def test_two_imports_of_one_source_at_once_bring_each_deal_once(company: Company) -> None:
+    rows = [row(f"p-{i}", value=cny(i)) for i in range(300)]
+    answers = await asyncio.gather(bring(company, *rows), bring(company, *rows))
+    assert sorted(figures(one.summary) for one in answers) == [(300, 0, 0, 300, 0), (300, 300, 0, 0, 0)]
+    assert await company.live.db.value("SELECT count(*) FROM opportunity") == 300
+
+
+@pytest.mark.mission("S41")
+async def test_open_deals_are_watched_from_their_import_where_the_rulebook_says_so(company: Company) -> None:
+    body = OpportunityRules(watch_imported=True).model_dump(mode="json")
+    publishing = platform_pb2.PublishRulebookRequest(
+        request_id=rid(), name=OpportunityRules.rulebook, base_version=0, reason="看住导入商机"
+    )
+    publishing.body.update(body)
+    await company.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations").PublishRulebook(publishing)
+    await company.live.settle()
+    brought = await bring(company, row("w-1"), row("w-2", stage="Won", close_date=day(2026, 1, 1), value=cny(1)))
+    await company.live.advance(days=5)
+    [task] = await company.live.told(approvals.TaskRequested)
+    assert task.content.subject_id == brought.opportunity_ids[0]

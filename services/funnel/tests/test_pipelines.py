@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from closedloop.funnel.v1 import opportunities_pb2 as deals
 from closedloop.funnel.v1 import pipelines_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2_grpc as rpc
@@ -32,12 +33,17 @@ async def test_the_chain_of_the_documents_is_the_default(company: Company) -> No
     assert [(one.id, one.default) for one in listed.pipelines] == [("b2b", True), ("crm-import", False)]
     chain = [stage.chain_step for stage in listed.pipelines[0].stages if stage.chain_step]
     assert chain == [
-        pb.CHAIN_STEP_PROFILE, pb.CHAIN_STEP_NEED, pb.CHAIN_STEP_PROPOSAL, pb.CHAIN_STEP_QUOTE_APPROVAL,
-        pb.CHAIN_STEP_CONTRACT, pb.CHAIN_STEP_ARCHIVE,
+        pb.CHAIN_STEP_PROFILE,
+        pb.CHAIN_STEP_NEED,
+        pb.CHAIN_STEP_PROPOSAL,
+        pb.CHAIN_STEP_QUOTE_APPROVAL,
+        pb.CHAIN_STEP_CONTRACT,
+        pb.CHAIN_STEP_ARCHIVE,
     ]
     b2b = await client(company).GetPipeline(pb.GetPipelineRequest(pipeline_id="b2b"))
     need = b2b.stages[1]
-    assert [(r.key, r.kind, r.mandatory) for r in need.requirements][0] == ("pain_matrix", pb.EVIDENCE_KIND_MATRIX, True)
+    matrix = need.requirements[0]
+    assert (matrix.key, matrix.kind, matrix.mandatory) == ("pain_matrix", pb.EVIDENCE_KIND_MATRIX, True)
     assert list(need.next_stage_keys) == ["profile", "proposal"]
     assert (need.dwell_limit_days, need.pace_limit_days, need.calendar) == (5, 5.5, "business")
     assert {reason.kind for reason in b2b.reasons} == {pb.STAGE_KIND_WON, pb.STAGE_KIND_LOST}
@@ -77,9 +83,13 @@ async def test_retired_stages_and_pipelines_take_no_deals_and_a_unit_has_its_own
     b2b, crm = rules.pipelines["b2b"], rules.pipelines["crm-import"]
     stages = tuple(s.model_copy(update={"retired": s.key == "need"}) for s in b2b.stages)
     quick = StageRule(key="talk", name="洽谈", probability=0.3, category="pipeline")
-    east = b2b.model_copy(update={"stages": (quick, *[s for s in b2b.stages if s.kind != "open"]), "unit_ids": ("east",)})
+    east = b2b.model_copy(
+        update={"stages": (quick, *[s for s in b2b.stages if s.kind != "open"]), "unit_ids": ("east",)}
+    )
     pipelines = {
-        "b2b": b2b.model_copy(update={"stages": stages}), "crm-import": crm, "east": east,
+        "b2b": b2b.model_copy(update={"stages": stages}),
+        "crm-import": crm,
+        "east": east,
         "old": crm.model_copy(update={"retired": True}),
     }
     await publish(company, PipelineRules(pipelines=pipelines))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
+
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
 from closedloop.funnel.v1 import contracts_pb2, contracts_pb2_grpc, quotes_pb2_grpc
@@ -12,9 +16,6 @@ from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as deals
 from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as integrations
-from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.money_pb2 import Money
 
 from .conftest import ACME, PROFILE, PROPOSAL, Company, cny, day, matrix, rid
 
@@ -159,7 +160,9 @@ async def test_no_quote_leaves_the_house_without_the_decision_on_its_content(des
     [mail] = await desk.live.told(integrations.DeliveryRequested)
     assert (mail.content.recipient.contact_id, mail.content.template.template) == (CONTACT, "quote_issued")
     answered = await desk.quotes.RecordQuoteAnswer(
-        pb.RecordQuoteAnswerRequest(request_id=rid(), quote_id=quote.id, etag=issued.etag, accepted=True, comment="可以")
+        pb.RecordQuoteAnswerRequest(
+            request_id=rid(), quote_id=quote.id, etag=issued.etag, accepted=True, comment="可以"
+        )
     )
     assert (answered.state, answered.answer_comment) == (pb.QUOTE_STATE_ACCEPTED, "可以")
     with desk.live.refused("FAILED_PRECONDITION", "QUOTE_NOT_ISSUED"):
@@ -199,7 +202,9 @@ async def test_a_quote_is_withdrawn_sent_back_changed_and_submitted_again(desk: 
         await desk.quotes.WithdrawQuote(withdrawing)
     with desk.live.refused("INVALID_ARGUMENT", "FIELD_UNKNOWN"):
         await desk.quotes.UpdateQuote(updating(draft, "state"))
-    draft = await desk.quotes.UpdateQuote(updating(draft, "lines", "valid_until_date", lines=[line(0.1)], valid_until_date=day(2026, 1, 31)))
+    draft = await desk.quotes.UpdateQuote(
+        updating(draft, "lines", "valid_until_date", lines=[line(0.1)], valid_until_date=day(2026, 1, 31))
+    )
     again = await desk.submit(draft)
     # The decision on what was withdrawn comes late and decides nothing.
     await desk.decide(first)
@@ -215,10 +220,20 @@ async def test_a_quote_is_withdrawn_sent_back_changed_and_submitted_again(desk: 
     await desk.submit(changed)
     await desk.decide(await desk.subject(), approve=False)
     assert (await desk.read(again)).state == pb.QUOTE_STATE_REFUSED
-    trail = await desk.live.db.all("SELECT action FROM audit_entry WHERE subject = %(id)s ORDER BY id", {"id": quote.id})
+    trail = await desk.live.db.all(
+        "SELECT action FROM audit_entry WHERE subject = %(id)s ORDER BY id", {"id": quote.id}
+    )
     assert [entry["action"] for entry in trail] == [
-        "draft", "submit", "withdraw", "update", "submit", "approval_approved_ignored", "approval_sent_back", "update",
-        "submit", "approval_refused",
+        "draft",
+        "submit",
+        "withdraw",
+        "update",
+        "submit",
+        "approval_approved_ignored",
+        "approval_sent_back",
+        "update",
+        "submit",
+        "approval_refused",
     ]
 
 
@@ -271,7 +286,9 @@ async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
 @pytest.mark.mission("S40", "S66")
 async def test_the_whole_chain_from_profile_to_archive(desk: Desk) -> None:
     company = desk.company
-    deal = await company.open(account_id=ACME, lines=[deals.OpportunityLine(product_id="gtx-pro", quantity=2)], amount=None)
+    deal = await company.open(
+        account_id=ACME, lines=[deals.OpportunityLine(product_id="gtx-pro", quantity=2)], amount=None
+    )
     deal = await company.climb(deal, PROFILE)
     deal = await company.climb(deal, matrix())
     deal = await company.climb(deal, PROPOSAL)
@@ -287,7 +304,11 @@ async def test_the_whole_chain_from_profile_to_archive(desk: Desk) -> None:
     deal = await company.climb(deal)
     assert deal.stage_key == "contract"
     closing = deals.CloseOpportunityRequest(
-        request_id=rid(), opportunity_id=deal.id, etag=deal.etag, outcome=deals.OPPORTUNITY_STATE_WON, reason_code="best_fit"
+        request_id=rid(),
+        opportunity_id=deal.id,
+        etag=deal.etag,
+        outcome=deals.OPPORTUNITY_STATE_WON,
+        reason_code="best_fit",
     )
     with company.live.refused("FAILED_PRECONDITION", "CONTRACT_NOT_SIGNED"):
         await company.deals("rep1", "rep").CloseOpportunity(closing)
@@ -328,7 +349,13 @@ async def test_the_whole_chain_from_profile_to_archive(desk: Desk) -> None:
     assert (archived.stage_key, archived.state) == ("archive", deals.OPPORTUNITY_STATE_WON)
     moves = await company.deals("rep1", "rep").ListStageMoves(deals.ListStageMovesRequest(opportunity_id=deal.id))
     assert [move.to_stage_key for move in moves.moves] == [
-        "profile", "need", "proposal", "quote_approval", "contract", "won", "archive"
+        "profile",
+        "need",
+        "proposal",
+        "quote_approval",
+        "contract",
+        "won",
+        "archive",
     ]
     assert not any(move.skipped_stage_keys or move.skipped_requirement_keys for move in moves.moves)
 
@@ -344,7 +371,11 @@ async def test_a_contract_is_bound_to_its_decision(desk: Desk) -> None:
     with desk.live.refused("FAILED_PRECONDITION", "AMOUNT_BELOW_QUOTE"):
         await desk.submit_contract(low)
     fixing = contracts_pb2.UpdateContractRequest(
-        request_id=rid(), contract_id=low.id, etag=low.etag, amount=quote.total, update_mask=FieldMask(paths=["amount"]),
+        request_id=rid(),
+        contract_id=low.id,
+        etag=low.etag,
+        amount=quote.total,
+        update_mask=FieldMask(paths=["amount"]),
     )
     contract = await desk.submit_contract(await desk.contracts.UpdateContract(fixing))
     with desk.live.refused("FAILED_PRECONDITION", "CONTRACT_NOT_DRAFT"):
@@ -371,7 +402,11 @@ async def test_a_lost_deal_takes_its_pending_papers_back(desk: Desk) -> None:
     pending = await desk.submit(await desk.draft(deal, revises_quote_id=quote.id))
     await desk.company.deals("rep1", "rep").CloseOpportunity(
         deals.CloseOpportunityRequest(
-            request_id=rid(), opportunity_id=deal.id, etag=deal.etag, outcome=deals.OPPORTUNITY_STATE_LOST, reason_code="price"
+            request_id=rid(),
+            opportunity_id=deal.id,
+            etag=deal.etag,
+            outcome=deals.OPPORTUNITY_STATE_LOST,
+            reason_code="price",
         )
     )
     told = await desk.live.told(approvals.ApprovalWithdrawn)

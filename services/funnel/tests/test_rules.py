@@ -7,6 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from closedloop_chassis import errors
 from closedloop_chassis.calendar.business import CalendarRules, Calendars
 from closedloop_chassis.org.snapshot import OrgSnapshot
@@ -22,15 +26,18 @@ from closedloop_funnel.pipelines.defaults import B2B
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import EvidenceRule, StageRule
 from closedloop_funnel.quotes import rules as quotes
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 CALENDARS = Calendars(CalendarRules(), OrgSnapshot())
 
 
 def line(quantity: float = 1.0, price: int | None = None, amount: int | None = None) -> dict[str, Any]:
-    return {"product_id": "p", "quantity": quantity, "unit_price_minor": price, "amount_minor": amount, "currency": "CNY"}
+    return {
+        "product_id": "p",
+        "quantity": quantity,
+        "unit_price_minor": price,
+        "amount_minor": amount,
+        "currency": "CNY",
+    }
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 10**9)), max_size=20), st.integers(0, 10**12))
@@ -128,7 +135,12 @@ def test_equal_content_has_one_digest_and_other_content_another() -> None:
         ({"stages": tuple(s for s in B2B.stages if s.kind != "won")}, "kind won"),
         ({"reasons": (*B2B.reasons, B2B.reasons[0])}, "is there twice"),
         (
-            {"stages": (*B2B.stages, StageRule(key="x", name="x", probability=0, category="commit", next_stage_keys=("y",)))},
+            {
+                "stages": (
+                    *B2B.stages,
+                    StageRule(key="x", name="x", probability=0, category="commit", next_stage_keys=("y",)),
+                )
+            },
             "y is no stage",
         ),
         (
@@ -195,7 +207,8 @@ def test_a_contact_counts_by_its_substance(activity: Activity, rules: ActivityRu
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "moved"), [("cool", "warm", 1), ("committed", "hostile", -1), ("warm", "warm", 0), ("", "warm", 0)]
+    ("before", "after", "moved"),
+    [("cool", "warm", 1), ("committed", "hostile", -1), ("warm", "warm", 0), ("", "warm", 0)],
 )
 def test_attitudes_rise_and_fall(before: str, after: str, moved: int) -> None:
     assert risen(log(attitude_before=before, attitude_after=after)) == moved

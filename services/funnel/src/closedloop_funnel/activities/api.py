@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from google.protobuf import json_format
-
 from closedloop.funnel.v1 import activities_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.ids import new_id
@@ -19,6 +17,7 @@ from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.custom_fields import rules as custom_fields
 from closedloop_funnel.custom_fields.rules import CustomFieldRules
 from closedloop_funnel.rows import changes
+from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ActivityService")
@@ -70,7 +69,7 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     started = protos.instant(request.start_time, "start_time")
     ended = protos.instant(request.end_time, "end_time") if request.HasField("end_time") else None
     rules.check_times(judged_by, started, ended, call.now)
-    values = json_format.MessageToDict(request.custom_fields)
+    values = plain(request.custom_fields)
     custom_fields.check(call.rules(CustomFieldRules), "activity", values)
     around = await store.around(
         call.tx,
@@ -209,7 +208,7 @@ def _reachable(
     call: Call,
     planned: dict[str, Any] | None = None,
 ) -> tuple[str | None, str]:
-    """Id and name of the account: the one named, else the opportunity's. Everything named must be known and in reach."""
+    """Id and name of the account: the one named, else the opportunity's. What is named must be known and in reach."""
     deal, account = around.opportunity, around.account
     if request.opportunity_id:
         if deal is None:

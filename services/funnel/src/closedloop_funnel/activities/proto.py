@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
 from google.type.interval_pb2 import Interval
 
 from closedloop.common.v1 import common_pb2
@@ -66,9 +65,7 @@ def write(activity: Seen) -> pb.Activity:
     for action in activity.actions:
         json_format.ParseDict(action, result.actions.add())
     if activity.custom_fields:
-        values = Struct()
-        values.update(activity.custom_fields)
-        result.custom_fields.CopyFrom(values)
+        result.custom_fields.update(activity.custom_fields)
     return result
 
 

@@ -17,8 +17,8 @@ PartWord = Literal["content", "attitude_after", "next_step"]
 
 
 class ActivityRules(Rules):
-    """`effective_needs`: parts a log must have to count as a contact with substance; `complete_needs`: those of a whole
-    daily log (S42). A log without the required parts is refused; by default none is, a thin one is kept and marked (S45)."""
+    """`effective_needs`: parts a log must have to count as a contact with substance; `complete_needs`: those of a
+    whole daily log (S42). By default no part is required: a thin log is kept and marked (S45)."""
 
     rulebook: ClassVar[str] = "funnel.activities"
 

@@ -23,7 +23,8 @@ AROUND = """
 SELECT (SELECT jsonb_build_object('id', o.id, 'account_id', o.account_id, 'account_name', coalesce(a.name, ''),
                                   'owner_id', o.owner_id, 'unit_id', o.unit_id, 'participant_ids', o.participant_ids,
                                   'closed_at', o.closed_at)
-          FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity_id)s::uuid) AS opportunity,
+          FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+         WHERE o.id = %(opportunity_id)s::uuid) AS opportunity,
        (SELECT jsonb_build_object('id', id, 'name', name, 'owner_id', account_owner_id, 'unit_id', account_unit_id,
                                   'participant_ids', account_participant_ids)
           FROM account WHERE id = %(account_id)s::uuid) AS account,

@@ -23,18 +23,19 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Rows of three kinds, all with `group_key`: moves by stage and period (0 this, 1 the one before), stock by stage, ends."""
+    """Rows with `group_key`: moves by stage and period (0: this, 1: the one before), stock by stage, ended deals."""
 
     flows: list[dict[str, Any]]
     stock: list[dict[str, Any]]
     ends: list[dict[str, Any]]
 
 
-# A visit is a deal's stay in a stage: the move that brought it there, and the next one. In the cohort view a visit belongs
-# to the period in which it began, in the flow view its end to the period in which it ended.
+# A visit is a deal's stay in a stage: the move that brought it there, and the next one. In the cohort view a visit
+# belongs to the period in which it began, in the flow view its end to the period in which it ended.
 FUNNEL = """
 WITH deals AS (
-    SELECT o.id, o.stage_key, o.state, o.reporting_minor, o.dwell_light, o.close_date, o.engage_date, {group} AS group_key
+    SELECT o.id, o.stage_key, o.state, o.reporting_minor, o.dwell_light, o.close_date, o.engage_date,
+           {group} AS group_key
       FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
      WHERE {scope}
 ), visits AS (
@@ -55,7 +56,8 @@ WITH deals AS (
                               (1, %(before)s::timestamptz, %(from)s::timestamptz)) AS p (period, begins, ends)
            CROSS JOIN LATERAL (
                SELECT v.entered_at >= p.begins AND v.entered_at < p.ends AS entered,
-                      CASE WHEN %(cohort)s THEN v.entered_at >= p.begins AND v.entered_at < p.ends AND v.left_at IS NOT NULL
+                      CASE WHEN %(cohort)s
+                           THEN v.entered_at >= p.begins AND v.entered_at < p.ends AND v.left_at IS NOT NULL
                            ELSE v.left_at >= p.begins AND v.left_at < p.ends END AS ended) c
      GROUP BY v.group_key, v.stage_key, p.period
 ), stock AS (

@@ -17,6 +17,16 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def check_number_format(text: str) -> None:
+    """Raises ValueError for a format of quote or contract numbers that would not tell two of them apart."""
+    try:
+        first, second = (text.format(year=2026, sequence=sequence) for sequence in (1, 2))
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"number_format knows {{year}} and {{sequence}}: {error}") from error
+    if first == second:
+        raise ValueError("number_format needs {sequence}")
+
+
 def may_change(record: Clearance) -> bool:
     """Drafts, and what a signer sent back."""
     return record.state in ("draft", "sent_back")

@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Literal
 
-from google.protobuf import json_format
-
 from closedloop.funnel.v1 import contracts_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.ids import new_id
@@ -22,6 +20,7 @@ from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.custom_fields import rules as custom_fields
 from closedloop_funnel.custom_fields.rules import CustomFieldRules
 from closedloop_funnel.rows import changes
+from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ContractService")
@@ -43,7 +42,7 @@ async def create_contract(request: pb.CreateContractRequest, call: Call) -> pb.C
     if request.quote_id:
         _check_quote(request.quote_id, quote, today)
     attachments.check(request.attachment_ids, "attachment_ids")
-    values = json_format.MessageToDict(request.custom_fields)
+    values = plain(request.custom_fields)
     custom_fields.check(call.rules(CustomFieldRules), "contract", values)
     amount, currency = _amount(request, quote)
     made = call.rules(ContractRules).number_format.format(year=today.year, sequence=basis.sequence)
@@ -240,7 +239,7 @@ def _plain(request: pb.UpdateContractRequest, mask: set[str], call: Call) -> dic
         attachments.check(request.attachment_ids, "attachment_ids")
         values["attachment_ids"] = []
     if "custom_fields" in mask:
-        values["custom_fields"] = json_format.MessageToDict(request.custom_fields)
+        values["custom_fields"] = plain(request.custom_fields)
         custom_fields.check(call.rules(CustomFieldRules), "contract", values["custom_fields"])
     return values
 

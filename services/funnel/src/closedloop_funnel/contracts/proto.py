@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import contracts_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop_chassis import etags, protos
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.contracts.record import Contract, Seen
+from closedloop_funnel.structs import struct
 from closedloop_funnel.words import number
 
 
@@ -21,8 +20,6 @@ def clauses(given: Iterable[pb.ContractClause]) -> list[dict[str, Any]]:
 
 
 def write(contract: Seen) -> pb.Contract:
-    values = Struct()
-    values.update(contract.custom_fields)
     return pb.Contract(
         id=contract.id,
         etag=etags.of(contract.revision),
@@ -42,7 +39,7 @@ def write(contract: Seen) -> pb.Contract:
         archive_location=contract.archive_location,
         attachment_ids=contract.attachment_ids,
         approval=telling.status(contract),
-        custom_fields=values if contract.custom_fields else None,
+        custom_fields=struct(contract.custom_fields),
         create_time=protos.timestamp(contract.created_at),
         update_time=protos.timestamp(contract.updated_at),
     )

@@ -11,7 +11,7 @@ from closedloop_funnel.clearance.record import Clearance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract(Clearance):
-    """One row of `contract`. The amount is minor units of `currency`; clauses are {"key", "title", "text", "deviates"}."""
+    """One row of `contract`. The amount is minor units of `currency`; a clause {"key", "title", "text", "deviates"}."""
 
     opportunity_id: str
     quote_id: str | None = None
@@ -36,7 +36,8 @@ class Contract(Clearance):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Contract):
-    """A contract with its deal (as quotes see it) and its quote: {"total_minor", "currency", "discount_ratio", "product_ids"}."""
+    """A contract with its deal (as quotes see it) and its quote:
+    {"id", "state", "valid_until", "total_minor", "currency", "discount_ratio", "product_ids"}."""
 
     deal: dict[str, Any]
     quote: dict[str, Any] | None

@@ -14,7 +14,7 @@ from closedloop_funnel.contracts.record import Contract, Seen
 
 
 class ContractRules(Rules):
-    """`major_project_minor`: from this amount on (minor units of the company's currency) several departments sign (S64)."""
+    """`major_project_minor`: from this amount on (in the company's currency) several departments sign (S64)."""
 
     rulebook: ClassVar[str] = "funnel.contracts"
 
@@ -24,8 +24,7 @@ class ContractRules(Rules):
     least_of_quote: float = Field(default=1.0, ge=0, le=1)
 
     def model_post_init(self, context: object, /) -> None:
-        if self.number_format.format(year=2026, sequence=1) == self.number_format.format(year=2026, sequence=2):
-            raise ValueError("number_format needs {sequence}")
+        clearance.check_number_format(self.number_format)
 
 
 def content(contract: Contract) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def check_amount(rules: ContractRules, contract: Seen) -> None:
 
 
 def check_signable(contract: Contract, signed: date, today: date) -> None:
-    """Raises FailedPrecondition CONTRACT_NOT_APPROVED, CONTENT_CHANGED_SINCE_DECISION; InvalidArgument DATE_IN_FUTURE."""
+    """Raises CONTRACT_NOT_APPROVED, CONTENT_CHANGED_SINCE_DECISION (FailedPrecondition), DATE_IN_FUTURE."""
     if contract.state != "approved":
         raise errors.FailedPrecondition("CONTRACT_NOT_APPROVED", f"it is {contract.state}; nothing is signed undecided")
     if clearance.digest(content(contract)) != contract.content_digest:

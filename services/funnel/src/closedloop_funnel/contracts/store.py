@@ -14,7 +14,8 @@ DEAL = """
 jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
                    'participant_ids', o.participant_ids, 'review_id', o.review_id, 'account_id', o.account_id,
                    'account_name', coalesce(a.name, ''), 'account_grade', a.grade, 'account_industry', a.industry,
-                   'account_region', a.region_code, 'amount_minor', o.amount_minor, 'reporting_minor', o.reporting_minor)
+                   'account_region', a.region_code, 'amount_minor', o.amount_minor,
+                   'reporting_minor', o.reporting_minor)
 """
 QUOTE = """
 jsonb_build_object('id', q.id, 'state', q.state, 'valid_until', q.valid_until, 'total_minor', q.total_minor,
@@ -31,7 +32,8 @@ GET = f"{SEEN} WHERE c.id = %(id)s"
 LOCK = f"{GET} FOR UPDATE OF c"
 
 BASIS = f"""
-SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity_id)s) AS deal,
+SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+         WHERE o.id = %(opportunity_id)s) AS deal,
        (SELECT {QUOTE} FROM quote q WHERE id = %(quote_id)s::uuid AND opportunity_id = %(opportunity_id)s) AS quote,
        CASE WHEN %(numbered)s THEN 0 ELSE nextval('contract_number') END AS sequence
 """

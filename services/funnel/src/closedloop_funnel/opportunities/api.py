@@ -24,6 +24,7 @@ from closedloop_funnel.opportunities.rules import pushed_days
 from closedloop_funnel.pipelines import api as pipelines_api
 from closedloop_funnel.pipelines import scope
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
@@ -36,7 +37,7 @@ async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -
     owner_id = request.owner_id or call.caller.subject
     unit_id = opening.unit_of(owner_id, call)
     call.authorize(owner_id, unit_id)
-    values = proto.plain(request.custom_fields)
+    values = plain(request.custom_fields)
     custom_fields.check(call.rules(CustomFieldRules), "opportunity", values)
     participants = {p.person_id: word(pb.ParticipantRole, p.role) for p in request.participants}
     found = await store.references(call.tx, request.account_id, [line.product_id for line in request.lines])
@@ -114,7 +115,7 @@ async def list_opportunities(request: pb.ListOpportunitiesRequest, call: Call) -
         "reason_code": request.reason_code,
         "source": request.source,
         "source_id": request.source_id,
-        "custom_fields": Jsonb(proto.plain(request.custom_fields)) if request.custom_fields.fields else None,
+        "custom_fields": Jsonb(plain(request.custom_fields)) if request.custom_fields.fields else None,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -15,6 +15,7 @@ from closedloop_funnel.opportunities import opening, proto, store
 from closedloop_funnel.opportunities.record import Line, Seen
 from closedloop_funnel.opportunities.rules import check_dates
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 PATHS = {
@@ -65,7 +66,7 @@ def _plain(request: pb.UpdateOpportunityRequest, mask: set[str], work: Work) -> 
         values["participants"] = {p.person_id: word(pb.ParticipantRole, p.role) for p in request.participants}
         values["participant_ids"] = list(values["participants"])
     if "custom_fields" in mask:
-        values["custom_fields"] = proto.plain(request.custom_fields)
+        values["custom_fields"] = plain(request.custom_fields)
         custom_fields.check(work.rules(CustomFieldRules), "opportunity", values["custom_fields"])
     return values
 

@@ -36,7 +36,8 @@ BREATH = 200
 
 # Two imports of one source at once wait for each other, or both would create.
 ONE_AT_A_TIME = """
-SELECT pg_advisory_xact_lock(hashtext('opportunity import'), hashtext(source)) FROM unnest(%(sources)s::text[]) AS source
+SELECT pg_advisory_xact_lock(hashtext('opportunity import'), hashtext(source))
+  FROM unnest(%(sources)s::text[]) AS source
 """
 DIGESTS = """
 SELECT o.source, o.source_id, o.id, o.import_digest

@@ -20,6 +20,7 @@ from closedloop_funnel.opportunities.record import DateChange, Line, Move, Oppor
 from closedloop_funnel.opportunities.rules import check_dates, check_past, pushed_days
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import PipelineRule, StageRule
+from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 # The stages a deal passed, the present one last: (stage, entered at).
@@ -65,7 +66,7 @@ class Desk:
         check_past(days.closed, today, "close_date")
         check_dates(days.engaged, days.closed)
         reason = self._reason(pipeline, state, row)
-        values = proto.plain(row.custom_fields)
+        values = plain(row.custom_fields)
         custom_fields.check(self._fields, "opportunity", values)
         lines, amount, currency = self._worth(row, product_id)
         at_home = zone(self._known.org, unit_id)

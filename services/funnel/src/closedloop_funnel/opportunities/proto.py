@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
 from google.type.money_pb2 import Money
 
 from closedloop.common.v1 import common_pb2
@@ -20,23 +17,12 @@ from closedloop_funnel.opportunities.record import DateChange, Evidence, Line, M
 from closedloop_funnel.opportunities.rules import OpportunityRules, validity
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import StageRule
+from closedloop_funnel.structs import plain, struct
 from closedloop_funnel.words import number, word
 
 
 def money(minor: int | None, currency: str) -> Money | None:
     return None if minor is None or not currency else protos.money(minor, currency)
-
-
-def struct(values: dict[str, Any] | None) -> Struct | None:
-    if not values:
-        return None
-    result = Struct()
-    result.update(values)
-    return result
-
-
-def plain(values: Struct) -> dict[str, Any]:
-    return json_format.MessageToDict(values)
 
 
 def line_to_proto(line: Line) -> pb.OpportunityLine:
@@ -78,10 +64,13 @@ class Writer:
         return StageRule(key=deal.stage_key, name=deal.stage_key, probability=0, category="pipeline", retired=True)
 
     def dwell_days(self, deal: Opportunity) -> float:
-        """Zero once it is closed."""
+        """Zero once it is closed, and where it reaches into years no calendar knows: one deal must not fail a list."""
         if deal.state != "open":
             return 0.0
-        return self._dwell.days(deal.stage_entered_at, self.stage(deal).calendar, deal.unit_id)
+        try:
+            return self._dwell.days(deal.stage_entered_at, self.stage(deal).calendar, deal.unit_id)
+        except errors.FailedPrecondition:
+            return 0.0
 
     def write(self, deal: Seen) -> pb.Opportunity:
         valid, explanation = validity(self._rules, deal)
@@ -176,7 +165,7 @@ def evidence_from_proto(given: Iterable[pb.StageEvidence], opportunity_id: str, 
             note=one.note,
             attachment_ids=list(one.attachment_ids),
             record_id=one.record_id or None,
-            content=plain(one.content) if one.HasField("content") else None,
+            content=plain(one.content, "evidence.content") if one.HasField("content") else None,
             author_id=work.actor,
             at=work.now,
         )

@@ -21,6 +21,9 @@ from closedloop_funnel.words import number
 
 reactions = Reactions()
 
+# The light a deal had before a clock darkened it.
+EARLIER = {"blue": "none", "yellow": "none", "red": "yellow"}
+
 
 @reactions.on(customers.LeadConverted)
 async def open_from_lead(event: Heard[customers.LeadConverted], work: Work) -> None:
@@ -76,6 +79,7 @@ async def note_margin(event: Heard[integrations.DealMarginRestated], work: Work)
         known = margin.HasField("operational_margin_ratio")
         ratio = margin.operational_margin_ratio if known else None
         store.restate_margin(work.tx, margin.opportunity_id, ratio, margin.version)
+        work.audit(margin.opportunity_id, "restate_margin", after={"margin_ratio": ratio, "version": margin.version})
 
 
 @reactions.clock(DWELL)
@@ -89,6 +93,7 @@ async def stands_still(due: list[Due], work: Work) -> None:
         if deal is None:
             continue
         telling.tell(work, deal, writer.stage(deal), deal.account_name)
+        work.audit(deal.id, "dwell", {"dwell_light": EARLIER[deal.dwell_light]}, {"dwell_light": deal.dwell_light})
         if one.phase == "due":
             work.tell(_task(deal, one, writer, work), deal.id)
             further = writer.stage(deal).pace_clock

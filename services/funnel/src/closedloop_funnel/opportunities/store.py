@@ -36,7 +36,8 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
           FROM (SELECT 'quote' AS kind, id, submitted_revision AS revision
                   FROM quote WHERE opportunity_id = o.id AND state = 'submitted'
                 UNION ALL
-                SELECT 'contract', id, submitted_revision FROM contract WHERE opportunity_id = o.id AND state = 'submitted') p
+                SELECT 'contract', id, submitted_revision
+                  FROM contract WHERE opportunity_id = o.id AND state = 'submitted') p
        ) AS pending,
        (SELECT coalesce(array_agg(r.id), '{{}}')
           FROM (SELECT id FROM activity WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])

@@ -13,6 +13,16 @@ from google.type.money_pb2 import Money
 from closedloop_chassis import errors, protos
 from closedloop_funnel.opportunities.record import Line
 
+# Sums of many deals still have to fit.
+LARGEST = 10**17
+
+
+def counted(minor: Decimal) -> int:
+    """Rounded half up to the smallest coin. Raises InvalidArgument AMOUNT_TOO_LARGE beyond what a bigint holds."""
+    if abs(minor) > LARGEST:
+        raise errors.InvalidArgument("AMOUNT_TOO_LARGE", "no deal is worth that much", {"amount": "too large"})
+    return int(minor.quantize(Decimal(1), ROUND_HALF_UP))
+
 
 def line_amount(line: Line) -> int | None:
     """Quantity x unit price where the line does not say its amount; None if neither is known."""
@@ -20,8 +30,7 @@ def line_amount(line: Line) -> int | None:
         return int(line["amount_minor"])
     if line["unit_price_minor"] is None:
         return None
-    exact = Decimal(str(line["quantity"])) * line["unit_price_minor"]
-    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    return counted(Decimal(str(line["quantity"])) * line["unit_price_minor"])
 
 
 def total(lines: list[Line]) -> tuple[int | None, str]:
@@ -29,7 +38,7 @@ def total(lines: list[Line]) -> tuple[int | None, str]:
     amounts = [line_amount(line) for line in lines]
     if not amounts or any(amount is None for amount in amounts):
         return None, one_currency(lines)
-    return sum(amount for amount in amounts if amount is not None), one_currency(lines)
+    return counted(Decimal(sum(amount for amount in amounts if amount is not None))), one_currency(lines)
 
 
 def one_currency(lines: list[Line], amount_currency: str = "") -> str:
@@ -81,8 +90,7 @@ class Rates:
         position = bisect_right(days, day)
         if not position:
             return None
-        exact = Decimal(minor) / _coins(currency) * rates[position - 1] * _coins(self.into)
-        return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+        return counted(Decimal(minor) / _coins(currency) * rates[position - 1] * _coins(self.into))
 
 
 def _coins(currency: str) -> int:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from google.protobuf import json_format
-
 from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
@@ -25,6 +23,7 @@ from closedloop_funnel.quotes import proto, rules, store
 from closedloop_funnel.quotes.record import Seen
 from closedloop_funnel.quotes.rules import QuoteRules
 from closedloop_funnel.rows import changes
+from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.QuoteService")
@@ -49,7 +48,7 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
     revised = basis.revised or {}
     year = company.today(call.org, deal["unit_id"], call.now).year
     made = call.rules(QuoteRules).number_format.format(year=year, sequence=basis.sequence)
-    values = json_format.MessageToDict(request.custom_fields) or revised.get("custom_fields", {})
+    values = plain(request.custom_fields) or revised.get("custom_fields", {})
     custom_fields.check(call.rules(CustomFieldRules), "quote", values)
     valid_until = revised.get("valid_until")
     quote = Seen(
@@ -218,7 +217,7 @@ def _plain(request: pb.UpdateQuoteRequest, mask: set[str], call: Call) -> dict[s
         attachments.check(request.attachment_ids, "attachment_ids")
         values["attachment_ids"] = []
     if "custom_fields" in mask:
-        values["custom_fields"] = json_format.MessageToDict(request.custom_fields)
+        values["custom_fields"] = plain(request.custom_fields)
         custom_fields.check(call.rules(CustomFieldRules), "quote", values["custom_fields"])
     return values
 

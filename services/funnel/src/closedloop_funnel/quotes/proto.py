@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from google.protobuf.struct_pb2 import Struct
 from google.type.money_pb2 import Money
 
 from closedloop.common.v1 import common_pb2
@@ -14,6 +13,7 @@ from closedloop_chassis import etags, protos
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.quotes import rules
 from closedloop_funnel.quotes.record import Line, Quote, Seen
+from closedloop_funnel.structs import struct
 from closedloop_funnel.words import number
 
 
@@ -33,8 +33,6 @@ def lines(given: Iterable[pb.QuoteLine]) -> tuple[list[Line], set[str]]:
 
 
 def write(quote: Seen, today: date) -> pb.Quote:
-    values = Struct()
-    values.update(quote.custom_fields)
     return pb.Quote(
         id=quote.id,
         etag=etags.of(quote.revision),
@@ -57,7 +55,7 @@ def write(quote: Seen, today: date) -> pb.Quote:
         issue_time=protos.timestamp(quote.issued_at),
         answer_time=protos.timestamp(quote.answered_at),
         answer_comment=quote.answer_comment,
-        custom_fields=values if quote.custom_fields else None,
+        custom_fields=struct(quote.custom_fields),
         create_time=protos.timestamp(quote.created_at),
         update_time=protos.timestamp(quote.updated_at),
     )

@@ -39,7 +39,7 @@ class Quote(Clearance):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Quote):
-    """A quote with what it is about: {"name", "state", "owner_id", "unit_id", "participant_ids", "review_id", "account_id",
+    """A quote with its deal: {"name", "state", "owner_id", "unit_id", "participant_ids", "review_id", "account_id",
     "account_name", "account_grade", "account_industry", "account_region", "amount_minor", "reporting_minor"}."""
 
     deal: dict[str, Any]

@@ -12,11 +12,15 @@ from pydantic import Field
 
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.quotes.record import Line, Quote, Seen
+
+# Sums of many lines still have to fit a bigint.
+LARGEST = 10**15
 
 
 class QuoteRules(Rules):
-    """`major_project_minor`: from this amount on (minor units of the company's currency) several departments sign (S64)."""
+    """`major_project_minor`: from this amount on (in the company's currency) several departments sign (S64)."""
 
     rulebook: ClassVar[str] = "funnel.quotes"
 
@@ -26,13 +30,14 @@ class QuoteRules(Rules):
     issue_template: str = Field(default="quote_issued", min_length=1, max_length=100)
 
     def model_post_init(self, context: object, /) -> None:
-        if self.number_format.format(year=2026, sequence=1) == self.number_format.format(year=2026, sequence=2):
-            raise ValueError("number_format needs {sequence}")
+        clearance.check_number_format(self.number_format)
 
 
 def line_amount(quantity: float, list_price_minor: int, discount_ratio: float) -> int:
-    """Quantity x list price x (1 - discount), rounded half up to the smallest coin."""
+    """Quantity x list price x (1 - discount), rounded half up. Raises InvalidArgument AMOUNT_TOO_LARGE."""
     exact = Decimal(str(quantity)) * list_price_minor * (1 - Decimal(str(discount_ratio)))
+    if abs(exact) > LARGEST:
+        raise errors.InvalidArgument("AMOUNT_TOO_LARGE", "no quote is worth that much", {"lines": "too large"})
     return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 

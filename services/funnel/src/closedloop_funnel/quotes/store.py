@@ -17,7 +17,8 @@ DEAL = """
 jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
                    'participant_ids', o.participant_ids, 'review_id', o.review_id, 'account_id', o.account_id,
                    'account_name', coalesce(a.name, ''), 'account_grade', a.grade, 'account_industry', a.industry,
-                   'account_region', a.region_code, 'amount_minor', o.amount_minor, 'reporting_minor', o.reporting_minor)
+                   'account_region', a.region_code, 'amount_minor', o.amount_minor,
+                   'reporting_minor', o.reporting_minor)
 """
 SEEN = f"""
 SELECT {rows.listed(Quote, "q")}, {DEAL} AS deal
@@ -28,7 +29,8 @@ LOCK = f"{GET} FOR UPDATE OF q"
 
 # What a new quote builds on: its deal, the products, the version it revises, and the next number.
 BASIS = f"""
-SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity_id)s) AS deal,
+SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+         WHERE o.id = %(opportunity_id)s) AS deal,
        (SELECT coalesce(array_agg(id), '{{}}') FROM product WHERE id = ANY(%(product_ids)s)) AS products,
        (SELECT to_jsonb(q) || jsonb_build_object('newest', (SELECT max(version) FROM quote WHERE number = q.number))
           FROM quote q WHERE id = %(revises)s::uuid AND opportunity_id = %(opportunity_id)s) AS revised,

@@ -1,0 +1,27 @@
+"""google.protobuf.Struct as plain Python, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
+from closedloop_chassis import errors
+
+
+def plain(values: Struct, field: str = "custom_fields") -> dict[str, Any]:
+    """Raises InvalidArgument NOT_A_NUMBER for what JSON cannot carry."""
+    try:
+        return json_format.MessageToDict(values)
+    except ValueError as error:
+        raise errors.InvalidArgument("NOT_A_NUMBER", "numbers are finite", {field: str(error)}) from error
+
+
+def struct(values: dict[str, Any] | None) -> Struct | None:
+    """None for nothing, which leaves the field unset."""
+    if not values:
+        return None
+    result = Struct()
+    result.update(values)
+    return result
