@@ -549,7 +549,7 @@ async def test_many_are_decided_at_once_each_for_itself(company: Company) -> Non
     assert summary == rehearsed
     assert (summary.read, summary.updated, summary.rejected) == (6, 2, 4)
     assert [(e.row, e.reason) for e in summary.errors] == [
-        (1, "STALE_ETAG"),
+        (1, "ETAG_MISMATCH"),
         (2, "ROW_INVALID"),
         (4, "ROW_REPEATED"),
         (5, "ROW_INVALID"),

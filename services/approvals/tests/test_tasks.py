@@ -381,7 +381,7 @@ async def test_many_at_once(company: Company) -> None:
     done = await company.tasks("rep").BulkActOnTasks(
         tasks_pb2.BulkActOnTasksRequest(request_id=rid(), tasks=versions, complete={"comment": "全部回访"})
     )
-    assert (done.updated, [(e.row, e.reason) for e in done.errors]) == (499, [(3, "STALE_ETAG")])
+    assert (done.updated, [(e.row, e.reason) for e in done.errors]) == (499, [(3, "ETAG_MISMATCH")])
     rest = [tasks_pb2.TaskVersion(id=t.id, etag=t.etag) for t in found[500:503]]
     acts: list[tuple[str, dict[str, Any]]] = [
         ("snooze", {"until": company.live.now + timedelta(days=1)}),

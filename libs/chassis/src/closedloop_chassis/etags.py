@@ -13,5 +13,5 @@ def check(etag: str, version: int) -> None:
     """Raises ABORTED unless `etag` is empty or names this version."""
     if etag and etag != of(version):
         raise errors.Aborted(
-            "STALE_ETAG", "somebody changed this record meanwhile; read it again and repeat", etag=of(version)
+            "ETAG_MISMATCH", "somebody changed this record meanwhile; read it again and repeat", etag=of(version)
         )
