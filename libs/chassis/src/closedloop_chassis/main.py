@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,8 +21,13 @@ if sys.argv[1:2] == ["courier"]:
     green.patch()
 
 
-def main(service: Service) -> None:
-    parser = argparse.ArgumentParser(prog=f"closedloop-{service.name}")
+def main(package: str) -> None:
+    """Runs one process of `package`, e.g. "closedloop_funnel", whose `service` module holds SERVICE.
+
+    A courier never imports that module: domain code stays in the api, and out of the courier's memory.
+    """
+    name = package.removeprefix("closedloop_")
+    parser = argparse.ArgumentParser(prog=f"closedloop-{name}")
     parser.add_argument("process", choices=("api", "courier", "migrate", "reactor"))
     chosen = parser.parse_args().process
 
@@ -32,8 +39,12 @@ def main(service: Service) -> None:
         settings = Settings()
     except ValidationError as error:
         problems = "; ".join(f"CLOSEDLOOP_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
-        sys.exit(f"closedloop-{service.name}: the settings are not right: {problems}")
-    {"api": _api, "courier": _courier, "migrate": _migrate, "reactor": _reactor}[chosen](service, settings)
+        sys.exit(f"closedloop-{name}: the settings are not right: {problems}")
+    if chosen == "courier":
+        _courier(package, settings)
+        return
+    service: Service = import_module(f"{package}.service").SERVICE
+    {"api": _api, "migrate": _migrate, "reactor": _reactor}[chosen](service, settings)
 
 
 def _api(service: Service, settings: Settings) -> None:
@@ -61,10 +72,11 @@ def _run(
         runner.run(work(service, settings))
 
 
-def _courier(service: Service, settings: Settings) -> None:
+def _courier(package: str, settings: Settings) -> None:
     from closedloop_chassis import courier
 
-    courier.run(service, settings)
+    parts = f"{package}.courier" if find_spec(f"{package}.courier") else ""
+    courier.run(package.removeprefix("closedloop_"), parts, settings)
 
 
 def _migrate(service: Service, settings: Settings) -> None:

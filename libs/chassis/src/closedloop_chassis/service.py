@@ -102,7 +102,7 @@ class Service:
     """One deployable service.
 
     `package` is the contract's ("closedloop.targets.v1"): every gRPC service of it is served, and an RPC no slice
-    handles answers UNIMPLEMENTED. `courier` names the module (not imported by the api) whose `PARTS` the courier
+    handles answers UNIMPLEMENTED. A module `courier` beside it, never imported by the api, has the PARTS its courier
     runs besides carrying events: pollers, webhooks, deliveries.
     """
 
@@ -110,4 +110,3 @@ class Service:
     package: str
     slices: tuple[Slice, ...]
     migrations: Path
-    courier: str = ""

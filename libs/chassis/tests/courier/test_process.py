@@ -39,8 +39,7 @@ def test_a_courier_with_grpcio_refuses_to_run() -> None:
         "import sys; sys.argv = ['x', 'courier']",
         "from closedloop_chassis.main import main",
         "import grpc",
-        "from closedloop_chassis.service import Service",
-        "main(Service(name='funnel', package='', slices=(), migrations=None))",
+        "main('closedloop_funnel')",
     )
     environment = {
         **os.environ,

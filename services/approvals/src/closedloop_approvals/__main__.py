@@ -1,7 +1,11 @@
 """`python -m closedloop_approvals api | courier | migrate | reactor`."""
 
-from closedloop_approvals.service import SERVICE
 from closedloop_chassis.main import main
 
+
+def run() -> None:
+    main("closedloop_approvals")
+
+
 if __name__ == "__main__":
-    main(SERVICE)
+    run()

@@ -1,11 +1,10 @@
 """`python -m closedloop_customers api | courier | migrate | reactor`."""
 
 from closedloop_chassis.main import main
-from closedloop_customers.service import SERVICE
 
 
 def run() -> None:
-    main(SERVICE)
+    main("closedloop_customers")
 
 
 if __name__ == "__main__":

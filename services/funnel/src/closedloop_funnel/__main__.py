@@ -1,7 +1,11 @@
 """`python -m closedloop_funnel api | courier | migrate | reactor`."""
 
 from closedloop_chassis.main import main
-from closedloop_funnel.service import SERVICE
+
+
+def run() -> None:
+    main("closedloop_funnel")
+
 
 if __name__ == "__main__":
-    main(SERVICE)
+    run()

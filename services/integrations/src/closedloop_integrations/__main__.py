@@ -1,11 +1,10 @@
 """`python -m closedloop_integrations api | courier | migrate | reactor`."""
 
 from closedloop_chassis.main import main
-from closedloop_integrations.service import SERVICE
 
 
 def run() -> None:
-    main(SERVICE)
+    main("closedloop_integrations")
 
 
 if __name__ == "__main__":

@@ -36,5 +36,4 @@ SERVICE = Service(
         Slice("erp", (erp_api.rpcs,), erp.reactions, (ErpRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
-    courier="closedloop_integrations.courier",
 )

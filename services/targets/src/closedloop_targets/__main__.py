@@ -1,11 +1,10 @@
 """`python -m closedloop_targets api | courier | migrate | reactor`."""
 
 from closedloop_chassis.main import main
-from closedloop_targets.service import SERVICE
 
 
 def run() -> None:
-    main(SERVICE)
+    main("closedloop_targets")
 
 
 if __name__ == "__main__":

@@ -10,18 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from closedloop_chassis.service import Service
     from closedloop_chassis.settings import Settings
 
 
-def run(service: Service, settings: Settings) -> None:
+def run(service: str, parts: str, settings: Settings) -> None:
     """Runs the courier of `service` until SIGTERM or SIGINT. Raises RuntimeError if grpcio has been imported.
 
-    Call `courier.green.patch()` before importing the service where you can: what is imported before is patched late.
+    `parts` names the module with the service's PARTS; empty for a service that has none.
     """
     from closedloop_chassis.courier import green
 
     green.patch()
     from closedloop_chassis.courier.nameko_app import serve
 
-    serve(service, settings)
+    serve(service, parts, settings)

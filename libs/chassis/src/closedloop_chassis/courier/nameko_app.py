@@ -30,7 +30,6 @@ from closedloop_chassis.courier.receipts import Receipts
 from closedloop_chassis.courier.receiver import Receiver
 from closedloop_chassis.courier.relay import Relay
 from closedloop_chassis.courier.subscription import Batch, Subscription
-from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import endpoint, logs, tracing
 
@@ -133,13 +132,13 @@ class Hook(HttpRequestHandler):  # type: ignore[misc]
         return (request,), {}
 
 
-def serve(service: Service, settings: Settings) -> None:
+def serve(service: str, parts: str, settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT, then finishes the work under way within about `Pace.grace_seconds`."""
-    logs.start(settings, service.name, "courier")
+    logs.start(settings, service, "courier")
     # They say for every message what our own lines and metrics say for a batch.
     for chatty in ("nameko", "kombu", "amqp"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
-    tracing.start(settings, service.name, "courier")
+    tracing.start(settings, service, "courier")
     pace = Pace()
     nameko.config.setup(
         {
@@ -148,7 +147,7 @@ def serve(service: Service, settings: Settings) -> None:
             "webhook_idle_seconds": pace.webhook_idle_seconds,
         }
     )
-    app, close = _app(service, settings, pace)
+    app, close = _app(service, parts, settings, pace)
     green.refuse_grpc()
     try:
         _run_until_told(app, settings, pace)
@@ -159,9 +158,8 @@ def serve(service: Service, settings: Settings) -> None:
             tracing.stop(0.8)
 
 
-def _app(service: Service, settings: Settings, pace: Pace) -> tuple[type, Callable[[], None]]:
+def _app(name: str, parts: str, settings: Settings, pace: Pace) -> tuple[type, Callable[[], None]]:
     """The service class as nameko wants it, and what closes all its connections."""
-    name = service.name
     post = Broker.of(settings, name, pace)
     pool = database.pool(settings, name)
     desk = Desk(name, settings, pool)
@@ -188,14 +186,14 @@ def _app(service: Service, settings: Settings, pace: Pace) -> tuple[type, Callab
     add("relay", Again(), relay.step)
     add("receive", letters(broker.inbox_queue(name, routes.consumed_types(name)), "receiving"), receiver.receive)
     add("strike", letters(broker.receipts_queue(name), "receipts"), receipts.strike)
-    for number, part in enumerate(importlib.import_module(service.courier).PARTS if service.courier else ()):
+    for number, part in enumerate(importlib.import_module(parts).PARTS if parts else ()):
         if isinstance(part, Poller):
             add(f"poll_{number}", Again(), Polling(part, desk, leadership).step)
         elif isinstance(part, Webhook):
             hook = partial(webhooks.answer, part, desk, limit=pace.webhook_limit_bytes)
             add(f"hook_{number}", Hook(",".join(part.methods), part.path), hook)
         else:
-            raise TypeError(f"{service.courier}.PARTS holds {part!r}, neither a Poller nor a Webhook")
+            raise TypeError(f"{parts}.PARTS holds {part!r}, neither a Poller nor a Webhook")
 
     def close() -> None:
         for closing in (relay.close, receiver.close, leadership.close, partial(pool.close, timeout=0.5)):

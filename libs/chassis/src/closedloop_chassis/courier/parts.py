@@ -1,6 +1,6 @@
 """What a service brings along for its courier: pollers and webhooks.
 
-The module named by `Service.courier` has an attribute `PARTS: tuple[Part, ...]`. Parts learn something outside and put
+A service's module `courier` (e.g. `closedloop_integrations.courier`) has an attribute `PARTS: tuple[Part, ...]`. Parts learn something outside and put
 it into their own service's inbox with `desk.observe`; what to think of it is decided by the api's reactions.
 """
 
