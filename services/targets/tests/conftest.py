@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from closedloop_chassis.service import Service
 from closedloop_devstack.testing.service import Live
 from closedloop_targets.service import SERVICE

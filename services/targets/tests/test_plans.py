@@ -6,13 +6,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.type.decimal_pb2 import Decimal
+
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
 from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, events_pb2, metrics_pb2, plans_pb2, plans_pb2_grpc
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
-from google.protobuf.field_mask_pb2 import FieldMask
-from google.type.decimal_pb2 import Decimal
 
 from .staff import request_id
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from closedloop.targets.v1 import events_pb2, products_pb2, products_pb2_grpc
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
-from google.protobuf.field_mask_pb2 import FieldMask
 
 from .staff import request_id
 

@@ -7,6 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from closedloop_chassis import errors
 from closedloop_targets.boards import rules as boards
 from closedloop_targets.boards.rules import BoardRules, Standing
@@ -20,8 +23,6 @@ from closedloop_targets.org.rules import UnitState
 from closedloop_targets.periods.rules import FiscalCalendar, Grain, Period, containing, parse, split, year_before
 from closedloop_targets.plans import leak, smart, statement
 from closedloop_targets.plans.smart import Draft, Facts, SmartRules
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ISO = FiscalCalendar()
 APRIL = FiscalCalendar(first_month=4)
@@ -167,9 +168,7 @@ def check_exact(nodes: list[Node], base: int) -> None:
 @settings(max_examples=60, deadline=None)
 def test_children_sum_to_their_parent_whatever_the_order(base, teams, past, method, rounding, seed) -> None:  # type: ignore[no-untyped-def]
     root = tree(teams)
-    known = {
-        member.key: past[at % 60] for at, member in enumerate((m for t in root.children for m in (t, *t.children)))
-    }
+    known = {member.key: past[at % 60] for at, member in enumerate(m for t in root.children for m in (t, *t.children))}
 
     def history(_: cascade.Method, key: cascade.Key) -> Fraction | None:
         value = known[key]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, fields
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
+from closedloop_targets import rows
 from closedloop_targets.book.model import Target
 
 SELECT = """
@@ -131,8 +130,6 @@ SELECT position, sum(minor)::bigint AS minor
  GROUP BY position
 """
 
-COLUMNS = tuple(field.name for field in fields(Target) if field.name != "passed_minor")
-
 
 async def by_id(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, Target]:
     return {target.id: target for target in await reader.all(BY_ID, {"ids": list(ids)}, into=Target)}
@@ -149,8 +146,7 @@ async def of_version(reader: Reader | Transaction, plan_id: str, number: int) ->
 def save(tx: Transaction, targets: Sequence[Target]) -> None:
     """Parents before children: a row may refer to one before it."""
     if targets:
-        rows = [{name: _plain(value) for name, value in _columns(target).items()} for target in targets]
-        tx.do(PUT, {"rows": Jsonb(rows)})
+        tx.do(PUT, {"rows": Jsonb([rows.columns(target, ("passed_minor",)) for target in targets])})
 
 
 def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, int]]) -> None:
@@ -159,11 +155,3 @@ def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, 
     if columns:
         names = ("target_ids", "grains", "periods", "starts", "ends", "minors")
         tx.do(ADD_CELLS, dict(zip(names, map(list, columns), strict=True)))
-
-
-def _columns(target: Target) -> dict[str, Any]:
-    return {name: value for name, value in asdict(target).items() if name in COLUMNS}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date | datetime) else value
