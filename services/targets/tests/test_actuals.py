@@ -138,6 +138,23 @@ async def test_invoices_and_credit_notes_are_the_other_half_of_the_finance_track
     assert await sums(company, "person", metrics=["invoiced_value"]) == {("rep4",): 280}
 
 
+@pytest.mark.mission("S17")
+async def test_process_metrics_of_a_week_are_replaced_when_measured_anew(company: Live) -> None:
+    week = funnel.ProcessMetricsMeasured(
+        person_id="rep1", unit_id="east-1", week=protos.date_proto(date(2025, 12, 29)), version=1
+    )
+    week.metrics.add(key="visit_completion", value=0.82, sample_size=11)
+    week.metrics.add(key="charm", value=1, sample_size=1)
+    await company.hear(week, "rep1", source="funnel")
+    week.version, week.metrics[0].value = 2, 0.9
+    await company.hear(week, "rep1", source="funnel")
+    request = pb.SummarizeActualsRequest(filter=pb.ActualFilter(metrics=["visit_completion"], person_id="rep1"))
+    [one] = (await ledger(company).SummarizeActuals(request)).sums
+    assert (one.amount.number.value, one.row_count) == ("0.9", 1)
+    listed = await ledger(company).ListActuals(pb.ListActualsRequest(filter=request.filter))
+    assert [row.weight.value for row in listed.actuals] == ["11", "11", "11"]
+
+
 @pytest.mark.mission("U7")
 async def test_what_was_done_before_a_move_stays_with_the_old_unit(company: Live) -> None:
     await company.advance(days=1)

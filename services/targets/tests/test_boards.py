@@ -135,7 +135,7 @@ async def test_boards_are_taken_every_morning_and_the_ranking_every_week(company
     request = pb.ListTeamRankingRequest(view=pb.BOARD_VIEW_SNAPSHOT)
     taken = await boards(company).ListTeamRanking(request)
     assert taken.as_of_time.ToDatetime(tzinfo=ZoneInfo("UTC")) == datetime(2026, 1, 12, 6, tzinfo=SHANGHAI)
-    assert [(one.rank, one.unit_id) for one in taken.ranks][0] == (1, "east-1")
+    assert (taken.ranks[0].rank, taken.ranks[0].unit_id) == (1, "east-1")
     await import_facts(company, fact("3", 90_000, "rep3", date(2026, 1, 13)))
     await company.move_to(datetime(2026, 1, 20, 9, tzinfo=SHANGHAI))
     after = {one.unit_id: one for one in (await boards(company).ListTeamRanking(request)).ranks}

@@ -108,7 +108,8 @@ async def test_by_given_weights_pins_and_named_padding(company: Live) -> None:
     done = await split(company, top, rules)
     assert (fen(done.allocated), fen(done.padding)) == (100_000, 10_000)
     assert await amounts(company, done) == {
-        "east": 77_000, "north": 33_000, "east-1": 70_000, "north-1": 30_000, "rep1": 10_000, "rep2": 60_000, "rep4": 30_000,
+        "east": 77_000, "north": 33_000, "east-1": 70_000, "north-1": 30_000,
+        "rep1": 10_000, "rep2": 60_000, "rep4": 30_000,
     }  # fmt: skip
     leak = await plans(company).GetLeakReport(
         plans_pb2.GetLeakReportRequest(plan_id=plan.id, version=1, metric="won_value")
@@ -241,6 +242,7 @@ async def test_176_reps_and_their_weeks_take_less_than_a_second(live: Live) -> N
     assert (done.node_count, fen(done.allocated)) == (4 + 44 + 176, 12_000_000_007)
     assert done.cell_count == (1 + 4 + 44 + 176) * (3 + 7 + 14)
     wrong = await live.db.value(
-        "SELECT count(*) FROM target t WHERE minor <> ALL (SELECT sum(minor) FROM cell WHERE target_id = t.id GROUP BY grain)"
+        "SELECT count(*) FROM target t WHERE minor <> ALL"
+        " (SELECT sum(minor) FROM cell WHERE target_id = t.id GROUP BY grain)"
     )
     assert wrong == 0

@@ -85,7 +85,7 @@ async def test_the_case_of_120_million_is_reproduced_and_closed(live: Live) -> N
     assert report.heads.highest_ratio == pytest.approx(0.27, abs=1e-6)
     assert report.heads.lowest_ratio == pytest.approx(-0.27, abs=1e-6)
     assert len(report.heads.farthest) == 50
-    assert [one.holder.unit_id for one in report.nodes][0] == "co"
+    assert report.nodes[0].holder.unit_id == "co"
     assert report.nodes[0].difference.money.units == -12 * MILLION
     assert len(report.nodes) == 5
 

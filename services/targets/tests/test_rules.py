@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -76,7 +77,7 @@ def test_parts_follow_each_other_without_gap(
     whole = Period("x", "custom", start, start + timedelta(days=length))
     parts = split(whole, grain, calendar)
     assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
-    for one, other in zip(parts, parts[1:], strict=False):
+    for one, other in pairwise(parts):
         assert other.start == one.end + timedelta(days=1)
     for part in parts:
         assert parse(part.code, calendar).covers(part)

@@ -24,7 +24,8 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.actuals'), hashtext(%(sou
 KNOWN = """
 SELECT (SELECT coalesce(jsonb_agg(to_jsonb(live)), '[]') FROM (
           SELECT a.* FROM actual a
-           WHERE a.subject = ANY(%(subjects)s) AND a.source = %(source)s AND reverses_id IS NULL AND reversed_by_id IS NULL
+           WHERE a.subject = ANY(%(subjects)s) AND a.source = %(source)s AND reverses_id IS NULL
+               AND reversed_by_id IS NULL
           UNION ALL
           SELECT a.* FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS asked (source, source_id)
             JOIN actual a ON a.source = asked.source AND a.source_id = asked.source_id
@@ -32,7 +33,8 @@ SELECT (SELECT coalesce(jsonb_agg(to_jsonb(live)), '[]') FROM (
        (SELECT coalesce(jsonb_agg(jsonb_build_array(asked.person_id, asked.day, s.unit_id)), '[]')
           FROM (SELECT DISTINCT * FROM unnest(%(people)s::text[], %(days)s::date[]) AS t (person_id, day)) AS asked
           JOIN LATERAL (SELECT unit_id FROM person_state s WHERE s.person_id = asked.person_id
-                         ORDER BY start_date <= asked.day DESC, abs(start_date - asked.day) LIMIT 1) AS s ON true) AS units,
+                         ORDER BY start_date <= asked.day DESC, abs(start_date - asked.day) LIMIT 1) AS s
+                             ON true) AS units,
        (SELECT coalesce(jsonb_object_agg(p.id, jsonb_build_array(p.line, (
                  SELECT jsonb_agg(jsonb_build_array(start_date, stage) ORDER BY start_date)
                    FROM product_stage s WHERE s.product_id = p.id))), '{}')

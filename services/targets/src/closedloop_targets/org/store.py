@@ -17,12 +17,14 @@ from closedloop_targets.org.rules import PersonRecord, PersonState, UnitRecord, 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.org'))"
 
 UNITS = """
-SELECT unit.*, (SELECT jsonb_agg(to_jsonb(s) - 'unit_id' ORDER BY start_date) FROM unit_state s WHERE s.unit_id = unit.id) AS states
+SELECT unit.*, (SELECT jsonb_agg(to_jsonb(s) - 'unit_id' ORDER BY start_date) FROM unit_state s
+    WHERE s.unit_id = unit.id) AS states
   FROM unit
 """
 PEOPLE = """
 SELECT person.*,
-       (SELECT jsonb_agg(to_jsonb(s) - 'person_id' ORDER BY start_date) FROM person_state s WHERE s.person_id = person.id)
+       (SELECT jsonb_agg(to_jsonb(s) - 'person_id' ORDER BY start_date) FROM person_state s
+           WHERE s.person_id = person.id)
        AS states
   FROM person WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
 """
@@ -45,7 +47,8 @@ PUT_UNITS = """
 INSERT INTO unit SELECT * FROM jsonb_populate_recordset(NULL::unit, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET open_date = excluded.open_date, close_date = excluded.close_date, successor_id = excluded.successor_id,
-       provenance = excluded.provenance, version = excluded.version, updated_at = excluded.updated_at, told = excluded.told
+       provenance = excluded.provenance, version = excluded.version, updated_at = excluded.updated_at,
+           told = excluded.told
 """
 PUT_PEOPLE = """
 INSERT INTO person SELECT * FROM jsonb_populate_recordset(NULL::person, %(rows)s)
@@ -61,7 +64,8 @@ PUT_PERSON_STATES = "INSERT INTO person_state SELECT * FROM jsonb_populate_recor
 # Targets in force that a unit holds beyond a day.
 HOLDS_TARGETS = """
 SELECT EXISTS (SELECT FROM target JOIN plan ON plan.id = target.plan_id AND plan.version_in_force = target.number
-                WHERE holder_kind = 'unit' AND holder_id = %(unit_id)s AND target.end_date >= %(day)s AND target.minor <> 0)
+                WHERE holder_kind = 'unit' AND holder_id = %(unit_id)s AND target.end_date >= %(day)s
+                    AND target.minor <> 0)
 """
 
 

@@ -18,7 +18,8 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.products'))"
 SELECT = """
 SELECT product.*,
        ARRAY(SELECT alias FROM product_alias a WHERE a.product_id = product.id ORDER BY position) AS aliases,
-       (SELECT jsonb_agg(to_jsonb(s) - 'product_id' ORDER BY start_date) FROM product_stage s WHERE s.product_id = product.id)
+       (SELECT jsonb_agg(to_jsonb(s) - 'product_id' ORDER BY start_date) FROM product_stage s
+           WHERE s.product_id = product.id)
        AS stages
   FROM product
 """
