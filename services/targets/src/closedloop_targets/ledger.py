@@ -15,9 +15,11 @@ HolderKind = Literal["unit", "person"]
 
 SUMS = """
 WITH asked AS (
-    SELECT * FROM unnest(%(kinds)s::text[], %(holders)s::text[], %(metrics)s::text[], %(products)s::text[], %(lines)s::text[],
+    SELECT * FROM unnest(%(kinds)s::text[], %(holders)s::text[], %(metrics)s::text[], %(products)s::text[],
+        %(lines)s::text[],
                          %(segments)s::text[], %(starts)s::date[], %(ends)s::date[])
-         WITH ORDINALITY AS a (kind, holder_id, metric, product_id, product_line, segment, start_date, end_date, position)
+         WITH ORDINALITY AS a (kind, holder_id, metric, product_id, product_line, segment, start_date, end_date,
+             position)
 ), fact AS (
     SELECT asked.position, actual.base_minor
       FROM asked

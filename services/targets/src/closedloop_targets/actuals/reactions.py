@@ -15,8 +15,10 @@ from closedloop_chassis.work import Heard, Work
 from closedloop_targets import company
 from closedloop_targets.actuals import rules, store
 from closedloop_targets.actuals.rules import ActualRules, Fact
+from closedloop_targets.amounts import MILLIONTHS
+from closedloop_targets.metrics.rules import MetricRules
 
-CRM, ERP = "crm", "erp"
+CRM, ERP, FUNNEL = "crm", "erp", "funnel"
 ONE = Decimal(1)
 
 reactions = Reactions()
@@ -121,6 +123,49 @@ async def invoice_recorded(event: Heard[integrations.InvoiceRecorded], work: Wor
         for number, (product, amount) in enumerate(zip(products or [""], rules.lines(minor, given), strict=True))
     ]
     _restate(work, known, facts, ERP, invoice.number, invoice.version, "the invoice was booked anew")
+
+
+@reactions.on(funnel.ProcessMetricsMeasured)
+async def process_metrics_measured(event: Heard[funnel.ProcessMetricsMeasured], work: Work) -> None:
+    """The elastic track: a week's values, weighted by the samples behind them; unknown metrics are left out."""
+    measured, catalogue = event.message, work.rules(MetricRules)
+    week = protos.day(measured.week)
+    subject = f"{measured.person_id}:{week}"
+    known = await store.known(work.tx, source=FUNNEL, subject=subject, holders=[(measured.person_id, week)])
+    if known.revision is not None and known.revision >= measured.version:
+        return
+    facts = []
+    for one in measured.metrics:
+        metric = catalogue.find(one.key)
+        if metric is None or metric.kind == "money":
+            continue
+        minor = round(Decimal(str(one.value)) * MILLIONTHS)
+        facts.append(
+            Fact(
+                metric=metric.code,
+                owner_id=measured.person_id,
+                unit_id=known.units.get((measured.person_id, week), measured.unit_id),
+                product_id="",
+                product_line="",
+                segment="",
+                account_id="",
+                subject=subject,
+                date=week,
+                minor=minor,
+                currency="",
+                base_minor=minor,
+                base_currency="",
+                weight=Decimal(max(one.sample_size, 1)),
+                stage="",
+                reason="",
+                source=FUNNEL,
+                source_id=f"{subject}:{metric.code}",
+                brought_by=event.source,
+                observed_at=event.time,
+                revision=measured.version,
+            )
+        )
+    _restate(work, known, facts, FUNNEL, subject, measured.version, "the week was measured anew")
 
 
 def _restate(

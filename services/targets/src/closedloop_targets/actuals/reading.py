@@ -47,11 +47,13 @@ WITH fact AS (
            (array_agg(base_minor ORDER BY date DESC, fact.id DESC))[1] AS last,
            round(sum(base_minor * coalesce(stages.weight_of, 1)))::text AS weighed, count(*) AS row_count
       FROM fact
-      LEFT JOIN unnest(%(stages)s::text[], %(stage_weights)s::numeric[]) AS stages (name, weight_of) ON stages.name = fact.stage
+      LEFT JOIN unnest(%(stages)s::text[], %(stage_weights)s::numeric[]) AS stages (name, weight_of)
+          ON stages.name = fact.stage
       {joins}
      GROUP BY 1, 2
 )
-SELECT * FROM grouped WHERE metric COLLATE "C" > %(after)s OR (metric = %(after)s AND keys COLLATE "C" > %(after_keys)s::text[])
+SELECT * FROM grouped WHERE metric COLLATE "C" > %(after)s OR (metric = %(after)s
+    AND keys COLLATE "C" > %(after_keys)s::text[])
  ORDER BY metric COLLATE "C", keys COLLATE "C" LIMIT %(limit)s
 """
 KEYS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_targets.actuals.rules import Fact, Row
+from closedloop_targets.rows import columns
 
 # Two imports of one source follow each other.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.actuals'), hashtext(%(source)s))"
@@ -23,7 +24,8 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.actuals'), hashtext(%(sou
 KNOWN = """
 SELECT (SELECT coalesce(jsonb_agg(to_jsonb(live)), '[]') FROM (
           SELECT a.* FROM actual a
-           WHERE a.subject = ANY(%(subjects)s) AND a.source = %(source)s AND reverses_id IS NULL AND reversed_by_id IS NULL
+           WHERE a.subject = ANY(%(subjects)s) AND a.source = %(source)s AND reverses_id IS NULL
+               AND reversed_by_id IS NULL
           UNION ALL
           SELECT a.* FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS asked (source, source_id)
             JOIN actual a ON a.source = asked.source AND a.source_id = asked.source_id
@@ -31,7 +33,8 @@ SELECT (SELECT coalesce(jsonb_agg(to_jsonb(live)), '[]') FROM (
        (SELECT coalesce(jsonb_agg(jsonb_build_array(asked.person_id, asked.day, s.unit_id)), '[]')
           FROM (SELECT DISTINCT * FROM unnest(%(people)s::text[], %(days)s::date[]) AS t (person_id, day)) AS asked
           JOIN LATERAL (SELECT unit_id FROM person_state s WHERE s.person_id = asked.person_id
-                         ORDER BY start_date <= asked.day DESC, abs(start_date - asked.day) LIMIT 1) AS s ON true) AS units,
+                         ORDER BY start_date <= asked.day DESC, abs(start_date - asked.day) LIMIT 1) AS s
+                             ON true) AS units,
        (SELECT coalesce(jsonb_object_agg(p.id, jsonb_build_array(p.line, (
                  SELECT jsonb_agg(jsonb_build_array(start_date, stage) ORDER BY start_date)
                    FROM product_stage s WHERE s.product_id = p.id))), '{}')
@@ -122,35 +125,25 @@ def write(work: Work, taken_back: Sequence[Row], facts: Sequence[Fact], reason: 
         work.tx.do(TAKE_BACK, {**ids, "now": work.now})
     rows = [*reversals, *(Row(new_id(), fact, recorded_at=work.now) for fact in facts)]
     if rows:
-        work.tx.do(ADD, {"rows": Jsonb([_columns(row) for row in rows])})
+        work.tx.do(ADD, {"rows": Jsonb([columns(row.fact) | columns(row, ("fact",)) for row in rows])})
     return rows
 
 
-def row(columns: dict[str, Any]) -> Row:
+def row(read: dict[str, Any]) -> Row:
     """A row as it was read."""
-    fact = Fact(**{name: columns[name] for name in FACT})
+    fact = Fact(**{name: read[name] for name in FACT})
     rest = ("reverses_id", "reversed_by_id", "reversed_at", "recorded_at")
-    return Row(columns["id"], fact, **{name: columns[name] for name in rest})
+    return Row(read["id"], fact, **{name: read[name] for name in rest})
 
 
-def _row(columns: dict[str, Any]) -> Row:
+def _row(read: dict[str, Any]) -> Row:
     """A live row out of jsonb."""
-    observed = columns["observed_at"]
+    observed = read["observed_at"]
     typed = {
-        "date": date.fromisoformat(columns["date"]),
-        "weight": Decimal(str(columns["weight"])),
+        "date": date.fromisoformat(read["date"]),
+        "weight": Decimal(str(read["weight"])),
         "observed_at": datetime.fromisoformat(observed) if observed else None,
         "reversed_at": None,
-        "recorded_at": datetime.fromisoformat(columns["recorded_at"]),
+        "recorded_at": datetime.fromisoformat(read["recorded_at"]),
     }
-    return row(columns | typed)
-
-
-def _columns(one: Row) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
-        if isinstance(value, date | datetime):
-            return value.isoformat()
-        return str(value) if isinstance(value, Decimal) else value
-
-    columns = asdict(one)
-    return {name: plain(value) for name, value in (columns.pop("fact") | columns).items()}
+    return row(read | typed)

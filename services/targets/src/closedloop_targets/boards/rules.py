@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import Field
@@ -61,9 +62,9 @@ class Standing:
     def light(self, rules: BoardRules) -> Light:
         if self.weeks_under >= rules.red_after_weeks:
             return "red"
-        lag = -self.deviation
-        steps = (rules.blue_beyond, rules.yellow_beyond, rules.red_beyond)
-        return LIGHTS[sum(lag > step for step in steps)]
+        # In decimals: five percent behind is exactly five percent.
+        steps = (Decimal(str(step)) for step in (rules.blue_beyond, rules.yellow_beyond, rules.red_beyond))
+        return LIGHTS[sum(self.expected - self.done > step * self.expected for step in steps)]
 
 
 class Completed(Protocol):

@@ -16,14 +16,16 @@ STANDING = """
 WITH holder AS (SELECT * FROM unnest(%(ids)s::text[], %(units)s::text[]) AS h (id, unit_id)),
 reached AS (
     SELECT t.id AS target_id, t.holder_id, t.currency, t.start_date, t.end_date, t.minor, t.product_id,
-           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], plan.unit_id), plan.id) AS place
+           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], plan.unit_id),
+               plan.id) AS place
       FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
      WHERE t.holder_id = ANY(%(ids)s) AND t.holder_kind = %(kind)s AND t.metric = %(metric)s AND t.counts
        AND t.start_date <= %(end)s AND t.end_date >= %(start)s
 ), goal AS (
     SELECT reached.*,
            CASE WHEN start_date >= %(start)s AND end_date <= %(end)s THEN minor
-                ELSE (SELECT coalesce(sum(c.minor), 0) FROM cell c WHERE c.target_id = reached.target_id AND c.grain = %(grain)s
+                ELSE (SELECT coalesce(sum(c.minor), 0) FROM cell c WHERE c.target_id = reached.target_id
+                    AND c.grain = %(grain)s
                          AND c.start_date >= %(start)s AND c.end_date <= %(end)s) END AS asked
       FROM reached WHERE place = 1
 ), goals AS (
@@ -41,7 +43,8 @@ reached AS (
      GROUP BY goal.holder_id, c.start_date, c.end_date
 ), past AS (
     SELECT week.*, coalesce(sum(fact.minor), 0) AS done
-      FROM week LEFT JOIN fact ON fact.holder_id = week.holder_id AND fact.date BETWEEN week.start_date AND week.end_date
+      FROM week LEFT JOIN fact ON fact.holder_id = week.holder_id AND fact.date BETWEEN week.start_date
+          AND week.end_date
      GROUP BY week.holder_id, week.start_date, week.end_date, week.asked
 ), streak AS (
     SELECT holder_id, count(*) FILTER (WHERE all_under)::int AS weeks
@@ -49,8 +52,9 @@ reached AS (
               FROM past WHERE end_date < %(today)s AND asked > 0) AS s
      GROUP BY holder_id
 ), expected AS (
-    SELECT holder_id, sum(CASE WHEN end_date < %(today)s THEN asked
-                               ELSE asked * (%(today)s - start_date + 1) / (end_date - start_date + 1) END)::bigint AS asked
+    SELECT holder_id,
+           sum(CASE WHEN end_date < %(today)s THEN asked
+                    ELSE asked * (%(today)s - start_date + 1) / (end_date - start_date + 1) END)::bigint AS asked
       FROM past WHERE start_date >= %(start)s AND end_date <= %(end)s
      GROUP BY holder_id
 )
@@ -82,7 +86,8 @@ ADDS_UP: Mapping[Grain, Grain] = {"fortnight": "fortnight", "week": "week", "day
 ADD_SNAPSHOT = """
 INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data)
 SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, unit_id, light, %(now)s, data
-  FROM unnest(%(positions)s::int[], %(holder_ids)s::text[], %(unit_ids)s::text[], %(lights)s::smallint[], %(data)s::bytea[])
+  FROM unnest(%(positions)s::int[], %(holder_ids)s::text[], %(unit_ids)s::text[], %(lights)s::smallint[],
+      %(data)s::bytea[])
        AS taken (position, holder_id, unit_id, light, data)
 ON CONFLICT (board, date, metric, period, holder_id) DO UPDATE
    SET position = excluded.position, light = excluded.light, taken_at = excluded.taken_at, data = excluded.data
@@ -95,7 +100,8 @@ SNAPSHOT = """
 SELECT position, holder_id, unit_id, light, taken_at, data
   FROM board_snapshot
  WHERE board = %(board)s AND metric = %(metric)s AND period = %(period)s AND date = %(date)s
-   AND (%(holder_ids)s::text[] IS NULL OR holder_id = ANY(%(holder_ids)s)) AND light >= %(light)s AND position > %(after)s
+   AND (%(holder_ids)s::text[] IS NULL OR holder_id = ANY(%(holder_ids)s)) AND light >= %(light)s
+       AND position > %(after)s
  ORDER BY position LIMIT %(limit)s
 """
 

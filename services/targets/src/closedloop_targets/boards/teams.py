@@ -20,7 +20,8 @@ from closedloop_targets.cascade.rules import CascadeDefaults
 BEFORE = """
 SELECT holder_id, position, data FROM board_snapshot
  WHERE board = %(board)s AND metric = %(metric)s AND period = %(period)s
-   AND date = (SELECT max(date) FROM board_snapshot WHERE board = %(board)s AND metric = %(metric)s AND period = %(period)s
+   AND date = (SELECT max(date) FROM board_snapshot WHERE board = %(board)s AND metric = %(metric)s
+       AND period = %(period)s
                   AND date <= %(until)s)
 """
 

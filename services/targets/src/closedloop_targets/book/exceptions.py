@@ -24,7 +24,7 @@ RETURNING e.*
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """An exception from the must-sum rule. `difference_minor` is what the children lack; negative: they have too much."""
+    """An exception from the must-sum rule. `difference_minor` is what children lack; negative: they have too much."""
 
     id: str
     plan_id: str
@@ -47,7 +47,7 @@ class Exemption:
 
 
 async def lapse(work: Work, plan_id: str, number: int, *, everything: bool = False) -> None:
-    """Ends those of a draft whose node differs otherwise by now, or all of them; approvals learns of it. One round trip."""
+    """Ends those of a draft whose node differs otherwise by now, or all of them; approvals learns of it."""
     params = {"plan_id": plan_id, "number": number, "all": everything}
     for gone in await work.tx.all(LAPSE, params, into=Exemption):
         work.tell(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, fields
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
+from closedloop_targets import rows
 from closedloop_targets.book.model import Target
 
 SELECT = """
 SELECT t.*, c.passed_minor
   FROM target t
-  LEFT JOIN LATERAL (SELECT sum(child.minor)::bigint AS passed_minor FROM target child WHERE child.parent_id = t.id) c ON true
+  LEFT JOIN LATERAL (SELECT sum(child.minor)::bigint AS passed_minor FROM target child
+      WHERE child.parent_id = t.id) c ON true
 """
 BY_ID = SELECT + " WHERE t.id = ANY(%(ids)s::uuid[])"
 LOCK = "SELECT *, NULL::bigint AS passed_minor FROM target WHERE id = %(id)s FOR UPDATE"
@@ -24,17 +24,20 @@ OF_VERSION = "SELECT *, NULL::bigint AS passed_minor FROM target t WHERE plan_id
 # Targets of some holders: the line above a target, and those it could overlap with.
 NEAR = (
     OF_VERSION
-    + " AND (holder_id = ANY(%(holders)s) OR id = ANY(%(ids)s::uuid[]) OR (source_id <> '' AND source_id = ANY(%(source_ids)s)))"
+    + """ AND (holder_id = ANY(%(holders)s) OR id = ANY(%(ids)s::uuid[])
+           OR (source_id <> '' AND source_id = ANY(%(source_ids)s)))"""
 )
 LIST = (
     SELECT
     + """
  WHERE plan_id = %(plan_id)s AND number = %(number)s AND (depth, id) > (%(depth)s, %(id)s::uuid)
-   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s) AND (holder_kind = 'unit' OR unit_id = ANY(%(people_of)s)))
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)
+       AND (holder_kind = 'unit' OR unit_id = ANY(%(people_of)s)))
    AND (%(person_id)s = '' OR holder_kind = 'person' AND holder_id = %(person_id)s)
    AND (%(parent_id)s = '' OR parent_id = nullif(%(parent_id)s, '')::uuid)
    AND (%(metric)s = '' OR metric = %(metric)s)
-   AND (%(product_id)s = '' OR product_id = %(product_id)s) AND (%(product_line)s = '' OR product_line = %(product_line)s)
+   AND (%(product_id)s = '' OR product_id = %(product_id)s)
+       AND (%(product_line)s = '' OR product_line = %(product_line)s)
    AND (%(segment)s = '' OR segment = %(segment)s)
    AND start_date <= coalesce(%(until)s::date, 'infinity') AND end_date >= coalesce(%(since)s::date, '-infinity')
    AND """
@@ -57,11 +60,15 @@ HAVING t.base_minor <> sum(child.base_minor)
 PUT = """
 INSERT INTO target SELECT * FROM jsonb_populate_recordset(NULL::target, %(rows)s)
 ON CONFLICT (id) DO UPDATE
-   SET parent_id = excluded.parent_id, holder_kind = excluded.holder_kind, holder_id = excluded.holder_id, depth = excluded.depth,
+   SET parent_id = excluded.parent_id, holder_kind = excluded.holder_kind, holder_id = excluded.holder_id,
+       depth = excluded.depth,
        metric = excluded.metric, product_id = excluded.product_id, product_line = excluded.product_line,
-       segment = excluded.segment, period = excluded.period, start_date = excluded.start_date, end_date = excluded.end_date,
-       minor = excluded.minor, base_minor = excluded.base_minor, currency = excluded.currency, padding = excluded.padding,
-       owner_id = excluded.owner_id, unit_id = excluded.unit_id, statement = excluded.statement, strategy = excluded.strategy,
+       segment = excluded.segment, period = excluded.period, start_date = excluded.start_date,
+           end_date = excluded.end_date,
+       minor = excluded.minor, base_minor = excluded.base_minor, currency = excluded.currency,
+           padding = excluded.padding,
+       owner_id = excluded.owner_id, unit_id = excluded.unit_id, statement = excluded.statement,
+           strategy = excluded.strategy,
        cascade_id = excluded.cascade_id, counts = excluded.counts, custom_fields = excluded.custom_fields,
        source = excluded.source, source_id = excluded.source_id, provenance = excluded.provenance,
        version = excluded.version, updated_at = excluded.updated_at
@@ -80,18 +87,21 @@ FORGET_CELLS = "DELETE FROM cell WHERE target_id = ANY(%(ids)s::uuid[])"
 # Columns beside each other: four values a row travel lighter than a thousand JSON objects.
 ADD_CELLS = """
 INSERT INTO cell (target_id, grain, period, start_date, end_date, minor)
-SELECT * FROM unnest(%(target_ids)s::uuid[], %(grains)s::text[], %(periods)s::text[], %(starts)s::date[], %(ends)s::date[],
+SELECT * FROM unnest(%(target_ids)s::uuid[], %(grains)s::text[], %(periods)s::text[], %(starts)s::date[],
+    %(ends)s::date[],
                      %(minors)s::bigint[])
 """
 WITHOUT_CELLS = OF_VERSION + " AND NOT EXISTS (SELECT FROM cell WHERE target_id = t.id)"
 # A new version with the targets and cells of another, under new ids.
 COPY = """
-WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s AND number = %(base)s),
+WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s
+    AND number = %(base)s),
 copied AS (
     INSERT INTO target
     SELECT r.* FROM old JOIN target t ON t.id = old.id LEFT JOIN old above ON above.id = t.parent_id
      CROSS JOIN LATERAL jsonb_populate_record(t, jsonb_build_object(
-         'id', old.new_id, 'parent_id', above.new_id, 'number', %(number)s::int, 'version', 1, 'updated_at', %(now)s::timestamptz)) r
+         'id', old.new_id, 'parent_id', above.new_id, 'number', %(number)s::int, 'version', 1, 'updated_at',
+             %(now)s::timestamptz)) r
     RETURNING id
 )
 INSERT INTO cell (target_id, grain, period, start_date, end_date, minor)
@@ -117,7 +127,8 @@ change AS (
       FROM one FULL JOIN other USING (holder_kind, holder_id, metric, product_id, product_line, segment, period)
      WHERE (one.minor, one.base_minor, one.owner_id) IS DISTINCT FROM (other.minor, other.base_minor, other.owner_id)
 )
-SELECT * FROM change WHERE (-abs(difference), id) > (%(key)s, %(key_id)s::uuid) ORDER BY -abs(difference), id LIMIT %(limit)s
+SELECT * FROM change WHERE (-abs(difference), id) > (%(key)s, %(key_id)s::uuid) ORDER BY -abs(difference),
+    id LIMIT %(limit)s
 """
 )
 PIPELINE = """
@@ -130,8 +141,6 @@ SELECT position, sum(minor)::bigint AS minor
                                 WHERE above = asked.holder_id) END
  GROUP BY position
 """
-
-COLUMNS = tuple(field.name for field in fields(Target) if field.name != "passed_minor")
 
 
 async def by_id(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, Target]:
@@ -149,8 +158,7 @@ async def of_version(reader: Reader | Transaction, plan_id: str, number: int) ->
 def save(tx: Transaction, targets: Sequence[Target]) -> None:
     """Parents before children: a row may refer to one before it."""
     if targets:
-        rows = [{name: _plain(value) for name, value in _columns(target).items()} for target in targets]
-        tx.do(PUT, {"rows": Jsonb(rows)})
+        tx.do(PUT, {"rows": Jsonb([rows.columns(target, ("passed_minor",)) for target in targets])})
 
 
 def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, int]]) -> None:
@@ -159,11 +167,3 @@ def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, 
     if columns:
         names = ("target_ids", "grains", "periods", "starts", "ends", "minors")
         tx.do(ADD_CELLS, dict(zip(names, map(list, columns), strict=True)))
-
-
-def _columns(target: Target) -> dict[str, Any]:
-    return {name: value for name, value in asdict(target).items() if name in COLUMNS}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date | datetime) else value

@@ -20,10 +20,12 @@ from closedloop_targets.book import exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Target
 from closedloop_targets.cascade import run, store
+from closedloop_targets.cascade.rules import REP
 from closedloop_targets.cascade.store import Allocation, Cascade, Cell
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import FiscalCalendar
+from closedloop_targets.rows import columns
 
 rpcs = Rpcs("closedloop.targets.v1.CascadeService")
 
@@ -68,7 +70,7 @@ async def run_cascade(request: pb.RunCascadeRequest, call: Call) -> pb.Cascade:
     target_store.add_cells(call.tx, cells)
     cascade = _cascade(call, split, targets, len(cells), request.rules, cascade_id)
     rows = _allocations(split, targets, cascade_id)
-    store.save(call.tx, cascade, [{name: getattr(row, name) for name in Allocation.__slots__} for row in rows])
+    store.save(call.tx, cascade, [columns(row) for row in rows])
     call.tx.do(versions.TOUCH, {"plan_id": target.plan_id, "number": target.number})
     await exceptions.lapse(call, target.plan_id, target.number)
     call.audit(
@@ -163,27 +165,30 @@ def _targets(call: Call, split: run.Split, cascade_id: str) -> Iterator[Target]:
     for branch in split.branches:
         parent = top
         if branch.product_id:
-            parent = _made(call, top, cascade_id, ("unit", top.holder_id), top.unit_id, branch.base, branch.base)
+            parent = _made(call, split, top, cascade_id, ("unit", top.holder_id), top.unit_id, branch.base, branch.base)
             parent = replace(parent, product_id=branch.product_id)
             yield parent
         made: list[Target] = []
         for node in branch.nodes:
             above = parent if node.parent is None else made[node.parent]
-            made.append(_made(call, above, cascade_id, node.key, node.unit_id, node.base, node.amount))
+            made.append(_made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount))
         yield from made
 
 
 def _made(
-    call: Call, above: Target, cascade_id: str, holder: tuple[Any, str], unit_id: str, base: int, amount: int
+    call: Call,
+    split: run.Split,
+    above: Target,
+    cascade_id: str,
+    holder: tuple[Any, str],
+    unit_id: str,
+    base: int,
+    amount: int,
 ) -> Target:
     leader = call.org.manager_of(unit_id)
-    padding = (
-        []
-        if amount == base
-        else [
-            {"name": "cascade", "ratio": amount / base - 1, "reason": "by the cascade's rules", "author_id": call.actor}
-        ]
-    )
+    unit = call.org.unit(unit_id)
+    kind = REP if holder[0] == "person" else unit.kind if unit else ""
+    layers = () if amount == base else split.layers(kind)
     return replace(
         above,
         id=ids.new_id(),
@@ -193,7 +198,9 @@ def _made(
         depth=above.depth + 1,
         minor=amount,
         base_minor=base,
-        padding=padding,
+        padding=[
+            {"name": one.name, "ratio": one.ratio, "reason": one.reason, "author_id": call.actor} for one in layers
+        ],
         owner_id=holder[1] if holder[0] == "person" else leader.id if leader else "",
         unit_id=unit_id,
         statement="",

@@ -16,8 +16,8 @@ def integers(weights: Sequence[Fraction]) -> list[int]:
 def apportion(total: int, weights: Sequence[int], step: int = 1) -> list[int]:
     """Splits a non-negative `total` in proportion to non-negative `weights`, their sum positive (Hamilton's method).
 
-    Parts are multiples of `step` as far as the total is; what is left of it goes to the heaviest. Ties go to the heavier,
-    then to the one that stands first.
+    Parts are multiples of `step` as far as the total is; what is left of it goes to the heaviest. Ties go to the
+    heavier, then to the one that stands first.
     """
     whole = sum(weights)
     count, rest = divmod(total, step)

@@ -10,7 +10,7 @@ from typing import cast
 
 from closedloop.targets.v1 import cascade_pb2 as pb
 from closedloop.targets.v1.metrics_pb2 import Amount
-from closedloop.targets.v1.plans_pb2 import Holder
+from closedloop.targets.v1.plans_pb2 import Holder, Padding
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
@@ -49,6 +49,11 @@ class Split:
     grains: tuple[Grain, ...]
     period: Period
     spreader: spread.Spreader
+    # Named layers by the kind of the nodes they are put on.
+    padding: Mapping[str, Sequence[Padding]]
+
+    def layers(self, kind: str) -> Sequence[Padding]:
+        return self.padding[kind] if kind in self.padding else self.padding.get("", ())
 
     def cells(self, amount: int, unit_calendar: str, unit_id: str) -> list[tuple[Period, int]]:
         return list(self.spreader.spread(self.period, self.grains, amount, self.step, unit_calendar, unit_id))
@@ -74,7 +79,8 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     grains = tuple(period_shapes.grain(one) for one in asked.time.grains) or defaults.grains
     shape = await _shape(call, reader, asked.time, target, period)
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
-    return Split(target, split, method, step, grains, period, spreader)
+    padding = {rule.kind: rule.padding for rule in asked.tree}
+    return Split(target, split, method, step, grains, period, spreader, padding)
 
 
 def key(holder: Holder) -> Key:
@@ -98,6 +104,10 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
         )
         for rule in asked.tree
     )
+    if any(rule.fallback != "even" for rule in levels):
+        raise errors.InvalidArgument(
+            "FALLBACK_INVALID", "who has no history shares by heads", {"rules.tree": "fallback"}
+        )
     if len({rule.kind for rule in levels}) < len(levels):
         raise errors.InvalidArgument(
             "KIND_REPEATED", "at most one rule per kind", {"rules.tree": "a kind stands twice"}

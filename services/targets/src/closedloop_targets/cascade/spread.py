@@ -50,7 +50,7 @@ class Spreader:
 
 
 def by_period(weights: Iterable[tuple[Period, Fraction]], is_workday: Callable[[date], bool]) -> dict[date, Fraction]:
-    """The shape of given weights of periods: inside a period its working days share its weight, all days if none works."""
+    """The shape of given weights of periods: inside a period its working days share its weight, or all its days."""
     shape: dict[date, Fraction] = {}
     for period, weight in weights:
         worked = [day for day in period.days() if is_workday(day)] or list(period.days())

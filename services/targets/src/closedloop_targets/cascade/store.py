@@ -30,9 +30,11 @@ SELECT date, sum(base_minor)::bigint AS minor
  GROUP BY date HAVING sum(base_minor) > 0
 """
 ADD = """
-INSERT INTO cascade (id, plan_id, number, target_id, unit_id, owner_id, rules, minor, allocated_minor, padding_minor, currency,
+INSERT INTO cascade (id, plan_id, number, target_id, unit_id, owner_id, rules, minor, allocated_minor,
+    padding_minor, currency,
                      node_count, cell_count, author_id, run_at)
-VALUES (%(id)s, %(plan_id)s, %(number)s, %(target_id)s, %(unit_id)s, %(owner_id)s, %(rules)s, %(minor)s, %(allocated_minor)s,
+VALUES (%(id)s, %(plan_id)s, %(number)s, %(target_id)s, %(unit_id)s, %(owner_id)s, %(rules)s, %(minor)s,
+    %(allocated_minor)s,
         %(padding_minor)s, %(currency)s, %(node_count)s, %(cell_count)s, %(author_id)s, %(run_at)s)
 """
 ADD_ALLOCATIONS = "INSERT INTO allocation SELECT * FROM jsonb_populate_recordset(NULL::allocation, %(rows)s)"
@@ -44,11 +46,13 @@ SELECT * FROM allocation
 """
 CELLS = (
     """
-SELECT c.target_id, t.holder_kind, t.holder_id, t.metric, t.product_id, t.product_line, t.segment, t.currency, c.grain, c.period,
+SELECT c.target_id, t.holder_kind, t.holder_id, t.metric, t.product_id, t.product_line, t.segment, t.currency,
+    c.grain, c.period,
        c.start_date, c.end_date, c.minor
   FROM target t JOIN cell c ON c.target_id = t.id AND c.grain = %(grain)s
  WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s
-   AND (t.holder_kind, t.holder_id, c.start_date, c.target_id) > (%(kind)s, %(holder)s, %(start)s::date, %(target)s::uuid)
+   AND (t.holder_kind, t.holder_id, c.start_date, c.target_id) > (%(kind)s, %(holder)s, %(start)s::date,
+       %(target)s::uuid)
    AND (%(units)s::text[] IS NULL OR t.unit_id = ANY(%(units)s))
    AND (%(person_id)s = '' OR t.holder_kind = 'person' AND t.holder_id = %(person_id)s)
    AND (%(target_id)s = '' OR t.id = nullif(%(target_id)s, '')::uuid)

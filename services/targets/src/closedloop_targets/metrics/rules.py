@@ -1,4 +1,4 @@
-"""The catalogue of metrics (S17, S18, S79): rulebook data, with the documents' examples and the field's for the rest."""
+"""The catalogue of metrics (S17, S18, S79): rulebook data; what the documents leave open is named from the field."""
 
 from __future__ import annotations
 
@@ -137,12 +137,12 @@ PROCESS = (
 )
 ALIGNMENT = (
     Metric(
-        code="lead_conversion", name="Lead conversion", description="Leads that became opportunities / leads (marketing)",
+        code="lead_conversion", name="Lead conversion", description="Opportunities / leads (marketing)",
         track="alignment", kind="ratio", unit="1", aggregation="mean", decimals=4, system="customers",
         entry=frozenset({"event", "import", "hand"}),
     ),
     Metric(
-        code="on_time_delivery", name="On-time delivery", description="Orders delivered by the promised day / delivered (supply chain)",
+        code="on_time_delivery", name="On-time delivery", description="Delivered in time / delivered (supply chain)",
         track="alignment", kind="ratio", unit="1", aggregation="mean", decimals=4, source="erp", system="integrations",
         entry=frozenset({"event", "import", "hand"}),
     ),

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_targets import rows
 from closedloop_targets.org.rules import PersonRecord, PersonState, UnitRecord, UnitState
 
 # Changes of the organisation follow each other: a cycle is made by two that do not see each other.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.org'))"
 
 UNITS = """
-SELECT unit.*, (SELECT jsonb_agg(to_jsonb(s) - 'unit_id' ORDER BY start_date) FROM unit_state s WHERE s.unit_id = unit.id) AS states
+SELECT unit.*, (SELECT jsonb_agg(to_jsonb(s) - 'unit_id' ORDER BY start_date) FROM unit_state s
+    WHERE s.unit_id = unit.id) AS states
   FROM unit
 """
 PEOPLE = """
 SELECT person.*,
-       (SELECT jsonb_agg(to_jsonb(s) - 'person_id' ORDER BY start_date) FROM person_state s WHERE s.person_id = person.id)
+       (SELECT jsonb_agg(to_jsonb(s) - 'person_id' ORDER BY start_date) FROM person_state s
+           WHERE s.person_id = person.id)
        AS states
   FROM person WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
 """
@@ -44,7 +47,8 @@ PUT_UNITS = """
 INSERT INTO unit SELECT * FROM jsonb_populate_recordset(NULL::unit, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET open_date = excluded.open_date, close_date = excluded.close_date, successor_id = excluded.successor_id,
-       provenance = excluded.provenance, version = excluded.version, updated_at = excluded.updated_at, told = excluded.told
+       provenance = excluded.provenance, version = excluded.version, updated_at = excluded.updated_at,
+           told = excluded.told
 """
 PUT_PEOPLE = """
 INSERT INTO person SELECT * FROM jsonb_populate_recordset(NULL::person, %(rows)s)
@@ -60,7 +64,8 @@ PUT_PERSON_STATES = "INSERT INTO person_state SELECT * FROM jsonb_populate_recor
 # Targets in force that a unit holds beyond a day.
 HOLDS_TARGETS = """
 SELECT EXISTS (SELECT FROM target JOIN plan ON plan.id = target.plan_id AND plan.version_in_force = target.number
-                WHERE holder_kind = 'unit' AND holder_id = %(unit_id)s AND target.end_date >= %(day)s AND target.minor <> 0)
+                WHERE holder_kind = 'unit' AND holder_id = %(unit_id)s AND target.end_date >= %(day)s
+                    AND target.minor <> 0)
 """
 
 
@@ -77,8 +82,8 @@ async def load(reader: Reader | Transaction, people: Collection[str] | None = No
     units = {row["id"]: _unit(row) for row in await reader.all(UNITS)}
     if people is not None and not people:
         return Organisation(units, {})
-    rows = await reader.all(PEOPLE, {"ids": None if people is None else list(people)})
-    return Organisation(units, {row["id"]: person_record(row) for row in rows})
+    found = await reader.all(PEOPLE, {"ids": None if people is None else list(people)})
+    return Organisation(units, {row["id"]: person_record(row) for row in found})
 
 
 async def load_for_change(tx: Transaction, people: Collection[str] | None = None) -> Organisation:
@@ -89,25 +94,18 @@ async def load_for_change(tx: Transaction, people: Collection[str] | None = None
 
 def save_units(tx: Transaction, units: Sequence[UnitRecord]) -> None:
     if units:
-        tx.do(PUT_UNITS, {"rows": _rows({**asdict(unit), "states": None} for unit in units)})
+        tx.do(PUT_UNITS, {"rows": Jsonb([rows.columns(unit, ("states",)) for unit in units])})
         tx.do(FORGET_UNIT_STATES, {"ids": [unit.id for unit in units]})
-        states = ({**asdict(state), "unit_id": unit.id} for unit in units for state in unit.states)
-        tx.do(PUT_UNIT_STATES, {"rows": _rows(states)})
+        states = [{"unit_id": unit.id, **rows.columns(state)} for unit in units for state in unit.states]
+        tx.do(PUT_UNIT_STATES, {"rows": Jsonb(states)})
 
 
 def save_people(tx: Transaction, people: Sequence[PersonRecord]) -> None:
     if people:
-        tx.do(PUT_PEOPLE, {"rows": _rows({**asdict(person), "states": None} for person in people)})
+        tx.do(PUT_PEOPLE, {"rows": Jsonb([rows.columns(person, ("states",)) for person in people])})
         tx.do(FORGET_PERSON_STATES, {"ids": [person.id for person in people]})
-        states = ({**asdict(state), "person_id": person.id} for person in people for state in person.states)
-        tx.do(PUT_PERSON_STATES, {"rows": _rows(states)})
-
-
-def _rows(rows: Iterable[dict[str, Any]]) -> Jsonb:
-    def plain(value: Any) -> Any:
-        return value.isoformat() if isinstance(value, date) else value
-
-    return Jsonb([{name: plain(value) for name, value in row.items()} for row in rows])
+        states = [{"person_id": person.id, **rows.columns(state)} for person in people for state in person.states]
+        tx.do(PUT_PERSON_STATES, {"rows": Jsonb(states)})
 
 
 def _unit(row: dict[str, Any]) -> UnitRecord:

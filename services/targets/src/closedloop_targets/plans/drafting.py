@@ -238,10 +238,10 @@ def _asked(sketch: Sketch) -> Question | None:
 
 async def facts(call: Call, reader: Reader | Transaction, questions: Sequence[Question | None]) -> list[smart.Facts]:
     """History, what is done and the pipeline of every question, in order. Two round trips."""
-    asked, wanted = [], [question for question in questions if question is not None]
+    asked: list[ledger.Asked] = []
+    wanted = [question for question in questions if question is not None]
     for (kind, holder_id), metric, period, base, scope in wanted:
-        for span in (base, period):
-            asked.append(ledger.Asked(kind, holder_id, metric, span.start, span.end, *scope))
+        asked += [ledger.Asked(kind, holder_id, metric, span.start, span.end, *scope) for span in (base, period)]
     sums = iter(await ledger.sums(reader, asked, call.org))
     pipeline = await _pipeline(call, reader, wanted)
     found = {}
@@ -285,7 +285,8 @@ def _serves(sketch: Sketch, plan: Plan | None, org: OrgSnapshot, metrics: Metric
     if sketch.parent is not None:
         metric = metrics.find(sketch.parent.metric)
         name = metric.name if metric else sketch.parent.metric
-        return f"serves {name_of((sketch.parent.holder_kind, sketch.parent.holder_id), org)}: {name} {sketch.parent.period}"
+        above = name_of((sketch.parent.holder_kind, sketch.parent.holder_id), org)
+        return f"serves {above}: {name} {sketch.parent.period}"
     strategy = sketch.given.strategy or (plan.strategy if plan else "")
     return f"serves the strategy: {strategy}" if strategy else ""
 

@@ -102,7 +102,8 @@ def _asked(call: Call, exemption: Exemption, target: Target) -> ApprovalRequeste
             digest=exemption.digest,
             title=f"{name} {what} {missing}"[:200],
             summary=(
-                f"{name} has {amounts.words(target.base_minor, target.currency)} for {target.period} and {what} {missing} "
+                f"{name} has {amounts.words(target.base_minor, target.currency)} for {target.period} "
+                f"and {what} {missing} "
                 f"({abs(exemption.difference_ratio):.1%}). Reason: {exemption.reason}"
             ),
         ),

@@ -131,7 +131,7 @@ def heads(nodes: Sequence[Node], fairness: Fairness, history: Mapping[str, int],
             fair = total * weights[person] / weight
             deviation = held[person] / fair - 1 if fair else 0.0
             shares.append(Share(person, unit_of[person], held[person], round(fair), deviation))
-    shares.sort(key=lambda share: (-abs(share.deviation_ratio), share.person_id))
+    shares.sort(key=lambda share: (-round(abs(share.deviation_ratio), 9), share.person_id))
     ratios = [share.deviation_ratio for share in shares] or [0.0]
     mean = sum(map(abs, ratios)) / len(ratios)
     return Heads(len(shares), min(ratios), max(ratios), mean, tuple(shares[:farthest]))

@@ -16,8 +16,10 @@ from closedloop_targets.plans.rpcs import rpcs
 from closedloop_targets.plans.rules import PlanRules
 
 NODES = """
-SELECT t.id, t.parent_id, t.holder_kind, t.holder_id, t.unit_id, t.owner_id, t.depth, t.minor, t.base_minor, t.currency, t.counts,
-       coalesce((SELECT e.state FROM sum_exception e WHERE e.target_id = t.id ORDER BY e.id DESC LIMIT 1), '') AS exception
+SELECT t.id, t.parent_id, t.holder_kind, t.holder_id, t.unit_id, t.owner_id, t.depth, t.minor, t.base_minor,
+    t.currency, t.counts,
+       coalesce((SELECT e.state FROM sum_exception e WHERE e.target_id = t.id ORDER BY e.id DESC LIMIT 1),
+           '') AS exception
   FROM target t
  WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND t.metric = %(metric)s
    AND (%(units)s::text[] IS NULL OR t.unit_id = ANY(%(units)s))

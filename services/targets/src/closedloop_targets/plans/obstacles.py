@@ -32,7 +32,9 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
                 f"{amounts.words(abs(missing), row['currency'])} {'were not passed on' if missing > 0 else 'too much'}"
             )
             found.append(Obstacle("PLAN_DOES_NOT_SUM", row["id"], f"{name}: {said}"))
-    for target, findings in (await checks(call, reader, plan, targets)).items():
+    # A share that was rounded to nothing is no target anybody set.
+    asked = [one for one in targets if one.minor or one.cascade_id is None]
+    for target, findings in (await checks(call, reader, plan, asked)).items():
         if failed := smart.failed(findings):
             said = "; ".join(finding.statement for finding in findings if not finding.passed)
             found.append(Obstacle("TARGETS_NOT_SMART", target, f"not {', '.join(failed)}: {said}"))

@@ -22,10 +22,12 @@ reactions = Reactions()
 # Newer versions win; a reopened deal comes back with its own OpportunityChanged.
 PUT_DEAL = """
 INSERT INTO pipeline_deal (id, owner_id, unit_id, minor, currency, probability, close_date, open, version)
-VALUES (%(id)s, %(owner_id)s, %(unit_id)s, %(minor)s, %(currency)s, %(probability)s, %(close_date)s, %(open)s, %(version)s)
+VALUES (%(id)s, %(owner_id)s, %(unit_id)s, %(minor)s, %(currency)s, %(probability)s, %(close_date)s, %(open)s,
+    %(version)s)
 ON CONFLICT (id) DO UPDATE
    SET owner_id = excluded.owner_id, unit_id = excluded.unit_id, minor = excluded.minor, currency = excluded.currency,
-       probability = excluded.probability, close_date = excluded.close_date, open = excluded.open, version = excluded.version
+       probability = excluded.probability, close_date = excluded.close_date, open = excluded.open,
+           version = excluded.version
  WHERE pipeline_deal.version < excluded.version
 """
 # Won and lost share their counter with the changes.

@@ -31,7 +31,8 @@ class SmartRules(Rules):
 class Draft:
     """What is known of a target before it is one. Amounts in minor units or millionths.
 
-    `holder` is the holder's name, `serves` the parent target or the strategy in words, `period` its code; empty: missing.
+    `holder` is the holder's name, `serves` the parent target or the strategy in words, `period` its code; empty:
+    missing.
     """
 
     holder: str
@@ -45,7 +46,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the amount is held against: the base period, what is done already, and open deals that close in the period."""
+    """What the amount is held against: the base period, what is done, and open deals that close in the period."""
 
     base_period: str = ""
     base_minor: int | None = None

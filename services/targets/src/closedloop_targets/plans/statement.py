@@ -17,7 +17,8 @@ Holder = TypeVar("Holder")
 
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 GROWTH = re.compile(
-    rf"([+\-−]|增长|提升|上升|下降|下滑|grow(?:th)?(?: of| by)?|increase(?: of| by)?|decrease(?: of| by)?|up|down)\s*({NUMBER})\s*[%％]",
+    r"([+\-−]|增长|提升|上升|下降|下滑|grow(?:th)?(?: of| by)?|increase(?: of| by)?|decrease(?: of| by)?|up|down)"
+    rf"\s*({NUMBER})\s*[%％]",
     re.I,
 )
 DOWNWARD = ("-", "−", "下降", "下滑", "decrease", "down")

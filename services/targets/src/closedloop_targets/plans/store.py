@@ -23,13 +23,14 @@ SELECT * FROM plan
 # Two who plan for one unit follow each other, so that overlaps are seen.
 LOCK_UNIT = "SELECT pg_advisory_xact_lock(hashtext('targets.plan'), hashtext(%(unit_id)s))"
 OVERLAPPING = """
-SELECT id, name FROM plan WHERE unit_id = %(unit_id)s AND start_date <= %(end_date)s AND end_date >= %(start_date)s LIMIT 1
+SELECT id, name FROM plan
+ WHERE unit_id = %(unit_id)s AND start_date <= %(end_date)s AND end_date >= %(start_date)s LIMIT 1
 """
 ADD_PLAN = """
-INSERT INTO plan (id, name, unit_id, owner_id, period, start_date, end_date, currency, must_sum, strategy, custom_fields,
-                  created_at, updated_at)
-VALUES (%(id)s, %(name)s, %(unit_id)s, %(owner_id)s, %(period)s, %(start_date)s, %(end_date)s, %(currency)s, %(must_sum)s,
-        %(strategy)s, %(custom_fields)s, %(now)s, %(now)s)
+INSERT INTO plan (id, name, unit_id, owner_id, period, start_date, end_date, currency, must_sum, strategy,
+                  custom_fields, created_at, updated_at)
+VALUES (%(id)s, %(name)s, %(unit_id)s, %(owner_id)s, %(period)s, %(start_date)s, %(end_date)s, %(currency)s,
+        %(must_sum)s, %(strategy)s, %(custom_fields)s, %(now)s, %(now)s)
 """
 UPDATE_PLAN = """
 UPDATE plan SET name = %(name)s, owner_id = %(owner_id)s, must_sum = %(must_sum)s, strategy = %(strategy)s,
@@ -37,12 +38,13 @@ UPDATE plan SET name = %(name)s, owner_id = %(owner_id)s, must_sum = %(must_sum)
  WHERE id = %(id)s
 """
 PLAN_MOVED = """
-UPDATE plan SET version_in_force = %(in_force)s, latest_version = greatest(latest_version, %(latest)s), version = version + 1,
-                updated_at = %(now)s
+UPDATE plan SET version_in_force = %(in_force)s, latest_version = greatest(latest_version, %(latest)s),
+                version = version + 1, updated_at = %(now)s
  WHERE id = %(id)s
 """
 ADD_VERSION = """
-INSERT INTO plan_version (plan_id, number, state, base_version, opened_under, cause, reason, evidence, author_id, created_at)
+INSERT INTO plan_version (plan_id, number, state, base_version, opened_under, cause, reason, evidence, author_id,
+                          created_at)
 VALUES (%(plan_id)s, %(number)s, 'draft', %(base_version)s, %(opened_under)s, %(cause)s, %(reason)s, %(evidence)s,
         %(author_id)s, %(now)s)
 """
@@ -52,7 +54,8 @@ SELECT v.*, f.target_count, f.totals
   FROM plan_version v
   CROSS JOIN LATERAL (
     SELECT coalesce(sum(n), 0)::int AS target_count,
-           coalesce(jsonb_agg(jsonb_build_array(metric, currency, top::text) ORDER BY metric) FILTER (WHERE top IS NOT NULL), '[]')
+           coalesce(jsonb_agg(jsonb_build_array(metric, currency, top::text) ORDER BY metric)
+               FILTER (WHERE top IS NOT NULL), '[]')
            AS totals
       FROM (SELECT metric, currency, count(*) AS n, sum(minor) FILTER (WHERE depth = 0) AS top
               FROM target t WHERE t.plan_id = v.plan_id AND t.number = v.number GROUP BY metric, currency) AS m
@@ -62,11 +65,12 @@ SELECT v.*, f.target_count, f.totals
  ORDER BY v.number DESC LIMIT %(limit)s
 """
 SET_STATE = """
-UPDATE plan_version SET state = %(state)s, version = version + 1 WHERE plan_id = %(plan_id)s AND number = ANY(%(numbers)s)
+UPDATE plan_version SET state = %(state)s, version = version + 1
+ WHERE plan_id = %(plan_id)s AND number = ANY(%(numbers)s)
 """
 PUBLISH = """
-UPDATE plan_version SET state = %(state)s, effective_date = %(effective_date)s, published_by = %(actor)s, published_at = %(now)s,
-                        version = version + 1
+UPDATE plan_version SET state = %(state)s, effective_date = %(effective_date)s, published_by = %(actor)s,
+                        published_at = %(now)s, version = version + 1
  WHERE plan_id = %(plan_id)s AND number = %(number)s
 """
 RECALL = """
@@ -75,7 +79,8 @@ UPDATE plan_version SET state = 'recalled', recalled_by = %(actor)s, recalled_at
  WHERE plan_id = %(plan_id)s AND number = %(number)s
 """
 BEFORE_IT = """
-SELECT number FROM plan_version WHERE plan_id = %(plan_id)s AND state = 'superseded' ORDER BY effective_date DESC, number DESC LIMIT 1
+SELECT number FROM plan_version WHERE plan_id = %(plan_id)s AND state = 'superseded'
+ ORDER BY effective_date DESC, number DESC LIMIT 1
 """
 # Who holds a target of the version may look at it.
 HOLDS_TARGET = (
@@ -84,10 +89,10 @@ HOLDS_TARGET = (
 
 
 ADD_EXCEPTION = """
-INSERT INTO sum_exception (id, plan_id, number, target_id, owner_id, unit_id, difference_minor, difference_ratio, currency, reason,
-                           requested_by, requested_at, state, digest)
-VALUES (%(id)s, %(plan_id)s, %(number)s, %(target_id)s, %(owner_id)s, %(unit_id)s, %(difference_minor)s, %(difference_ratio)s,
-        %(currency)s, %(reason)s, %(requested_by)s, %(requested_at)s, %(state)s, %(digest)s)
+INSERT INTO sum_exception (id, plan_id, number, target_id, owner_id, unit_id, difference_minor, difference_ratio,
+                           currency, reason, requested_by, requested_at, state, digest)
+VALUES (%(id)s, %(plan_id)s, %(number)s, %(target_id)s, %(owner_id)s, %(unit_id)s, %(difference_minor)s,
+        %(difference_ratio)s, %(currency)s, %(reason)s, %(requested_by)s, %(requested_at)s, %(state)s, %(digest)s)
 """
 LIST_EXCEPTIONS = (
     """
@@ -102,8 +107,9 @@ SELECT * FROM sum_exception
 LOCK_EXCEPTION = "SELECT * FROM sum_exception WHERE id = %(id)s FOR UPDATE"
 OPENED = "UPDATE sum_exception SET approval_request_id = %(request_id)s WHERE id = %(id)s AND state = 'waiting'"
 SETTLE_EXCEPTION = """
-UPDATE sum_exception SET state = %(state)s, decided_by = %(decided_by)s, decided_at = %(decided_at)s, comment = %(comment)s,
-                         approval_request_id = CASE WHEN %(request_id)s = '' THEN approval_request_id ELSE %(request_id)s END
+UPDATE sum_exception
+   SET state = %(state)s, decided_by = %(decided_by)s, decided_at = %(decided_at)s, comment = %(comment)s,
+       approval_request_id = coalesce(nullif(%(request_id)s, ''), approval_request_id)
  WHERE id = %(id)s
 """
 

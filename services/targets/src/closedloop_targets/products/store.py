@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_targets import rows
 from closedloop_targets.products.rules import Product, Stage, alias_key
 
 # Two who claim the same alias follow each other.
@@ -18,7 +18,8 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.products'))"
 SELECT = """
 SELECT product.*,
        ARRAY(SELECT alias FROM product_alias a WHERE a.product_id = product.id ORDER BY position) AS aliases,
-       (SELECT jsonb_agg(to_jsonb(s) - 'product_id' ORDER BY start_date) FROM product_stage s WHERE s.product_id = product.id)
+       (SELECT jsonb_agg(to_jsonb(s) - 'product_id' ORDER BY start_date) FROM product_stage s
+           WHERE s.product_id = product.id)
        AS stages
   FROM product
 """
@@ -86,9 +87,7 @@ async def taken_aliases(tx: Transaction, aliases: Collection[str]) -> dict[str, 
 def save(tx: Transaction, products: Sequence[Product]) -> None:
     if not products:
         return
-    parts = ("aliases", "stages")
-    rows = [{name: _plain(value) for name, value in asdict(one).items() if name not in parts} for one in products]
-    tx.do(PUT, {"rows": Jsonb(rows)})
+    tx.do(PUT, {"rows": Jsonb([rows.columns(one, ("aliases", "stages")) for one in products])})
     tx.do(FORGET_ALIASES, {"ids": [one.id for one in products]})
     aliases = [
         {"key": alias_key(alias), "alias": alias, "product_id": one.id, "position": position}
@@ -96,16 +95,8 @@ def save(tx: Transaction, products: Sequence[Product]) -> None:
         for position, alias in enumerate(one.aliases)
     ]
     tx.do(PUT_ALIASES, {"rows": Jsonb(aliases)})
-    stages = [
-        {"product_id": one.id, **{name: _plain(value) for name, value in asdict(stage).items()}}
-        for one in products
-        for stage in one.stages
-    ]
+    stages = [{"product_id": one.id, **rows.columns(stage)} for one in products for stage in one.stages]
     tx.do(PUT_STAGES, {"rows": Jsonb(stages)})
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def _product(row: dict[str, Any]) -> Product:

@@ -1,0 +1,248 @@
+"""Cascades through the contract: down the tree, across products, over time, exact to the fen."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from google.type.decimal_pb2 import Decimal
+
+from closedloop.targets.v1 import cascade_pb2 as pb
+from closedloop.targets.v1 import cascade_pb2_grpc, periods_pb2, plans_pb2
+from closedloop_devstack.testing.service import Live
+
+from .staff import bring_in, request_id
+from .test_plans import cny, history, new_plan, plans, publish, put, set_, target
+from .test_products import import_, product
+
+EVEN, HISTORY, CUSTOM = pb.ALLOCATION_METHOD_EVEN, pb.ALLOCATION_METHOD_HISTORY, pb.ALLOCATION_METHOD_CUSTOM
+WEIGHTED = pb.ALLOCATION_METHOD_PRODUCT_WEIGHTED
+
+
+def cascades(live: Live, person: str = "ops", *roles: str) -> cascade_pb2_grpc.CascadeServiceStub:
+    return live.stub(cascade_pb2_grpc.CascadeServiceStub, person, *(roles or ("operations",)))
+
+
+def fen(amount: Any) -> int:
+    return int(amount.money.units * 100 + amount.money.nanos // 10_000_000)
+
+
+async def split(live: Live, top: plans_pb2.Target, rules: pb.CascadeRules, **who: Any) -> pb.Cascade:
+    held = await plans(live).GetTarget(plans_pb2.GetTargetRequest(target_id=top.id))
+    stub = who.get("stub") or cascades(live)
+    return await stub.RunCascade(
+        pb.RunCascadeRequest(request_id=request_id(), target_id=top.id, etag=held.etag, rules=rules)
+    )
+
+
+async def amounts(live: Live, cascade: pb.Cascade) -> dict[str, int]:
+    found = await cascades(live).GetCascade(pb.GetCascadeRequest(cascade_id=cascade.id, page_size=1000))
+    return {
+        f"{one.holder.unit_id or one.holder.person_id}{one.scope.product_id and ':' + one.scope.product_id}": fen(
+            one.amount
+        )
+        for one in found.allocations
+    }
+
+
+@pytest.mark.mission("S2", "U6")
+async def test_evenly_by_heads_to_the_people_and_their_weeks(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000.01, unit="co"))
+    done = await split(company, top, pb.CascadeRules())
+    assert await amounts(company, done) == {
+        "east": 75_001, "north": 25_000, "east-1": 50_001, "east-2": 25_000, "north-1": 25_000,
+        "rep1": 25_001, "rep2": 25_000, "rep3": 25_000, "rep4": 25_000,
+    }  # fmt: skip
+    for grain, count in (("MONTH", 3), ("FORTNIGHT", 7), ("WEEK", 14)):
+        request = pb.ListCellsRequest(
+            plan_id=plan.id, version=1, person_id="rep1", grain=periods_pb2.PeriodGrain.Value(f"PERIOD_GRAIN_{grain}")
+        )
+        cells = (await cascades(company).ListCells(request)).cells
+        assert len(cells) == count
+        assert sum(fen(cell.amount) for cell in cells) == 25_001
+    mine = pb.ListCellsRequest(plan_id=plan.id, version=1, grain=periods_pb2.PERIOD_GRAIN_MONTH)
+    own = await cascades(company, "rep2", "rep").ListCells(mine)
+    assert {cell.holder.person_id for cell in own.cells} == {"rep2"}
+    assert [cell.period.code for cell in own.cells] == ["2026-M01", "2026-M02", "2026-M03"]
+    assert (await publish(company, plan)).target_count == 10
+
+
+@pytest.mark.mission("U6")
+async def test_by_history_with_a_fallback_that_says_so(company: Live) -> None:
+    await history(company, 300, "rep1")
+    await history(company, 100, "rep4")
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(800, unit="co"))
+    rules = pb.CascadeRules(tree=[pb.TreeRule(method=HISTORY)])
+    preview = await cascades(company).PreviewCascade(pb.PreviewCascadeRequest(target_id=top.id, rules=rules))
+    by_name = {one.holder.unit_id or one.holder.person_id: one for one in preview.allocations}
+    assert (fen(by_name["east"].amount), fen(by_name["north"].amount)) == (60_000, 20_000)
+    assert by_name["east"].share_ratio == 0.75
+    assert not preview.id
+    assert by_name["east-2"].fell_back
+    assert by_name["east-2"].method == EVEN
+    assert by_name["east-1"].method == HISTORY
+    assert await company.db.value("SELECT count(*) FROM target") == 1
+    done = await split(company, top, rules)
+    again = await split(company, top, rules)
+    assert await amounts(company, done) == await amounts(company, again)
+    assert await company.db.value("SELECT count(*) FROM target") == 10
+
+
+@pytest.mark.mission("U6")
+async def test_by_given_weights_pins_and_named_padding(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    weights = [
+        pb.HolderWeight(holder=plans_pb2.Holder(unit_id=unit), weight=Decimal(value=value))
+        for unit, value in (("east", "0.7"), ("north", "0.3"))
+    ]
+    layer = plans_pb2.Padding(name="stretch", ratio=0.1, reason="ambition")
+    rules = pb.CascadeRules(
+        tree=[pb.TreeRule(kind="region", method=CUSTOM, weights=weights, padding=[layer]), pb.TreeRule(method=EVEN)],
+        pins=[pb.Pin(holder=plans_pb2.Holder(person_id="rep1"), amount=cny(100))],
+        excluded=[plans_pb2.Holder(person_id="rep3")],
+    )
+    done = await split(company, top, rules)
+    assert (fen(done.allocated), fen(done.padding)) == (100_000, 10_000)
+    assert await amounts(company, done) == {
+        "east": 77_000, "north": 33_000, "east-1": 70_000, "north-1": 30_000,
+        "rep1": 10_000, "rep2": 60_000, "rep4": 30_000,
+    }  # fmt: skip
+    leak = await plans(company).GetLeakReport(
+        plans_pb2.GetLeakReportRequest(plan_id=plan.id, version=1, metric="won_value")
+    )
+    assert (fen(leak.levels[1].difference), fen(leak.levels[1].padding)) == (10_000, 10_000)
+    [padded] = [
+        one
+        for one in (await plans(company).ListTargets(plans_pb2.ListTargetsRequest(plan_id=plan.id, version=1))).targets
+        if one.holder.unit_id == "east"
+    ]
+    assert (padded.padding[0].name, padded.padding[0].reason) == ("stretch", "ambition")
+    assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
+
+
+@pytest.mark.mission("S16", "U6")
+async def test_across_products_by_their_past_times_their_stage(company: Live) -> None:
+    from datetime import date
+
+    from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, products_pb2
+    from closedloop_chassis import protos
+
+    await import_(
+        company,
+        product("new", "New", stage=products_pb2.LIFE_CYCLE_STAGE_INTRODUCTION),
+        product("hot", "Hot", stage=products_pb2.LIFE_CYCLE_STAGE_GROWTH),
+        product("old", "Old", stage=products_pb2.LIFE_CYCLE_STAGE_MATURE),
+    )
+    rows = []
+    for name in ("new", "hot", "old"):
+        row = actuals_pb2.ActualInput(
+            metric="won_value",
+            holder=plans_pb2.Holder(person_id="rep1"),
+            scope=plans_pb2.TargetScope(product_id=name),
+            date=protos.date_proto(date(2025, 6, 1)),
+            amount=cny(100),
+        )
+        row.provenance.source, row.provenance.source_id = "crm", name
+        rows.append(row)
+    stub = company.stub(actuals_pb2_grpc.ActualServiceStub, "ops", "operations")
+    summary = await stub.ImportActuals(actuals_pb2.ImportActualsRequest(request_id=request_id(), actuals=rows))
+    assert summary.created == 3
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(260, unit="co"))
+    rules = pb.CascadeRules(product=pb.ProductRule(method=WEIGHTED), levels=1)
+    found = await amounts(company, await split(company, top, rules))
+    assert {name: found[f"co:{name}"] for name in ("new", "hot", "old")} == {"new": 7_000, "hot": 10_000, "old": 9_000}
+    assert found["east:hot"] + found["north:hot"] == 10_000
+    assert (await publish(company, plan)).target_count == 1 + 3 + 6
+
+
+async def test_refusals_of_cascades(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    rep = await set_(company, plan, target(10, person="rep4"))
+    cases: list[tuple[plans_pb2.Target, pb.CascadeRules, str, str]] = [
+        (rep, pb.CascadeRules(), "FAILED_PRECONDITION", "NO_CHILDREN"),
+        (top, pb.CascadeRules(tree=[pb.TreeRule(method=CUSTOM)]), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
+        (
+            top,
+            pb.CascadeRules(pins=[pb.Pin(holder=plans_pb2.Holder(unit_id="east"), amount=cny(1001))]),
+            "FAILED_PRECONDITION",
+            "PINS_EXCEED_TARGET",
+        ),
+        (
+            top,
+            pb.CascadeRules(time=pb.TimeRule(profile=pb.TIME_PROFILE_SEASONAL)),
+            "FAILED_PRECONDITION",
+            "SEASONALITY_UNKNOWN",
+        ),
+        (
+            top,
+            pb.CascadeRules(tree=[pb.TreeRule(method=HISTORY, fallback=CUSTOM)]),
+            "INVALID_ARGUMENT",
+            "FALLBACK_INVALID",
+        ),
+        (top, pb.CascadeRules(product=pb.ProductRule(method=WEIGHTED)), "FAILED_PRECONDITION", "NO_CHILDREN"),
+    ]
+    for which, rules, code, reason in cases:
+        with company.refused(code, reason):
+            await split(company, which, rules)
+    with company.refused("ABORTED"):
+        await cascades(company).RunCascade(
+            pb.RunCascadeRequest(request_id=request_id(), target_id=top.id, etag='"77"', rules=pb.CascadeRules())
+        )
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await split(company, top, pb.CascadeRules(), stub=cascades(company, "m-east", "manager"))
+    with company.refused("NOT_FOUND", "CASCADE_NOT_FOUND"):
+        await cascades(company).GetCascade(pb.GetCascadeRequest(cascade_id=plan.id))
+    with company.refused("NOT_FOUND", "TARGET_NOT_FOUND"):
+        await cascades(company).PreviewCascade(
+            pb.PreviewCascadeRequest(target_id=plan.id, rules=pb.CascadeRules(levels=1))
+        )
+    done = await split(company, top, pb.CascadeRules(levels=1))
+    assert done.node_count == 2
+    await put(company, plan, target(1000, unit="co"))
+    await publish(company, plan)
+    with company.refused("FAILED_PRECONDITION", "VERSION_NOT_DRAFT"):
+        await split(company, top, pb.CascadeRules())
+
+
+async def test_a_manager_splits_one_level_of_their_own(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    await split(company, top, pb.CascadeRules(levels=1))
+    listed = await plans(company, "m-east", "manager").ListTargets(
+        plans_pb2.ListTargetsRequest(plan_id=plan.id, version=1)
+    )
+    [east] = listed.targets
+    done = await split(company, east, pb.CascadeRules(), stub=cascades(company, "m-east", "manager"))
+    assert (done.author_id, done.node_count) == ("m-east", 5)
+    assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
+
+
+@pytest.mark.mission("S2")
+async def test_176_reps_and_their_weeks_take_less_than_a_second(live: Live) -> None:
+    units = [("co", "", "company", "Company", "boss")]
+    people: list[tuple[str, str, str, list[str]]] = [("boss", "co", "Boss", ["executive"])]
+    for region in range(4):
+        units.append((f"r{region}", "co", "region", f"Region {region}", ""))
+        for area in range(11):
+            name = f"r{region}a{area}"
+            units.append((name, f"r{region}", "area", name, ""))
+            people += [(f"{name}p{n}", name, f"{name}p{n}", ["rep"]) for n in range(4)]
+    await bring_in(live, units, people)
+    plan = await new_plan(live)
+    top = await set_(live, plan, target(120_000_000.07, unit="co"))
+    began = time.process_time()
+    done = await split(live, top, pb.CascadeRules())
+    assert time.process_time() - began < 1
+    assert (done.node_count, fen(done.allocated)) == (4 + 44 + 176, 12_000_000_007)
+    assert done.cell_count == (1 + 4 + 44 + 176) * (3 + 7 + 14)
+    wrong = await live.db.value(
+        "SELECT count(*) FROM target t WHERE minor <> ALL"
+        " (SELECT sum(minor) FROM cell WHERE target_id = t.id GROUP BY grain)"
+    )
+    assert wrong == 0
