@@ -49,6 +49,8 @@ def find(
     kind, _, name = word.partition(":")
     if kind == "role":
         return [Candidate(person.id, word) for person in _holders(name, _unit(about, org), org, fits)]
+    if kind == "person" and fits(name):
+        return [Candidate(name, word)]
     if kind == "person":
         line = [name, *(person.id for person in org.line_of(name))]
     elif word == "owner":
