@@ -68,6 +68,9 @@ def people(made: Plan) -> list[list[str]]:
         ),
         ({"kind": "contract"}, ["contract"], [["lead"]]),
         ({"kind": "plan_exception"}, ["plan_exception"], [["director"]]),
+        # Nobody stands above the top of the line.
+        ({"owner_id": "boss", "unit_id": "co", "discount_ratio": 0.15}, ["discount"], [["fin1", "fin2"]]),
+        ({"kind": "plan_exception", "owner_id": "boss", "unit_id": "co"}, ["plan_exception"], [["fin1", "fin2"]]),
         # A manager's own deal goes up the line, and whoever stands twice in it signs once.
         ({"owner_id": "lead", "discount_ratio": 0.3}, ["large_discount"], [["director"]]),
     ],
@@ -101,6 +104,7 @@ def test_every_quote_is_either_cleared_or_signed_and_never_by_its_owner(
         ("role:finance", ["fin1", "fin2"], ""),
         ("role:controlling", ["east_fin"], ""),
         ("role:astronaut", [], ""),
+        ("role:astronaut|manager_of_owner|person:fin1", ["lead"], ""),
     ],
 )
 def test_words_find_people(word: str, expected: list[str], instead_of: str) -> None:
@@ -217,8 +221,8 @@ async def test_the_policies_read_as_words(company: Company) -> None:
     assert [policy.name for policy in first.policies] == ["small_discount", "discount", "large_discount"]
     large = first.policies[2]
     assert [(s.number, list(s.signers), s.mode) for s in large.steps] == [
-        (1, ["manager_of_owner"], policies_pb2.STEP_MODE_SINGLE),
-        (2, ["director_of_owner"], policies_pb2.STEP_MODE_SINGLE),
+        (1, ["manager_of_owner|role:finance"], policies_pb2.STEP_MODE_SINGLE),
+        (2, ["director_of_owner|role:finance"], policies_pb2.STEP_MODE_SINGLE),
     ]
     assert large.steps[0].time_budget.seconds == 8 * 3600
     assert large.steps[0].calendar == "business"
@@ -253,6 +257,11 @@ async def test_a_route_is_tried_without_opening_anything(company: Company) -> No
     assert made.steps[0].signers[0].delegate_id == "peer"
     call.draft.update({"policies": [{"name": "free", "title": "F", "kinds": ["quote"], "explanation": "all is free"}]})
     assert not (await stub.PreviewRoute(call)).approval_required
+    lost = {"name": "s", "signers": ["person:nobody"]}
+    policy = {"name": "lost", "title": "L", "kinds": ["quote"], "explanation": "?", "steps": [lost]}
+    call.draft.update({"policies": [policy]})
+    with company.live.refused("FAILED_PRECONDITION", "SIGNER_NOT_FOUND"):
+        await stub.PreviewRoute(call)
     call.draft.update({"policies": [{"name": "free", "condition": "1 +"}]})
     with company.live.refused("INVALID_ARGUMENT", "POLICY_INVALID"):
         await stub.PreviewRoute(call)

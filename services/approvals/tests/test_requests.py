@@ -16,7 +16,7 @@ from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT, ExchangeRate
 
-from .conftest import ACCOUNT, Company, approval, asked, cny, digest, facts, quote, rid, state
+from .conftest import ACCOUNT, Company, approval, asked, digest, facts, quote, rid, state
 
 
 async def notices(company: Company, template: str) -> list[str]:
@@ -469,10 +469,6 @@ async def test_facts_that_do_not_suffice_and_kinds_without_policy(company: Compa
         )
         with company.live.refused(code, reason):
             await company.requests("rep").OpenRequest(call)
-    lonely = policies_pb2.Facts(amount=cny(1), discount_ratio=0.15, ownership={"owner_id": "boss", "unit_id": "co"})
-    call = requests_pb2.OpenRequestRequest(request_id=rid(), subject=quote(origin="manual"), facts=lonely, reason="?")
-    with company.live.refused("FAILED_PRECONDITION", "SIGNER_NOT_FOUND"):
-        await company.requests("boss").OpenRequest(call)
 
 
 async def test_the_plan_exception_goes_to_the_parent_unit_s_manager(company: Company) -> None:

@@ -145,6 +145,8 @@ async def walk(company: Company, id_: str, dice: random.Random, people: list[str
     person = dice.choice([*people, *waiting])
     act = dice.choice(["APPROVE", "APPROVE", "APPROVE", "REJECT", "RETURN", "add", "recall", "time", "mend"])
     outcome = await refusal_of(attempt(company, held, person, act, dice))
+    if outcome == "RESOURCE_EXHAUSTED":
+        return  # a busy machine proves nothing
     assert outcome in ("", "PERMISSION_DENIED", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "ALREADY_EXISTS")
     if act in ("APPROVE", "REJECT"):
         may = outcome in ("", "INVALID_ARGUMENT")

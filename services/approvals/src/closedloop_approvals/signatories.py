@@ -10,13 +10,9 @@ from pydantic import StringConstraints
 
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person
 
-# Who is asked, in words of the rulebook; `<title>_of_owner` by the rulebook's titles.
-Word = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(owner|submitter|[a-z_]{1,40}_of_(owner|submitter|parent_unit)|role:[a-z_]{1,40}|person:[A-Za-z0-9._-]{1,64})$"
-    ),
-]
+_ONE = r"(owner|submitter|[a-z_]{1,40}_of_(owner|submitter|parent_unit)|role:[a-z_]{1,40}|person:[A-Za-z0-9._-]{1,64})"
+# Who is asked, in words of the rulebook; `<title>_of_owner` by its titles. "a|b": b where a names nobody.
+Word = Annotated[str, StringConstraints(pattern=rf"^{_ONE}(\|{_ONE}){{0,4}}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +42,25 @@ def find(
         person = org.person(person_id)
         return person is not None and person.active and person_id not in never
 
+    for one in word.split("|"):
+        if found := _find(one, about, org, titles, fits):
+            return found
+    return []
+
+
+def next_above(person_id: str, org: OrgSnapshot, never: Collection[str] = ()) -> str:
+    """The nearest manager up the person's line who is not in `never`; empty at the top."""
+    return next((person.id for person in org.line_of(person_id) if person.id not in never), "")
+
+
+def _find(
+    word: str, about: About, org: OrgSnapshot, titles: Mapping[str, str], fits: Callable[[str], bool]
+) -> list[Candidate]:
     kind, _, name = word.partition(":")
     if kind == "role":
         return [Candidate(person.id, word) for person in _holders(name, _unit(about, org), org, fits)]
+    if kind == "person" and fits(name):
+        return [Candidate(name, word)]
     if kind == "person":
         line = [name, *(person.id for person in org.line_of(name))]
     elif word == "owner":
@@ -61,11 +73,6 @@ def find(
     if chosen is None:
         return []
     return [Candidate(chosen, word, instead_of=line[0] if line[0] != chosen else "")]
-
-
-def next_above(person_id: str, org: OrgSnapshot, never: Collection[str] = ()) -> str:
-    """The nearest manager up the person's line who is not in `never`; empty at the top."""
-    return next((person.id for person in org.line_of(person_id) if person.id not in never), "")
 
 
 def _above(word: str, about: About, org: OrgSnapshot, titles: Mapping[str, str]) -> list[str]:

@@ -71,7 +71,7 @@ class ApprovalPolicyRules(Rules):
     rulebook: ClassVar[str] = "approvals.policies"
 
     base_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
-    # "<title>_of_owner" is the manager of the nearest unit of that kind.
+    # "<title>_of_owner" is the manager of the nearest unit of that kind. Nobody stands above the top: finance signs there.
     titles: dict[str, str] = Field(default={"director": "region", "area_manager": "area", "team_leader": "team"})
     decision: ClockSetting = ClockSetting(hours=8, calendar="business", warn_at=0.5)
     # At most so many people are asked for one word such as "role:finance".
@@ -90,7 +90,7 @@ class ApprovalPolicyRules(Rules):
             kinds=("quote", "discount"),
             condition="discount_ratio > 0.10 && discount_ratio <= 0.20",
             explanation="a discount above 10 % needs the manager",
-            steps=(StepRule(name="manager", signers=("manager_of_owner",)),),
+            steps=(StepRule(name="manager", signers=("manager_of_owner|role:finance",)),),
         ),
         PolicyRule(
             name="large_discount",
@@ -99,8 +99,8 @@ class ApprovalPolicyRules(Rules):
             condition="discount_ratio > 0.20",
             explanation="a discount above 20 % needs the manager, then the director",
             steps=(
-                StepRule(name="manager", signers=("manager_of_owner",)),
-                StepRule(name="director", signers=("director_of_owner",)),
+                StepRule(name="manager", signers=("manager_of_owner|role:finance",)),
+                StepRule(name="director", signers=("director_of_owner|role:finance",)),
             ),
         ),
         PolicyRule(
@@ -108,7 +108,7 @@ class ApprovalPolicyRules(Rules):
             title="Contract",
             kinds=("contract",),
             explanation="every contract needs the manager",
-            steps=(StepRule(name="manager", signers=("manager_of_owner",)),),
+            steps=(StepRule(name="manager", signers=("manager_of_owner|role:finance",)),),
         ),
         PolicyRule(
             name="major_project",
@@ -124,7 +124,7 @@ class ApprovalPolicyRules(Rules):
             title="Plan that does not sum to its parent",
             kinds=("plan_exception",),
             explanation="a plan that leaks is signed by the manager of the parent unit",
-            steps=(StepRule(name="parent unit", signers=("manager_of_parent_unit",)),),
+            steps=(StepRule(name="parent unit", signers=("manager_of_parent_unit|role:finance|role:operations",)),),
         ),
     )
 

@@ -36,6 +36,10 @@ class Change:
     resubmitted: bool = False
 
     @property
+    def closes(self) -> bool:
+        return self.before is not None and self.before.state in OPEN and self.after.state not in OPEN
+
+    @property
     def comment(self) -> str:
         return self.entries[-1].comment if self.entries else ""
 
@@ -50,6 +54,11 @@ async def record(work: Work, changes: Sequence[Change]) -> list[Request]:
         recorded.append(after)
         _tell(work, change, after)
         work.audit(after.id, change.action, _figures(change.before), _figures(after))
+    closed = [after for change, after in zip(changes, recorded, strict=True) if change.closes]
+    if decided := [request.id for request in closed if request.state in ("approved", "rejected")]:
+        work.clocks.meet(CLOCK, *decided)
+    if gone := [request.id for request in closed if request.state in ("recalled", "withdrawn")]:
+        work.clocks.cancel(CLOCK, *gone)
     written = [
         Written(change.before, after, anew=change.before is None or change.resubmitted)
         for change, after in zip(changes, recorded, strict=True)
@@ -59,27 +68,20 @@ async def record(work: Work, changes: Sequence[Change]) -> list[Request]:
 
 
 async def _timed(work: Work, change: Change) -> Request:
-    """The request with its clock and its times as they follow from the change of state."""
+    """The request with its times as they follow from the change of state."""
     before, after = change.before, change.after
     was, now = before.state if before else "", work.now
     if after.state == "pending":
-        if was != "pending":
-            due_at = await work.clocks.resume(CLOCK, after.id) if was == "returned" else None
-            return replace(after, due_at=due_at or _start(work, after), running_since=now)
-        return after
+        if was == "pending":
+            return after
+        due_at = await work.clocks.resume(CLOCK, after.id) if was == "returned" else None
+        return replace(after, due_at=due_at or _start(work, after), running_since=now)
     if was == "pending" and after.running_since is not None:
         spent = work.calendars.between(after.running_since, now, after.decision["calendar"], after.unit_id)
         after = replace(after, elapsed=after.elapsed + spent, running_since=None)
-    after = replace(after, due_at=None)
-    if after.state == "returned":
+    if after.state == "returned" and was == "pending":
         await work.clocks.pause(CLOCK, after.id)
-        return after
-    if was in OPEN:
-        if after.state in ("approved", "rejected"):
-            work.clocks.meet(CLOCK, after.id)
-        else:
-            work.clocks.cancel(CLOCK, after.id)
-    return replace(after, closed_at=now) if was in OPEN or before is None else after
+    return replace(after, due_at=None, closed_at=now if change.closes or before is None else after.closed_at)
 
 
 def _start(work: Work, request: Request) -> datetime:

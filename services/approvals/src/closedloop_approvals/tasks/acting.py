@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from closedloop_approvals.tasks import messages, rules, store
-from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, figures
+from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, figures, start_clocks
 from closedloop_approvals.tasks.rules import OPEN, TaskRules
 from closedloop_approvals.tasks.store import Happened, Held, Task
 from closedloop_chassis import errors
@@ -26,44 +26,40 @@ class Act:
 
 def record(work: Work, acts: Sequence[Act]) -> list[Task]:
     """Queues the tasks as they are after, with their clocks, events and messages; answers them."""
-    done: list[Task] = []
-    for act in acts:
-        before, after = act.before, replace(act.after, version=act.before.version + 1)
-        if before.state in OPEN and after.state not in OPEN:
-            after = _settled(after, work)
-        elif before.assignee_id != after.assignee_id:
-            if act.line.action != "escalated":
-                work.clocks.hand_over(after.id, after.assignee_id, after.assignee_unit_id)
-            occasion = f"{act.line.action}:{after.version}"
-            work.tell(messages.assigned(after, occasion, work, act.line.from_person_id), after.id)
-        if before.effect == "pending" and after.effect != "pending":
-            work.clocks.cancel(EFFECT_CLOCK, after.id)
-        work.audit(
-            f"task:{after.id}", act.line.action, figures(before), figures(after), business_action=act.line.comment
-        )
-        done.append(after)
+    done = [_recorded(act, work) for act in acts]
+    pairs = [(act.before, after) for act, after in zip(acts, done, strict=True)]
+    settled = [after for before, after in pairs if before.state in OPEN and after.state not in OPEN]
+    _stop(CLOCK, work.clocks.meet, [task.id for task in settled if task.state == "done"])
+    _stop(CLOCK, work.clocks.cancel, [task.id for task in settled if task.state != "done"])
+    watched = [task for task in settled if task.effect_due_at is not None]
+    start_clocks(EFFECT_CLOCK, {task.id: task.effect_due_at or work.now for task in watched}, watched, work)
+    judged = [after.id for before, after in pairs if before.state == "done" and before.effect != after.effect]
+    _stop(EFFECT_CLOCK, work.clocks.cancel, judged)
+    for task in settled:
+        work.tell(messages.settled(task), task.id)
     store.save(work.tx, done)
     store.note(work.tx, [act.line for act in acts])
     return done
 
 
-def _settled(task: Task, work: Work) -> Task:
-    """Its time is over; the origin is told, and whether the cause stays away is watched."""
-    if task.state == "done":
-        work.clocks.meet(CLOCK, task.id)
-    else:
-        work.clocks.cancel(CLOCK, task.id)
-    window = rules.effect_window(task.state, task.check_window)
-    if window is None:
-        task = replace(task, effect="not_checked")
-    else:
-        setting = rules.until(work.now + window, work.now)
-        due_at = work.clocks.start(
-            EFFECT_CLOCK, task.id, setting, owner_id=task.assignee_id, unit_id=task.assignee_unit_id
-        )
-        task = replace(task, effect_due_at=due_at)
-    work.tell(messages.settled(task), task.id)
-    return task
+def _recorded(act: Act, work: Work) -> Task:
+    before, after = act.before, replace(act.after, version=act.before.version + 1)
+    if before.state in OPEN and after.state not in OPEN:
+        window = rules.effect_window(after.state, after.check_window)
+        due_at = work.now + window if window else None
+        after = replace(after, effect="pending" if window else "not_checked", effect_due_at=due_at)
+    elif before.assignee_id != after.assignee_id:
+        if act.line.action != "escalated":
+            work.clocks.hand_over(after.id, after.assignee_id, after.assignee_unit_id)
+        occasion = f"{act.line.action}:{after.version}"
+        work.tell(messages.assigned(after, occasion, work, act.line.from_person_id), after.id)
+    work.audit(f"task:{after.id}", act.line.action, figures(before), figures(after), business_action=act.line.comment)
+    return after
+
+
+def _stop(kind: str, stop: Callable[..., None], ids: list[str]) -> None:
+    if ids:
+        stop(kind, *ids)
 
 
 def acting_for(held: Held, actor: str, on_behalf_of: str = "") -> str:

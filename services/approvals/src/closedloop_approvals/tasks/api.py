@@ -207,6 +207,7 @@ def _above(assignee_id: str, call: Call) -> bool:
 
 
 def _wanted(content: pb.TaskContent, provenance: Provenance, call: Call) -> Task:
+    """Raises PermissionDenied ORIGIN_RESERVED or OUT_OF_SCOPE, and what `draft` raises."""
     me = call.caller
     if content.origin in SERVICES and "service" not in me.roles:
         raise errors.PermissionDenied("ORIGIN_RESERVED", f"tasks of {content.origin} are raised by {content.origin}")
@@ -219,9 +220,10 @@ def _wanted(content: pb.TaskContent, provenance: Provenance, call: Call) -> Task
             observed_time=provenance.observed_time if provenance.HasField("observed_time") else None,
         )
     task = draft(content, brought, me.subject, call)
-    # One's own line may be asked for help.
-    line = {person.id for person in call.org.line_of(me.subject)}
-    call.authorize(task.assignee_id, task.assignee_unit_id, {me.subject} if task.assignee_id in line else ())
+    if not call.scope.covers(task.assignee_id, task.assignee_unit_id):
+        # One's own line may be asked for help.
+        line = {person.id for person in call.org.line_of(me.subject)}
+        call.authorize(task.assignee_id, task.assignee_unit_id, {me.subject} if task.assignee_id in line else ())
     return task
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -95,8 +95,9 @@ async def raise_tasks(drafts: Sequence[Task], work: Work) -> list[Task]:
     raised, recurred = await store.raise_all(work.tx, drafts, work.now)
     fresh = [task for task, wanted in zip(raised, drafts, strict=True) if task.id == wanted.id]
     repeated = [task for task, wanted in zip(raised, drafts, strict=True) if task.id != wanted.id]
-    _start_clocks(fresh, work)
-    work.clocks.cancel(EFFECT_CLOCK, *(task.id for task in recurred))
+    start_clocks(CLOCK, {task.id: task.due_at for task in fresh}, fresh, work)
+    if recurred:
+        work.clocks.cancel(EFFECT_CLOCK, *(task.id for task in recurred))
     history = [Happened(task.id, work.now, task.raised_by, "raised", to_person_id=task.assignee_id) for task in fresh]
     history += [Happened(task.id, work.now, drafts[0].raised_by, "repeated") for task in repeated]
     history += [Happened(task.id, work.now, "approvals", "judged", "the cause came back") for task in recurred]
@@ -111,16 +112,13 @@ async def raise_tasks(drafts: Sequence[Task], work: Work) -> list[Task]:
     return raised
 
 
-def _start_clocks(tasks: Sequence[Task], work: Work) -> None:
-    """Until the due time each has, whichever calendar it was found on."""
-    by_due: dict[datetime, list[Task]] = defaultdict(list)
+def start_clocks(kind: str, dues: Mapping[str, datetime], tasks: Sequence[Task], work: Work) -> None:
+    """Until the due time each task has, whichever calendar it was found on."""
+    by_due: dict[datetime, list[tuple[str, str, str, dict[str, Any]]]] = defaultdict(list)
     for task in tasks:
-        by_due[task.due_at].append(task)
-    for due_at, together in by_due.items():
-        subjects: list[tuple[str, str, str, dict[str, Any]]] = [
-            (t.id, t.assignee_id, t.assignee_unit_id, {}) for t in together
-        ]
-        work.clocks.start_many(CLOCK, rules.until(due_at, work.now), subjects)
+        by_due[dues[task.id]].append((task.id, task.assignee_id, task.assignee_unit_id, {}))
+    for due_at, subjects in by_due.items():
+        work.clocks.start_many(kind, rules.until(due_at, work.now), subjects)
 
 
 def _assignee(content: pb.TaskContent, book: TaskRules, work: Work) -> tuple[str, str]:

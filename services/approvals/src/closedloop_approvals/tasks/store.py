@@ -119,8 +119,8 @@ UPDATE task t
 """
 NOTE = """
 INSERT INTO task_history (task_id, time, actor_id, on_behalf_of, action, comment, from_person_id, to_person_id)
-SELECT * FROM unnest(%(task_id)s::uuid[], %(time)s::timestamptz[], %(actor_id)s::text[], %(on_behalf_of)s::text[],
-                     %(action)s::text[], %(comment)s::text[], %(from_person_id)s::text[], %(to_person_id)s::text[])
+SELECT task_id, time, actor_id, on_behalf_of, action, comment, from_person_id, to_person_id
+  FROM jsonb_populate_recordset(NULL::task_history, %(rows)s)
 """
 
 STAND_INS = f"({standing_in.IN_FORCE} AND delegate_id = %(person)s AND delegator_id = t.assignee_id) AS stand_ins"
@@ -229,7 +229,8 @@ def save(tx: Transaction, tasks: Sequence[Task]) -> None:
 
 def note(tx: Transaction, lines: Sequence[Happened]) -> None:
     if lines:
-        tx.do(NOTE, {name: [getattr(line, name) for line in lines] for name in Happened.__slots__})
+        rows = [{name: _json(getattr(line, name)) for name in Happened.__slots__} for line in lines]
+        tx.do(NOTE, {"rows": Jsonb(rows)})
 
 
 def _held(row: dict[str, Any]) -> Held:
