@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.customers.v1 import contacts_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop_chassis.service import Service
 from closedloop_devstack.testing.service import Live
-
 from closedloop_integrations import settings
 from closedloop_integrations.service import SERVICE
 
@@ -65,7 +65,14 @@ class Customers:
         self._versions: dict[str, int] = {}
 
     async def account(
-        self, name: str, owner: str = "rep1", unit: str = "east", *, id: str = "", codes: tuple[str, ...] = (), **more: Any
+        self,
+        name: str,
+        owner: str = "rep1",
+        unit: str = "east",
+        *,
+        id: str = "",
+        codes: tuple[str, ...] = (),
+        **more: Any,
     ) -> str:
         account_id = id or str(uuid.uuid4())
         message = customers.AccountChanged(
@@ -102,6 +109,3 @@ class Customers:
 def known(company: Live) -> Customers:
     return Customers(company)
 
-
-def request_id() -> str:
-    return str(uuid.uuid4())

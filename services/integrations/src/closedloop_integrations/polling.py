@@ -12,58 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
-
-from pydantic import Field
+from typing import Any, TypeVar
 
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
-from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_chassis.rulebook.rules import Rules
 from closedloop_integrations.outbound import OutsideError, SlowDownError
+from closedloop_integrations.sources.rules import PollRules, SourceRules
 
 Model = TypeVar("Model", bound=Rules)
-
-
-class PollRules(Part):
-    """How often a source is asked, and how much of it we bear."""
-
-    every_seconds: float = Field(default=30, gt=0, le=86_400)
-    timeout_seconds: float = Field(default=10, gt=0, le=120)
-    max_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
-    # Calls, or mails, in one turn; the next turn goes on where it stopped.
-    max_requests: int = Field(default=50, ge=1, le=1000)
-    # Between two calls, out of politeness.
-    pause_seconds: float = Field(default=0.1, ge=0, le=60)
-
-
-class BreakerRules(Part):
-    """After so many failures in a row nobody calls; the pause doubles with every failed try."""
-
-    failures: int = Field(default=5, ge=1, le=100)
-    open_seconds: float = Field(default=30, gt=0)
-    longest_seconds: float = Field(default=900, gt=0)
-
-
-class SourceRules(Rules):
-    """Intervals, limits and the breaker of every outside system; `lag_hours` without news turn a source yellow."""
-
-    rulebook: ClassVar[str] = "integrations.sources"
-
-    polls: dict[str, PollRules] = Field(
-        default={
-            "procurement": PollRules(every_seconds=60),
-            "mail": PollRules(every_seconds=10, max_bytes=25 * 1024 * 1024),
-            "erp": PollRules(every_seconds=30),
-            "mail_out": PollRules(every_seconds=1, timeout_seconds=20),
-            "wecom": PollRules(every_seconds=1),
-            "dingtalk": PollRules(every_seconds=1),
-        }
-    )
-    breaker: BreakerRules = BreakerRules()
-    lag_hours: dict[str, float] = Field(default={"procurement": 72, "erp": 72, "mail": 168})
-
-    def poll(self, source: str) -> PollRules:
-        return self.polls.get(source, PollRules())
 
 
 OPEN_TURN = """

@@ -19,9 +19,9 @@ from closedloop_integrations.mail.rules import MailRules
 from closedloop_integrations.notices import api as notices_api
 from closedloop_integrations.notices import reactions as notices
 from closedloop_integrations.notices.rules import ProcurementRules
-from closedloop_integrations.polling import SourceRules
 from closedloop_integrations.sources import api as sources_api
 from closedloop_integrations.sources import reactions as sources
+from closedloop_integrations.sources.rules import SourceRules
 
 SERVICE = Service(
     name="integrations",

@@ -54,7 +54,7 @@ async def prepare(work: Work, read: Reader | Transaction, content: pb.DeliveryCo
     Raises InvalidArgument TEMPLATE_UNKNOWN, TEMPLATE_FIELD_MISSING; FailedPrecondition ADDRESS_UNKNOWN,
     CHANNEL_NOT_CONFIGURED."""
     target = await _target(work, read, content)
-    subject, text = _words(work, content, target.language)
+    subject, text = _words(work, content, target)
     delivery = wire.of_content(content, id=new_id(), now=work.now)
     delivery.recipient_key = target.key
     delivery.channel, delivery.address, delivery.robot = target.channel, target.address, target.robot
@@ -191,34 +191,37 @@ def _robot(name: str, wanted: str) -> Target:
     return Target(f"robot:{channel}/{name}", channel, "", robot=name)
 
 
-def _words(work: Work, content: pb.DeliveryContent, language: str) -> tuple[str, str]:
+def _words(work: Work, content: pb.DeliveryContent, target: Target) -> tuple[str, str]:
     """Subject and text."""
     rules = work.rules(TemplateRules)
-    if content.WhichOneof("body") == "written":
-        subject, text = content.written.subject, content.written.text
-    else:
-        template = rules.templates.get(content.template.template)
-        if template is None:
-            raise errors.InvalidArgument(
-                "TEMPLATE_UNKNOWN",
-                f"there is no template {content.template.template}",
-                {"content.template.template": f"one of {', '.join(sorted(rules.templates))}"},
-            )
-        words = words_of(template, content.topic, language, rules.default_language)
-        fields = MessageToDict(content.template.fields)
-        try:
-            subject, text = " ".join(fill(words.subject, fields).split()), fill(words.text, fields).strip()
-        except FieldMissing as missing:
-            raise errors.InvalidArgument(
-                "TEMPLATE_FIELD_MISSING",
-                f"{content.template.template} needs {missing}",
-                {f"content.template.fields.{name}": "required" for name in missing.fields},
-            ) from missing
+    if content.WhichOneof("body") == "template":
+        return _from_template(content, target, rules, _zone(target.zone, work.rules(DeliveryRules)))
+    subject, text = content.written.subject, content.written.text
     sender = work.org.person(content.sender_id)
     if sender is not None and content.purpose != pb.DELIVERY_PURPOSE_INTERNAL:
-        main = (language or rules.default_language).partition("-")[0]
+        main = (target.language or rules.default_language).partition("-")[0]
         text += fill(rules.signature.get(main, ""), {"name": sender.name, "title": sender.title})
     return subject, text
+
+
+def _from_template(content: pb.DeliveryContent, target: Target, rules: TemplateRules, zone: str) -> tuple[str, str]:
+    template = rules.templates.get(content.template.template)
+    if template is None:
+        raise errors.InvalidArgument(
+            "TEMPLATE_UNKNOWN",
+            f"there is no template {content.template.template}",
+            {"content.template.template": f"one of {', '.join(sorted(rules.templates))}"},
+        )
+    words = words_of(template, content.topic, target.language, rules.default_language)
+    fields = MessageToDict(content.template.fields)
+    try:
+        return " ".join(fill(words.subject, fields, zone).split()), fill(words.text, fields, zone).strip()
+    except FieldMissing as missing:
+        raise errors.InvalidArgument(
+            "TEMPLATE_FIELD_MISSING",
+            f"{content.template.template} needs {missing}",
+            {f"content.template.fields.{name}": "required" for name in missing.fields},
+        ) from missing
 
 
 async def _admit(

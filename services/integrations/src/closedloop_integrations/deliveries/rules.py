@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -65,7 +66,7 @@ class DeliveryRules(Rules):
     # Purposes that an opt-out stops.
     opt_out_binds: tuple[str, ...] = ("marketing", "survey")
     # An answer that says no more than this is an opt-out.
-    opt_out_words: tuple[str, ...] = ("退订", "不再接收", "请勿再发", "TD", "T", "unsubscribe", "stop", "opt out")
+    opt_out_words: tuple[str, ...] = ("退订", "不再接收", "请勿再发", "TD", "unsubscribe", "opt out")
     default_zone: str = "Asia/Shanghai"
     attempts: int = Field(default=6, ge=1, le=50)
     first_delay_seconds: float = Field(default=30, gt=0)
@@ -192,12 +193,9 @@ def advances(before: str, after: str) -> bool:
 
 
 def is_opt_out(text: str, rules: DeliveryRules) -> bool:
-    """Whether an answer says nothing but that no more messages are wanted."""
-    words = text.strip().strip("。.!！“”\"'").casefold()
-    return len(words) <= 40 and any(
-        words == word.casefold() or (len(word) > 2 and words.startswith(word.casefold()))
-        for word in rules.opt_out_words
-    )
+    """Whether an answer says little more than that no messages are wanted."""
+    words = "|".join(re.escape(word) for word in rules.opt_out_words)
+    return bool(re.match(rf"\W*(?:{words})(?:\W.{{0,20}})?\Z", text.strip(), re.I | re.S))
 
 
 def address_of(channel: str, email: str, mobile: str, handles: Mapping[str, str]) -> str:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Part, Rules
 
 _FIELD = re.compile(r"\{(\w{1,64})\}")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)")
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.S)
 
 
@@ -36,46 +39,26 @@ def _zh_en(zh: tuple[str, str], en: tuple[str, str]) -> dict[str, Words]:
     return {"zh": Words(subject=zh[0], text=zh[1]), "en": Words(subject=en[0], text=en[1])}
 
 
-_FAREWELL_ZH = "[[\n\n{owner_name}]]\n\n如不希望再收到此类邮件，请回复“退订”。"
-_FAREWELL_EN = '[[\n\n{owner_name}]]\n\nReply "unsubscribe" if you do not want such mails.'
 DEFAULTS = {
+    # Words and topic are chosen by customers, who measure them; here they get their frame.
     "wake_up": Template(
         words=_zh_en(
+            ("{headline}", "{text}\n\n如不希望再收到此类邮件，请回复“退订”。"),
+            ("{headline}", '{text}\n\nReply "unsubscribe" if you do not want such mails.'),
+        )
+    ),
+    "quote_issued": Template(
+        words=_zh_en(
             (
-                "[[{account_name}]]近况可好？",
-                "[[{contact_name}]]您好：\n\n好久没有联系了，想了解一下近期有什么可以协助的。" + _FAREWELL_ZH,
+                "报价 {number}[[：{opportunity}]]",
+                "您好：\n\n[[{account}的]]报价 {number} 已准备好[[，合计 {total}]][[，有效期至 {valid_until}]]。[[\n\n{terms}]]",
             ),
             (
-                "Keeping in touch",
-                "Dear [[{contact_name}]],\n\nit has been a while. Is there anything we can help with?" + _FAREWELL_EN,
+                "Quote {number}[[: {opportunity}]]",
+                "Hello,\n\nour quote {number}[[ for {account}]] is ready[[, {total} in all]][[, valid until {valid_until}]]."
+                "[[\n\n{terms}]]",
             ),
-        ),
-        topics={
-            "product_updated": _zh_en(
-                (
-                    "您关注的[[{product_name}]]有更新",
-                    "[[{contact_name}]]您好：\n\n您此前关注的[[“{product_name}”]]产品有了新的更新[[：{update}]]，或许正合您的需要。"
-                    + _FAREWELL_ZH,
-                ),
-                (
-                    "[[{product_name}: ]]something new",
-                    "Dear [[{contact_name}]],\n\na product you looked at[[ ({product_name})]] was updated[[: {update}]]."
-                    + _FAREWELL_EN,
-                ),
-            ),
-            "neighbour_succeeded": _zh_en(
-                (
-                    "与您相近的客户取得了成效",
-                    "[[{contact_name}]]您好：\n\n一家与贵单位相近的客户[[（{neighbour_name}）]]最近取得了成效[[：{story}]]，愿与您分享其做法。"
-                    + _FAREWELL_ZH,
-                ),
-                (
-                    "A customer like you succeeded",
-                    "Dear [[{contact_name}]],\n\na customer like you[[ ({neighbour_name})]] succeeded lately[[: {story}]]."
-                    + _FAREWELL_EN,
-                ),
-            ),
-        },
+        )
     ),
     "task_assigned": Template(
         words=_zh_en(
@@ -87,11 +70,13 @@ DEFAULTS = {
         words=_zh_en(
             (
                 "待审批[[：{title}]]",
-                "[[{submitter_name}]]提交的申请[[“{title}”]]等待您的审批[[，金额 {amount}]][[，请于 {due_time} 前处理]]。[[\n{reason}]]",
+                "[[{submitter_name}]]提交的申请[[“{title}”]]等待您的审批[[，金额 {amount}]]"
+                "[[，请于 {due_time} 前处理]]。[[\n{reason}]]",
             ),
             (
                 "Waiting for your approval[[: {title}]]",
-                'A request[[ "{title}"]][[ of {submitter_name}]] waits for you[[, amount {amount}]][[, due {due_time}]].[[\n{reason}]]',
+                'A request[[ "{title}"]][[ of {submitter_name}]] waits for you[[, amount {amount}]]'
+                "[[, due {due_time}]].[[\n{reason}]]",
             ),
         )
     ),
@@ -99,36 +84,40 @@ DEFAULTS = {
         words=_zh_en(
             (
                 "审批超时已升级[[：{title}]]",
-                "申请[[“{title}”]]未能按时审批[[（原审批人：{signer_name}）]]，现升级给您[[，金额 {amount}]][[，请于 {due_time} 前处理]]。",
+                "申请[[“{title}”]]未能按时审批[[（原审批人：{signer_name}）]]，现升级给您"
+                "[[，金额 {amount}]][[，请于 {due_time} 前处理]]。",
             ),
             (
                 "Approval escalated[[: {title}]]",
-                'A request[[ "{title}"]] was not decided in time[[ by {signer_name}]] and came to you[[, amount {amount}]][[, due {due_time}]].',
+                'A request[[ "{title}"]] was not decided in time[[ by {signer_name}]] and came to you'
+                "[[, amount {amount}]][[, due {due_time}]].",
             ),
         )
     ),
     "lead_assigned": Template(
         words=_zh_en(
             (
-                "新线索[[：{lead_name}]]",
-                "一条新线索已分配给您[[：{lead_name}]][[（{company_name}）]][[，请于 {due_time} 前首次响应]]。[[\n需求：{need}]]",
+                "新线索[[：{company_name}]]",
+                "一条新线索已分配给您[[：{company_name}]]"
+                "[[，请于 {response_due_time} 前首次响应]]。[[\n需求：{need}]]",
             ),
             (
-                "New lead[[: {lead_name}]]",
-                "A lead is yours[[: {lead_name}]][[ ({company_name})]][[, first answer due {due_time}]].[[\nNeed: {need}]]",
+                "New lead[[: {company_name}]]",
+                "A lead is yours[[: {company_name}]][[, first answer due {response_due_time}]].[[\nNeed: {need}]]",
             ),
         )
     ),
     "lead_reassigned": Template(
         words=_zh_en(
             (
-                "线索已改派[[：{lead_name}]]",
-                "线索[[“{lead_name}”]]因未及时响应已改派[[，原负责人：{previous_owner_name}]][[，现负责人：{owner_name}]][[，请于 {due_time} 前响应]]。",
+                "线索已改派[[：{company_name}]]",
+                "线索[[“{company_name}”]]因未及时响应已改派[[，原负责人：{previous_owner_name}]]"
+                "[[，现负责人：{owner_name}]][[，请于 {response_due_time} 前响应]]。",
             ),
             (
-                "Lead reassigned[[: {lead_name}]]",
-                'The lead[[ "{lead_name}"]] was not answered in time and was reassigned[[ from {previous_owner_name}]][[ to {owner_name}]]'
-                "[[, answer due {due_time}]].",
+                "Lead reassigned[[: {company_name}]]",
+                'The lead[[ "{company_name}"]] was not answered in time and was reassigned'
+                "[[ from {previous_owner_name}]][[ to {owner_name}]][[, answer due {response_due_time}]].",
             ),
         )
     ),
@@ -136,15 +125,13 @@ DEFAULTS = {
 
 
 class TemplateRules(Rules):
-    """All templates by name; `signature` stands under what is written on somebody's behalf."""
+    """All templates by name; `signature` stands under the words a person wrote for one message."""
 
     rulebook: ClassVar[str] = "integrations.templates"
 
     templates: dict[str, Template] = Field(default=DEFAULTS)
     default_language: str = Field(default="zh", max_length=20)
-    signature: dict[str, str] = Field(
-        default={"zh": "\n\n-- \n{name}[[ {title}]]", "en": "\n\n-- \n{name}[[, {title}]]"}
-    )
+    signature: dict[str, str] = Field(default={"zh": "\n\n-- \n{name}[[ {title}]]", "en": "\n\n-- \n{name}[[, {title}]]"})
 
 
 class FieldMissing(Exception):
@@ -162,9 +149,9 @@ def words_of(template: Template, topic: str, language: str, default: str) -> Wor
     return choices.get(main) or choices.get(default) or next(iter(choices.values()))
 
 
-def fill(text: str, fields: Mapping[str, object]) -> str:
-    """Raises FieldMissing."""
-    values = {name: shown for name, value in fields.items() if (shown := _shown(value))}
+def fill(text: str, fields: Mapping[str, object], zone: str = "UTC") -> str:
+    """Instants among the fields are shown as the clock says in `zone`. Raises FieldMissing."""
+    values = {name: shown for name, value in fields.items() if (shown := _shown(value, zone))}
     text = _OPTIONAL.sub(lambda part: part[1] if all(name in values for name in _FIELD.findall(part[1])) else "", text)
     missing = tuple(dict.fromkeys(name for name in _FIELD.findall(text) if name not in values))
     if missing:
@@ -172,7 +159,11 @@ def fill(text: str, fields: Mapping[str, object]) -> str:
     return _FIELD.sub(lambda field: values[field[1]], text)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, zone: str) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}".removesuffix(".00")
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if _INSTANT.fullmatch(value):
+        return f"{datetime.fromisoformat(value).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    return value

@@ -34,7 +34,7 @@ class Ledger(Protocol):
     """Where documents come from."""
 
     def pages(self, list_name: str, modified: str, size: int) -> Iterator[list[Record]]:
-        """Documents changed at or after `modified` ("YYYY-MM-DD HH:MM:SS", empty: all), oldest change first. Raises OutsideError."""
+        """Documents changed at or after `modified` ("YYYY-MM-DD HH:MM:SS", empty: all), oldest first. Raises OutsideError."""
         ...
 
 

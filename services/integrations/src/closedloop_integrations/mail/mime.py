@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
@@ -160,40 +161,41 @@ class _Reader:
         self.mended[word] = None
 
     def _header(self, name: str) -> str:
-        values = self.message.get_all(name) or []
-        return (
-            ", ".join(self._decoded(value) for value in values)
-            if name in ("to", "cc", "references")
-            else (self._decoded(values[0]) if values else "")
-        )
+        return self._decoded(self._raw(name))
 
-    def _decoded(self, value: object) -> str:
-        # Unencoded bytes arrive as surrogates, which str() of a compat32 Header turns into question marks.
-        raw = (
-            value
-            if isinstance(value, str)
-            else "".join(str(chunk) for chunk, _ in getattr(value, "_chunks", [(value, None)]))
-        )
-        raw = re.sub(r"\r?\n[ \t]+", " ", raw)
+    def _raw(self, name: str) -> str:
+        """All lines of the header, unfolded, still encoded."""
+        values = self.message.get_all(name) or []
+        lines = [re.sub(r"\r?\n[ \t]*", " ", self._line(value)) for value in values]
+        return ", ".join(lines) if name in ("to", "cc", "references") else "".join(lines[:1])
+
+    def _line(self, value: object) -> str:
+        # Unencoded bytes arrive as surrogates, hidden in a Header whose str() is question marks.
+        chunks = getattr(value, "_chunks", None)
+        raw = str(value) if chunks is None else "".join(chunk for chunk, _ in chunks)
         if any("\udc80" <= letter <= "\udcff" for letter in raw):
             self._mend("HEADER_REPAIRED")
-            raw = self._guess(raw.encode("utf-8", "surrogateescape"), "")
+            return self._guess(raw.encode("utf-8", "surrogateescape"), "")
+        return raw
+
+    def _decoded(self, raw: str) -> str:
         try:
             parts = decode_header(raw)
-        except (ValueError, UnicodeError):
+        except (ValueError, UnicodeError, HeaderParseError):
             self._mend("HEADER_REPAIRED")
             return _clean(raw)
-        return _clean(
-            "".join(self._guess(part, charset or "") if isinstance(part, bytes) else part for part, charset in parts)
-        )
+        return _clean("".join(self._guess(part, charset or "") if isinstance(part, bytes) else part for part, charset in parts))
 
     def _parties(self, name: str) -> list[Party]:
+        # Split before decoding: an encoded name may hold a comma.
+        raw = self._raw(name)
         found = []
-        for shown, address in getaddresses([self._header(name)], strict=False):
+        for shown, address in getaddresses([raw]):
             bare = _ADDRESS.search(address) or _ADDRESS.search(shown)
             if bare:
-                found.append(Party(bare[0].strip(".'").casefold()[:320], shown.strip("'\" ")[:200]))
-        return found
+                name_of = self._decoded(shown).strip("'\" ")
+                found.append(Party(bare[0].strip(".'").casefold()[:320], name_of[:200]))
+        return found or [Party(address.casefold()[:320], "") for address in _ADDRESS.findall(_clean(raw))]
 
     def _date(self) -> datetime | None:
         try:

@@ -18,7 +18,8 @@ _HEADER_LINE = re.compile(
     r"^[ \t>]*\**(From|Sent|Date|To|Cc|Subject|发件人|发送时间|发送日期|日期|时间|收件人|抄送|主题)\**[ \t]*[:：]", re.I
 )
 _DEVICE = re.compile(
-    r"^[ \t]*(?:Sent from my [^\n]{2,40}|Get Outlook for [^\n]{2,20}|发自我的[^\n]{2,30}|来自我的[^\n]{2,30}|从[^\n]{2,20}发送)[ \t]*$",
+    r"^[ \t]*(?:Sent from my [^\n]{2,40}|Get Outlook for [^\n]{2,20}|"
+    r"发自我的[^\n]{2,30}|来自我的[^\n]{2,30}|从[^\n]{2,20}发送)[ \t]*$",
     re.I | re.M,
 )
 _DELIMITER = re.compile(r"^--[ \t]?$|^[ \t]*[—_]{3,}[ \t]*$|^[ \t]*-{3,}[ \t]*$", re.M)

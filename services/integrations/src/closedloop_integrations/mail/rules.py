@@ -35,7 +35,10 @@ class FactRule(Part):
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        re.compile(pattern)
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a pattern: {error}") from error
         return pattern
 
 
@@ -110,7 +113,8 @@ DEFAULT_FACTS = (
     FactRule(
         name="zh.contact_detail",
         kind="contact_detail",
-        pattern=r"(?:手机|电话|微信|邮箱|联系方式)(?:号码?|地址)?[^，。；]{0,4}?(?:换成|改为|变更为|更换为|更新为|变为|换了|改成)(?:了)?[:：\s]*(?P<detail>[\w@.+ -]{5,60})?",
+        pattern=r"(?:手机|电话|微信|邮箱|联系方式)(?:号码?|地址)?[^，。；]{0,4}?"
+        r"(?:换成|改为|变更为|更换为|更新为|变为|换了|改成)(?:了)?[:：\s]*(?P<detail>[\w@.+ -]{5,60})?",
         confidence=0.8,
     ),
     FactRule(
@@ -120,7 +124,7 @@ DEFAULT_FACTS = (
         + _WORDS
         + r"{0,30}?\b(?:moved|been promoted|transferred|been appointed|started|joined|taken over)\b"
         + _WORDS
-        + r"{0,20}?\b(?:as|to|to the position of|into)\b (?:the |a |an |our )?(?P<title>"
+        + r"{0,20}?\b(?:as|to the position of|to|into)\b (?:the |a |an |our )?(?P<title>"
         + _WORDS
         + r"{2,60})",
         confidence=0.8,
@@ -128,7 +132,7 @@ DEFAULT_FACTS = (
     FactRule(
         name="en.new_role",
         kind="job_change",
-        pattern=r"\bmy new (?:role|position|job|title)\b(?: is| as|:)? ?(?:the |a |an )?(?P<title>"
+        pattern=r"\b[Mm]y new (?:role|position|job|title)\b(?: is| as|:)? ?(?:the |a |an )?(?P<title>"
         + _WORDS
         + r"{2,60})?",
         confidence=0.8,
@@ -136,21 +140,23 @@ DEFAULT_FACTS = (
     FactRule(
         name="en.i_left",
         kind="left_company",
-        pattern=r"\bI(?:'m| am| have|'ve| will be|'ll be)? (?:be )?(?:leaving|left|retiring|resigned|retired)\b|\bmy last day\b|\bno longer (?:with|work(?:ing)? (?:at|for))\b",
+        pattern=r"\bI(?:'m| am| have|'ve| will be|'ll be)? (?:be )?(?:leaving|left|retiring|resigned|retired)\b|\b[Mm]y last day\b"
+        r"|\bno longer (?:with|work(?:ing)? (?:at|for))\b",
         confidence=0.8,
     ),
     FactRule(
         name="en.contact_another",
         kind="new_contact",
-        pattern=r"\b(?:[Pp]lease |you can |[Kk]indly )?(?:contact|reach out to|get in touch with|write to|speak to) (?:my (?:colleague|successor),? )?"
-        + _EN_NAME,
+        pattern=r"\b(?:[Pp]lease |you can |[Kk]indly )?(?:contact|reach out to|get in touch with|write to|speak to) "
+        r"(?:my (?:colleague|successor),? )?" + _EN_NAME,
         confidence=0.7,
     ),
     FactRule(
         name="en.taken_over",
         kind="new_contact",
         pattern=_EN_NAME
-        + r"(?: \([^)]{3,60}\))? (?:will (?:take over|replace me|be your (?:new )?contact|be taking over)|is (?:taking over|your new contact))",
+        + r"(?: \([^)]{3,60}\))? (?:will (?:take over|replace me|be your (?:new )?contact|be taking over)"
+        r"|is (?:taking over|your new contact))",
         confidence=0.8,
     ),
     FactRule(
@@ -166,7 +172,7 @@ DEFAULT_FACTS = (
     FactRule(
         name="en.absence",
         kind="absence",
-        pattern=r"\b(?:out of (?:the )?office|on (?:annual |parental |sick )?leave|on vacation)\b(?:"
+        pattern=r"\b(?:[Oo]ut of (?:the )?office|[Oo]n (?:annual |parental |sick )?leave|on vacation)\b(?:"
         + _WORDS
         + r"{0,40}?\buntil (?P<until>"
         + _WORDS
@@ -176,7 +182,8 @@ DEFAULT_FACTS = (
     FactRule(
         name="en.contact_detail",
         kind="contact_detail",
-        pattern=r"\bmy new (?:phone|mobile|number|phone number|mobile number|email|e-mail|email address)\b(?: is|:)? ?(?P<detail>[\w@.+ ()-]{5,60})?",
+        pattern=r"\b[Mm]y new (?:phone|mobile|number|phone number|mobile number|email|e-mail|email address)\b"
+        r"(?: is|:)? ?(?P<detail>[\w@.+ ()-]{5,60})?",
         confidence=0.8,
     ),
 )

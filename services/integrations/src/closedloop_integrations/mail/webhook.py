@@ -1,4 +1,4 @@
-"""A gateway posts a raw mail: signed in the Standard Webhooks manner, over id, time and body, within a window. Runs in the courier."""
+"""A gateway posts a raw mail, signed in the Standard Webhooks manner over id, time and body. Runs in the courier."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations import quarantine
 from closedloop_integrations.enums import number, word
-from closedloop_integrations.polling import SourceRules
 from closedloop_integrations.sources import rules, store
+from closedloop_integrations.sources.rules import SourceRules
 from closedloop_integrations.sources.store import Source
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
