@@ -16,6 +16,7 @@ from closedloop.common.v1 import common_pb2
 from closedloop_chassis import protos
 from closedloop_cli.failures import Usage
 
+LARGEST = Decimal(10**15)
 # An enum of a generated module; its stubs and its runtime disagree about what that is.
 Enum = Any
 
@@ -119,12 +120,12 @@ def decimal_of(value: Money) -> Decimal:
 
 
 def parse_decimal(text: str) -> Decimal | None:
-    """None for what is no number."""
+    """None for what is no number, or one no ledger could hold."""
     try:
         read = Decimal(text.replace(",", ""))
     except InvalidOperation:
         return None
-    return read if read.is_finite() else None
+    return read if read.is_finite() and read.copy_abs() < LARGEST else None
 
 
 def _prefix(enum: Enum) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 
 from closedloop_cli import shapes
 from closedloop_cli.failures import Usage
@@ -19,6 +20,7 @@ from closedloop_cli.loading.ledger import Ledger, Rejection, RowRefused
 from closedloop_cli.loading.loader import Item
 
 SOURCE = "spreadsheet"
+JSON_LINES = (".jsonl", ".ndjson")
 DATE, MONEY, STRUCT = "google.type.Date", "google.type.Money", "google.protobuf.Struct"
 
 
@@ -32,7 +34,7 @@ def items(
     for line, given in _lines(path):
         try:
             record = make(given)
-            _fill(record, given)
+            _fill(record, given, path)
             _cite(record, given, source)
             yield Item(record, path.name, line)
         except RowRefused as refused:
@@ -43,7 +45,7 @@ def items(
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix in (".jsonl", ".ndjson"):
+            if path.suffix in JSON_LINES:
                 for line, text in enumerate(file, start=1):
                     if text.strip():
                         yield line, json.loads(text)
@@ -57,25 +59,15 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise Usage("file_unreadable", file=path, problem=error) from None
 
 
-def _fill(record: Message, given: dict[str, Any]) -> None:
-    for column, value in given.items():
-        if not isinstance(value, str) or ("." not in column and _nested(record.DESCRIPTOR, column)):
-            _parse(record, column, value)
-        else:
-            _cell(record, column, value)
-
-
-def _nested(descriptor: Any, column: str) -> bool:
-    """A cell that holds JSON of a message."""
-    field = descriptor.fields_by_name.get(column)
-    return field is not None and field.message_type is not None and field.message_type.full_name == STRUCT
-
-
-def _parse(record: Message, column: str, value: Any) -> None:
-    try:
-        json_format.ParseDict({column: json.loads(value) if isinstance(value, str) else value}, record)
-    except (json_format.ParseError, ValueError) as error:
-        raise RowRefused(column, "VALUE_UNREADABLE", str(error).splitlines()[0]) from None
+def _fill(record: Message, given: dict[str, Any], path: Path) -> None:
+    if path.suffix in JSON_LINES:
+        try:
+            json_format.ParseDict(given, record)
+        except json_format.ParseError as error:
+            raise RowRefused("", "VALUE_UNREADABLE", str(error).splitlines()[0]) from None
+        return
+    for column, text in given.items():
+        _cell(record, column, text)
 
 
 def _cell(record: Message, column: str, text: str) -> None:
@@ -96,7 +88,7 @@ def _cell(record: Message, column: str, text: str) -> None:
             getattr(record, field.name).CopyFrom(_value(field, text))
         else:
             setattr(record, field.name, _value(field, text))
-    except (ValueError, TypeError, Usage):
+    except (ValueError, TypeError, LookupError, AttributeError, json_format.ParseError, Usage):
         raise RowRefused(column, "VALUE_UNREADABLE", f"{text!r} does not fit {column}") from None
 
 
@@ -106,6 +98,8 @@ def _value(field: Any, text: str) -> Any:
             return shapes.parse_day(text, field.name)
         if field.message_type.full_name == MONEY:
             return shapes.parse_money(text, field.name)
+        if field.message_type.full_name == STRUCT:
+            return json_format.ParseDict(json.loads(text), Struct())
         raise ValueError(field.message_type.full_name)
     if field.enum_type is not None:
         prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
