@@ -139,7 +139,8 @@ class Screen:
             yield lambda steps: bar.advance(task, steps)
         finally:
             shown.cancel()
-            bar.stop()
+            if bar.live.is_started:
+                bar.stop()
 
 
 def plain(record: Message) -> dict[str, Any]:

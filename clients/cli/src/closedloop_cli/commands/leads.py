@@ -102,7 +102,7 @@ def respond(
     ctx: typer.Context,
     lead_id: str,
     content: Annotated[str, typer.Option(help="what was said")],
-    channel: Annotated[str, typer.Option(help="phone, mail, wechat, visit...")] = "phone",
+    channel: Annotated[str, typer.Option(help="phone, email, wechat, sms, visit, meeting...")] = "phone",
     reached: Annotated[bool, typer.Option("--reached/--not-reached", help="whether anybody answered")] = True,
     next_contact: Annotated[str, typer.Option(help="agreed next talk, e.g. 2026-01-12")] = "",
 ) -> None:

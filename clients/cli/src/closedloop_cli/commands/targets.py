@@ -117,7 +117,7 @@ def _key(node: org_pb2.OrgNode) -> tuple[str, str]:
 def _progress(
     run: Session, tree: org_pb2.OrgTree, unit: str, period: str, metric: str, view: boards_pb2.BoardView.ValueType
 ) -> dict[tuple[str, str], boards_pb2.Progress]:
-    """By node. The ranking tells units level by level; it starts below the unit asked about, so its own is added up."""
+    """By node; the ranking tells units level by level."""
     boards = run.stub("targets", boards_pb2_grpc.BoardServiceStub)
     found: dict[tuple[str, str], boards_pb2.Progress] = {}
     kinds = dict.fromkeys(node.kind for node in tree.nodes if node.WhichOneof("member") == "unit_id")

@@ -26,7 +26,7 @@ def show(screen: Screen, ledger: Ledger, totals: Totals | None, dry_run: bool) -
         screen.table(columns, rows_of_totals, title=words("totals", currency=totals.currency))
         accountless = sum(total.accountless for total in (totals.platform or totals.file).values())
         if accountless:
-            screen.say("accountless_kept", count=accountless)
+            screen.say("accountless_kept", count=f"{accountless:,}")
         if totals.platform is not None:
             screen.say("totals_equal" if totals.equal else "totals_differ")
     if ledger.rejections:
