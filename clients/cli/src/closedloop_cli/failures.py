@@ -60,6 +60,12 @@ class Failure:
     violations: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def sentence(self) -> str:
+        """What happened and what to do about it."""
+        ended = self.message.endswith((".", "。", "!", "?", "！", "？"))
+        return " ".join(filter(None, (self.message if ended else f"{self.message}.", self.advice)))
+
     def document(self) -> dict[str, Any]:
         """{"code", "reason", "message", "advice", "violations", "metadata"}"""
         return {

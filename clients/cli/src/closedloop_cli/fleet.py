@@ -33,7 +33,7 @@ def ask(run: Session, services: Iterable[str], question: Callable[[str], Answer]
             answers.append((service, question(service)))
         except grpc.aio.AioRpcError as error:
             failure = failures.of_call(error, run.words)
-            run.screen.note("service_says", service=service, message=f"{failure.message} {failure.advice}".strip())
+            run.screen.note("service_says", service=service, message=failure.sentence)
             run.failed.append(failure)
     return answers
 

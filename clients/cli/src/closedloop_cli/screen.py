@@ -113,7 +113,7 @@ class Screen:
         if self.as_json:
             sys.stderr.write(json.dumps({"error": failure.document()}, ensure_ascii=False) + "\n")
             return
-        self._err.print(Text(" ".join(filter(None, (_sentence(failure.message), failure.advice))), style="red"))
+        self._err.print(Text(failure.sentence, style="red"))
         for field, problem in failure.violations.items():
             self._err.print(Text(f"  {field}: {problem}", style="red"))
         if failure.reason and failure.code not in ("USAGE", "REFUSED", "UNREACHABLE"):
@@ -165,7 +165,3 @@ def _console(stream: Any) -> Console:
 def _cell(value: RenderableType) -> RenderableType:
     # What people wrote is no markup of ours.
     return Text(value) if isinstance(value, str) else value
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "。", "!", "?", "！", "？")) else f"{text}."
