@@ -6,12 +6,18 @@ import json
 import re
 import socket
 import string
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 import closedloop_cli
+from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop_cli import words
 from closedloop_cli.main import hoisted
 
@@ -56,6 +62,35 @@ def test_a_server_that_does_not_answer(shell: Any) -> None:
         assert "does not answer" in away("leads", "list", status=3)
         found = away.json("doctor", status=3)
     assert [one["condition"] for one in found["services"]] == ["unreachable"] * 5
+
+
+def test_an_import_repeats_a_call_that_did_nothing(shell: Any, tmp_path: Path) -> None:
+    """A server that lost a deadlock twice, then answers."""
+    seen: list[bytes] = []
+
+    def serve(request: bytes, context: grpc.ServicerContext) -> bytes:
+        seen.append(request)
+        if len(seen) <= 2:
+            refusal = Status(code=grpc.StatusCode.ABORTED.value[0], message="another change came in between")
+            refusal.details.add().Pack(ErrorInfo(reason="CONFLICT", domain="closedloop.targets"))
+            context.abort_with_status(rpc_status.to_status(refusal))
+        return BulkSummary(read=1, created=1).SerializeToString()
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    handler = grpc.unary_unary_rpc_method_handler(serve)
+    handlers = grpc.method_handlers_generic_handler("closedloop.targets.v1.ProductService", {"ImportProducts": handler})
+    server.add_generic_rpc_handlers((handlers,))
+    peers = json.dumps({"targets": f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"})
+    server.start()
+    file = tmp_path / "products.csv"
+    file.write_text("id,name\npump,Pump\n")
+    try:
+        said = shell(CLOSEDLOOP_PEERS=peers, CLOSEDLOOP_TOKEN="t").json("import", "products", file)
+    finally:
+        server.stop(0)
+    assert said["kinds"]["products"]["created"] == 1
+    assert len(seen) == 3
+    assert len(set(seen)) == 1, "the same request, so that it acts once"
 
 
 @pytest.mark.parametrize(

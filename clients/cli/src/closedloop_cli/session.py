@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -23,6 +24,9 @@ from closedloop_cli.words import Words
 Stub = TypeVar("Stub")
 Answer = TypeVar("Answer")
 LARGEST_PAGE = 1000
+# Nothing was done: a deadlock was lost, a server is full or leaving. The same request may be sent again.
+NOTHING_DONE = frozenset({"CONFLICT", "OVERLOADED", "RATE_EXCEEDED", "DRAINING"})
+INSIST_SECONDS = 60.0
 
 
 class Session:
@@ -61,6 +65,18 @@ class Session:
         """Raises grpc.aio.AioRpcError; the deadline is the contract's."""
         token = self.connection.token
         return self.run(self._call(method, request, token))
+
+    def insist(self, method: Callable[..., Awaitable[Answer]], request: Message) -> Answer:
+        """`call`, again and again for a minute where nothing was done; for long work that others disturb."""
+        give_up, pause = time.monotonic() + INSIST_SECONDS, 0.1
+        while True:
+            try:
+                return self.call(method, request)
+            except grpc.aio.AioRpcError as error:
+                if client.info(error).reason not in NOTHING_DONE or time.monotonic() > give_up:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 3.0)
 
     def run(self, work: Awaitable[Answer]) -> Answer:
         async def all_of_it() -> Answer:

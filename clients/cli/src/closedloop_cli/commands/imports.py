@@ -69,7 +69,7 @@ def org(ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors 
             for row in rows
         ]
         request = org_pb2.ImportOrgRequest(request_id=new_id(), rows=wrapped, validate_only=dry_run)
-        return run.call(stub.ImportOrg, request)
+        return run.insist(stub.ImportOrg, request)
 
     def make(given: dict[str, Any]) -> Any:
         return org_pb2.UnitInput() if given.get("kind") or given.get("parent_id") else org_pb2.PersonInput()
@@ -87,7 +87,7 @@ def products(
 
     def send(rows: Sequence[Any]) -> BulkSummary:
         request = products_pb2.ImportProductsRequest(request_id=new_id(), products=rows, validate_only=dry_run)
-        return run.call(stub.ImportProducts, request)
+        return run.insist(stub.ImportProducts, request)
 
     _load(run, "products", file, lambda _: products_pb2.ProductInput(), send, dry_run, errors, source)
 
@@ -102,7 +102,7 @@ def accounts(
 
     def send(rows: Sequence[Any]) -> BulkSummary:
         request = accounts_pb2.BulkUpsertAccountsRequest(request_id=new_id(), rows=rows, validate_only=dry_run)
-        return run.call(stub.BulkUpsertAccounts, request)
+        return run.insist(stub.BulkUpsertAccounts, request)
 
     _load(run, "accounts", file, lambda _: accounts_pb2.AccountRow(), send, dry_run, errors, source)
 
@@ -124,7 +124,7 @@ def leads(
         request = leads_pb2.BulkIntakeLeadsRequest(
             request_id=new_id(), rows=rows, validate_only=dry_run, historical=historical
         )
-        return run.call(stub.BulkIntakeLeads, request)
+        return run.insist(stub.BulkIntakeLeads, request)
 
     _load(run, "leads", file, lambda _: leads_pb2.LeadRow(), send, dry_run, errors, source)
 

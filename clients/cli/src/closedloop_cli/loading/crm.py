@@ -87,7 +87,7 @@ class Import:
                 effective_date=protos.date_proto(found.since),
                 validate_only=self.dry_run,
             )
-            return self.run.call(stub.ImportOrg, request)
+            return self.run.insist(stub.ImportOrg, request)
 
         # One call, as far as it goes: rows of a tree lean on each other.
         whole = Loader(self.ledger, dry_run=self.dry_run, batch=LARGEST_BATCH)
@@ -102,7 +102,7 @@ class Import:
 
         def send(rows: Sequence[Any]) -> BulkSummary:
             request = products_pb2.ImportProductsRequest(request_id=new_id(), products=rows, validate_only=self.dry_run)
-            return self.run.call(stub.ImportProducts, request)
+            return self.run.insist(stub.ImportProducts, request)
 
         return self._load("products", Products(self.currency), send, lambda product: f"product:{product.id}")
 
@@ -111,7 +111,7 @@ class Import:
 
         def send(rows: Sequence[Any]) -> BulkSummary:
             request = accounts_pb2.BulkUpsertAccountsRequest(request_id=new_id(), rows=rows, validate_only=self.dry_run)
-            return self.run.call(stub.BulkUpsertAccounts, request)
+            return self.run.insist(stub.BulkUpsertAccounts, request)
 
         return self._load("accounts", Accounts(self.currency), send, lambda row: f"account:{row.profile.name}")
 
@@ -122,7 +122,7 @@ class Import:
             request = opportunities_pb2.BulkImportOpportunitiesRequest(
                 request_id=new_id(), rows=rows, validate_only=self.dry_run
             )
-            return self.run.call(stub.BulkImportOpportunities, request).summary
+            return self.run.insist(stub.BulkImportOpportunities, request).summary
 
         self._load("opportunities", Opportunities(self.currency), send, None, found.rows)
 
