@@ -10,7 +10,6 @@ from typing import Any
 from google.protobuf import json_format
 
 from closedloop.targets.v1 import cascade_pb2 as pb
-from closedloop.targets.v1 import cascade_pb2_grpc as _registers  # noqa: F401
 from closedloop.targets.v1.plans_pb2 import TargetScope
 from closedloop_chassis import errors, etags, ids, pages, protos
 from closedloop_chassis.service import Rpcs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from closedloop.targets.v1 import periods_pb2 as pb
-from closedloop.targets.v1 import periods_pb2_grpc as _registers  # noqa: F401
 from closedloop_chassis import pages
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call

@@ -1,0 +1,149 @@
+"""Imports: a whole CRM export, or files in the contract's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from closedloop.common.v1.common_pb2 import BulkSummary
+from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
+from closedloop.targets.v1 import org_pb2, org_pb2_grpc, products_pb2, products_pb2_grpc
+from closedloop_chassis.ids import new_id
+from closedloop_cli import failures
+from closedloop_cli.loading import closing, contract_rows, mapping
+from closedloop_cli.loading.crm import LARGEST_BATCH, Import
+from closedloop_cli.loading.ledger import Ledger
+from closedloop_cli.loading.loader import Loader
+from closedloop_cli.session import Session, session
+
+app = typer.Typer(
+    no_args_is_help=True, help="Imports: with dry run, row-level errors, and a second run that changes nothing."
+)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="check every row, change nothing")]
+Errors = Annotated[Path | None, typer.Option("--errors", dir_okay=False, help="CSV of all refused rows")]
+Batch = Annotated[int, typer.Option(min=1, max=LARGEST_BATCH, help="rows per call")]
+Source = Annotated[str, typer.Option(help="where the rows come from, for their provenance")]
+File = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help="CSV with the contract's fields as columns, or JSON lines")
+]
+
+
+@app.command()
+def crm(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="the four CSV files of the export")],
+    dry_run: DryRun = False,
+    errors: Errors = None,
+    mapping_file: Annotated[
+        Path | None, typer.Option("--mapping", exists=True, dir_okay=False, help="columns, aliases, stages; YAML")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="the files name none; the mapping's when absent")] = "",
+    batch: Batch = 1000,
+) -> None:
+    """Organisation, products, accounts and opportunities of a CRM export."""
+    run = session(ctx)
+    declared = mapping.load(mapping_file)
+    if currency and not (len(currency) == 3 and currency.isascii() and currency.isupper()):
+        raise typer.BadParameter("three capital letters, e.g. USD", param_hint="--currency")
+    with Ledger(errors) as ledger:
+        chosen = currency or declared.currency
+        totals = Import(run, folder, declared, chosen, ledger, dry_run=dry_run, batch=batch).all()
+    closing.show(run.screen, ledger, totals, dry_run)
+    if ledger.rejected or not ledger.adds_up or not totals.equal:
+        raise typer.Exit(failures.REFUSED)
+
+
+@app.command()
+def org(ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors = None, source: Source = "") -> None:
+    """Units and people; a row with the column `parent_id` or `kind` filled is a unit, the others are people."""
+    run = session(ctx)
+    stub = run.stub("targets", org_pb2_grpc.OrgServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        wrapped = [
+            org_pb2.OrgRow(unit=row) if isinstance(row, org_pb2.UnitInput) else org_pb2.OrgRow(person=row)
+            for row in rows
+        ]
+        request = org_pb2.ImportOrgRequest(request_id=new_id(), rows=wrapped, validate_only=dry_run)
+        return run.insist(stub.ImportOrg, request)
+
+    def make(given: dict[str, Any]) -> Any:
+        return org_pb2.UnitInput() if given.get("kind") or given.get("parent_id") else org_pb2.PersonInput()
+
+    _load(run, "organisation", file, make, send, dry_run, errors, source)
+
+
+@app.command()
+def products(
+    ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors = None, source: Source = ""
+) -> None:
+    """The catalogue: id, name, line, series, aliases, list_price, stage..."""
+    run = session(ctx)
+    stub = run.stub("targets", products_pb2_grpc.ProductServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = products_pb2.ImportProductsRequest(request_id=new_id(), products=rows, validate_only=dry_run)
+        return run.insist(stub.ImportProducts, request)
+
+    _load(run, "products", file, lambda _: products_pb2.ProductInput(), send, dry_run, errors, source)
+
+
+@app.command()
+def accounts(
+    ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors = None, source: Source = ""
+) -> None:
+    """Accounts: name, industry, region_code, credit_code, owner_id, annual_revenue..."""
+    run = session(ctx)
+    stub = run.stub("customers", accounts_pb2_grpc.AccountServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = accounts_pb2.BulkUpsertAccountsRequest(request_id=new_id(), rows=rows, validate_only=dry_run)
+        return run.insist(stub.BulkUpsertAccounts, request)
+
+    _load(run, "accounts", file, lambda _: accounts_pb2.AccountRow(), send, dry_run, errors, source)
+
+
+@app.command()
+def leads(
+    ctx: typer.Context,
+    file: File,
+    dry_run: DryRun = False,
+    errors: Errors = None,
+    source: Source = "",
+    historical: Annotated[bool, typer.Option("--historical", help="old business: no clock starts")] = False,
+) -> None:
+    """Inquiries: company_name, contact_name, phone, email_address, need, region_code..."""
+    run = session(ctx)
+    stub = run.stub("customers", leads_pb2_grpc.LeadServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = leads_pb2.BulkIntakeLeadsRequest(
+            request_id=new_id(), rows=rows, validate_only=dry_run, historical=historical
+        )
+        return run.insist(stub.BulkIntakeLeads, request)
+
+    _load(run, "leads", file, lambda _: leads_pb2.LeadRow(), send, dry_run, errors, source)
+
+
+def _load(
+    run: Session,
+    kind: str,
+    file: Path,
+    make: Callable[[dict[str, Any]], Any],
+    send: Callable[[Sequence[Any]], BulkSummary],
+    dry_run: bool,
+    errors: Path | None,
+    source: str,
+) -> None:
+    with Ledger(errors) as ledger, run.screen.progress("loading", kind=run.words(kind)) as step:
+        rows = contract_rows.items(file, kind, make, ledger, source)
+        loader = Loader(ledger, dry_run=dry_run, batch=LARGEST_BATCH)
+        ledger.tally(kind)
+        loader.load(kind, rows, send, step)
+    closing.show(run.screen, ledger, None, dry_run)
+    if ledger.rejected or not ledger.adds_up:
+        raise typer.Exit(failures.REFUSED)

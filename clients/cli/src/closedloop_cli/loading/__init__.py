@@ -1,0 +1,1 @@
+"""Files of another system, row by row into the platform: nothing lost, nothing refused silently."""

@@ -1,0 +1,426 @@
+"""The command line against the whole platform: the import of a real CRM export, then what people do with it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.struct_pb2 import Value
+from google.type.money_pb2 import Money
+
+from closedloop.approvals.v1 import policies_pb2, requests_pb2, requests_pb2_grpc, tasks_pb2, tasks_pb2_grpc
+from closedloop.common.v1.common_pb2 import Ownership, Provenance
+from closedloop.customers.v1 import accounts_pb2, suggestions_pb2, suggestions_pb2_grpc
+from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, metrics_pb2, plans_pb2, plans_pb2_grpc
+from closedloop_chassis import protos
+from closedloop_chassis.ids import new_id
+from closedloop_devstack.platform import Platform
+
+pytestmark = pytest.mark.timeout(300)
+
+KINDS = {"organisation": 51, "products": 7, "accounts": 85, "opportunities": 8800}
+
+
+@pytest.fixture(scope="module")
+def standing(platform: Callable[..., Platform]) -> Platform:
+    return platform()
+
+
+@pytest.fixture(scope="module")
+def closedloop(standing: Platform, shell: Any) -> Any:
+    """The commands, on the machine where the platform runs."""
+    return shell(CLOSEDLOOP_HOME=str(standing.home.root))
+
+
+@pytest.fixture(scope="module")
+def crm(data_folder: Path) -> Path:
+    return data_folder / "crm"
+
+
+@pytest.fixture(scope="module")
+def loaded(closedloop: Any, crm: Path) -> Any:
+    """What the first import says."""
+    return closedloop.json("import", "crm", crm)
+
+
+@pytest.fixture
+def stub(standing: Platform) -> Iterator[Callable[..., Any]]:
+    """`stub("funnel", Stub, "person", "role")`: a plain client, to set up what a command needs."""
+    channels: list[grpc.Channel] = []
+
+    def make(service: str, of: Callable[[grpc.Channel], Any], person: str, *roles: str) -> Any:
+        token = standing.token(person, *roles)
+        channels.append(grpc.insecure_channel(standing.address(service)))
+        return _Bearing(of(channels[-1]), token)
+
+    yield make
+    for channel in channels:
+        channel.close()
+
+
+def test_doctor_finds_all_five(closedloop: Any) -> None:
+    found = closedloop.json("doctor")
+    assert [one["service"] for one in found["services"]] == [
+        "targets",
+        "customers",
+        "funnel",
+        "approvals",
+        "integrations",
+    ]
+    assert {one["condition"] for one in found["services"]} == {"serving"}
+    assert all(f"closedloop.{one['service']}.v1" in one["contracts"] for one in found["services"])
+    assert (found["me"], found["roles"]) == ("operator", ["admin", "operations"])
+    assert "serving" in closedloop("doctor")
+
+
+@pytest.mark.mission("U14")
+def test_a_dry_run_changes_nothing(closedloop: Any, crm: Path) -> None:
+    said = closedloop.json("import", "crm", crm, "--dry-run")
+    assert said["dryRun"] is True
+    assert {kind: figures["read"] for kind, figures in said["kinds"].items()} == KINDS
+    assert {kind: figures["created"] for kind, figures in said["kinds"].items()} == KINDS
+    assert said["addsUp"] is True
+    assert closedloop.json("targets", "tree")["nodes"] == []
+    assert closedloop.lines("accounts", "list") == []
+    assert closedloop.lines("opportunities", "list") == []
+
+
+@pytest.mark.mission("U14")
+def test_the_whole_export_is_loaded_and_its_totals_are_the_files(loaded: Any) -> None:
+    assert {kind: figures["created"] for kind, figures in loaded["kinds"].items()} == KINDS
+    assert all(figures["rejected"] == 0 for figures in loaded["kinds"].values())
+    assert all(
+        figures["read"] == figures["loaded"] + figures["unchanged"] + figures["rejected"]
+        for figures in loaded["kinds"].values()
+    )
+    mended = {(one["written"], one["became"]): one["count"] for one in loaded["mended"]}
+    assert mended["GTXPro", "GTX Pro"] == 1480
+    assert mended["technolgy", "technology"] == 12
+    platform = loaded["totals"]["platform"]
+    assert platform == loaded["totals"]["file"]
+    assert platform["won"] == {"count": 4238, "value": "10005534", "withoutAccount": 0}
+    assert {stage: total["count"] for stage, total in platform.items()} == {
+        "won": 4238,
+        "lost": 2473,
+        "engaging": 1589,
+        "prospecting": 500,
+    }
+    assert sum(total["withoutAccount"] for total in platform.values()) == 1425
+    assert loaded["totalsEqual"] is True
+
+
+@pytest.mark.mission("U14", "U15")
+def test_a_second_run_changes_nothing(closedloop: Any, crm: Path, loaded: Any) -> None:
+    said = closedloop.json("import", "crm", crm, "--batch", 3000)
+    assert all(figures["loaded"] == figures["rejected"] == 0 for figures in said["kinds"].values())
+    assert all(figures["read"] == figures["unchanged"] for figures in said["kinds"].values())
+    assert said["kinds"]["opportunities"]["unchanged"] == 8800
+    assert said["totals"] == loaded["totals"]
+
+
+@pytest.mark.mission("U14", "S67")
+def test_bad_rows_are_told_one_by_one_and_stop_nobody(closedloop: Any, crm: Path, loaded: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "crm"
+    folder.mkdir()
+    for name in ("sales_teams.csv", "products.csv", "accounts.csv"):
+        (folder / name).write_text((crm / name).read_text())
+    heading, first, *_ = (crm / "sales_pipeline.csv").read_text().splitlines()
+    bad = [
+        "BAD1,Nobody Here,GTX Basic,Cancity,Won,25-10-16,01-03-17,5,,",
+        "BAD2,Moses Frase,Abacus,Cancity,Won,25-10-16,01-03-17,5,,",
+        "BAD3,Moses Frase,GTX Basic,Atlantis,Won,25-10-16,01-03-17,5,,",
+        "BAD4,Moses Frase,GTX Basic,Cancity,Won,25-13-16,01-03-17,5,,",
+        "BAD5,Moses Frase,GTX Basic,Cancity,Won,25-10-17,01-03-17,5,,",
+    ]
+    (folder / "sales_pipeline.csv").write_text("\n".join([heading, first, *bad]) + "\n")
+    errors = tmp_path / "errors.csv"
+    closedloop("import", "crm", folder, "--errors", errors, status=1)
+    with errors.open(newline="") as file:
+        told = {row["row"]: (row["file"], row["column"], row["reason"]) for row in csv.DictReader(file)}
+    assert told == {
+        "3": ("sales_pipeline.csv", "sales_agent", "OWNER_UNKNOWN"),
+        "4": ("sales_pipeline.csv", "product", "PRODUCT_UNKNOWN"),
+        "5": ("sales_pipeline.csv", "account", "ACCOUNT_UNKNOWN"),
+        "6": ("sales_pipeline.csv", "engage_date", "DATE_UNREADABLE"),
+        "7": ("sales_pipeline.csv", "close_date", "DATES_REVERSED"),
+    }
+
+
+def test_the_tree_shows_everybody(closedloop: Any, loaded: Any) -> None:
+    nodes = closedloop.json("targets", "tree")["nodes"]
+    assert len(nodes) == KINDS["organisation"]
+    assert nodes[0]["totalHeads"] == 41
+    drawn = closedloop("targets", "tree", "--unit", "central")
+    assert "Anna Snelling" in drawn
+    assert "Zane Levy" not in drawn
+
+
+@pytest.mark.mission("S4")
+def test_a_plan_that_leaks_says_where(closedloop: Any, loaded: Any, stub: Callable[..., Any]) -> None:
+    quarter = f"{date.today().year}-Q{(date.today().month + 2) // 3}"
+    before = date(date.today().year - 1, date.today().month, 1)
+    ledger = stub("targets", actuals_pb2_grpc.ActualServiceStub, "ops", "operations")
+    for person in ("anna-snelling", "carl-lin"):
+        for day in (before, date.today()):
+            row = actuals_pb2.ActualInput(
+                metric="won_value",
+                holder=plans_pb2.Holder(person_id=person),
+                date=protos.date_proto(day),
+                amount=usd(500_000),
+                provenance=Provenance(source="test", source_id=f"{person} {day}"),
+            )
+            request = actuals_pb2.ImportActualsRequest(request_id=new_id(), actuals=[row])
+            assert not ledger.ImportActuals(request).errors
+    plans = stub("targets", plans_pb2_grpc.PlanServiceStub, "ops", "operations")
+    plan = plans.CreatePlan(
+        plans_pb2.CreatePlanRequest(
+            request_id=new_id(),
+            name="quarter",
+            unit_id="company",
+            period=quarter,
+            strategy="grow",
+            owner_id="dustin-brinkmann",
+        )
+    )
+    for unit, amount, owner in (
+        ("company", 1_000_000, "dustin-brinkmann"),
+        ("central", 450_000, "melvin-marxen"),
+        ("west", 450_000, "celia-rouche"),
+    ):
+        target = plans_pb2.TargetInput(
+            holder=plans_pb2.Holder(unit_id=unit),
+            metric="won_value",
+            period=quarter,
+            amount=usd(amount),
+            owner_id=owner,
+        )
+        plans.SetTarget(plans_pb2.SetTargetRequest(request_id=new_id(), plan_id=plan.id, version=1, target=target))
+    said = closedloop("targets", "leak", "quarter")
+    assert "-100,000 USD" in said
+    assert "-10.0%" in said
+    board = closedloop.lines("targets", "board", "--live")
+    assert {"anna-snelling", "carl-lin"} <= {line["personId"] for line in board}
+    assert "There is no plan nowhere" in closedloop("targets", "leak", "nowhere", status=1)
+
+
+@pytest.mark.mission("S23")
+def test_a_lead_from_intake_to_answer(closedloop: Any, loaded: Any) -> None:
+    made = closedloop.json(
+        "leads",
+        "intake",
+        "--company",
+        "华东机械",
+        "--phone",
+        "13800138000",
+        "--need",
+        "12 workstations",
+        "--source-id",
+        "T-1",
+    )
+    owner = made["ownership"]["ownerId"]
+    assert owner
+    again = closedloop.json("leads", "intake", "--company", "华东机械", "--phone", "13800138000", "--source-id", "T-1")
+    assert again["id"] == made["id"]
+    assert "华东机械" in closedloop("leads", "list", "--unanswered", "--as", owner)
+    clocks = closedloop.lines("clocks", "list", "-s", "customers", "--subject", made["id"])
+    assert "customers.first_response" in {clock["kind"] for clock in clocks}
+    answered = closedloop.json("leads", "respond", made["id"], "--content", "called, wants a quote", "--as", owner)
+    assert answered["stage"] == "LEAD_STAGE_CONTACT"
+    assert "called" not in closedloop("leads", "list", "--unanswered")
+    shown = closedloop("leads", "show", made["id"], "--lang", "zh")
+    assert "公司" in shown
+    assert "contact" in shown
+    trail = closedloop.lines("audit", "list", "-s", "customers", "--subject", made["id"])
+    assert owner in {entry["actorId"] for entry in trail}
+
+
+def test_an_opportunity_is_closed_with_its_reason(closedloop: Any, loaded: Any) -> None:
+    deal, *_ = closedloop.lines(
+        "opportunities", "list", "--stage", "engaging", "--owner", "anna-snelling", "--limit", 1
+    )
+    shown = closedloop("opportunities", "show", deal["id"], "--as", "anna-snelling")
+    assert deal["name"] in shown
+    refused = closedloop("opportunities", "show", deal["id"], "--as", "zane-levy", "--roles", "rep", status=1)
+    assert "PERMISSION_DENIED" in refused
+    assert "role" in refused
+    closed = closedloop.json(
+        "opportunities",
+        "close",
+        deal["id"],
+        "won",
+        "--reason",
+        "best_fit",
+        "--amount",
+        "500 USD",
+        "--as",
+        "anna-snelling",
+    )
+    assert (closed["state"], closed["amount"]["units"]) == ("OPPORTUNITY_STATE_WON", "500")
+    again = closedloop(
+        "opportunities", "close", deal["id"], "lost", "--reason", "price", "--as", "anna-snelling", status=1
+    )
+    assert "OPPORTUNITY_CLOSED" in again
+
+
+def test_an_opportunity_moves_on(closedloop: Any, loaded: Any) -> None:
+    deal, *_ = closedloop.lines(
+        "opportunities", "list", "--stage", "prospecting", "--owner", "anna-snelling", "--limit", 1
+    )
+    moved = closedloop.json("opportunities", "advance", deal["id"], "--as", "anna-snelling")
+    assert moved["stageKey"] == "engaging"
+    assert "BACK_NEEDS_REASON" in closedloop(
+        "opportunities", "advance", deal["id"], "--to", "prospecting", "--as", "anna-snelling", status=1
+    )
+
+
+@pytest.mark.mission("S63")
+def test_an_approval_waits_in_the_managers_inbox(closedloop: Any, loaded: Any, stub: Callable[..., Any]) -> None:
+    requests = stub("approvals", requests_pb2_grpc.RequestServiceStub, "anna-snelling", "rep")
+    facts = policies_pb2.Facts(
+        amount=Money(currency_code="CNY", units=100_000),
+        discount_ratio=0.15,
+        ownership=Ownership(owner_id="anna-snelling", unit_id="central-dustin-brinkmann"),
+    )
+    subject = requests_pb2.Subject(
+        origin="manual", kind="discount", id="D-1", version=1, digest="0" * 64, title="15 % for Cancity"
+    )
+    asked = requests.OpenRequest(
+        requests_pb2.OpenRequestRequest(request_id=new_id(), subject=subject, facts=facts, reason="old customer")
+    )
+    mine = closedloop.lines("approvals", "inbox", "--as", "dustin-brinkmann")
+    assert [item["id"] for item in mine] == [asked.id]
+    assert "15 % for Cancity" in closedloop("approvals", "inbox", "--as", "dustin-brinkmann")
+    assert "OWN_REQUEST" in closedloop("approvals", "decide", asked.id, "approve", "--as", "anna-snelling", status=1)
+    decided = closedloop("approvals", "decide", asked.id, "approve", "--comment", "fine", "--as", "dustin-brinkmann")
+    assert "approved" in decided
+    trail = closedloop.json("approvals", "show", asked.id, "--as", "anna-snelling")["trail"]
+    assert trail[-1]["action"] in ("TRAIL_ACTION_APPROVED",)
+    assert "Nothing waits" in closedloop("approvals", "inbox", "--as", "dustin-brinkmann")
+
+
+@pytest.mark.mission("U-A")
+def test_a_task_is_listed_and_done(closedloop: Any, loaded: Any, stub: Callable[..., Any]) -> None:
+    tasks = stub("approvals", tasks_pb2_grpc.TaskServiceStub, "dustin-brinkmann", "manager")
+    content = tasks_pb2.TaskContent(
+        kind="follow_up", title="Call Cancity", assignee_id="anna-snelling", origin="manual", cause_key="call:cancity"
+    )
+    raised = tasks.RaiseTask(tasks_pb2.RaiseTaskRequest(request_id=new_id(), content=content))
+    assert raised.id in {item["id"] for item in closedloop.lines("tasks", "list", "--as", "anna-snelling")}
+    assert raised.id in {task["id"] for task in closedloop.lines("tasks", "list", "--everyone")}
+    done = closedloop.json("tasks", "done", raised.id, "--comment", "called", "--as", "anna-snelling")
+    assert (done["state"], done["settledBy"]) == ("TASK_STATE_DONE", "anna-snelling")
+
+
+@pytest.mark.mission("S32")
+def test_a_suggestion_is_confirmed_or_rejected(closedloop: Any, loaded: Any, stub: Callable[..., Any]) -> None:
+    account, *_ = closedloop.lines("accounts", "list", "--query", "Cancity")
+    owner = account["ownership"]["ownerId"]
+    propose = stub("customers", suggestions_pb2_grpc.SuggestionServiceStub, "ops", "operations").ProposeSuggestion
+    ids = []
+    for number, address in enumerate(("1 New Road", "2 New Road")):
+        request = suggestions_pb2.ProposeSuggestionRequest(
+            request_id=new_id(),
+            record=accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_ACCOUNT, id=account["id"]),
+            kind=suggestions_pb2.SUGGESTION_KIND_ACCOUNT_DETAIL,
+            changes=[suggestions_pb2.SuggestedChange(field="address", proposed=Value(string_value=address))],
+            summary=f"Cancity moved to {address}",
+            provenance=Provenance(source="mail", source_id=f"m-{number}"),
+            confidence_ratio=0.9,
+        )
+        ids.append(propose(request).id)
+        verb = ("confirm", "reject")[number]
+        listed = closedloop("suggestions", "list", "--account", account["id"], "--as", owner)
+        assert f"Cancity moved to {address}" in listed
+        closedloop("suggestions", verb, ids[-1], "--reason", "they said so", "--as", owner)
+    shown = closedloop("accounts", "show", account["id"], "--as", owner)
+    assert "1 New Road" in shown
+    assert "2 New Road" not in shown
+
+
+def test_rules_are_shown_checked_and_published(closedloop: Any, loaded: Any, tmp_path: Path) -> None:
+    books = closedloop.lines("rules", "list")
+    assert {"customers.response", "funnel.pipelines"} <= {book["name"] for book in books}
+    body = closedloop.json("rules", "show", "customers.response")["body"]
+    assert "first_response" in closedloop("rules", "show", "customers.response")
+    body["first_response"]["hours"] = 3
+    file = tmp_path / "response.json"
+    file.write_text(json.dumps(body))
+    said = closedloop("rules", "publish", "customers.response", file, "--reason", "trial", "--dry-run")
+    assert "first_response.hours" in said
+    assert closedloop.json("rules", "show", "customers.response")["version"] == "0"
+    closedloop("rules", "publish", "customers.response", file, "--reason", "trial")
+    held = closedloop.json("rules", "show", "customers.response")
+    assert (held["version"], held["body"]["first_response"]["hours"]) == ("1", 3)
+    stale = closedloop(
+        "rules", "publish", "customers.response", file, "--reason", "again", "--base-version", 0, status=1
+    )
+    assert "ABORTED" in stale
+    file.write_text("first_response: {hours: -1}")
+    wrong = closedloop("rules", "publish", "customers.response", file, "--reason", "wrong", status=1)
+    assert "INVALID_ARGUMENT" in wrong
+
+
+def test_events_and_notices(closedloop: Any, loaded: Any) -> None:
+    backlog = closedloop.json("events", "backlog")
+    assert set(backlog) == {"targets", "customers", "funnel", "approvals", "integrations"}
+    assert closedloop("events", "parked", "-s", "funnel").strip() == "No event is parked."
+    assert closedloop.json("events", "redrive", "--all")["funnel"] == 0
+    assert closedloop.lines("notices", "list") == []
+    assert "Nothing found." in closedloop("notices", "list", "--matched")
+
+
+def test_tokens_and_who_may_not(closedloop: Any, standing: Platform, shell: Any, loaded: Any) -> None:
+    token = closedloop("token", "zane-levy").strip()
+    peers = json.dumps({name: standing.address(name) for name in ("customers", "funnel")})
+    elsewhere = shell(CLOSEDLOOP_PEERS=peers, CLOSEDLOOP_TOKEN=token)
+    mine = elsewhere.lines("opportunities", "list", "--limit", 0)
+    assert mine
+    assert {deal["ownership"]["ownerId"] for deal in mine} == {"zane-levy"}
+    denied = elsewhere("events", "parked", "-s", "funnel", status=1)
+    assert denied.startswith("funnel: none of the caller's roles may call ListParkedEvents. Ask somebody")
+    refused = shell(CLOSEDLOOP_PEERS=peers, CLOSEDLOOP_TOKEN="nonsense")("leads", "list", status=1)
+    assert "UNAUTHENTICATED" in refused
+    assert "PERSON_NOT_FOUND" in closedloop("leads", "list", "--as", "nobody", status=1)
+
+
+def test_files_in_the_words_of_the_contract(closedloop: Any, loaded: Any, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("id,name,unit_id,roles,title\nli-wei,李伟,east,rep; engineer,销售工程师\nx,Nobody,nowhere,rep,\n")
+    errors = tmp_path / "errors.csv"
+    said = closedloop.json("import", "org", people, "--errors", errors, status=1)
+    assert said["kinds"]["organisation"] == {
+        "read": 2,
+        "loaded": 1,
+        "created": 1,
+        "updated": 0,
+        "unchanged": 0,
+        "rejected": 1,
+    }
+    assert "UNIT_NOT_FOUND" in errors.read_text()
+    assert "李伟" in closedloop("targets", "tree", "--unit", "east")
+    leads = tmp_path / "leads.csv"
+    leads.write_text("company_name,phone,need,provenance.source_id\n南方电气,13900139000,MES,W-1\n")
+    assert closedloop.json("import", "leads", leads)["kinds"]["leads"]["created"] == 1
+    assert closedloop.json("import", "leads", leads)["kinds"]["leads"]["unchanged"] == 1
+
+
+def usd(amount: int) -> metrics_pb2.Amount:
+    return metrics_pb2.Amount(money=Money(currency_code="USD", units=amount))
+
+
+class _Bearing:
+    """A plain stub whose calls carry a token."""
+
+    def __init__(self, stub: Any, token: str) -> None:
+        self._stub = stub
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        method = getattr(self._stub, name)
+        return lambda request: method(request, metadata=self._metadata, timeout=30)

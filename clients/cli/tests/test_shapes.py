@@ -1,0 +1,81 @@
+"""Values as people read and type them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from google.type.date_pb2 import Date
+from google.type.decimal_pb2 import Decimal as DecimalMessage
+from google.type.money_pb2 import Money
+
+from closedloop.common.v1 import common_pb2
+from closedloop.customers.v1 import leads_pb2
+from closedloop.targets.v1 import metrics_pb2
+from closedloop_cli import shapes
+from closedloop_cli.failures import Usage
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "nanos", "currency"),
+    [
+        ("120000 CNY", 120000, 0, "CNY"),
+        ("12,500.50 usd", 12500, 500_000_000, "USD"),
+        ("-3.25EUR", -3, -250_000_000, "EUR"),
+        ("7", 7, 0, "JPY"),
+    ],
+)
+def test_money_is_typed_with_its_currency(text: str, units: int, nanos: int, currency: str) -> None:
+    assert shapes.parse_money(text, "--amount", "JPY") == Money(currency_code=currency, units=units, nanos=nanos)
+
+
+@pytest.mark.parametrize("text", ["", "much", "12 12 CNY", "CNY", "1e5 CNY"])
+def test_what_is_no_money_is_refused(text: str) -> None:
+    with pytest.raises(Usage):
+        shapes.parse_money(text, "--amount", "CNY")
+
+
+def test_money_without_a_currency_is_refused() -> None:
+    with pytest.raises(Usage):
+        shapes.parse_money("12", "--amount")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Money(currency_code="CNY", units=1234, nanos=500_000_000), "1,234.50 CNY"),
+        (Money(currency_code="CNY", units=120_000_000), "120,000,000 CNY"),
+        (Money(), ""),
+    ],
+)
+def test_money_is_read(value: Money, shown: str) -> None:
+    assert shapes.money(value) == shown
+
+
+def test_amounts_are_money_or_numbers() -> None:
+    assert shapes.amount(metrics_pb2.Amount(money=Money(currency_code="CNY", units=5))) == "5 CNY"
+    assert shapes.amount(metrics_pb2.Amount(number=DecimalMessage(value="1200"))) == "1,200"
+    assert shapes.amount(metrics_pb2.Amount()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1,100.04", Decimal("1100.04")), ("-0.5", Decimal("-0.5")), ("x", None), ("NaN", None), ("1e999999999", None)],
+)
+def test_decimals(text: str, number: Decimal | None) -> None:
+    assert shapes.parse_decimal(text) == number
+
+
+def test_enums_are_words() -> None:
+    assert shapes.word(leads_pb2.LeadStage, leads_pb2.LEAD_STAGE_CONTACT) == "contact"
+    assert shapes.word(leads_pb2.LeadStage, 0) == ""
+    assert shapes.number(leads_pb2.LeadStage, "Nurture", "--stage") == leads_pb2.LEAD_STAGE_NURTURE
+    assert shapes.light(common_pb2.LIGHT_RED).style == "red"
+    assert shapes.light(0).plain == " "
+
+
+def test_days() -> None:
+    assert shapes.day(shapes.parse_day("2026-01-05", "--date")) == "2026-01-05"
+    assert shapes.day(Date()) == ""
+    with pytest.raises(Usage):
+        shapes.parse_day("2026-02-30", "--date")
