@@ -149,7 +149,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "平台合计与文件不一致：请查看被拒绝的行，以及此来源先前导入的数据。",
     ),
     "accountless_kept": (
-        "{count} deals without an account were kept without one.",
+        "{count} deals without an account are kept without one.",
         "{count} 个无客户的商机按无客户保留。",
     ),
     "rejections": ("{count} rows rejected, the first {shown}", "拒绝 {count} 行，前 {shown} 行"),
