@@ -182,3 +182,26 @@ async def test_a_commit_under_way_is_seen_to_its_end_though_the_caller_leaves(
         assert rows(sql) == ["j"]
         # Who asks again gets the answer.
         assert (await edge.stub.WriteSample(request("commit-1", "j"), metadata=edge.operations)).id == "j"
+
+
+async def test_who_lost_a_deadlock_begins_again_without_its_caller_hearing_of_it(
+    serve: Any, database_url: str, sql: Any
+) -> None:
+    losses = 2
+
+    async def colliding(request: Any, call: Any) -> Any:
+        nonlocal losses
+        answer = await sample.write_sample(request, call)
+        if losses:
+            losses -= 1
+            raise psycopg.errors.DeadlockDetected("deadlock detected")
+        return answer
+
+    async with serve(database_url) as edge:
+        edge.handlers.write_sample = colliding
+        await edge.stub.WriteSample(request("collide-1", "a"), metadata=edge.operations)
+        assert rows(sql) == ["a"]
+        losses = 3
+        error = await refusal(edge.stub.WriteSample(request("collide-2", "b"), metadata=edge.operations))
+        assert error.code() is grpc.StatusCode.ABORTED
+        assert rows(sql) == ["a"]

@@ -32,6 +32,11 @@ Result = TypeVar("Result")
 log = logger(__name__)
 
 
+# PostgreSQL undid one of two that stood in each other's way: that one begins again, before its caller hears of it.
+COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+ATTEMPTS = 3
+
+
 class NoTransaction:
     """Stands in `call.tx` of an RPC that changes nothing."""
 
@@ -105,24 +110,29 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
         remember = not (rehearsable and request.validate_only)
         request_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         subject = exchange.caller.subject
-        tx = process.database.transaction()
-        try:
-            answer = (await serve(request, _call(process, exchange, tx, request_id))).SerializeToString()
-            if remember:
-                tx.remember(subject, request_id, method.full_name, request_hash, answer)
-            # Once begun a commit is seen to its end: half a cancellation would leave nobody knowing what became of it.
-            await _to_its_end(tx.commit())
-            return answer
-        except (DuplicateRequest, errors.DomainError, psycopg.Error) as error:
-            await _to_its_end(tx.rollback())
-            first = await _first_answer(error, request_hash, exchange, request_id) if remember else None
-            if first is None:
-                raise _worth_retrying(error) from error
-            repeated.inc()
-            return first
-        except BaseException:
-            await _to_its_end(tx.rollback())
-            raise
+        attempts = ATTEMPTS
+        while True:
+            attempts -= 1
+            tx = process.database.transaction()
+            try:
+                answer = (await serve(request, _call(process, exchange, tx, request_id))).SerializeToString()
+                if remember:
+                    tx.remember(subject, request_id, method.full_name, request_hash, answer)
+                # Once begun a commit is seen to its end: half a cancellation would leave nobody knowing what became of it.
+                await _to_its_end(tx.commit())
+                return answer
+            except (DuplicateRequest, errors.DomainError, psycopg.Error) as error:
+                await _to_its_end(tx.rollback())
+                if attempts and isinstance(error, COLLISIONS):
+                    continue
+                first = await _first_answer(error, request_hash, exchange, request_id) if remember else None
+                if first is None:
+                    raise _worth_retrying(error) from error
+                repeated.inc()
+                return first
+            except BaseException:
+                await _to_its_end(tx.rollback())
+                raise
 
     async def _first_answer(error: Exception, request_hash: bytes, exchange: Exchange, request_id: str) -> bytes | None:
         if isinstance(error, PoolTimeout):
