@@ -190,7 +190,7 @@ async def test_refusals_of_cascades(company: Live) -> None:
     for which, rules, code, reason in cases:
         with company.refused(code, reason):
             await split(company, which, rules)
-    with company.refused("ABORTED"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await cascades(company).RunCascade(
             pb.RunCascadeRequest(request_id=request_id(), target_id=top.id, etag='"77"', rules=pb.CascadeRules())
         )

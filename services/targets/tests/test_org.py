@@ -140,7 +140,7 @@ async def test_refusals_of_units(company: Live) -> None:
         await update(company, "east", ["kind"], kind="galaxy")
     with company.refused("INVALID_ARGUMENT", "TIME_ZONE_UNKNOWN"):
         await update(company, "east", ["time_zone"], time_zone="Mars/Base")
-    with company.refused("ABORTED"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         unit = org_pb2.UnitInput(id="east", name="East")
         await org.UpdateUnit(org_pb2.UpdateUnitRequest(request_id=request_id(), unit=unit, etag='"0"'))
     unit = org_pb2.UnitInput(id="east", name="East", kind="region", parent_id="co")

@@ -148,7 +148,7 @@ async def test_refusals_of_plans_and_targets(company: Live) -> None:
         await set_(company, plan, target(unit="north", amount=dollars))
     with company.refused("INVALID_ARGUMENT", "ETAG_MISSING"):
         await set_(company, plan, target(1000, unit="co", target_id=top.id))
-    with company.refused("ABORTED"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await set_(company, plan, target(1000, unit="co", target_id=top.id), etag='"99"')
     with company.refused("FAILED_PRECONDITION", "NOT_SMART"):
         await set_(company, plan, target(unit="co", amount=metrics_pb2.Amount(number=Decimal(value="3"))))

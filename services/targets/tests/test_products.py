@@ -109,7 +109,7 @@ async def test_a_product_enters_another_stage_on_its_day(company: Live) -> None:
     planned = await stub.ChangeProductStage(change)
     assert (planned.stage, len(planned.stages), planned.weight.value) == (GROWTH, 2, "1")
     change.request_id = request_id()
-    with company.refused("ABORTED"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await stub.ChangeProductStage(change)
     change.request_id, change.etag = request_id(), planned.etag
     with company.refused("FAILED_PRECONDITION", "STAGE_DATE_TAKEN"):

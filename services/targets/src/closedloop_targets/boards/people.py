@@ -25,22 +25,21 @@ async def list_person_progress(request: pb.ListPersonProgressRequest, call: Call
         answer = await _snapshot(request, call, asked, [person for person, _ in holders])
         if answer is not None:
             return answer
-    lines = await live(call, call.db, asked, holders)
     key = pages.after(request, -1.0, "")
-    rows = [
-        (_key(standing), line)
-        for standing, line in lines
-        if list(_key(standing)) > key and line.progress.light >= request.light
+    standings = [
+        one
+        for one in await live(call, call.db, asked, holders)
+        if list(_key(one)) > key and asking.light(call, one) >= request.light
     ]
-    page, token = pages.split(rows[: pages.size(request) + 1], request, lambda row: row[0])
+    page, token = pages.split(standings[: pages.size(request) + 1], request, _key)
     return pb.ListPersonProgressResponse(
-        people=[line for _, line in page], next_page_token=token, as_of_time=protos.timestamp(call.now)
+        people=[line(call, one, asked) for one in page], next_page_token=token, as_of_time=protos.timestamp(call.now)
     )
 
 
 async def live(
     work: Work, reader: Reader | Transaction, asked: Question, holders: list[tuple[str, str]]
-) -> list[tuple[Standing, pb.PersonProgress]]:
+) -> list[Standing]:
     """People with a target or something done, lowest completion first; one query."""
     standings = await store.standings(
         reader,
@@ -52,8 +51,7 @@ async def live(
         tops=asking.tops(work.org),
         currency=asking.currency(work, asked.metric),
     )
-    seen = sorted((one for one in standings if one.target is not None or one.done), key=_key)
-    return [(one, _line(work, one, asked)) for one in seen]
+    return sorted((one for one in standings if one.target is not None or one.done), key=_key)
 
 
 def _key(standing: Standing) -> tuple[float, str]:
@@ -61,7 +59,7 @@ def _key(standing: Standing) -> tuple[float, str]:
     return (1e9 if standing.completion is None else standing.completion, standing.holder_id)
 
 
-def _line(work: Work, standing: Standing, asked: Question) -> pb.PersonProgress:
+def line(work: Work, standing: Standing, asked: Question) -> pb.PersonProgress:
     person = work.org.person(standing.holder_id)
     return pb.PersonProgress(
         person_id=standing.holder_id,

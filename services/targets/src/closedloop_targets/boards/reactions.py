@@ -37,9 +37,8 @@ async def board_day(due: list[Due], work: Work) -> None:
     for metric in rules.metrics or (work.rules(MetricRules).main,):
         asked = asking.question(work, metric, "")
         holders = [(person.id, person.unit_id) for person in work.org.people.values() if person.active]
-        lines = await people.live(work, work.tx, asked, holders)
-        rows = [(line.person_id, line.unit_id, int(line.progress.light), line) for _, line in lines]
-        _keep(work, people.BOARD, asked, rows)
+        lines = [people.line(work, one, asked) for one in await people.live(work, work.tx, asked, holders)]
+        _keep(work, people.BOARD, asked, [(one.person_id, one.unit_id, int(one.progress.light), one) for one in lines])
         if asked.today.isoweekday() != rules.ranking_weekday:
             continue
         for kind in rules.ranked_kinds:

@@ -41,11 +41,16 @@ reached AS (
       FROM goal JOIN cell c ON c.target_id = goal.target_id AND c.grain = 'week'
      WHERE c.start_date <= %(today)s
      GROUP BY goal.holder_id, c.start_date, c.end_date
+), span AS (
+    SELECT DISTINCT start_date, end_date FROM week
 ), past AS (
-    SELECT week.*, coalesce(sum(fact.minor), 0) AS done
-      FROM week LEFT JOIN fact ON fact.holder_id = week.holder_id AND fact.date BETWEEN week.start_date
-          AND week.end_date
-     GROUP BY week.holder_id, week.start_date, week.end_date, week.asked
+    -- Side by side and summed, not joined: the planner cannot know how few spans there are.
+    SELECT holder_id, start_date, end_date, sum(asked) AS asked, sum(done) AS done
+      FROM (SELECT holder_id, start_date, end_date, asked, 0 AS done FROM week
+            UNION ALL
+            SELECT fact.holder_id, span.start_date, span.end_date, 0, fact.minor
+              FROM fact JOIN span ON fact.date BETWEEN span.start_date AND span.end_date) AS both_sides
+     GROUP BY holder_id, start_date, end_date
 ), streak AS (
     SELECT holder_id, count(*) FILTER (WHERE all_under)::int AS weeks
       FROM (SELECT holder_id, bool_and(done < asked) OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
