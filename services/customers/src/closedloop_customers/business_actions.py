@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.rulebook.rules import Part, Rules
@@ -23,25 +25,27 @@ class BusinessActionRules(Rules):
 
     rulebook: ClassVar[str] = "customers.business_actions"
 
-    kinds: dict[str, ActionKind] = {
-        "contract": ActionKind(title="合同", reference_required=True),
-        "order": ActionKind(title="订单", reference_required=True),
-        "complaint": ActionKind(title="投诉", reference_required=True),
-        "ticket": ActionKind(title="工单", reference_required=True),
-        "demo": ActionKind(title="演示"),
-        "visit": ActionKind(title="拜访"),
-        "meeting": ActionKind(title="会议"),
-        "call": ActionKind(title="电话"),
-        "chat": ActionKind(title="聊天"),
-        "mail": ActionKind(title="邮件", reference_required=True),
-        "tender": ActionKind(title="招标公告", reference_required=True),
-        "registry": ActionKind(title="工商登记"),
-        "suggestion": ActionKind(title="确认的建议", reference_required=True),
-        "lead": ActionKind(title="线索转化", reference_required=True),
-        "import": ActionKind(title="导入"),
-        "creation": ActionKind(title="新建"),
-        "verification": ActionKind(title="核实"),
-    }
+    kinds: dict[str, ActionKind] = Field(
+        default={
+            "contract": ActionKind(title="合同", reference_required=True),
+            "order": ActionKind(title="订单", reference_required=True),
+            "complaint": ActionKind(title="投诉", reference_required=True),
+            "ticket": ActionKind(title="工单", reference_required=True),
+            "demo": ActionKind(title="演示"),
+            "visit": ActionKind(title="拜访"),
+            "meeting": ActionKind(title="会议"),
+            "call": ActionKind(title="电话"),
+            "chat": ActionKind(title="聊天"),
+            "mail": ActionKind(title="邮件", reference_required=True),
+            "tender": ActionKind(title="招标公告", reference_required=True),
+            "registry": ActionKind(title="工商登记"),
+            "suggestion": ActionKind(title="确认的建议", reference_required=True),
+            "lead": ActionKind(title="线索转化", reference_required=True),
+            "import": ActionKind(title="导入"),
+            "creation": ActionKind(title="新建"),
+            "verification": ActionKind(title="核实"),
+        }
+    )
 
 
 def cited(work: Work, action: pb.BusinessAction) -> str:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
 
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
@@ -28,9 +27,20 @@ AREA_CODES = {
     "0755": "44", "0771": "45", "0791": "36", "0851": "52", "0871": "53", "0898": "46", "0931": "62", "0991": "65",
 }  # fmt: skip
 INDUSTRIES = {
-    "education": "教育", "government": "政府", "medical": "医疗", "manufacturing": "制造", "finance": "金融", "retail": "零售",
-    "technology": "科技", "software": "软件", "telecommunications": "通信", "energy": "能源", "transport": "交通", "services": "服务",
-    "construction": "建筑", "agriculture": "农业", "marketing": "营销", "entertainment": "文娱", "employment": "人力资源", "other": "其他",
+    "education": "教育", "government": "政府", "medical": "医疗", "manufacturing": "制造", "finance": "金融",
+    "retail": "零售", "technology": "科技", "software": "软件", "telecommunications": "通信", "energy": "能源",
+    "transport": "交通", "services": "服务", "construction": "建筑", "agriculture": "农业", "marketing": "营销",
+    "entertainment": "文娱", "employment": "人力资源", "other": "其他",
+}  # fmt: skip
+
+CUSTOMER_TYPES = {
+    "key_account": "大客户", "government": "政府", "distributor": "经销商", "enterprise": "企业",
+    "small_business": "小微", "partner": "伙伴", "individual": "个人",
+}  # fmt: skip
+# Towns by their province.
+PLACES = {
+    "深圳": "44", "广州": "44", "苏州": "32", "南京": "32", "杭州": "33", "宁波": "33", "青岛": "37", "济南": "37",
+    "成都": "51", "武汉": "42", "西安": "61", "沈阳": "21", "大连": "21", "厦门": "35", "长沙": "43", "郑州": "41",
 }  # fmt: skip
 
 
@@ -40,19 +50,13 @@ class CodeRules(Rules):
     rulebook: ClassVar[str] = "customers.codes"
 
     industries: dict[str, str] = INDUSTRIES
-    customer_types: dict[str, str] = {
-        "key_account": "大客户", "government": "政府", "distributor": "经销商", "enterprise": "企业", "small_business": "小微",
-        "partner": "伙伴", "individual": "个人",
-    }  # fmt: skip
+    customer_types: dict[str, str] = CUSTOMER_TYPES
     regions: dict[str, str] = PROVINCES
     # Regions outside China: ISO 3166 country, perhaps with its subdivision.
     foreign_region: str = "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
     area_codes: dict[str, str] = AREA_CODES
     # Names in company names and addresses that tell the region, besides the regions' own names.
-    places: dict[str, str] = Field(
-        default={"深圳": "44", "广州": "44", "苏州": "32", "南京": "32", "杭州": "33", "宁波": "33", "青岛": "37", "济南": "37",
-                 "成都": "51", "武汉": "42", "西安": "61", "沈阳": "21", "大连": "21", "厦门": "35", "长沙": "43", "郑州": "41"}
-    )  # fmt: skip
+    places: dict[str, str] = PLACES
 
 
 def covers(code: str, wanted: str) -> bool:

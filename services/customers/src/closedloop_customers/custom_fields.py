@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Part, Rules
 
@@ -21,9 +23,9 @@ class FieldRules(Rules):
 
     rulebook: ClassVar[str] = "customers.fields"
 
-    account: dict[str, CustomField] = {}
-    contact: dict[str, CustomField] = {}
-    lead: dict[str, CustomField] = {}
+    account: dict[str, CustomField] = Field(default={})
+    contact: dict[str, CustomField] = Field(default={})
+    lead: dict[str, CustomField] = Field(default={})
     others_allowed: bool = True
 
 

@@ -32,8 +32,8 @@ class MatchingRules(Rules):
     )  # fmt: skip
     # Domains of everybody, which say nothing about the company.
     public_domains: frozenset[str] = frozenset(
-        {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net", "sohu.com",
-         "gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "live.com"}
+        {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net",
+         "sohu.com", "gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "live.com"}
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Profiles: what people write about a record, as a message outside and as a JSON object of the fields that are set inside.
+"""Profiles: what people write about a record, as a message outside and as a JSON object of the fields that are set
+inside.
 
 Money is `{"currency": "CNY", "minor": 12345}`, a day "2026-01-05"; other fields are as the contract has them.
 """
@@ -22,7 +23,8 @@ Profile = dict[str, Any]
 
 
 def read(message: Message, path: str = "profile") -> Profile:
-    """The fields that are set, text without surrounding blanks. Raises InvalidArgument for amounts and days that are none."""
+    """The fields that are set, text without surrounding blanks. Raises InvalidArgument for amounts and days that are
+    none."""
     found = {field.name: _plain(value, f"{path}.{field.name}") for field, value in message.ListFields()}
     return {name: value for name, value in found.items() if value not in ("", [], {})}
 
@@ -36,6 +38,8 @@ def fill(shape: type[Shape], profile: Mapping[str, Any]) -> Shape:
         if field.message_type is not None:
             getattr(message, name).CopyFrom(_message(field.message_type.full_name, value))
         elif field.is_repeated:
+            if not isinstance(value, list):
+                raise TypeError(f"{name} is a list")
             getattr(message, name).extend(value)
         else:
             setattr(message, name, value)

@@ -16,7 +16,8 @@ Kept = dict[str, Any]
 def by_hand(call: Call, given: Provenance, field: str = "provenance") -> Kept:
     """What a call says of the origin; by hand of the caller where it says nothing.
 
-    Programs must name the id in their source; for people the server makes one. Raises InvalidArgument SOURCE_ID_MISSING."""
+    Programs must name the id in their source; for people the server makes one. Raises InvalidArgument
+    SOURCE_ID_MISSING."""
     kept = keep(given, call.actor, call.now)
     if not kept["source_id"]:
         if call.caller.roles <= {"integration", "service"}:

@@ -16,7 +16,8 @@ from closedloop_customers import enums
 
 # A merged record stands for its survivor; a contact stands where its account stands.
 STANDING = """
-SELECT 'account' AS type, a.id AS asked_id, coalesce(s.id, a.id) AS id, coalesce(s.id, a.id) AS account_id, coalesce(s.name, a.name) AS name,
+SELECT 'account' AS type, a.id AS asked_id, coalesce(s.id, a.id) AS id, coalesce(s.id, a.id) AS account_id,
+       coalesce(s.name, a.name) AS name,
        coalesce(s.owner_id, a.owner_id) AS owner_id, coalesce(s.unit_id, a.unit_id) AS unit_id,
        coalesce(s.participant_ids, a.participant_ids) AS participant_ids,
        coalesce(s.status, a.status) NOT IN ('retired', 'merged') AS open,
@@ -83,7 +84,8 @@ async def reach(reader: Reader | Transaction, call: Call, record: pb.RecordRefer
 
 
 def may_change(call: Call, owner_id: str, unit_id: str, participant_ids: Iterable[str] = ()) -> None:
-    """Only the owner and their line change a record (S82). Raises PermissionDenied NOT_OWNER to those who may only look."""
+    """Only the owner and their line change a record (S82). Raises PermissionDenied NOT_OWNER to those who may only
+    look."""
     if call.scope.covers(owner_id, unit_id):
         return
     if call.caller.subject in participant_ids:

@@ -25,6 +25,7 @@ class _Row:
     source: Source
     kept: dict[str, Any]
     profile: dict[str, Any]
+    keys: list[str]
     owner_id: str
     parent_source: Source | None
     updated_at: datetime | None
@@ -37,11 +38,12 @@ class _Outcome:
     new_sources: list[tuple[str, str, str]] = field(default_factory=list)
     by_source: dict[Source, str] = field(default_factory=dict)
     refused: list[RowError] = field(default_factory=list)
-    unowned: list[str] = field(default_factory=list)
+    unowned: set[str] = field(default_factory=set)
     # Rows that were found to be an account of an earlier row.
     attached: int = 0
     # Keys of the accounts this call makes, by which a later row is found to be the same.
     made_by_key: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
 
 
 async def upsert(request: pb.BulkUpsertAccountsRequest, call: Call) -> BulkSummary:
@@ -110,11 +112,13 @@ def _read(call: Call, position: int, row: pb.AccountRow) -> _Row:
     updated = (
         protos.instant(row.source_update_time, "source_update_time") if row.HasField("source_update_time") else None
     )
+    profile = desk.checked(call, profiles.read(row.profile))
     return _Row(
         position,
         (kept["source"], kept["source_id"]),
         kept,
-        desk.checked(call, profiles.read(row.profile)),
+        profile,
+        desk.keys_of(call, profile),
         row.owner_id,
         (kept["source"], row.parent_source_id) if row.parent_source_id else None,
         min(updated, call.now) if updated else None,
@@ -123,20 +127,18 @@ def _read(call: Call, position: int, row: pb.AccountRow) -> _Row:
 
 async def _twins(call: Call, rows: list[_Row]) -> dict[Source, list[str]]:
     """Ids of accounts, of the database or of an earlier row, that have a key of the row."""
-    keys = {row.source: desk.keys_of(call, row.profile) for row in rows}
     found: dict[str, list[str]] = {}
-    for match in await store.matches(call.tx, {key for many in keys.values() for key in many}, lock="all"):
+    for match in await store.matches(call.tx, {key for row in rows for key in row.keys}, lock="all"):
         found.setdefault(match.key, []).append(match.account_id)
     return {
-        source: sorted({id_ for key in many for id_ in found.get(key, ())})
-        for source, many in keys.items()
-        if any(key in found for key in many)
+        row.source: sorted({id_ for key in row.keys for id_ in found.get(key, ())})
+        for row in rows
+        if any(key in found for key in row.keys)
     }
 
 
 def _create(call: Call, outcome: _Outcome, row: _Row, *, attach: bool) -> None:
-    keys = desk.keys_of(call, row.profile)
-    earlier = sorted({outcome.made_by_key[key] for key in keys if key in outcome.made_by_key})
+    earlier = sorted({outcome.made_by_key[key] for key in row.keys if key in outcome.made_by_key})
     if earlier and not (attach and len(earlier) == 1):
         _refuse_twin(outcome, row, earlier)
         return
@@ -151,8 +153,9 @@ def _create(call: Call, outcome: _Outcome, row: _Row, *, attach: bool) -> None:
         if row.updated_at is not None:
             account = replace(account, last_verify_at=row.updated_at)
         if not row.owner_id:
-            outcome.unowned.append(account.id)
-    outcome.made_by_key |= dict.fromkeys(keys, account.id)
+            outcome.unowned.add(account.id)
+    outcome.made_by_key.update(dict.fromkeys(row.keys, account.id))
+    outcome.keys.setdefault(account.id, []).extend(row.keys)
     outcome.created[account.id] = account
     outcome.by_source[row.source] = account.id
 
@@ -223,14 +226,14 @@ async def _hang_below_parents(call: Call, outcome: _Outcome, rows: list[_Row], h
 
 async def _write(call: Call, outcome: _Outcome, changed: list[tuple[Account, Account]], cited: str) -> None:
     created = outcome.created
-    unowned = [created[id_] for id_ in outcome.unowned if id_ in created]
+    unowned = [account for account in created.values() if account.id in outcome.unowned]
     if unowned:
         for id_, choice in (await assignment.by_rules(call, "account", [_subject(a) for a in unowned])).items():
             created[id_] = replace(created[id_], owner_id=choice.owner_id, unit_id=choice.unit_id)
-    by_name = [(a.id, a.owner_id, a.unit_id) for a in created.values() if a.id not in set(outcome.unowned)]
+    by_name = [(a.id, a.owner_id, a.unit_id) for a in created.values() if a.id not in outcome.unowned]
     if by_name:
         assignment.hold(call, "account", by_name, "brought", "its source named the owner")
-    desk.create(call, list(created.values()), cited)
+    desk.create(call, list(created.values()), cited, outcome.keys)
     desk.change(call, changed, cited, outcome.new_sources)
 
 

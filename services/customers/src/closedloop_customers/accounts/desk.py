@@ -21,7 +21,8 @@ PERSONAL = frozenset({"phones"})
 
 
 def checked(work: Work, profile: Profile) -> Profile:
-    """The profile with its region derived where it lacks one. Raises InvalidArgument for codes and fields that are unknown."""
+    """The profile with its region derived where it lacks one. Raises InvalidArgument for codes and fields that are
+    unknown."""
     codes.check(profile, work.rules(codes.CodeRules), work.org)
     custom_fields.check("account", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, work.rules(codes.CodeRules))):
@@ -34,7 +35,8 @@ def keys_of(work: Work, profile: Profile) -> list[str]:
 
 
 async def refuse_twins(work: Work, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
-    """Raises AlreadyExists DUPLICATE_ACCOUNT where another account has one of the keys, unless a reason says it is not the same.
+    """Raises AlreadyExists DUPLICATE_ACCOUNT where another account has one of the keys, unless a reason says it is
+    not the same.
 
     Holds the keys until the transaction ends. One round trip."""
     found = {match.account_id for match in await store.matches(work.tx, keys) if match.account_id != own_id}
@@ -74,12 +76,21 @@ def made(
     )
 
 
-def create(work: Work, accounts: Sequence[Account], business_action: str = "") -> None:
-    """Queues new accounts: rows, keys, trail, silence clocks, AccountChanged. Who owns them is assigned by the caller."""
+def create(
+    work: Work,
+    accounts: Sequence[Account],
+    business_action: str = "",
+    keys: Mapping[str, Collection[str]] | None = None,
+) -> None:
+    """Queues new accounts: rows, keys, trail, silence clocks, AccountChanged. The caller assigns who owns them.
+
+    `keys` by account, where the caller knows them already."""
     if not accounts:
         return
     sources = [(kept["source"], kept["source_id"], account.id) for account in accounts for kept in account.provenances]
-    store.put(work.tx, accounts, {account.id: keys_of(work, account.profile) for account in accounts}, sources)
+    known = keys or {}
+    found = {account.id: known.get(account.id) or keys_of(work, account.profile) for account in accounts}
+    store.put(work.tx, accounts, found, sources, fresh=True)
     for account in accounts:
         work.audit(account.id, "create", {}, trail(account), business_action)
         work.tell(wire.changed(account), account.id)
@@ -93,10 +104,11 @@ def change(
     new_sources: Sequence[tuple[str, str, str]] = (),
     action: str = "update",
 ) -> list[Account]:
-    """Queues accounts as they are after a change of (before, after): rows, keys, trail, AccountChanged, and answers them."""
+    """Queues accounts as they are after a change of (before, after): rows, keys, trail, AccountChanged, and answers
+    them."""
     verifying = work.rules(AccountRules).key_fields
     after: list[Account] = []
-    keys: dict[str, list[str]] = {}
+    keys: dict[str, Collection[str]] = {}
     for old, new in pairs:
         fields = profiles.changed(old.profile, new.profile)
         verified = (

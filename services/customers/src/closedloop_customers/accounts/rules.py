@@ -38,7 +38,8 @@ class AccountRules(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`profile` as in profiles.py; empty `owner_id`: in the pool of the unit; the first provenance is the one that made it."""
+    """`profile` as in profiles.py; empty `owner_id`: in the pool of the unit; the first provenance is the one that
+    made it."""
 
     id: str
     profile: dict[str, Any]

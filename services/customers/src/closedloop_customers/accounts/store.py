@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -40,8 +40,10 @@ SELECT {COLUMNS}, search FROM jsonb_populate_recordset(NULL::account, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET profile = excluded.profile, search = excluded.search, status = excluded.status, owner_id = excluded.owner_id,
        unit_id = excluded.unit_id, participant_ids = excluded.participant_ids, grade = excluded.grade,
-       quality_light = excluded.quality_light, high_potential = excluded.high_potential, provenances = excluded.provenances,
-       last_verify_at = excluded.last_verify_at, merged_into_id = excluded.merged_into_id, updated_at = excluded.updated_at,
+       quality_light = excluded.quality_light, high_potential = excluded.high_potential,
+       provenances = excluded.provenances,
+       last_verify_at = excluded.last_verify_at, merged_into_id = excluded.merged_into_id,
+       updated_at = excluded.updated_at,
        version = excluded.version
 """
 FORGET_KEYS = "DELETE FROM account_key WHERE account_id = ANY(%(ids)s::uuid[])"
@@ -98,7 +100,7 @@ SELECT {COLUMNS}, ORDER_KEY AS order_key FROM account
 MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 # How each order sorts, and what sorts before every row.
 ORDERS: dict[str, tuple[str, str | int]] = {
-    "": ("0", -1),
+    "": ("0::bigint", -1),
     "name": ("name", ""),
     "updated_last_first": ("-" + MICROSECONDS.format("updated_at"), -(2**62)),
     "last_interaction_first": (f"coalesce({MICROSECONDS.format('last_interaction_at')}, 0)", -1),
@@ -106,7 +108,8 @@ ORDERS: dict[str, tuple[str, str | int]] = {
 }
 
 CHANGES = """
-SELECT e.id, e.subject, e.subject = %(account_id)s AS of_account, f.key AS field, f.value->0 AS before, f.value->1 AS after,
+SELECT e.id, e.subject, e.subject = %(account_id)s AS of_account, f.key AS field, f.value->0 AS before,
+       f.value->1 AS after,
        e.actor_id, e.on_behalf_of, e.time, e.business_action
   FROM audit_entry e CROSS JOIN LATERAL jsonb_each(e.changes) AS f
  WHERE e.subject = ANY(%(subjects)s)
@@ -120,9 +123,11 @@ PEOPLE_OF = "SELECT id FROM contact WHERE account_id = %(account_id)s"
 LAST_WON = "SELECT max(closed_on) FROM account_deal WHERE account_id = %(id)s AND state = 'won'"
 PUT_DEAL = """
 INSERT INTO account_deal (opportunity_id, account_id, state, amount_minor, currency, closed_on, product_ids, version)
-VALUES (%(opportunity_id)s, %(account_id)s, %(state)s, %(amount_minor)s, %(currency)s, %(closed_on)s, %(product_ids)s, %(version)s)
+VALUES (%(opportunity_id)s, %(account_id)s, %(state)s, %(amount_minor)s, %(currency)s, %(closed_on)s,
+       %(product_ids)s, %(version)s)
 ON CONFLICT (opportunity_id) DO UPDATE
-   SET account_id = excluded.account_id, state = excluded.state, amount_minor = excluded.amount_minor, currency = excluded.currency,
+   SET account_id = excluded.account_id, state = excluded.state, amount_minor = excluded.amount_minor,
+          currency = excluded.currency,
        closed_on = excluded.closed_on, product_ids = excluded.product_ids, version = excluded.version
  WHERE account_deal.version < excluded.version
 """
@@ -177,13 +182,18 @@ async def matches(tx: Transaction, keys: Iterable[str], *, lock: str = "keys") -
 def put(
     tx: Transaction,
     accounts: Sequence[Account],
-    keys: dict[str, list[str]],
+    keys: Mapping[str, Collection[str]],
     new_sources: Sequence[tuple[str, str, str]],
+    *,
+    fresh: bool = False,
 ) -> None:
-    """Queues the accounts as they are now; `keys` by id for those whose keys changed; new (source, source_id, id)."""
+    """Queues the accounts as they are now; `keys` by id for those whose keys changed; new (source, source_id, id).
+
+    `fresh`: none of them was there before."""
     tx.do(PUT, {"rows": rows.pack([{**_fields(account), "search": account.search} for account in accounts])})
     if keys:
-        tx.do(FORGET_KEYS, {"ids": list(keys)})
+        if not fresh:
+            tx.do(FORGET_KEYS, {"ids": list(keys)})
         pairs = [(key, id_) for id_, found in keys.items() for key in found]
         tx.do(PUT_KEYS, {"keys": [key for key, _ in pairs], "ids": [id_ for _, id_ in pairs]})
     if new_sources:

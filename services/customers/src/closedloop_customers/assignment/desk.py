@@ -74,9 +74,8 @@ def propose(work: Work, subject: Subject, sellers: Sequence[Seller]) -> Choice:
     """Who would get it, and why not the others; nothing is written."""
     settings = work.rules(AssignmentRules)
     ranked = rules.choose(subject, sellers, settings)
-    return _choice(
-        work, subject, ranked[0] if ranked and ranked[0].eligible else None, ranked[: settings.shown_candidates]
-    )
+    shown = ranked[: settings.shown_candidates]
+    return _won(work, subject, ranked[0], shown) if ranked and ranked[0].eligible else _pooled(work, subject, shown)
 
 
 async def by_rules(
@@ -92,16 +91,13 @@ async def by_rules(
 ) -> dict[str, Choice]:
     """An owner for each, or the pool; writes the assignments. `previous`: owners before, for records that had one.
 
-    One round trip, none with `sellers` known; a single record is chosen alone, so that two at once do not both see the last
+    One round trip, none with `sellers` known; a single record is chosen alone, so that two at once do not both see
+    the last
     free place."""
     single = len(subjects) == 1
     if sellers is None:
         sellers = await market(work, work.tx, record_type, alone=single)
-    if single:
-        chosen = {subjects[0].id: propose(work, subjects[0], sellers)}
-    else:
-        winners = rules.distribute(subjects, sellers, work.rules(AssignmentRules))
-        chosen = {s.id: _choice(work, s, winners[s.id], [w] if (w := winners[s.id]) else []) for s in subjects}
+    chosen = {subjects[0].id: propose(work, subjects[0], sellers)} if single else _many(work, subjects, sellers)
     give(work, record_type, chosen, method, reason, previous, pool_reason)
     return chosen
 
@@ -170,7 +166,8 @@ async def missed_by(tx: Transaction, ids: Collection[str]) -> dict[str, frozense
 
 
 async def check_account_limit(work: Work, person_id: str) -> None:
-    """Raises FailedPrecondition ACCOUNT_LIMIT_REACHED for a person who owns as many accounts as they may. One round trip."""
+    """Raises FailedPrecondition ACCOUNT_LIMIT_REACHED for a person who owns as many accounts as they may. One round
+    trip."""
     row = (await store.sellers(work.tx, [person_id], "account", work.now))[person_id]
     capacity = row.profile.get("account_capacity", work.rules(AssignmentRules).account_capacity)
     if row.owned_accounts >= capacity:
@@ -181,24 +178,37 @@ async def check_account_limit(work: Work, person_id: str) -> None:
         )
 
 
-def _choice(work: Work, subject: Subject, winner: Candidate | None, candidates: list[Candidate]) -> Choice:
-    if winner is None:
-        unit_id = rules.home_unit(subject, work.org)
-        why = f"no seller fits region {subject.region_code or 'unknown'}, industry {subject.industry or 'unknown'} and has room"
-        return Choice("", unit_id, explanations.because(work, AssignmentRules, "pool", why), candidates)
+def _many(work: Work, subjects: Sequence[Subject], sellers: Sequence[Seller]) -> dict[str, Choice]:
+    winners = rules.distribute(subjects, sellers, work.rules(AssignmentRules))
+    pools: dict[tuple[object, ...], Choice] = {}
+    chosen: dict[str, Choice] = {}
+    for subject in subjects:
+        winner, kind = winners[subject.id], (subject.region_code, subject.industry, subject.product_lines)
+        if winner is not None:
+            chosen[subject.id] = _won(work, subject, winner, [winner])
+            continue
+        if kind not in pools:
+            pools[kind] = _pooled(work, subject, [])
+        chosen[subject.id] = pools[kind]
+    return chosen
+
+
+def _won(work: Work, subject: Subject, winner: Candidate, shown: list[Candidate]) -> Choice:
     person = work.org.person(winner.person_id)
     assert person is not None
-    kept = winner.person_id == subject.keeper_id and work.rules(AssignmentRules).account_owner_first
-    stand_in = winner.person_id == subject.stand_in_for
-    rule = "stand_in" if stand_in else "account_owner_first" if kept else "weights"
-    why = (
-        f"stands in; {winner.explanation}"
-        if stand_in
-        else f"owns the customer; {winner.explanation}"
-        if kept
-        else winner.explanation
-    )
-    return Choice(winner.person_id, person.unit_id, explanations.because(work, AssignmentRules, rule, why), candidates)
+    rule, why = "weights", winner.explanation
+    if winner.person_id == subject.stand_in_for:
+        rule, why = "stand_in", f"stands in; {why}"
+    elif winner.person_id == subject.keeper_id and work.rules(AssignmentRules).account_owner_first:
+        rule, why = "account_owner_first", f"owns the customer; {why}"
+    return Choice(winner.person_id, person.unit_id, explanations.because(work, AssignmentRules, rule, why), shown)
+
+
+def _pooled(work: Work, subject: Subject, shown: list[Candidate]) -> Choice:
+    unit_id = rules.home_unit(subject, work.org)
+    region, industry = subject.region_code or "unknown", subject.industry or "unknown"
+    why = f"no seller fits region {region}, industry {industry} and has room"
+    return Choice("", unit_id, explanations.because(work, AssignmentRules, "pool", why), shown)
 
 
 def _pool_entry(row: store.AssignmentRow, reason: str) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class AssignmentRules(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be given. `keeper_id`: owner of the customer it comes from; `missed`: who let it fall overdue before."""
+    """What is to be given. `keeper_id`: owner of the customer it comes from; `missed`: who let it fall overdue
+    before."""
 
     id: str
     region_code: str = ""
@@ -66,7 +67,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """One seller as the rules see him. Empty lists mean no restriction; `away` holds standing reasons to give him nothing."""
+    """One seller as the rules see him. Empty lists mean no restriction; `away` holds standing reasons to give him
+    nothing."""
 
     person_id: str
     name: str
@@ -95,7 +97,8 @@ class Candidate:
 
 
 def judge(subject: Subject, seller: Seller, rules: AssignmentRules) -> Candidate:
-    """The seller as a candidate, with every reason against him and, where there is none, his score 0..1 (2 with priority)."""
+    """The seller as a candidate, with every reason against him and, where there is none, his score 0..1 (2 with
+    priority)."""
     against = list(seller.away)
     named, missed = _fits(subject, seller)
     against += missed
@@ -131,7 +134,8 @@ def distribute(
 ) -> dict[str, Candidate | None]:
     """Many at once, each choice counting in the loads of the next; None where nobody is eligible.
 
-    Within a call loads only grow, so that scores only fall: a heap whose top is judged again before it is taken is exact."""
+    Within a call loads only grow, so that scores only fall: a heap whose top is judged again before it is taken is
+    exact."""
     state = {seller.person_id: seller for seller in sellers}
     heaps: dict[tuple[Any, ...], list[tuple[float, str]]] = {}
     chosen: dict[str, Candidate | None] = {}
@@ -178,7 +182,8 @@ def _best(
 
 
 def reach(org: OrgSnapshot, person: Person, profile: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """What a seller takes: set for himself, else his own territory, else that of the nearest unit above which names one."""
+    """What a seller takes: set for himself, else his own territory, else that of the nearest unit above which names
+    one."""
     found: dict[str, tuple[str, ...]] = {}
     for dimension, setting in (
         ("regions", "region_codes"),
@@ -194,7 +199,8 @@ def reach(org: OrgSnapshot, person: Person, profile: Mapping[str, Any]) -> dict[
 
 
 def home_unit(subject: Subject, org: OrgSnapshot) -> str:
-    """The deepest unit whose territory holds the record, else the root; its pool is where a record without owner lies."""
+    """The deepest unit whose territory holds the record, else the root; its pool is where a record without owner
+    lies."""
     best, rank = "", (-1, -1)
     wanted = ((subject.region_code,), (subject.industry,), subject.product_lines)
     for unit in org.units.values():
@@ -214,7 +220,8 @@ def rested(last: datetime | None, now: datetime) -> float | None:
 
 
 def _fits(subject: Subject, seller: Seller) -> tuple[list[str], list[str]]:
-    """Dimensions for which the seller is named and fits, and those in which he does not. What a record lacks excludes nobody."""
+    """Dimensions for which the seller is named and fits, and those in which he does not. What a record lacks
+    excludes nobody."""
     pairs = (
         ("region", seller.regions, (subject.region_code,)),
         ("industry", seller.industries, (subject.industry,)),

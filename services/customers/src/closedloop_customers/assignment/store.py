@@ -11,17 +11,20 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_customers import rows
 
-COLUMNS = """id, record_type, record_id, owner_id, unit_id, previous_owner_id, method, rule, reason, candidates, assigned_by,
+COLUMNS = """id, record_type, record_id, owner_id, unit_id, previous_owner_id, method, rule, reason, candidates,
+       assigned_by,
        assigned_at, ended_at, protected_until"""
 
 # Choices made one after the other see each other's loads.
 ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('customers.assignment'))"
 
 SELLERS = """
-SELECT p.id AS person_id, coalesce(s.profile, '{}') AS profile, s.suspended_at, coalesce(s.suspend_reason, '') AS suspend_reason,
+SELECT p.id AS person_id, coalesce(s.profile, '{}') AS profile, s.suspended_at, coalesce(s.suspend_reason,
+       '') AS suspend_reason,
        coalesce(s.feed_version, 0) AS feed_version, s.priority_until, coalesce(s.version, 0) AS version,
        l.id AS leave_id, coalesce(l.stand_in_id, '') AS stand_in_id,
-       (SELECT count(*) FROM assignment a WHERE a.owner_id = p.id AND a.record_type = 'lead' AND a.ended_at IS NULL) AS open_leads,
+       (SELECT count(*) FROM assignment a WHERE a.owner_id = p.id AND a.record_type = 'lead'
+       AND a.ended_at IS NULL) AS open_leads,
        (SELECT count(*) FROM assignment a
          WHERE a.owner_id = p.id AND a.record_type = 'account' AND a.ended_at IS NULL) AS owned_accounts,
        (SELECT a.assigned_at FROM assignment a
@@ -43,7 +46,8 @@ INSERT INTO pool_entry (record_type, record_id, unit_id, reason, note, last_owne
 SELECT record_type, record_id, unit_id, reason, note, last_owner_id, entered_at
   FROM jsonb_populate_recordset(NULL::pool_entry, %(rows)s)
 ON CONFLICT (record_type, record_id) DO UPDATE
-   SET unit_id = excluded.unit_id, reason = excluded.reason, note = excluded.note, last_owner_id = excluded.last_owner_id,
+   SET unit_id = excluded.unit_id, reason = excluded.reason, note = excluded.note,
+          last_owner_id = excluded.last_owner_id,
        entered_at = excluded.entered_at
 """
 HELD_BEFORE = """
@@ -59,7 +63,8 @@ SELECT {COLUMNS} FROM assignment
    AND (%(owner)s = '' OR owner_id = %(owner)s)
    AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
    AND (%(methods)s::text[] IS NULL OR method = ANY(%(methods)s))
-   AND assigned_at >= coalesce(%(start)s::timestamptz, '-infinity') AND assigned_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND assigned_at >= coalesce(%(start)s::timestamptz, '-infinity')
+          AND assigned_at < coalesce(%(end)s::timestamptz, 'infinity')
    AND id < %(before_id)s::uuid
  ORDER BY id DESC LIMIT %(limit)s
 """
@@ -75,7 +80,8 @@ SET_FEED = """
 INSERT INTO seller (person_id, suspended_at, suspend_reason, feed_version)
 VALUES (%(person_id)s, %(suspended_at)s, %(reason)s, %(version)s)
 ON CONFLICT (person_id) DO UPDATE
-   SET suspended_at = excluded.suspended_at, suspend_reason = excluded.suspend_reason, feed_version = excluded.feed_version
+   SET suspended_at = excluded.suspended_at, suspend_reason = excluded.suspend_reason,
+          feed_version = excluded.feed_version
  WHERE seller.feed_version < excluded.feed_version
 RETURNING true
 """

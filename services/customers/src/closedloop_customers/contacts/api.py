@@ -7,9 +7,9 @@ from closedloop.customers.v1 import contacts_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import business_actions, enums, identifiers, profiles, provenance, records
+from closedloop_customers import business_actions, enums, profiles, provenance, records
 from closedloop_customers.contacts import bulk, desk, store, wire
-from closedloop_customers.contacts.rules import Contact
+from closedloop_customers.contacts.rules import Contact, compact
 
 rpcs = Rpcs("closedloop.customers.v1.ContactService")
 
@@ -127,6 +127,4 @@ def _refuse_erased(contact: Contact) -> None:
 
 
 def _escaped(text: str) -> str:
-    phone = identifiers.phone(text) if text[:1] in "+0123456789" and text else ""
-    text = text if not phone else text.replace(" ", "")
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return compact(text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -32,7 +32,8 @@ def keys_of(work: Work, profile: Profile) -> list[str]:
 
 
 async def refuse_twins(work: Work, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
-    """Raises AlreadyExists DUPLICATE_CONTACT where another contact has one of the keys, unless a reason says it is another
+    """Raises AlreadyExists DUPLICATE_CONTACT where another contact has one of the keys, unless a reason says it is
+    another
     person. Holds the keys until the transaction ends. One round trip."""
     found = {match["contact_id"] for match in await store.matches(work.tx, keys)} - {own_id}
     if found and not reason:
@@ -79,7 +80,8 @@ def create(work: Work, contacts: Sequence[Contact], business_action: str = "") -
 def change(
     work: Work, pairs: Iterable[tuple[Contact, Contact]], business_action: str = "", action: str = "update"
 ) -> list[Contact]:
-    """Queues contacts as they are after a change of (before, after): rows, keys, trail, ContactChanged, and answers them."""
+    """Queues contacts as they are after a change of (before, after): rows, keys, trail, ContactChanged, and answers
+    them."""
     after: list[Contact] = []
     keys: dict[str, list[str]] = {}
     for old, new in pairs:
@@ -101,7 +103,8 @@ def change_job(work: Work, contact: Contact, to: JobChange, business_action: str
 
 
 def corrected(work: Work, old: Contact, profile: Profile) -> Contact:
-    """The contact with another profile, verified by it; a change of position confirms somebody whose job had changed."""
+    """The contact with another profile, verified by it; a change of position confirms somebody whose job had
+    changed."""
     verifying = work.rules(ContactRules).position_fields & set(profiles.changed(old.profile, profile))
     state = "current" if old.state == "job_changed" and (verifying or profile == old.profile) else old.state
     employments = old.employments

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_customers import identifiers
 
 
 class ContactRules(Rules):
@@ -48,8 +49,14 @@ class Contact:
 
 
 def search_text(profile: Mapping[str, Any]) -> str:
-    words = [profile.get("name", ""), *profile.get("email_addresses", ()), *profile.get("phones", ())]
-    return " ".join(words).lower()
+    numbers = [form for number in profile.get("phones", ()) for form in (compact(number), identifiers.phone(number))]
+    return " ".join([profile.get("name", ""), *profile.get("email_addresses", ()), *numbers]).lower()
+
+
+def compact(text: str) -> str:
+    """A number as it is looked for: without blanks and hyphens; other text as it is."""
+    squeezed = text.replace(" ", "").replace("-", "")
+    return squeezed if squeezed.lstrip("+").isdigit() else text
 
 
 def employment(
@@ -67,7 +74,8 @@ def employment(
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """Where somebody went: an account of ours, an employer by name, or neither if nobody knows. `day` the old job ended."""
+    """Where somebody went: an account of ours, an employer by name, or neither if nobody knows. `day` the old job
+    ended."""
 
     day: date | None
     account_id: str
@@ -76,7 +84,8 @@ class JobChange:
 
 
 def job_changed(contact: Contact, change: JobChange, action: str) -> Contact:
-    """Ends the present employment and opens the next one if it is known; the contact is marked until somebody verifies (S31)."""
+    """Ends the present employment and opens the next one if it is known; the contact is marked until somebody
+    verifies (S31)."""
     past = [dict(held) for held in contact.employments] or [
         employment(contact.account_id, contact.profile.get("job_title", ""))
     ]

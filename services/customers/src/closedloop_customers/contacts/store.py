@@ -51,8 +51,10 @@ INSERT INTO contact ({OWN}, search)
 SELECT {OWN}, search FROM jsonb_populate_recordset(NULL::contact, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET account_id = excluded.account_id, profile = excluded.profile, search = excluded.search, state = excluded.state,
-       employments = excluded.employments, closed_channels = excluded.closed_channels, provenances = excluded.provenances,
-       last_verify_at = excluded.last_verify_at, merged_into_id = excluded.merged_into_id, updated_at = excluded.updated_at,
+       employments = excluded.employments, closed_channels = excluded.closed_channels,
+       provenances = excluded.provenances,
+       last_verify_at = excluded.last_verify_at, merged_into_id = excluded.merged_into_id,
+       updated_at = excluded.updated_at,
        version = excluded.version
 """
 FORGET_KEYS = "DELETE FROM contact_key WHERE contact_id = ANY(%(ids)s::uuid[])"

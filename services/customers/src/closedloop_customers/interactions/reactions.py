@@ -1,4 +1,5 @@
-"""Touches that other services saw: the funnel's activities; mails, talks, tickets, orders and page visits from outside."""
+"""Touches that other services saw: the funnel's activities; mails, talks, tickets, orders and page visits from
+outside."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ class InteractionRules(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One touch with a customer. `kept` is its provenance; `effective` None: by the rules; ids None where there is none."""
+    """One touch with a customer. `kept` is its provenance; `effective` None: by the rules; ids None where there is
+    none."""
 
     kept: dict[str, Any]
     channel: str

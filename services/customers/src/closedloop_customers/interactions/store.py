@@ -10,7 +10,8 @@ from typing import Any
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_customers import rows
 
-COLUMNS = """id, account_id, contact_id, lead_id, opportunity_id, channel, direction, action, occurred_at, duration, person_id,
+COLUMNS = """id, account_id, contact_id, lead_id, opportunity_id, channel, direction, action, occurred_at,
+       duration, person_id,
        summary, product_ids, effective, rule, provenance, source, source_id, version"""
 
 # A source's later telling replaces its earlier one; the same again changes nothing and answers nothing.
@@ -30,7 +31,8 @@ RETURNING id, account_id, contact_id, lead_id, direction, effective, occurred_at
 # The last effective touch, counted anew, because one may have been found false.
 LAST_TOUCH = """
 UPDATE {table} r SET last_interaction_at = found.at
-  FROM (SELECT asked.id, (SELECT max(i.occurred_at) FROM interaction i WHERE i.{column} = asked.id AND i.effective) AS at
+  FROM (SELECT asked.id, (SELECT max(i.occurred_at) FROM interaction i WHERE i.{column} = asked.id
+         AND i.effective) AS at
           FROM unnest(%(ids)s::uuid[]) AS asked (id)) AS found
  WHERE r.id = found.id AND r.last_interaction_at IS DISTINCT FROM found.at
 """
@@ -46,7 +48,8 @@ RETURNING_LEADS = """
 """
 
 LIST = """
-SELECT i.id, i.account_id, i.contact_id, i.lead_id, i.opportunity_id, i.channel, i.direction, i.action, i.occurred_at, i.duration,
+SELECT i.id, i.account_id, i.contact_id, i.lead_id, i.opportunity_id, i.channel, i.direction, i.action,
+       i.occurred_at, i.duration,
        i.person_id, i.summary, i.product_ids, i.effective, i.rule, i.provenance, i.source, i.source_id, i.version
   FROM interaction i
  WHERE (%(account_id)s::uuid IS NULL OR i.account_id = %(account_id)s)
@@ -55,7 +58,8 @@ SELECT i.id, i.account_id, i.contact_id, i.lead_id, i.opportunity_id, i.channel,
    AND (%(channels)s::text[] IS NULL OR i.channel = ANY(%(channels)s))
    AND (%(sources)s::text[] IS NULL OR i.source = ANY(%(sources)s))
    AND (%(effective)s::boolean IS NULL OR i.effective = %(effective)s)
-   AND i.occurred_at >= coalesce(%(start)s::timestamptz, '-infinity') AND i.occurred_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND i.occurred_at >= coalesce(%(start)s::timestamptz, '-infinity')
+          AND i.occurred_at < coalesce(%(end)s::timestamptz, 'infinity')
    AND (i.occurred_at, i.id) < (%(before)s::timestamptz, %(before_id)s::uuid)
  ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(limit)s
 """

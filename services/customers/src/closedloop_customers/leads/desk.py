@@ -119,7 +119,8 @@ def alarm_setting(work: Work, lead: Lead) -> ClockSetting:
 def hand_over(
     work: Work, given: Sequence[tuple[Lead, Choice]], method: str, reason: str, *, escalated: bool = False
 ) -> list[Lead]:
-    """Queues leads in other hands, clocks and messages with them; the assignments themselves are written by their slice."""
+    """Queues leads in other hands, clocks and messages with them; the assignments themselves are written by their
+    slice."""
     pairs = []
     for old, choice in given:
         new = owed(work, old, choice)

@@ -245,7 +245,7 @@ def _lead(work: Work, inquiry: Inquiry, customer: _Customer | None, rules: LeadR
     past = inquiry.past
     alarm = work.rules(ResponseRules).unanswered
     waiting = past is None
-    lead = Lead(
+    return Lead(
         id=inquiry.lead_id,
         profile=inquiry.profile,
         stage=past.stage if past else "lead",
@@ -280,7 +280,6 @@ def _lead(work: Work, inquiry: Inquiry, customer: _Customer | None, rules: LeadR
         updated_at=work.now,
         version=1,
     )
-    return lead
 
 
 def _submission(inquiry: Inquiry) -> store.Submission:

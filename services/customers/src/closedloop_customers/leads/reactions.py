@@ -20,7 +20,8 @@ reactions = Reactions()
 
 @reactions.clock(desk.FIRST_RESPONSE)
 async def response_overdue(due: list[Due], work: Work) -> None:
-    """No first response in time: the next seller gets it, the manager gets a task; out of sellers it goes to the pool (S23)."""
+    """No first response in time: the next seller gets it, the manager gets a task; out of sellers it goes to the
+    pool (S23)."""
     leads = await _unanswered(due, work)
     if not leads:
         return

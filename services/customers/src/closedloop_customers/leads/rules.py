@@ -35,9 +35,9 @@ class PriorityRules(Part):
     """0..100, the sum of what applies."""
 
     base: int = Field(default=30, ge=0, le=100)
-    by_source: dict[str, int] = {"phone": 20, "web_form": 10, "wechat": 10, "procurement": 20}
+    by_source: dict[str, int] = Field(default={"phone": 20, "web_form": 10, "wechat": 10, "procurement": 20})
     # Points from a budget of so many yuan on; the highest that fits.
-    by_budget: dict[int, int] = {50_000: 10, 200_000: 20, 1_000_000: 35}
+    by_budget: dict[int, int] = Field(default={50_000: 10, 200_000: 20, 1_000_000: 35})
     named_product: int = Field(default=10, ge=0, le=100)
     known_customer: int = Field(default=15, ge=0, le=100)
     expected_within_days: int = Field(default=90, ge=0, le=3660)
@@ -50,7 +50,9 @@ class LeadRules(Rules):
     rulebook: ClassVar[str] = "customers.leads"
 
     # By hand; LEAD becomes CONTACT by a response, CLOSED by CloseLead.
-    transitions: dict[str, tuple[str, ...]] = {"lead": (), "contact": ("nurture",), "nurture": ("contact",)}
+    transitions: dict[str, tuple[str, ...]] = Field(
+        default={"lead": (), "contact": ("nurture",), "nurture": ("contact",)}
+    )
     converted_stage: str = "nurture"
     # Channels whose inquiries must bring consent to being contacted.
     consent_sources: frozenset[str] = frozenset()
@@ -71,25 +73,28 @@ class CloseReasonRules(Rules):
 
     rulebook: ClassVar[str] = "customers.lead_close_reasons"
 
-    reasons: dict[str, CloseReason] = {
-        "deal_made": CloseReason(title="成交", outcomes=frozenset({"won"})),
-        "opportunity_won": CloseReason(title="商机赢单", outcomes=frozenset({"won"})),
-        "opportunity_lost": CloseReason(title="商机输单", outcomes=frozenset({"lost"})),
-        "price": CloseReason(title="价格", outcomes=frozenset({"lost"})),
-        "competitor": CloseReason(title="选择对手", outcomes=frozenset({"lost"})),
-        "no_budget": CloseReason(title="无预算", outcomes=frozenset({"lost"})),
-        "no_decision": CloseReason(title="未决策", outcomes=frozenset({"lost"})),
-        "unreachable": CloseReason(title="联系不上", outcomes=frozenset({"lost", "invalid"})),
-        "no_need": CloseReason(title="无需求", outcomes=frozenset({"invalid", "lost"})),
-        "wrong_number": CloseReason(title="空号错号", outcomes=frozenset({"invalid"})),
-        "spam": CloseReason(title="垃圾", outcomes=frozenset({"invalid"})),
-        "duplicate": CloseReason(title="重复", outcomes=frozenset({"duplicate"})),
-    }
+    reasons: dict[str, CloseReason] = Field(
+        default={
+            "deal_made": CloseReason(title="成交", outcomes=frozenset({"won"})),
+            "opportunity_won": CloseReason(title="商机赢单", outcomes=frozenset({"won"})),
+            "opportunity_lost": CloseReason(title="商机输单", outcomes=frozenset({"lost"})),
+            "price": CloseReason(title="价格", outcomes=frozenset({"lost"})),
+            "competitor": CloseReason(title="选择对手", outcomes=frozenset({"lost"})),
+            "no_budget": CloseReason(title="无预算", outcomes=frozenset({"lost"})),
+            "no_decision": CloseReason(title="未决策", outcomes=frozenset({"lost"})),
+            "unreachable": CloseReason(title="联系不上", outcomes=frozenset({"lost", "invalid"})),
+            "no_need": CloseReason(title="无需求", outcomes=frozenset({"invalid", "lost"})),
+            "wrong_number": CloseReason(title="空号错号", outcomes=frozenset({"invalid"})),
+            "spam": CloseReason(title="垃圾", outcomes=frozenset({"invalid"})),
+            "duplicate": CloseReason(title="重复", outcomes=frozenset({"duplicate"})),
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """`profile` as in profiles.py; `received_at` is when the customer asked; empty `owner_id`: in the pool of the unit."""
+    """`profile` as in profiles.py; `received_at` is when the customer asked; empty `owner_id`: in the pool of the
+    unit."""
 
     id: str
     profile: dict[str, Any]
@@ -224,7 +229,8 @@ def closed(lead: Lead, outcome: str, reason: str, now: datetime) -> Lead:
 
 
 def check_closing(lead: Lead, outcome: str, reason: str, deal_reference: str, rules: CloseReasonRules) -> None:
-    """Raises FailedPrecondition LEAD_CLOSED, OPPORTUNITY_OPEN; InvalidArgument UNKNOWN_REASON, DEAL_REFERENCE_MISSING."""
+    """Raises FailedPrecondition LEAD_CLOSED, OPPORTUNITY_OPEN; InvalidArgument UNKNOWN_REASON,
+    DEAL_REFERENCE_MISSING."""
     check_open(lead)
     if lead.opportunity_id:
         raise errors.FailedPrecondition(

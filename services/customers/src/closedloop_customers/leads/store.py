@@ -13,9 +13,11 @@ from closedloop_chassis.work import Scope, Work
 from closedloop_customers import records, rows
 from closedloop_customers.leads.rules import Lead
 
-COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, unit_id, assignment_rule, priority, account_id,
+COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, unit_id, assignment_rule, priority,
+       account_id,
        contact_id, opportunity_id, provenance, received_at, response_due_at, alarm_at, responded_at, responded_in_time,
-       escalation_level, response_light, last_interaction_at, paused_until, pauses, converted_at, closed_at, merged_into_id,
+       escalation_level, response_light, last_interaction_at, paused_until, pauses, converted_at, closed_at,
+       merged_into_id,
        historical, created_at, updated_at, version"""
 
 # A merged lead answers its survivor.
@@ -28,17 +30,21 @@ SELECT {COLUMNS} FROM lead
 LOCK = f"SELECT {COLUMNS} FROM lead WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
 LOCK_OF_OPPORTUNITY = f"""
 SELECT {COLUMNS} FROM lead
- WHERE stage <> 'closed' AND (id = %(lead_id)s::uuid OR opportunity_id = %(opportunity_id)s::uuid) ORDER BY id FOR UPDATE
+ WHERE stage <> 'closed'
+        AND (id = %(lead_id)s::uuid OR opportunity_id = %(opportunity_id)s::uuid) ORDER BY id FOR UPDATE
 """
 PUT = f"""
 INSERT INTO lead ({COLUMNS}, search)
 SELECT {COLUMNS}, search FROM jsonb_populate_recordset(NULL::lead, %(rows)s)
 ON CONFLICT (id) DO UPDATE
    SET profile = excluded.profile, search = excluded.search, stage = excluded.stage, closed_from = excluded.closed_from,
-       outcome = excluded.outcome, close_reason = excluded.close_reason, owner_id = excluded.owner_id, unit_id = excluded.unit_id,
+       outcome = excluded.outcome, close_reason = excluded.close_reason, owner_id = excluded.owner_id,
+       unit_id = excluded.unit_id,
        assignment_rule = excluded.assignment_rule, priority = excluded.priority, account_id = excluded.account_id,
-       contact_id = excluded.contact_id, opportunity_id = excluded.opportunity_id, response_due_at = excluded.response_due_at,
-       alarm_at = excluded.alarm_at, responded_at = excluded.responded_at, responded_in_time = excluded.responded_in_time,
+       contact_id = excluded.contact_id, opportunity_id = excluded.opportunity_id,
+       response_due_at = excluded.response_due_at,
+       alarm_at = excluded.alarm_at, responded_at = excluded.responded_at,
+       responded_in_time = excluded.responded_in_time,
        escalation_level = excluded.escalation_level, response_light = excluded.response_light,
        paused_until = excluded.paused_until, pauses = excluded.pauses, converted_at = excluded.converted_at,
        closed_at = excluded.closed_at, merged_into_id = excluded.merged_into_id, updated_at = excluded.updated_at,
@@ -105,7 +111,8 @@ SELECT {COLUMNS}, ORDER_KEY AS order_key FROM lead
    AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
    AND (%(responded)s::boolean IS NULL OR (responded_at IS NOT NULL) = %(responded)s)
    AND (%(lights)s::text[] IS NULL OR response_light = ANY(%(lights)s))
-   AND received_at >= coalesce(%(start)s::timestamptz, '-infinity') AND received_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND received_at >= coalesce(%(start)s::timestamptz, '-infinity')
+          AND received_at < coalesce(%(end)s::timestamptz, 'infinity')
    AND (%(updated_since)s::timestamptz IS NULL OR updated_at >= %(updated_since)s)
    AND (ORDER_KEY, id) > (%(after_key)s, %(after_id)s::uuid)
  ORDER BY ORDER_KEY, id LIMIT %(limit)s
@@ -116,7 +123,7 @@ LATEST = 2**62
 URGENCY = f"""coalesce(CASE WHEN stage = 'closed' OR responded_at IS NOT NULL THEN NULL
                            ELSE {MICROSECONDS.format("least(response_due_at, alarm_at)")} END, {LATEST})"""
 ORDERS: dict[str, tuple[str, int]] = {
-    "": ("0", -1),
+    "": ("0::bigint", -1),
     "most_urgent": (URGENCY, -1),
     "newest_first": ("-" + MICROSECONDS.format("received_at"), -LATEST),
     "priority": ("-priority", -1000),

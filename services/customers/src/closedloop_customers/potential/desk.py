@@ -22,7 +22,8 @@ class Outcome:
 
 
 async def reevaluate(work: Work, account_ids: Collection[str], cause: str, notice_ids: Sequence[str] = ()) -> Outcome:
-    """Computes accounts anew. Every real change is told as PotentialReevaluated; a flip of "high" as AccountChanged too.
+    """Computes accounts anew. Every real change is told as PotentialReevaluated; a flip of "high" as AccountChanged
+    too.
 
     Three round trips, however many accounts; unknown, merged and retired ones are left out."""
     rules = work.rules(PotentialRules)

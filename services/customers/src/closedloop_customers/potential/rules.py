@@ -29,16 +29,18 @@ class PotentialRules(Rules):
 
     rulebook: ClassVar[str] = "customers.potential"
 
-    bar: float = Field(default=50, ge=0, le=100)
-    dimensions: dict[Key, Dimension] = {
-        # Full at one certain tender published today.
-        "tender_match": Dimension(title="招标匹配", weight=0.40, full_at=1),
-        "interaction_frequency": Dimension(title="互动频率", weight=0.20, full_at=6),
-        "won_history": Dimension(title="成交历史", weight=0.15, full_at=2),
-        # Full at so many employees, on a logarithmic scale.
-        "size": Dimension(title="规模", weight=0.15, full_at=5000, missing_points=30),
-        "interest": Dimension(title="主动了解", weight=0.10, full_at=5),
-    }
+    bar: float = Field(default=40, ge=0, le=100)
+    dimensions: dict[Key, Dimension] = Field(
+        default={
+            # Full at one certain tender published today.
+            "tender_match": Dimension(title="招标匹配", weight=0.40, full_at=1),
+            "interaction_frequency": Dimension(title="互动频率", weight=0.20, full_at=6),
+            "won_history": Dimension(title="成交历史", weight=0.15, full_at=2),
+            # Full at so many employees, on a logarithmic scale.
+            "size": Dimension(title="规模", weight=0.15, full_at=5000, missing_points=30),
+            "interest": Dimension(title="主动了解", weight=0.10, full_at=5),
+        }
+    )
     # A tender counts less the older it is, and not at all after so many days.
     tender_days: int = Field(default=365, ge=1, le=3660)
     # What a person has confirmed counts as certain.

@@ -21,7 +21,8 @@ SELECT a.id, (a.profile->>'employee_count')::int AS employees, p.score, coalesce
        (SELECT count(*) FROM interaction i
          WHERE i.account_id = a.id AND i.effective AND i.occurred_at >= %(interactions_since)s) AS interactions,
        (SELECT count(*) FROM interaction i
-         WHERE i.account_id = a.id AND i.channel = 'web' AND i.effective AND i.occurred_at >= %(interactions_since)s) AS interests,
+         WHERE i.account_id = a.id AND i.channel = 'web' AND i.effective
+         AND i.occurred_at >= %(interactions_since)s) AS interests,
        (SELECT count(*) FROM account_deal d
          WHERE d.account_id = a.id AND d.state = 'won' AND d.closed_on >= %(deals_since)s) AS deals_won
   FROM account a LEFT JOIN potential p ON p.account_id = a.id
@@ -40,14 +41,18 @@ ON CONFLICT (account_id) DO UPDATE
        cause = excluded.cause, evaluated_at = excluded.evaluated_at, previous_score = excluded.previous_score
 """
 PUT_MATCH = """
-INSERT INTO tender_match (notice_id, account_id, title, buyer_name, keywords, sectors, amount_minor, currency, published_on, url,
+INSERT INTO tender_match (notice_id, account_id, title, buyer_name, keywords, sectors, amount_minor, currency,
+       published_on, url,
                           confidence, state, heard_at, version)
-SELECT %(notice_id)s, id, %(title)s, %(buyer_name)s, %(keywords)s, %(sectors)s, %(amount_minor)s, %(currency)s, %(published_on)s, %(url)s,
+SELECT %(notice_id)s, id, %(title)s, %(buyer_name)s, %(keywords)s, %(sectors)s, %(amount_minor)s, %(currency)s,
+       %(published_on)s, %(url)s,
        %(confidence)s, %(state)s, %(heard_at)s, %(version)s
   FROM (SELECT coalesce(merged_into_id, id) AS id FROM account WHERE id = %(account_id)s::uuid) AS whose
 ON CONFLICT (account_id, notice_id) DO UPDATE
-   SET title = excluded.title, buyer_name = excluded.buyer_name, keywords = excluded.keywords, sectors = excluded.sectors,
-       amount_minor = excluded.amount_minor, currency = excluded.currency, published_on = excluded.published_on, url = excluded.url,
+   SET title = excluded.title, buyer_name = excluded.buyer_name, keywords = excluded.keywords,
+          sectors = excluded.sectors,
+       amount_minor = excluded.amount_minor, currency = excluded.currency, published_on = excluded.published_on,
+       url = excluded.url,
        confidence = excluded.confidence, state = excluded.state, version = excluded.version
  WHERE tender_match.version < excluded.version
 RETURNING account_id
@@ -58,7 +63,8 @@ SELECT {", ".join("p." + column for column in COLUMNS.split(", "))}, a.owner_id,
  WHERE p.account_id = %(account_id)s
 """
 MATCHES = """
-SELECT notice_id, account_id, title, buyer_name, keywords, amount_minor, currency, published_on, url, confidence FROM tender_match
+SELECT notice_id, account_id, title, buyer_name, keywords, amount_minor, currency, published_on, url,
+       confidence FROM tender_match
  WHERE account_id = ANY(%(ids)s::uuid[]) AND state IN ('found', 'confirmed')
  ORDER BY account_id, published_on DESC NULLS LAST, notice_id
 """

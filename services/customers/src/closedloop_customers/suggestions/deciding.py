@@ -29,7 +29,8 @@ class Effect:
 
 
 async def apply(call: Call, suggestion: Suggestion, changes: list[Change], record: Standing) -> Effect:
-    """Raises Aborted RECORD_CHANGED, AlreadyExists DUPLICATE_CONTACT or DUPLICATE_ACCOUNT, InvalidArgument FIELD_INVALID."""
+    """Raises Aborted RECORD_CHANGED, AlreadyExists DUPLICATE_CONTACT or DUPLICATE_ACCOUNT, InvalidArgument
+    FIELD_INVALID."""
     refuse_overtaken(changes, await proposing.present(call.tx, record, suggestion.kind))
     values = {change.field: change.confirmed for change in changes}
     action = cited(call, suggestion)

@@ -43,7 +43,8 @@ def fields_of(kind: str) -> set[str]:
 
 
 def checked_profile(kind: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Values as a profile of the kind's record. Raises InvalidArgument FIELD_INVALID for what the contract does not allow."""
+    """Values as a profile of the kind's record. Raises InvalidArgument FIELD_INVALID for what the contract does not
+    allow."""
     shape = SHAPES[PROFILE_OF[kind]]
     try:
         message = profiles.fill(shape, values)
@@ -60,7 +61,8 @@ def checked_profile(kind: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 async def present(tx: Transaction, record: Standing, kind: str) -> dict[str, Any]:
-    """The fields of the record as they are now, those a job change names included. One round trip, none for what is new."""
+    """The fields of the record as they are now, those a job change names included. One round trip, none for what is
+    new."""
     if kind in ("new_contact", "new_project"):
         return {}
     if record.type == "account":
@@ -71,7 +73,8 @@ async def present(tx: Transaction, record: Standing, kind: str) -> dict[str, Any
 
 
 async def propose(work: Work, proposals: Sequence[Proposal]) -> list[Suggestion]:
-    """Queues suggestions with a task each for who decides; a fact its source told before is left as it is. Two round trips."""
+    """Queues suggestions with a task each for who decides; a fact its source told before is left as it is. Two round
+    trips."""
     rules = work.rules(SuggestionRules)
     drawn = [made(work, proposal) for proposal in proposals]
     new = await store.add(work.tx, drawn) if drawn else set()

@@ -44,15 +44,17 @@ class SuggestionRules(Rules):
     # Nobody decided: nothing is written, the suggestion expires.
     expire: ClockSetting = ClockSetting(days=30)
     # What values of mail facts are called, as fields of a suggestion.
-    value_fields: dict[str, str] = {
+    value_fields: dict[str, str] = Field(default={
         "title": "job_title", "job_title": "job_title", "new_title": "job_title", "position": "job_title",
-        "employer": "employer_name", "company": "employer_name", "employer_name": "employer_name", "new_company": "employer_name",
+        "employer": "employer_name", "company": "employer_name", "employer_name": "employer_name",
+        "new_company": "employer_name",
         "date": "change_date", "change_date": "change_date", "department": "department",
         "phone": "phones", "mobile": "phones", "phones": "phones",
         "email": "email_addresses", "mail": "email_addresses", "address": "email_addresses", "wechat": "wechat_id",
-        "name": "name", "person_name": "name", "project": "project_name", "project_name": "project_name", "need": "need",
+        "name": "name", "person_name": "name", "project": "project_name",
+        "project_name": "project_name", "need": "need",
         "product_line": "product_lines", "product_lines": "product_lines",
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class Suggestion:
 
 
 def news(kind: str, present: Mapping[str, Any], proposed: Mapping[str, Any], allowed: Iterable[str]) -> list[Change]:
-    """What would change. Raises InvalidArgument UNKNOWN_FIELD; FailedPrecondition NOTHING_NEW where all is known already."""
+    """What would change. Raises InvalidArgument UNKNOWN_FIELD; FailedPrecondition NOTHING_NEW where all is known
+    already."""
     known = set(allowed) | OWN_FIELDS[kind]
     if unknown := sorted(set(proposed) - known):
         raise errors.InvalidArgument(
@@ -118,7 +121,8 @@ def digest(record_type: str, record_id: str, kind: str, changes: Sequence[Change
 
 
 def corrected(changes: Sequence[Change], corrections: Mapping[str, Any]) -> list[Change]:
-    """The changes as a person confirmed them. Raises InvalidArgument UNKNOWN_FIELD for a field that was not proposed."""
+    """The changes as a person confirmed them. Raises InvalidArgument UNKNOWN_FIELD for a field that was not
+    proposed."""
     names = {change.field for change in changes}
     if unknown := sorted(set(corrections) - names):
         raise errors.InvalidArgument(

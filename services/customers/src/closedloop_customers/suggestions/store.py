@@ -10,8 +10,10 @@ from closedloop_chassis.work import Scope
 from closedloop_customers import records, rows
 from closedloop_customers.suggestions.rules import Suggestion
 
-COLUMNS = """id, record_type, record_id, account_id, kind, state, changes, summary, quote, provenance, source, source_id, confidence,
-       owner_id, unit_id, created_at, due_at, decided_by, decided_at, decision_reason, created_contact_id, opportunity_point_id,
+COLUMNS = """id, record_type, record_id, account_id, kind, state, changes, summary, quote, provenance, source,
+       source_id, confidence,
+       owner_id, unit_id, created_at, due_at, decided_by, decided_at, decision_reason, created_contact_id,
+       opportunity_point_id,
        version, digest"""
 
 ADD = f"""
@@ -24,8 +26,10 @@ SUPERSEDE = """
 UPDATE suggestion old SET state = 'superseded', decided_at = %(now)s, version = old.version + 1
   FROM suggestion new
  WHERE new.id = ANY(%(ids)s::uuid[]) AND old.state = 'open' AND old.id <> ALL(%(ids)s::uuid[])
-   AND old.record_id = new.record_id AND old.kind = new.kind AND new.kind IN ('job_change', 'contact_detail', 'account_detail')
-   AND EXISTS (SELECT FROM jsonb_array_elements(old.changes) o, jsonb_array_elements(new.changes) n WHERE o->>'field' = n->>'field')
+   AND old.record_id = new.record_id AND old.kind = new.kind AND new.kind IN ('job_change', 'contact_detail',
+          'account_detail')
+   AND EXISTS (SELECT FROM jsonb_array_elements(old.changes) o, jsonb_array_elements(new.changes) n
+          WHERE o->>'field' = n->>'field')
 RETURNING old.id
 """
 KNOWN = (
@@ -52,14 +56,17 @@ SELECT {COLUMNS} FROM suggestion
    AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
    AND state = ANY(%(states)s)
    AND (%(source)s = '' OR source = %(source)s)
-   AND created_at >= coalesce(%(start)s::timestamptz, '-infinity') AND created_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND created_at >= coalesce(%(start)s::timestamptz, '-infinity') AND created_at < coalesce(%(end)s::timestamptz,
+          'infinity')
    AND id > %(after_id)s::uuid
  ORDER BY id LIMIT %(limit)s
 """
 ADD_POINT = """
-INSERT INTO opportunity_point (id, account_id, contact_id, owner_id, unit_id, need, quote, rule, product_lines, provenance, state,
+INSERT INTO opportunity_point (id, account_id, contact_id, owner_id, unit_id, need, quote, rule, product_lines,
+       provenance, state,
                                created_at, decided_by, decided_at, version)
-VALUES (%(id)s, %(account_id)s, %(contact_id)s, %(owner_id)s, %(unit_id)s, %(need)s, %(quote)s, %(rule)s, %(product_lines)s,
+VALUES (%(id)s, %(account_id)s, %(contact_id)s, %(owner_id)s, %(unit_id)s, %(need)s, %(quote)s, %(rule)s,
+       %(product_lines)s,
         %(provenance)s, 'accepted', %(now)s, %(decided_by)s, %(now)s, 1)
 """
 

@@ -109,7 +109,8 @@ async def begin(work: Work, planned: Sequence[tuple[Standing, Plan]]) -> list[tu
 
 
 def message(work: Work, wake_up: store.WakeUp, step: int) -> store.Message:
-    """The message of a step: channels take turns, the words are the topic's or, in the control group, the plain ones."""
+    """The message of a step: channels take turns, the words are the topic's or, in the control group, the plain
+    ones."""
     rules = work.rules(WakeUpRules)
     channels: list[str] = wake_up.plan["channels"]
     template, headline, text = compose(rules, wake_up.topic, wake_up.control, wake_up.plan["words"])

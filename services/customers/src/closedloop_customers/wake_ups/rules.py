@@ -16,7 +16,8 @@ Grounds = Literal["product_updated", "product_watched", "neighbour_succeeded", "
 
 
 class Topic(Part):
-    """What a wake-up is about. `grounds` says on which facts it applies; texts may name {contact}, {account}, {owner}, {product},
+    """What a wake-up is about. `grounds` says on which facts it applies; texts may name {contact}, {account},
+    {owner}, {product},
     {line} and {neighbours}."""
 
     grounds: Grounds
@@ -42,32 +43,34 @@ class WakeUpRules(Rules):
     neighbour_days: int = Field(default=180, ge=1, le=3660)
     # Started by hand: nobody had an effective touch for so long.
     least_silence_days: int = Field(default=2, ge=0, le=366)
-    topics: dict[str, Topic] = {
-        "product_updated": Topic(
-            grounds="product_updated",
-            title="关注的产品有更新",
-            headline="您关注的{product}有更新",
-            text="{contact}您好，您此前了解过的{product}近期有更新，我整理了与{account}相关的变化，方便时可以为您介绍。{owner}",
-        ),
-        "neighbour_succeeded": Topic(
-            grounds="neighbour_succeeded",
-            title="附近客户成功",
-            headline="与{account}同行业的客户已经用起来了",
-            text="{contact}您好，近期本地同行业已有{neighbours}家客户签约，他们解决的问题可能也是您关心的，想与您分享做法。{owner}",
-        ),
-        "product_watched": Topic(
-            grounds="product_watched",
-            title="关注的产品",
-            headline="关于您了解过的{product}",
-            text="{contact}您好，您此前了解过{product}，不知目前进展如何？如有新的需求，我随时可以提供资料或演示。{owner}",
-        ),
-        "product_line_news": Topic(
-            grounds="product_line",
-            title="产品线动态",
-            headline="{line}的近期动态",
-            text="{contact}您好，{account}所用的{line}近期有新的方案与案例，想听听您的使用情况和新的计划。{owner}",
-        ),
-    }
+    topics: dict[str, Topic] = Field(
+        default={
+            "product_updated": Topic(
+                grounds="product_updated",
+                title="关注的产品有更新",
+                headline="您关注的{product}有更新",
+                text="{contact}您好，您此前了解过的{product}近期有更新，我整理了与{account}相关的变化，方便时可以为您介绍。{owner}",
+            ),
+            "neighbour_succeeded": Topic(
+                grounds="neighbour_succeeded",
+                title="附近客户成功",
+                headline="与{account}同行业的客户已经用起来了",
+                text="{contact}您好，近期本地同行业已有{neighbours}家客户签约，他们解决的问题可能也是您关心的，想与您分享做法。{owner}",
+            ),
+            "product_watched": Topic(
+                grounds="product_watched",
+                title="关注的产品",
+                headline="关于您了解过的{product}",
+                text="{contact}您好，您此前了解过{product}，不知目前进展如何？如有新的需求，我随时可以提供资料或演示。{owner}",
+            ),
+            "product_line_news": Topic(
+                grounds="product_line",
+                title="产品线动态",
+                headline="{line}的近期动态",
+                text="{contact}您好，{account}所用的{line}近期有新的方案与案例，想听听您的使用情况和新的计划。{owner}",
+            ),
+        }
+    )
     template: str = "wake_up"
     # Control group: the plain words at the same moment, so that a topic can be measured (S28).
     experiment: str = "wake_up"
@@ -132,7 +135,8 @@ class Refusal:
 
 
 def plan(recipients: Sequence[Recipient], facts: Facts, rules: WakeUpRules, topic: str = "") -> Plan | Refusal:
-    """The first recipient who can be reached and did not opt out, with the first topic that applies to the customer's facts."""
+    """The first recipient who can be reached and did not opt out, with the first topic that applies to the
+    customer's facts."""
     asked = [topic] if topic else list(rules.topics)
     applying = [(key, grounds) for key in asked if (grounds := _applies(rules.topics[key], facts)) is not None]
     reachable = [(r, channels) for r in recipients if (channels := _channels(r, rules))]

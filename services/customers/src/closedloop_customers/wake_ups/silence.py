@@ -1,4 +1,5 @@
-"""The clock of silence: started when a record is made, begun again by every effective touch, due after days without one (S27)."""
+"""The clock of silence: started when a record is made, begun again by every effective touch, due after days without
+one (S27)."""
 
 from __future__ import annotations
 

@@ -13,9 +13,11 @@ from closedloop_chassis.work import Scope
 from closedloop_customers import records, rows
 from closedloop_customers.wake_ups.rules import Interest
 
-COLUMNS = """id, record_type, record_id, contact_id, owner_id, unit_id, state, topic, control, behaviours, rule, last_interaction_at,
+COLUMNS = """id, record_type, record_id, contact_id, owner_id, unit_id, state, topic, control, behaviours, rule,
+       last_interaction_at,
        started_at, next_message_at, ended_at, end_reason, plan, version"""
-MESSAGE = """wake_up_id, step, dedupe_key, channel, template, subject_line, body, sent_at, delivered_at, opened_at, clicked_at,
+MESSAGE = """wake_up_id, step, dedupe_key, channel, template, subject_line, body, sent_at, delivered_at, opened_at,
+       clicked_at,
        replied_at, failure"""
 
 ADD = f"""
@@ -23,7 +25,10 @@ INSERT INTO wake_up ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(N
 ON CONFLICT (record_type, record_id) WHERE state = 'running' DO NOTHING
 RETURNING id
 """
-ADD_MESSAGES = f"INSERT INTO wake_up_message ({MESSAGE}) SELECT {MESSAGE} FROM jsonb_populate_recordset(NULL::wake_up_message, %(rows)s)"
+ADD_MESSAGES = f"""
+INSERT INTO wake_up_message ({MESSAGE})
+SELECT {MESSAGE} FROM jsonb_populate_recordset(NULL::wake_up_message, %(rows)s)
+"""
 GET = f"SELECT {COLUMNS} FROM wake_up WHERE id = %(id)s"
 LOCK = f"SELECT {COLUMNS} FROM wake_up WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
 RUNNING = "SELECT id FROM wake_up WHERE record_type = %(type)s AND record_id = %(id)s AND state = 'running'"
@@ -34,17 +39,20 @@ SELECT {COLUMNS} FROM wake_up
    AND (%(record_id)s::uuid IS NULL OR record_id = %(record_id)s AND record_type = %(record_type)s)
    AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
    AND (%(topic)s = '' OR topic = %(topic)s)
-   AND started_at >= coalesce(%(start)s::timestamptz, '-infinity') AND started_at < coalesce(%(end)s::timestamptz, 'infinity')
+   AND started_at >= coalesce(%(start)s::timestamptz, '-infinity') AND started_at < coalesce(%(end)s::timestamptz,
+          'infinity')
    AND id < %(before_id)s::uuid
  ORDER BY id DESC LIMIT %(limit)s
 """
 END = f"""
-UPDATE wake_up SET state = %(state)s, ended_at = %(now)s, end_reason = %(reason)s, next_message_at = NULL, version = version + 1
+UPDATE wake_up SET state = %(state)s, ended_at = %(now)s, end_reason = %(reason)s, next_message_at = NULL,
+       version = version + 1
  WHERE id = ANY(%(ids)s::uuid[]) AND state = 'running'
 RETURNING {COLUMNS}
 """
 END_OF_RECORDS = f"""
-UPDATE wake_up SET state = %(state)s, ended_at = %(now)s, end_reason = %(reason)s, next_message_at = NULL, version = version + 1
+UPDATE wake_up SET state = %(state)s, ended_at = %(now)s, end_reason = %(reason)s, next_message_at = NULL,
+       version = version + 1
  WHERE record_id = ANY(%(ids)s::uuid[]) AND state = 'running'
 RETURNING {COLUMNS}
 """
@@ -54,7 +62,8 @@ REPORT = """
 UPDATE wake_up_message
    SET sent_at = least(sent_at, %(sent_at)s), delivered_at = least(delivered_at, %(delivered_at)s),
        opened_at = least(opened_at, %(opened_at)s), clicked_at = least(clicked_at, %(clicked_at)s),
-       replied_at = least(replied_at, %(replied_at)s), failure = CASE WHEN failure = '' THEN %(failure)s ELSE failure END
+       replied_at = least(replied_at, %(replied_at)s),
+       failure = CASE WHEN failure = '' THEN %(failure)s ELSE failure END
  WHERE dedupe_key = %(dedupe_key)s
 RETURNING wake_up_id, (SELECT bool_and(m.failure <> '' OR m.step = wake_up_message.step)
                          FROM wake_up_message m WHERE m.wake_up_id = wake_up_message.wake_up_id) AS all_others_failed
@@ -62,12 +71,14 @@ RETURNING wake_up_id, (SELECT bool_and(m.failure <> '' OR m.step = wake_up_messa
 
 # Products a customer touched or bought, the latest first; {column} names whose touches.
 INTERESTS = """
-SELECT owner_of AS record_id, p.id AS product_id, p.name AS product_name, count(*) AS touches, max(at) AS last_at, p.changed_at
+SELECT owner_of AS record_id, p.id AS product_id, p.name AS product_name, count(*) AS touches, max(at) AS last_at,
+       p.changed_at
   FROM (SELECT i.{column} AS owner_of, unnest(i.product_ids) AS product_id, i.occurred_at AS at
           FROM interaction i WHERE i.{column} = ANY(%(ids)s::uuid[]) AND i.occurred_at >= %(since)s
         UNION ALL
         SELECT d.account_id, unnest(d.product_ids), d.closed_on::timestamptz
-          FROM account_deal d WHERE d.account_id = ANY(%(ids)s::uuid[]) AND d.state = 'won' AND d.closed_on >= %(since)s::date) AS seen
+          FROM account_deal d WHERE d.account_id = ANY(%(ids)s::uuid[]) AND d.state = 'won'
+          AND d.closed_on >= %(since)s::date) AS seen
   JOIN product p ON p.id = seen.product_id AND NOT p.retired
  GROUP BY owner_of, p.id ORDER BY owner_of, max(at) DESC, p.id
 """
@@ -80,7 +91,8 @@ SELECT a.id AS record_id, count(DISTINCT n.id) AS neighbours
  GROUP BY a.id
 """
 LINES = """
-SELECT id AS record_id, coalesce(profile->'product_lines', '[]') AS lines FROM account WHERE id = ANY(%(account_ids)s::uuid[])
+SELECT id AS record_id, coalesce(profile->'product_lines', '[]') AS lines FROM account
+       WHERE id = ANY(%(account_ids)s::uuid[])
 UNION ALL
 SELECT id, coalesce(profile->'product_lines', '[]') FROM lead WHERE id = ANY(%(lead_ids)s::uuid[])
 """

@@ -1,0 +1,307 @@
+"""Assignment through the public contract: sellers, leave, suspension, people who decide themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.type.interval_pb2 import Interval
+
+from closedloop.common.v1.common_pb2 import Provenance, RuleReference
+from closedloop.customers.v1 import accounts_pb2, leads_pb2
+from closedloop.customers.v1 import assignment_pb2 as pb
+from closedloop.customers.v1 import events_pb2 as events
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop_chassis import protos
+
+from .conftest import House
+
+
+async def intake(house: House, rid: Any, n: int = 1, **fields: Any) -> leads_pb2.Lead:
+    profile = leads_pb2.LeadProfile(
+        company_name=f"上海公司{n}", phone=f"1380000{n:04d}", region_code="310000", **fields
+    )
+    lead: leads_pb2.Lead = await house.web.leads.IntakeLead(
+        leads_pb2.IntakeLeadRequest(
+            request_id=rid(), profile=profile, provenance=Provenance(source="web_form", source_id=str(n))
+        )
+    )
+    return lead
+
+
+def lead_record(lead: leads_pb2.Lead) -> accounts_pb2.RecordReference:
+    return accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_LEAD, id=lead.id)
+
+
+async def seller(house: House, person: str) -> pb.Seller:
+    answer = await house.ops.assignment.ListSellers(pb.ListSellersRequest(person_ids=[person]))
+    found: pb.Seller = answer.sellers[0]
+    return found
+
+
+async def set_seller(house: House, rid: Any, person: str, paths: list[str], **profile: Any) -> pb.Seller:
+    changed: pb.Seller = await house.m1.assignment.UpdateSeller(
+        pb.UpdateSellerRequest(
+            request_id=rid(),
+            person_id=person,
+            etag=(await seller(house, person)).etag,
+            profile=pb.SellerProfile(**profile),
+            update_mask=FieldMask(paths=paths),
+        )
+    )
+    return changed
+
+
+def suspension(person: str, version: int, moment: Any) -> funnel.LeadFeedSuspended:
+    return funnel.LeadFeedSuspended(
+        person_id=person,
+        version=version,
+        rule=RuleReference(explanation="51 visits, 2 opportunities"),
+        suspend_time=moment,
+    )
+
+
+@pytest.mark.mission("S23", "U13")
+async def test_leads_are_shared_fairly_among_those_who_fit(house: House, rid: Any) -> None:
+    owners = [(await intake(house, rid, n)).ownership.owner_id for n in range(10)]
+    assert sorted(set(owners)) == ["rep1", "rep2"]
+    assert owners.count("rep1") == 5
+
+
+@pytest.mark.mission("S23")
+async def test_who_is_named_for_the_industry_comes_first(house: House, rid: Any) -> None:
+    await set_seller(house, rid, "rep2", ["industries"], industries=["education"])
+    first = await intake(house, rid, 1, industry="education")
+    assert first.ownership.owner_id == "rep2"
+    assert "named for region, industry" in first.assignment_rule.explanation
+    other = await intake(house, rid, 2, industry="medical")
+    assert other.ownership.owner_id == "rep1"
+
+
+@pytest.mark.mission("U13")
+async def test_capacity_is_never_exceeded_even_at_once(house: House, rid: Any) -> None:
+    await set_seller(house, rid, "rep1", ["lead_capacity"], lead_capacity=2)
+    await set_seller(house, rid, "rep2", ["lead_capacity"], lead_capacity=1)
+    leads = await asyncio.gather(*(intake(house, rid, n) for n in range(6)))
+    owners = sorted(lead.ownership.owner_id for lead in leads)
+    assert owners == ["", "", "", "rep1", "rep1", "rep2"]
+    full = await seller(house, "rep1")
+    assert (full.open_leads, full.profile.lead_capacity) == (2, 2)
+    free = await house.ops.assignment.ListSellers(pb.ListSellersRequest(available=True))
+    assert [s.person_id for s in free.sellers] == ["rep9"]
+
+
+@pytest.mark.mission("U13")
+async def test_who_is_on_leave_gets_nothing_and_the_stand_in_what_falls_due(house: House, rid: Any) -> None:
+    lead = await intake(house, rid, 1)
+    owner, other = lead.ownership.owner_id, {"rep1": "rep2", "rep2": "rep1"}[lead.ownership.owner_id]
+    interval = Interval(
+        start_time=protos.timestamp(house.live.now), end_time=protos.timestamp(house.live.now + timedelta(days=3))
+    )
+    leave = pb.RecordLeaveRequest(
+        request_id=rid(),
+        person_id=owner,
+        interval=interval,
+        stand_in_id="rep9",
+        reason="年假",
+        provenance=Provenance(source="hr", source_id="L-1"),
+    )
+    entered = await house.caller(owner, "rep").assignment.RecordLeave(leave)
+    assert entered.leaves[0].stand_in_id == "rep9"
+    assert (await intake(house, rid, 2)).ownership.owner_id == other
+    await house.live.advance(hours=2)
+    moved = await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))
+    assert moved.ownership.owner_id != owner
+    clash = pb.RecordLeaveRequest(request_id=rid(), person_id=owner, interval=interval)
+    with house.live.refused("FAILED_PRECONDITION", "LEAVE_OVERLAPS"):
+        await house.m1.assignment.RecordLeave(clash)
+    with house.live.refused("FAILED_PRECONDITION", "STAND_IN_ON_LEAVE"):
+        await house.m1.assignment.RecordLeave(
+            pb.RecordLeaveRequest(request_id=rid(), person_id=other, interval=interval, stand_in_id=owner)
+        )
+    leave.request_id, leave.stand_in_id = rid(), ""
+    replaced = await house.m1.assignment.RecordLeave(leave)
+    assert len(replaced.leaves) == 1
+    assert replaced.leaves[0].stand_in_id == ""
+    back = await house.m1.assignment.CancelLeave(
+        pb.CancelLeaveRequest(request_id=rid(), person_id=owner, leave_id=replaced.leaves[0].id)
+    )
+    assert not back.leaves
+    with house.live.refused("FAILED_PRECONDITION", "LEAVE_OVER"):
+        await house.m1.assignment.CancelLeave(
+            pb.CancelLeaveRequest(request_id=rid(), person_id=owner, leave_id=replaced.leaves[0].id)
+        )
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.rep9.assignment.RecordLeave(clash)
+
+
+@pytest.mark.mission("S55")
+async def test_a_suspended_feed_gives_no_leads_until_it_resumes(house: House, rid: Any) -> None:
+    now = protos.timestamp(house.live.now)
+    await house.live.hear(suspension("rep1", 2, now), "rep1", source="funnel")
+    assert [(await intake(house, rid, n)).ownership.owner_id for n in range(3)] == ["rep2"] * 3
+    assert (await seller(house, "rep1")).suspend_reason == "51 visits, 2 opportunities"
+    await house.live.hear(funnel.LeadFeedResumed(person_id="rep1", version=1), "rep1", source="funnel")
+    assert (await seller(house, "rep1")).HasField("suspend_time"), "an older telling that arrives late changes nothing"
+    await house.live.hear(funnel.LeadFeedResumed(person_id="rep1", version=3), "rep1", source="funnel")
+    assert (await intake(house, rid, 9)).ownership.owner_id == "rep1"
+
+
+@pytest.mark.mission("S56", "S90")
+async def test_earned_priority_gets_the_valuable_lead(house: House, rid: Any) -> None:
+    for n in range(4):
+        await intake(house, rid, n)
+    granted = funnel.LeadPriorityGranted(
+        person_id="rep2", end_time=protos.timestamp(house.live.now + timedelta(days=7))
+    )
+    await house.live.hear(granted, "rep2", source="funnel")
+    from google.type.money_pb2 import Money
+
+    rich = {"budget": Money(currency_code="CNY", units=2_000_000), "product_lines": ["vision"]}
+    owners = [(await intake(house, rid, 10 + n, **rich)).ownership.owner_id for n in range(3)]
+    assert owners == ["rep2"] * 3
+    assert (await seller(house, "rep2")).HasField("priority_until_time")
+
+
+@pytest.mark.mission("S23")
+async def test_a_manager_assigns_by_hand_within_limits(house: House, rid: Any) -> None:
+    lead = await intake(house, rid, 1)
+    other = {"rep1": "rep2", "rep2": "rep1"}[lead.ownership.owner_id]
+    await set_seller(house, rid, other, ["lead_capacity"], lead_capacity=0)
+
+    def to(person: str, **fields: Any) -> pb.AssignRecordRequest:
+        return pb.AssignRecordRequest(
+            request_id=rid(), record=lead_record(lead), assignee_id=person, reason="熟悉客户", **fields
+        )
+
+    with house.live.refused("FAILED_PRECONDITION", "CAPACITY_EXCEEDED"):
+        await house.m1.assignment.AssignRecord(to(other))
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.m1.assignment.AssignRecord(to("rep9"))
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.m9.assignment.AssignRecord(to("rep9"))
+    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_PERSON"):
+        await house.ops.assignment.AssignRecord(to("nobody"))
+    with house.live.refused("FAILED_PRECONDITION", "SELLER_INACTIVE"):
+        await house.ops.assignment.AssignRecord(to("boss"))
+    given = await house.m1.assignment.AssignRecord(to(other, override_limits=True))
+    assert given.ownership.owner_id == other
+    assert given.previous_owner_id == lead.ownership.owner_id
+    assert given.method == pb.ASSIGNMENT_METHOD_MANUAL
+    assert given.reason == "熟悉客户"
+    assert "overruling capacity" in given.rule.explanation
+    trail = await house.ops.assignment.ListAssignments(pb.ListAssignmentsRequest(record=lead_record(lead)))
+    assert [a.method for a in trail.assignments] == [pb.ASSIGNMENT_METHOD_MANUAL, pb.ASSIGNMENT_METHOD_RULES]
+    assert trail.assignments[1].HasField("end_time")
+    assert (await house.live.told(events.LeadAssigned))[-1].ownership.owner_id == other
+    assert (
+        await house.live.db.value(
+            "SELECT owner_id FROM clock WHERE kind = 'customers.first_response' AND state = 'open'"
+        )
+        == other
+    )
+
+
+async def test_an_account_is_handed_over(house: House, rid: Any) -> None:
+    account = await house.rep1.accounts.CreateAccount(
+        accounts_pb2.CreateAccountRequest(
+            request_id=rid(), profile=accounts_pb2.AccountProfile(name="甲", region_code="310000")
+        )
+    )
+    record = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_ACCOUNT, id=account.id)
+    await house.m1.assignment.AssignRecord(
+        pb.AssignRecordRequest(request_id=rid(), record=record, assignee_id="rep2", reason="换人")
+    )
+    moved = await house.rep2.accounts.GetAccount(accounts_pb2.GetAccountRequest(id=account.id))
+    assert moved.ownership.owner_id == "rep2"
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.rep1.accounts.GetAccount(accounts_pb2.GetAccountRequest(id=account.id))
+    by_rules = await house.m1.assignment.AssignRecord(
+        pb.AssignRecordRequest(request_id=rid(), record=record, reason="按规则")
+    )
+    assert by_rules.ownership.owner_id == "rep1", "not to who just gave it up"
+
+
+async def test_two_managers_deciding_at_once_leave_one_owner(house: House, rid: Any) -> None:
+    lead = await intake(house, rid, 1)
+    requests = [
+        pb.AssignRecordRequest(request_id=rid(), record=lead_record(lead), assignee_id=f"rep{1 + n % 2}", reason="x")
+        for n in range(6)
+    ]
+    answers = await asyncio.gather(
+        *(house.ops.assignment.AssignRecord(request) for request in requests), return_exceptions=True
+    )
+    assert not [a for a in answers if isinstance(a, BaseException) and not isinstance(a, grpc.aio.AioRpcError)]
+    running = await house.live.db.all("SELECT owner_id FROM assignment WHERE ended_at IS NULL")
+    owner = await house.live.db.value("SELECT owner_id FROM lead")
+    assert [row["owner_id"] for row in running] == [owner]
+
+
+@pytest.mark.mission("S23", "U19")
+async def test_a_preview_explains_and_changes_nothing(house: House, rid: Any) -> None:
+    lead = leads_pb2.LeadProfile(company_name="北京丁", region_code="110100", industry="education")
+    answer = await house.m1.assignment.PreviewAssignment(pb.PreviewAssignmentRequest(lead=lead))
+    assert (answer.assignee_id, answer.unit_id) == ("rep9", "team9")
+    assert answer.rule.rulebook == "customers.assignment"
+    assert {c.person_id: list(c.ineligibilities) for c in answer.candidates}["rep1"] == [pb.INELIGIBILITY_REGION]
+    nowhere = leads_pb2.LeadProfile(company_name="成都戊", region_code="510000")
+    pooled = await house.m1.assignment.PreviewAssignment(pb.PreviewAssignmentRequest(lead=nowhere))
+    assert (pooled.assignee_id, pooled.unit_id) == ("", "co")
+    assert await house.live.db.value("SELECT count(*) FROM assignment") == 0
+    made = await intake(house, rid, 1)
+    existing = await house.ops.assignment.PreviewAssignment(pb.PreviewAssignmentRequest(record=lead_record(made)))
+    assert existing.assignee_id in ("rep1", "rep2")
+
+
+async def test_sellers_are_seen_by_their_line_only(house: House, rid: Any) -> None:
+    assert [s.person_id for s in (await house.m1.assignment.ListSellers(pb.ListSellersRequest())).sellers] == [
+        "rep1",
+        "rep2",
+    ]
+    assert [s.person_id for s in (await house.rep9.assignment.ListSellers(pb.ListSellersRequest())).sellers] == ["rep9"]
+    page = await house.ops.assignment.ListSellers(pb.ListSellersRequest(page_size=2))
+    rest = await house.ops.assignment.ListSellers(pb.ListSellersRequest(page_size=2, page_token=page.next_page_token))
+    assert [s.person_id for s in (*page.sellers, *rest.sellers)] == ["rep1", "rep2", "rep9"]
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.m9.assignment.UpdateSeller(
+            pb.UpdateSellerRequest(
+                request_id=rid(),
+                person_id="rep1",
+                etag='"0"',
+                profile=pb.SellerProfile(),
+                update_mask=FieldMask(paths=["weight"]),
+            )
+        )
+    with house.live.refused("ABORTED", "ETAG_MISMATCH"):
+        await house.m1.assignment.UpdateSeller(
+            pb.UpdateSellerRequest(
+                request_id=rid(),
+                person_id="rep1",
+                etag='"7"',
+                profile=pb.SellerProfile(),
+                update_mask=FieldMask(paths=["weight"]),
+            )
+        )
+    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_CODE"):
+        await set_seller(house, rid, "rep1", ["industries"], industries=["alchemy"])
+
+
+@pytest.mark.mission("U12")
+async def test_the_pool_has_its_rules(house: House, rid: Any) -> None:
+    await set_seller(house, rid, "rep1", ["lead_capacity"], lead_capacity=0)
+    await set_seller(house, rid, "rep2", ["lead_capacity"], lead_capacity=0)
+    lead = await intake(house, rid, 1)
+    assert lead.ownership.owner_id == ""
+    record = lead_record(lead)
+    with house.live.refused("FAILED_PRECONDITION", "CAPACITY_EXCEEDED"):
+        await house.rep1.assignment.ClaimFromPool(pb.ClaimFromPoolRequest(request_id=rid(), record=record))
+    claimed = await house.rep9.assignment.ClaimFromPool(pb.ClaimFromPoolRequest(request_id=rid(), record=record))
+    assert claimed.method == pb.ASSIGNMENT_METHOD_CLAIMED
+    assert claimed.HasField("protected_until_time")
+    with house.live.refused("FAILED_PRECONDITION", "ALREADY_CLAIMED"):
+        await house.rep1.assignment.ClaimFromPool(pb.ClaimFromPoolRequest(request_id=rid(), record=record))
+    assert not (await house.rep1.assignment.ListPool(pb.ListPoolRequest())).entries

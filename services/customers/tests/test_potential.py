@@ -1,0 +1,144 @@
+"""Potential: computed, explained, and judged anew when a tender names the customer (S39, S70)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
+
+from closedloop.customers.v1 import accounts_pb2
+from closedloop.customers.v1 import events_pb2 as events
+from closedloop.customers.v1 import potential_pb2 as pb
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.integrations.v1 import notices_pb2
+
+from .conftest import House
+
+
+async def customer(house: House, rid: Any, name: str = "市第一中学", **profile: Any) -> accounts_pb2.Account:
+    account: accounts_pb2.Account = await house.rep1.accounts.CreateAccount(
+        accounts_pb2.CreateAccountRequest(
+            request_id=rid(), profile=accounts_pb2.AccountProfile(name=name, industry="education", **profile)
+        )
+    )
+    return account
+
+
+def matched(account_id: str, version: int = 1, confidence: float = 0.95, **fields: Any) -> integrations.NoticeMatched:
+    notice = notices_pb2.Notice(
+        id="n-1",
+        kind=notices_pb2.NOTICE_KIND_TENDER,
+        title="市第一中学智慧教室采购",
+        buyer="市第一中学",
+        amount=Money(currency_code="CNY", units=1_800_000),
+        publish_date=Date(year=2026, month=1, day=4),
+        url="https://example.cn/n-1",
+    )
+    known = {"state": notices_pb2.MATCH_STATE_FOUND, "keywords": ["智慧教室"], "sectors": ["education"]}
+    match = notices_pb2.Match(
+        id="x", notice_id="n-1", account_id=account_id, confidence=confidence, notice=notice, **{**known, **fields}
+    )
+    return integrations.NoticeMatched(match=match, version=version)
+
+
+async def evaluate(house: House, rid: Any, *ids: str) -> Any:
+    return await house.m1.potential.EvaluatePotentials(pb.EvaluatePotentialsRequest(request_id=rid(), account_ids=ids))
+
+
+async def potential(house: House, account: accounts_pb2.Account) -> pb.Potential:
+    found: pb.Potential = await house.rep1.potential.GetPotential(pb.GetPotentialRequest(account_id=account.id))
+    return found
+
+
+@pytest.mark.mission("S39", "S70")
+async def test_a_tender_match_reevaluates_the_customer(house: House, rid: Any) -> None:
+    account = await customer(house, rid, employee_count=800)
+    with house.live.refused("FAILED_PRECONDITION", "NOT_EVALUATED"):
+        await potential(house, account)
+    await evaluate(house, rid, account.id)
+    before = await potential(house, account)
+    assert not before.high
+    await house.live.hear(matched(account.id), account.id, source="integrations")
+    after = await potential(house, account)
+    assert after.high
+    assert after.cause == "event:NoticeMatched"
+    assert after.previous_score == before.score
+    assert abs(sum(part.contribution for part in after.dimensions) - after.score) < 1e-9
+    assert abs(sum(part.weight_ratio for part in after.dimensions) - 1) < 1e-9
+    assert after.dimensions[0].key == "tender_match"
+    assert "智慧教室" in after.dimensions[0].explanation
+    assert after.rule.rulebook == "customers.potential"
+    (tender,) = after.tender_matches
+    assert (tender.notice_id, tender.amount.units, tender.match_ratio) == ("n-1", 1_800_000, 0.95)
+    told = (await house.live.told(events.PotentialReevaluated))[-1]
+    assert (told.account_id, told.high, told.previously_high) == (account.id, True, False)
+    assert list(told.notice_ids) == ["n-1"]
+    changed = (await house.live.told(events.AccountChanged))[-1]
+    assert changed.high_potential
+    assert changed.version == 2
+    shown = await house.rep1.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(high_potential=True))
+    assert [a.id for a in shown.accounts] == [account.id]
+
+
+@pytest.mark.mission("S70")
+async def test_a_match_that_a_person_rejects_counts_no_more(house: House, rid: Any) -> None:
+    account = await customer(house, rid, employee_count=800)
+    await house.live.hear(matched(account.id), account.id, source="integrations")
+    assert (await potential(house, account)).high
+    rejected = matched(account.id, version=2, state=notices_pb2.MATCH_STATE_REJECTED)
+    await house.live.hear(rejected, account.id, source="integrations")
+    await house.live.hear(matched(account.id), account.id, source="integrations")
+    after = await potential(house, account)
+    assert not after.high
+    assert not after.tender_matches
+    (part,) = [p for p in after.dimensions if p.key == "tender_match"]
+    assert part.missing
+
+
+@pytest.mark.mission("S39")
+async def test_evaluation_adds_up_and_tells_only_real_changes(house: House, rid: Any) -> None:
+    accounts = [await customer(house, rid, f"学校{n}", employee_count=50 * n) for n in range(1, 5)]
+    ids = [account.id for account in accounts]
+    missing = "0190d3c0-0000-7000-8000-000000000000"
+    first = await evaluate(house, rid, *ids, missing)
+    assert (first.read, first.created, first.rejected) == (5, 4, 1)
+    assert first.errors[0].reason == "ACCOUNT_NOT_FOUND"
+    again = await evaluate(house, rid)
+    assert (again.read, again.created, again.updated, again.unchanged) == (4, 0, 0, 4)
+    assert len(await house.live.told(events.PotentialReevaluated)) == 4
+    foreign = await house.m9.potential.EvaluatePotentials(
+        pb.EvaluatePotentialsRequest(request_id=rid(), account_ids=[accounts[0].id])
+    )
+    assert foreign.errors[0].reason == "OUT_OF_SCOPE"
+    listed = await house.rep1.potential.ListPotentials(pb.ListPotentialsRequest(page_size=3))
+    scores = [p.score for p in listed.potentials]
+    assert scores == sorted(scores, reverse=True)
+    rest = await house.rep1.potential.ListPotentials(
+        pb.ListPotentialsRequest(page_size=3, page_token=listed.next_page_token)
+    )
+    assert {p.account_id for p in (*listed.potentials, *rest.potentials)} == set(ids)
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.rep9.potential.GetPotential(pb.GetPotentialRequest(account_id=ids[0]))
+    with house.live.refused("NOT_FOUND", "ACCOUNT_NOT_FOUND"):
+        await house.rep1.potential.GetPotential(pb.GetPotentialRequest(account_id=missing))
+    with house.live.refused("PERMISSION_DENIED", "ROLE_NOT_GRANTED"):
+        await house.rep1.potential.EvaluatePotentials(pb.EvaluatePotentialsRequest(request_id=rid()))
+
+
+@pytest.mark.mission("S39")
+async def test_a_won_deal_raises_the_potential(house: House, rid: Any) -> None:
+    account = await customer(house, rid)
+    await evaluate(house, rid, account.id)
+    before = await potential(house, account)
+    won = funnel.OpportunityWon(
+        opportunity_id="0190d3c0-0000-7000-8000-000000000042",
+        version=1,
+        account_id=account.id,
+        amount=Money(currency_code="CNY", units=500),
+        close_date=Date(year=2026, month=1, day=5),
+    )
+    await house.live.hear(won, "o", source="funnel")
+    assert (await potential(house, account)).score > before.score
