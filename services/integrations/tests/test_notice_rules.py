@@ -16,6 +16,7 @@ from closedloop_integrations.notices.rules import (
     judge,
     kind_of,
     project_key,
+    sector_matcher,
 )
 from closedloop_integrations.procurement.matching import CustomerName, NoticeMatcher, normalise
 
@@ -46,7 +47,7 @@ def notice(**given: Any) -> Notice:
         "brought_by": "test",
         "observed_at": NOW,
     }
-    return complete({**said, **given}, RULES, id="n", now=NOW)
+    return complete({**said, **given}, RULES, sector_matcher(RULES), id="n", now=NOW)
 
 
 @pytest.mark.mission("S70")

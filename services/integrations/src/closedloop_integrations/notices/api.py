@@ -12,7 +12,7 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations.enums import word, words
 from closedloop_integrations.notices import intake, store, wire
-from closedloop_integrations.notices.rules import Notice, ProcurementRules, complete
+from closedloop_integrations.notices.rules import Notice, ProcurementRules, complete, sector_matcher
 from closedloop_integrations.procurement.matching import normalise
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -24,6 +24,7 @@ rpcs = Rpcs("closedloop.integrations.v1.NoticeService")
 async def bulk_import_notices(request: pb.BulkImportNoticesRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.rows)
     rules = call.rules(ProcurementRules)
+    sectors = sector_matcher(rules)
     notices = []
     for position, row in good:
         try:
@@ -31,7 +32,7 @@ async def bulk_import_notices(request: pb.BulkImportNoticesRequest, call: Call) 
         except errors.DomainError as error:
             refused.append(bulk.refused(position, error))
             continue
-        notices.append(complete(said, rules, id=new_id(), now=call.now))
+        notices.append(complete(said, rules, sectors, id=new_id(), now=call.now))
     outcome = await intake.take_in(call, notices, dry=request.validate_only)
     summary = bulk.summary(read=len(request.rows), created=outcome.created, updated=outcome.updated, refused=refused)
     if not request.validate_only:

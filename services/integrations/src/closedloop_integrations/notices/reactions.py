@@ -9,7 +9,7 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations import quarantine
 from closedloop_integrations.notices import intake
-from closedloop_integrations.notices.rules import ProcurementRules, complete, said_by_page
+from closedloop_integrations.notices.rules import ProcurementRules, complete, said_by_page, sector_matcher
 from closedloop_integrations.procurement.site import Quarantined, parse_detail
 
 reactions = Reactions()
@@ -36,5 +36,5 @@ async def read_page(work: Work, item: quarantine.Item) -> str:
         return page.reason
     rules = work.rules(ProcurementRules)
     said = said_by_page(page, item.source, rules, work.now)
-    await intake.take_in(work, [complete(said, rules, id=new_id(), now=work.now)])
+    await intake.take_in(work, [complete(said, rules, sector_matcher(rules), id=new_id(), now=work.now)])
     return ""

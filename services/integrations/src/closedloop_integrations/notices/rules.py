@@ -114,11 +114,16 @@ SAID: tuple[str, ...] = (
 )
 
 
-def complete(said: dict[str, Any], rules: ProcurementRules, *, id: str, now: datetime) -> Notice:
+def sector_matcher(rules: ProcurementRules) -> NoticeMatcher:
+    """Knows sectors and no names; made once for many notices."""
+    return NoticeMatcher((), rules.matching)
+
+
+def complete(said: dict[str, Any], rules: ProcurementRules, sectors: NoticeMatcher, *, id: str, now: datetime) -> Notice:
     """The notice with all that follows from what was said: digest, keys, sectors, kind, project."""
     buyer_key = normalise(said["buyer"])
     text = "\n".join(normalise(line) for line in f"{said['title']}\n{said['body']}".splitlines())
-    found = NoticeMatcher((), rules.matching).match(said["buyer"], said["title"], said["body"]).sectors
+    found = sectors.match(said["buyer"], said["title"], said["body"]).sectors
     kind = said["kind"] or kind_of("", said["title"], rules)
     content = json.dumps([said[name] for name in SAID], default=str, ensure_ascii=False)
     return Notice(

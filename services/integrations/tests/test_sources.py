@@ -1,0 +1,102 @@
+"""Sources through the contract: what is configured, how it fares, who may pause it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from closedloop.common.v1 import common_pb2
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop.integrations.v1 import sources_pb2 as pb
+from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
+from closedloop_devstack.testing.service import Live
+
+FAILING = """
+UPDATE source SET configured = true, failures = 5, opened_at = %(now)s, retry_at = %(retry)s, last_failure_at = %(now)s,
+       last_error = 'ConnectError: refused', durations = '{0.1,0.2}' WHERE name = 'erp'
+"""
+POLL = "INSERT INTO poll (source, name, cursor, next_at, read) VALUES ('erp', 'saleorder', '{\"modified\": \"x\"}', %(next)s, 7)"
+
+
+def request_id() -> str:
+    return str(uuid4())
+
+
+async def write(live: Live, sql: str, **params: Any) -> None:
+    tx = live.process.database.transaction()
+    tx.do(sql, params)
+    await tx.commit()
+
+
+async def test_every_adapter_is_listed_before_it_is_configured(company: Live) -> None:
+    stub = company.stub(SourceServiceStub, "m1", "manager")
+    sources = (await stub.ListSources(pb.ListSourcesRequest())).sources
+    assert [source.name for source in sources] == ["dingtalk", "erp", "mail", "mail_out", "procurement", "wecom"]
+    assert {source.state for source in sources} == {pb.SOURCE_STATE_NOT_CONFIGURED}
+    [erp] = (await stub.ListSources(pb.ListSourcesRequest(kind=pb.SOURCE_KIND_ERP))).sources
+    assert (erp.protocol, erp.light) == ("http", common_pb2.LIGHT_NONE)
+    first = await stub.ListSources(pb.ListSourcesRequest(page_size=4))
+    rest = await stub.ListSources(pb.ListSourcesRequest(page_size=4, page_token=first.next_page_token))
+    assert [source.name for source in rest.sources] == ["procurement", "wecom"]
+    with company.refused("NOT_FOUND", "SOURCE_UNKNOWN"):
+        await stub.GetSource(pb.GetSourceRequest(name="none"))
+    with company.refused("PERMISSION_DENIED"):
+        await company.stub(SourceServiceStub, "rep1", "rep").ListSources(pb.ListSourcesRequest())
+
+
+@pytest.mark.mission("S71")
+async def test_an_open_circuit_is_red_and_can_be_closed_by_a_person(company: Live) -> None:
+    await write(company, FAILING, now=company.now, retry=company.now + timedelta(minutes=5))
+    await write(company, POLL, next=company.now + timedelta(minutes=5))
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    erp = await stub.GetSource(pb.GetSourceRequest(name="erp"))
+    assert (erp.light, erp.circuit.state, erp.circuit.consecutive_failures) == (common_pb2.LIGHT_RED, pb.CIRCUIT_STATE_OPEN, 5)
+    assert (erp.last_error, erp.polls[0].name, erp.polls[0].read) == ("ConnectError: refused", "saleorder", 7)
+    assert 0.19 < erp.call_p99.ToTimedelta().total_seconds() <= 0.2
+    assert [source.name for source in (await stub.ListSources(pb.ListSourcesRequest(light=common_pb2.LIGHT_YELLOW))).sources] == ["erp"]
+    with company.refused("RESOURCE_EXHAUSTED", "POLL_TOO_SOON"):
+        await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="erp"))
+    change = pb.ChangeSourceStateRequest(request_id=request_id(), name="erp", etag=erp.etag, reason="已修复")
+    change.action = pb.SOURCE_ACTION_CLOSE_CIRCUIT
+    closed = await stub.ChangeSourceState(change)
+    assert (closed.circuit.state, closed.circuit.consecutive_failures) == (pb.CIRCUIT_STATE_CLOSED, 0)
+    polled = await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="erp", poll="saleorder"))
+    assert polled.polls[0].next_time.ToDatetime() == company.now.replace(tzinfo=None)
+    change.request_id = request_id()
+    with company.refused("ABORTED", "STALE_ETAG"):
+        await stub.ChangeSourceState(change)
+    actions = await company.db.all("SELECT action FROM audit_entry WHERE subject = 'source/erp' ORDER BY id")
+    assert [row["action"] for row in actions] == ["close_circuit", "poll"]
+
+
+async def test_a_paused_source_is_not_polled(company: Live) -> None:
+    await write(company, POLL, next=company.now)
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    etag = (await stub.GetSource(pb.GetSourceRequest(name="erp"))).etag
+    pause = pb.ChangeSourceStateRequest(
+        request_id=request_id(), name="erp", etag=etag, action=pb.SOURCE_ACTION_PAUSE, reason="月结"
+    )
+    assert (await stub.ChangeSourceState(pause)).state == pb.SOURCE_STATE_PAUSED
+    with company.refused("FAILED_PRECONDITION", "SOURCE_PAUSED"):
+        await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="erp"))
+    with company.refused("FAILED_PRECONDITION", "SOURCE_NOT_POLLED"):
+        await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="mail_out"))
+
+
+async def test_refused_items_wait_in_quarantine_once(company: Live) -> None:
+    refused = events.ItemRefused(source="procurement", kind="notice_row", key="http://x", reason="LINK_MISSING", raw="<li>\0</li>")
+    await company.hear(refused, "procurement", source="integrations.courier")
+    await company.hear(refused, "procurement", source="integrations.courier")
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await stub.ListQuarantine(pb.ListQuarantineRequest())).items
+    assert (item.reason, item.raw) == ("LINK_MISSING", "<li>\ufffd</li>")
+    retry = pb.QuarantineResolution(id=item.id, retry=True)
+    summary = await stub.ResolveQuarantine(pb.ResolveQuarantineRequest(request_id=request_id(), rows=[retry]))
+    assert [error.reason for error in summary.errors] == ["STILL_UNREADABLE"]
+    discard = pb.QuarantineResolution(id=item.id, discard="空行")
+    summary = await stub.ResolveQuarantine(pb.ResolveQuarantineRequest(request_id=request_id(), rows=[discard]))
+    assert summary.updated == 1
+    [resolved] = (await stub.ListQuarantine(pb.ListQuarantineRequest(include_resolved=True))).items
+    assert resolved.resolved_by == "ops"
