@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,7 @@ import pytest_asyncio
 
 from closedloop_devstack import ports
 from closedloop_devstack.platform import Options, Platform
+from closedloop_devstack.platform.home import project
 from closedloop_devstack.platform.layout import SIZE
 from closedloop_devstack.testing.servers import require_rabbitmq
 
@@ -46,15 +48,15 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="session")
 def standing(
-    session_folder: Path, pytestconfig: pytest.Config, collector: Collector
+    session_folder: Path, request: pytest.FixtureRequest, collector: Collector
 ) -> Iterator[Callable[[str], Standing]]:
-    """`standing("rabbitmq")`: started when first asked for."""
+    """`standing("rabbitmq")`: started when first asked for. Logs of a session that failed are kept in build/e2e-logs."""
     started: dict[str, Standing] = {}
 
     def start(broker: str) -> Standing:
         if broker not in started:
             if broker == "rabbitmq":
-                require_rabbitmq(pytestconfig)
+                require_rabbitmq(request.config)
             options = Options(
                 port_base=ports.free_block(SIZE),
                 broker="rabbitmq" if broker == "rabbitmq" else "redis",
@@ -73,8 +75,10 @@ def standing(
         return started[broker]
 
     yield start
-    for one in started.values():
+    for broker, one in started.items():
         one.platform.stop()
+        if request.session.testsfailed:
+            shutil.copytree(one.platform.home.logs, project() / "build" / "e2e-logs" / broker, dirs_exist_ok=True)
 
 
 async def _found(platform: Platform) -> None:

@@ -82,6 +82,8 @@ class Stage:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
+        # How long a call is repeated, in seconds, and how long the slowest answer took.
+        self.patience = PATIENCE_SECONDS
         self.slowest = 0.0
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._tokens: dict[str, str] = {}
@@ -119,7 +121,7 @@ class Stage:
 
     async def ask(self, make: Callable[[Any], Any], rpc: str, request: Message, person: str, service: str = "") -> Any:
         """The call, repeated as it is (hence under the same request id) until somebody answers it."""
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        give_up = time.monotonic() + self.patience
         while True:
             try:
                 return await self.once(make, rpc, request, person, service)
