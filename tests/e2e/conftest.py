@@ -1,0 +1,111 @@
+"""Two whole platforms per session, one per broker, with a small company in each; a collector of their traces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from closedloop_devstack import ports
+from closedloop_devstack.platform import Options, Platform
+from closedloop_devstack.platform.home import project
+from closedloop_devstack.platform.layout import SIZE
+from closedloop_devstack.testing.servers import require_rabbitmq
+
+from .collector import Collector
+from .loop import Stage, found_company
+
+BROKERS = ("redis", "rabbitmq")
+# Some requests of this module are acted on, rulebooks and policies among them: it comes last.
+LAST = "test_bad_requests"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LAST in item.nodeid)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A platform that runs, and how long it took to be healthy."""
+
+    platform: Platform
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    with Collector() as collecting:
+        yield collecting
+
+
+@pytest.fixture(scope="session")
+def standing(
+    session_folder: Path, request: pytest.FixtureRequest, collector: Collector
+) -> Iterator[Callable[[str], Standing]]:
+    """`standing("rabbitmq")`: started when first asked for. Logs of a session that failed are kept in build/e2e-logs."""
+    started: dict[str, Standing] = {}
+
+    def start(broker: str) -> Standing:
+        if broker not in started:
+            if broker == "rabbitmq":
+                require_rabbitmq(request.config)
+            options = Options(
+                port_base=ports.free_block(SIZE),
+                broker="rabbitmq" if broker == "rabbitmq" else "redis",
+                ready_seconds=150,
+                environment={
+                    "CLOSEDLOOP_OTLP_ENDPOINT": collector.url,
+                    "CLOSEDLOOP_TRACE_RATIO": "1",
+                    # One caller plays the whole company here.
+                    "CLOSEDLOOP_RATE_PER_CALLER": "0",
+                },
+            )
+            platform = Platform(Path(tempfile.mkdtemp(prefix=f"e2e-{broker}-", dir=session_folder)), options)
+            began = time.monotonic()
+            started[broker] = Standing(platform.start(), time.monotonic() - began)
+            asyncio.run(_found(platform))
+        return started[broker]
+
+    yield start
+    for broker, one in started.items():
+        one.platform.stop()
+        if request.session.testsfailed:
+            shutil.copytree(one.platform.home.logs, project() / "build" / "e2e-logs" / broker, dirs_exist_ok=True)
+
+
+async def _found(platform: Platform) -> None:
+    async with Stage(platform) as stage:
+        await found_company(stage)
+
+
+@pytest_asyncio.fixture(params=BROKERS)
+async def stage(request: pytest.FixtureRequest, standing: Callable[[str], Standing]) -> AsyncIterator[Stage]:
+    """The platform over each broker in turn."""
+    async with Stage((await asyncio.to_thread(standing, request.param)).platform) as playing:
+        yield playing
+
+
+@pytest_asyncio.fixture
+async def over_redis(standing: Callable[[str], Standing]) -> AsyncIterator[Stage]:
+    async with Stage((await asyncio.to_thread(standing, "redis")).platform) as playing:
+        yield playing
+
+
+@pytest_asyncio.fixture
+async def over_rabbitmq(standing: Callable[[str], Standing]) -> AsyncIterator[Stage]:
+    async with Stage((await asyncio.to_thread(standing, "rabbitmq")).platform) as playing:
+        yield playing
+
+
+@pytest.fixture(scope="session")
+def busy() -> Callable[[], float]:
+    """How much slower than alone this machine is now: waiting processes per core, at least 1."""
+    return lambda: max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -1,0 +1,73 @@
+"""The loop turns once around, on the real platform, over each broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+import pytest
+
+from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
+from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc
+from closedloop_chassis import client
+from closedloop_devstack.platform.memory import footprints
+
+from . import loop
+from .conftest import Standing
+from .loop import OPERATIONS, Stage
+
+MOST_BYTES = 1.5 * 1024**3
+HEALTHY_SECONDS = 20.0
+
+
+@pytest.mark.mission("S9", "S21", "S23", "S40", "S63", "S66", "S67")
+async def test_one_turn(stage: Stage) -> None:
+    turn = loop.new_turn()
+    before = await _booked(stage)
+    await loop.play(stage, turn)
+    await loop.expect_once(stage, [turn])
+    assert turn.won_fen == turn.quantity * loop.LIST_PRICE_FEN * 75 // 100
+    assert await _booked(stage) - before == turn.won_fen
+
+
+async def _booked(stage: Stage) -> int:
+    """What the company's ledger of actuals adds up to, in fen."""
+    request = actuals_pb2.SummarizeActualsRequest(
+        filter=actuals_pb2.ActualFilter(metrics=[loop.METRIC], unit_id="CO")
+    )
+    stub = actuals_pb2_grpc.ActualServiceStub
+    sums = (await stage.ask(stub, "SummarizeActuals", request, OPERATIONS)).sums
+    return loop.to_fen(sums[0].amount.money) if sums else 0
+
+
+@pytest.mark.mission("S82", "U7")
+async def test_another_regions_customer_stays_theirs(over_redis: Stage) -> None:
+    turn = loop.new_turn()
+    await loop.lead_in(over_redis, turn)
+    await loop.converted(over_redis, turn)
+    account = accounts_pb2.GetAccountRequest(id=turn.account_id)
+    mine = await over_redis.once(accounts_pb2_grpc.AccountServiceStub, "GetAccount", account, turn.owner)
+    assert mine.id == turn.account_id
+    for person in ("W-1", "WEST-HEAD"):
+        for stub, rpc, request in (
+            (accounts_pb2_grpc.AccountServiceStub, "GetAccount", account),
+            (leads_pb2_grpc.LeadServiceStub, "GetLead", leads_pb2.GetLeadRequest(id=turn.lead_id)),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await over_redis.once(stub, rpc, request, person)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert client.info(refused.value).reason
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_memory_and_start(standing: Callable[[str], Standing], busy: Callable[[], float], broker: str) -> None:
+    """PSS, which shares out the pages that processes share, so that it adds up. RabbitMQ is not among the promise."""
+    found = standing(broker)
+    sizes = {one.name: one.pss for one in footprints(found.platform.home.ledger)}
+    ours = sum(size for name, size in sizes.items() if not name.startswith("rabbitmq"))
+    lines = [f"{name:<24}{size / 2**20:8.0f} MB" for name, size in sizes.items()]
+    print(*lines, f"PSS without RabbitMQ: {ours / 2**20:.0f} MB; healthy after {found.seconds:.1f} s", sep="\n")
+    assert len(sizes) >= 12
+    assert ours < MOST_BYTES
+    assert found.seconds < HEALTHY_SECONDS * busy() * (1 if broker == "redis" else 2)
