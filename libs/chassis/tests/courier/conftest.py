@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -11,20 +12,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import kombu
 import psycopg
 import pytest
+import redis
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from closedloop.customers.v1.events_pb2 import LeadReceived
 from closedloop_chassis import ids
 from closedloop_chassis.contract import route
 from closedloop_chassis.service import Service
 from closedloop_devstack.ports import free_port
-from closedloop_devstack.servers import PostgresServer, RabbitServer, RedisServer
+from closedloop_devstack.servers import PostgresServer, RabbitServer, RedisServer, databases
 
 HERE = Path(__file__).parent
 LEAD = route(LeadReceived).type
@@ -45,31 +49,36 @@ class Broker:
     server: RabbitServer | RedisServer
     url: str
 
-    def connection(self) -> kombu.Connection:
-        options = {"global_keyprefix": "closedloop."} if self.kind == "redis" else {}
-        return kombu.Connection(self.url, transport_options=options, connect_timeout=3)
-
     def put(self, queue: str, body: bytes) -> None:
         """Any bytes at all, as any program could send them."""
-        with self.connection() as connection:
-            producer = connection.Producer()
-            producer.publish(body, exchange="", routing_key=queue, content_type="x/y", content_encoding="binary")
+        if self.kind == "redis":
+            self._redis().rpush(f"closedloop.{queue}", body)
+            return
+        with kombu.Connection(self.url) as connection:
+            properties = {"content_type": "x/y", "content_encoding": "binary"}
+            connection.Producer().publish(body, exchange="", routing_key=queue, **properties)
 
     def ready(self, queue: str) -> int:
-        with self.connection() as connection:
-            arguments = {"x-queue-type": "quorum"} if self.kind == "rabbit" else {}
+        """Messages waiting in the queue, which is made if need be."""
+        if self.kind == "redis":
+            return int(self._redis().llen(f"closedloop.{queue}"))
+        with kombu.Connection(self.url) as connection:
+            arguments = {"x-queue-type": "quorum"}
             declared = connection.channel().queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
             return int(declared.message_count)
 
     def empty(self) -> None:
-        with self.connection() as connection:
-            channel: Any = connection.channel()
-            if self.kind == "redis":
-                channel.client.flushall()
-                return
-            for service in ("customers", "funnel"):
+        """The broker forgets everything."""
+        if self.kind == "redis":
+            self._redis().flushall()
+            return
+        with kombu.Connection(self.url) as connection:
+            for service in ("customers", "funnel", "targets"):
                 for queue in ("inbox", "receipts"):
-                    channel.queue_delete(f"{service}.{queue}")
+                    connection.channel().queue_delete(f"{service}.{queue}")
+
+    def _redis(self) -> Any:
+        return redis.Redis.from_url(self.url, socket_timeout=5)
 
 
 @dataclass
@@ -92,7 +101,7 @@ class CourierProcess:
             "CLOSEDLOOP_METRICS_ADDRESS": f"127.0.0.1:{self.metrics_port}",
             "CLOSEDLOOP_WEBHOOK_ADDRESS": f"127.0.0.1:{self.webhook_port}",
             "CLOSEDLOOP_COURIER_RESEND_SECONDS": "2",
-            "CLOSEDLOOP_COURIER_VISIBILITY_SECONDS": "3",
+            "CLOSEDLOOP_COURIER_ABANDON_SECONDS": "6",
             **self.extra,
         }
         with self.log.open("ab") as log:
@@ -215,9 +224,13 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def new_courier(templates: Any, postgres: PostgresServer, tmp_path: Path) -> Iterator[Callable[..., CourierProcess]]:
     """`new_courier("funnel", broker_url)`: with a database of its own, ended after the test."""
     made: list[CourierProcess] = []
+    # Dropped after the test: a PostgreSQL that was killed syncs every file of every database when it comes back.
+    fresh: list[str] = []
 
     def make(service: str, broker_url: str, dsn: str = "", **extra: str) -> CourierProcess:
-        dsn = dsn or templates.copy(Service(name=service, package="", slices=(), migrations=HERE / "none"))
+        if not dsn:
+            dsn = templates.copy(Service(name=service, package="", slices=(), migrations=HERE / "none"))
+            fresh.append(dsn.rpartition("/")[2])
         made.append(CourierProcess(service, dsn, broker_url, tmp_path / f"{service}-{len(made)}.log", extra))
         return made[-1]
 
@@ -225,15 +238,46 @@ def new_courier(templates: Any, postgres: PostgresServer, tmp_path: Path) -> Ite
     for courier in made:
         if courier.process is not None and courier.process.poll() is None:
             courier.kill()
+    for name in fresh:
+        databases.drop(postgres.url, name)
     for courier in made:
         print(courier.log, courier.log.read_text() if courier.log.exists() else "", sep="\n")  # noqa: T201
+
+
+class Collector:
+    """Takes spans over OTLP/HTTP."""
+
+    def __init__(self) -> None:
+        self.spans: list[Any] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                request = ExportTraceServiceRequest.FromString(body)
+                outer.spans += [s for r in request.resource_spans for c in r.scope_spans for s in c.spans]
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.server.shutdown()
+    collector.server.server_close()
 
 
 @pytest.fixture
 def pair(broker: Broker, new_courier: Callable[..., CourierProcess]) -> Pair:
     return Pair(broker, new_courier("customers", broker.url), new_courier("funnel", broker.url))
-
-
-@pytest.fixture
-def now() -> datetime:
-    return datetime.now(UTC)

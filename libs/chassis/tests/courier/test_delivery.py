@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from closedloop.common.v1.event_pb2 import Event
 from closedloop.customers.v1.events_pb2 import LeadReceived
 
@@ -53,6 +55,35 @@ def test_an_event_sent_twice_arrives_once(pair: Any, rows: Callable[..., Any], e
     assert sorted(pair.arrived()) == sorted(told)
 
 
+def test_replicas_share_the_work(
+    pair: Any, new_courier: Callable[..., Any], rows: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    pair.start()
+    couriers = [pair.source, pair.consumer]
+    couriers += [new_courier(courier.service, courier.broker, courier.dsn).start() for courier in couriers]
+    told = [id for _ in range(10) for id in pair.tell(300)]
+    pair.complete(told)
+    received = [couriers[at].metric("closedloop_courier_received_total") for at in (1, 3)]
+    relayed = [couriers[at].metric("closedloop_courier_relayed_total") for at in (0, 2)]
+    assert sum(received) == sum(relayed) == len(told)
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_sampled_trace_goes_on_and_an_unsampled_one_costs_nothing(
+    pair: Any, collector: Any, eventually: Callable[..., None]
+) -> None:
+    for courier in (pair.source, pair.consumer):
+        courier.extra["CLOSEDLOOP_OTLP_ENDPOINT"] = collector.url
+    pair.start()
+    told = pair.tell(5, traceparent=TRACE) + pair.tell(5, traceparent=TRACE[:-1] + "0")
+    pair.complete(told)
+    eventually(lambda: len(collector.spans) >= 10, "spans are exported")
+    lead = "closedloop.customers.lead.received.v1"
+    assert sorted(span.name for span in collector.spans) == [f"receive {lead}"] * 5 + [f"tell {lead}"] * 5
+    assert {span.trace_id.hex() for span in collector.spans} == {TRACE[3:35]}
+    assert {span.parent_span_id.hex() for span in collector.spans} == {TRACE[36:52]}
+
+
 def test_an_event_waits_for_a_consumer_that_was_never_started(pair: Any, eventually: Callable[..., None]) -> None:
     pair.source.start()
     told = pair.tell(50)
@@ -75,8 +106,6 @@ def test_a_row_stays_until_the_last_consumer_has_acknowledged(
     quoted = ", ".join(f'"{id}"' for id in ids)
     pair.broker.put("customers.receipts", f'{{"consumer": "targets", "ids": [{quoted}]}}'.encode())
     eventually(lambda: pair.outstanding() == 0, "the last one is struck")
-    with pair.broker.connection() as connection:
-        connection.channel().queue_purge("targets.inbox")
 
 
 def test_poison_is_parked_once_and_stops_nobody(

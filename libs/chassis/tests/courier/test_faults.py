@@ -28,6 +28,19 @@ def test_broker_killed_and_restarted(pair: Any, eventually: Callable[..., None])
     assert pair.source.metric("closedloop_courier_broker_up") == 1
 
 
+@pytest.mark.parametrize("broker", ["rabbit"], indirect=True)
+def test_broker_killed_while_it_makes_the_queues(pair: Any, eventually: Callable[..., None]) -> None:
+    """It may then keep the name of a queue that never serves anybody; the courier makes it anew."""
+    pair.source.start(wait=False)
+    pair.consumer.start(wait=False)
+    eventually(lambda: all("courier runs" in end.log.read_text() for end in (pair.source, pair.consumer)), "they run")
+    time.sleep(0.1)
+    pair.broker.server.kill()
+    told = pair.tell(100)
+    pair.broker.server.start()
+    pair.complete(told, 75)
+
+
 def test_consumer_killed_midway(pair: Any, eventually: Callable[..., None]) -> None:
     pair.consumer.extra["CLOSEDLOOP_COURIER_BATCH_SIZE"] = "5"
     pair.start()

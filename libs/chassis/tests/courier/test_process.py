@@ -20,7 +20,7 @@ def test_no_grpc_in_the_process(pair: Any) -> None:
     status, body = pair.consumer.get("/modules", pair.consumer.webhook_port)
     loaded = set(body.decode().split())
     assert status == 200
-    assert {"nameko.containers", "eventlet", "closedloop.funnel.v1.events_pb2"} <= loaded
+    assert {"nameko.containers", "eventlet", "closedloop.customers.v1.events_pb2"} <= loaded
     assert not {name for name in loaded if name == "grpc" or name.startswith("grpc.")}
 
 

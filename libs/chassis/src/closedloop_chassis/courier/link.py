@@ -1,4 +1,4 @@
-"""The state of a connection to a server we stand on: said once when it changes, and shown in a gauge."""
+"""The state of a connection to a server we stand on: said when it changes, and shown in a gauge."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ class Link:
         self._gauge = courier_metrics.LINK_UP.labels(name)
         self._gauge.set(0)
         self._pause = 0.0
+        self._reason = ""
 
     def up(self) -> None:
-        if self._pause:
+        if self._reason:
             self._log.info("link is back")
+        self._reason = ""
         self._pause = 0.0
         self._gauge.set(1)
 
     def down(self, cause: BaseException) -> float:
-        if not self._pause:
-            self._log.warning("link is away, trying again", cause=f"{type(cause).__name__}: {cause}".strip())
+        reason = f"{type(cause).__name__}: {cause}".strip()
+        if reason != self._reason:
+            self._log.warning("link is away, trying again", cause=reason)
+        self._reason = reason
         self._log.debug("attempt failed", exc_info=cause)
         self._pause = min(max(self._pause * 2, self.FIRST), self.LONGEST)
         self._gauge.set(0)

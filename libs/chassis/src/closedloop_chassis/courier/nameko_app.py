@@ -18,18 +18,16 @@ from nameko.runners import ServiceRunner
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer
 
-from closedloop_chassis.courier import broker, database, green, routes, webhooks
-from closedloop_chassis.courier.broker import Broker
+from closedloop_chassis.courier import brokers, database, green, webhooks
+from closedloop_chassis.courier.brokers import Batch, Subscription
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.link import Link
 from closedloop_chassis.courier.pace import Pace
 from closedloop_chassis.courier.parts import Poller, Webhook
 from closedloop_chassis.courier.pollers import Leadership, Polling
-from closedloop_chassis.courier.press import press
 from closedloop_chassis.courier.receipts import Receipts
 from closedloop_chassis.courier.receiver import Receiver
 from closedloop_chassis.courier.relay import Relay
-from closedloop_chassis.courier.subscription import Batch, Subscription
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import endpoint, logs, tracing
 
@@ -81,11 +79,12 @@ class Letters(Entrypoint):  # type: ignore[misc]
 
     def _deliver(self) -> None:
         while not self._stopping.ready():
-            batch = self._subscription.take(self._limit, timeout=0.2)
+            batch = self._subscription.take(self._limit, timeout=0.5)
             while batch and (failure := self._work(batch)) is not None:
                 with eventlet.Timeout(self._link.down(failure), False):
                     self._stopping.wait()
                 if self._stopping.ready():
+                    batch.give_back()
                     break
             else:
                 if batch:
@@ -160,12 +159,12 @@ def serve(service: str, parts: str, settings: Settings) -> None:
 
 def _app(name: str, parts: str, settings: Settings, pace: Pace) -> tuple[type, Callable[[], None]]:
     """The service class as nameko wants it, and what closes all its connections."""
-    post = Broker.of(settings, name, pace)
+    post = brokers.broker(settings, name, pace)
     pool = database.pool(settings, name)
     desk = Desk(name, settings, pool)
     leadership = Leadership(settings.dsn, name)
-    relay = Relay(post, press(post), pool)
-    receiver = Receiver(post, press(post), pool)
+    relay = Relay(post, pool)
+    receiver = Receiver(post, pool)
     receipts = Receipts(pool)
 
     members: dict[str, Any] = {"name": f"{name}-courier"}
@@ -179,13 +178,12 @@ def _app(name: str, parts: str, settings: Settings, pace: Pace) -> tuple[type, C
         method.nameko_entrypoints = {entrypoint}  # type: ignore[attr-defined]
         members[method_name] = method
 
-    def letters(queue: Any, purpose: str) -> Letters:
-        subscription = Subscription(post, queue, Link(f"broker, {purpose}"))
-        return Letters(subscription, Link(f"database, {purpose}"), pace.batch_size)
-
     add("relay", Again(), relay.step)
-    add("receive", letters(broker.inbox_queue(name, routes.consumed_types(name)), "receiving"), receiver.receive)
-    add("strike", letters(broker.receipts_queue(name), "receipts"), receipts.strike)
+    inbox = post.inbox(Link("broker, receiving"))
+    add("receive", Letters(inbox, Link("database, receiving"), pace.batch_size), receiver.receive)
+    add("send_receipts", Again(), receiver.send_receipts)
+    arrived = post.receipts(Link("broker, receipts"))
+    add("strike", Letters(arrived, Link("database, receipts"), pace.batch_size), receipts.strike)
     for number, part in enumerate(importlib.import_module(parts).PARTS if parts else ()):
         if isinstance(part, Poller):
             add(f"poll_{number}", Again(), Polling(part, desk, leadership).step)

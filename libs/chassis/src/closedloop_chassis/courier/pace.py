@@ -13,11 +13,11 @@ class Pace(BaseSettings):
     prefetch: int = Field(default=1500, ge=1, description="messages held in memory, not yet acknowledged to the broker")
     busy_seconds: float = Field(default=0.02, description="pause between looks into the outbox while there is traffic")
     idle_seconds: float = Field(default=0.25, description="longest pause between looks while there is none")
-    confirm_seconds: float = Field(default=5.0, description="a broker silent for longer has not got the batch")
-    resend_seconds: float = Field(default=30.0, description="an event unacknowledged for longer is told again")
-    visibility_seconds: float = Field(
-        default=15.0, description="redis only: unacknowledged messages reappear after this"
+    confirm_seconds: float = Field(default=5.0, description="a broker silent for longer is taken to be away")
+    abandon_seconds: float = Field(
+        default=30.0, description="a queue that is unusable for longer, while its broker answers, is made anew"
     )
+    resend_seconds: float = Field(default=30.0, description="an event unacknowledged for longer is told again")
     grace_seconds: float = Field(default=8.0, description="how long SIGTERM waits for the work under way")
     webhook_limit_bytes: int = Field(default=1024 * 1024, description="longer bodies are refused with 413")
     webhook_idle_seconds: float = Field(default=30.0, description="a silent connection is closed after this")

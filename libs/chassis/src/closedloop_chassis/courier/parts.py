@@ -1,7 +1,8 @@
 """What a service brings along for its courier: pollers and webhooks.
 
-A service's module `courier` (e.g. `closedloop_integrations.courier`) has an attribute `PARTS: tuple[Part, ...]`. Parts learn something outside and put
-it into their own service's inbox with `desk.observe`; what to think of it is decided by the api's reactions.
+A service's module `courier` (e.g. `closedloop_integrations.courier`) has an attribute `PARTS: tuple[Part, ...]`. Parts
+learn something outside and put it into their own service's inbox with `desk.observe`; what to think of it is decided by
+the api's reactions.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from uuid import UUID
 import structlog
 
 from closedloop_chassis.courier import outbox
+from closedloop_chassis.courier.brokers import Batch
 from closedloop_chassis.courier.database import Pool
-from closedloop_chassis.courier.subscription import Batch
 from closedloop_chassis.telemetry import courier_metrics, metrics
 
 

@@ -13,20 +13,19 @@ from opentelemetry.trace import SpanKind
 
 from closedloop.common.v1.event_pb2 import Event
 from closedloop_chassis.courier import outbox, spans
-from closedloop_chassis.courier.broker import EVENT_CONTENT, Broker, Parcel
+from closedloop_chassis.courier.brokers import EVENT_CONTENT, Broker, Parcel
 from closedloop_chassis.courier.database import Pool
 from closedloop_chassis.courier.link import Link
 from closedloop_chassis.courier.outbox import Told
-from closedloop_chassis.courier.press import Press
 from closedloop_chassis.telemetry import courier_metrics, metrics
 
 
 class Relay:
     """One per process; `step` is called again and again."""
 
-    def __init__(self, broker: Broker, press: Press, pool: Pool) -> None:
+    def __init__(self, broker: Broker, pool: Pool) -> None:
         self._broker = broker
-        self._press = press
+        self._press = broker.press()
         self._pool = pool
         self._pace = broker.pace
         self._to_broker = Link("broker, telling")
