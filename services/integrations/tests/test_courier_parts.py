@@ -1,0 +1,482 @@
+"""What the courier runs, against simulated outside systems and a real database: polled, handed over, judged by the reactor."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+from closedloop.common.v1 import common_pb2
+from closedloop.integrations.v1 import deliveries_pb2, mail_pb2, notices_pb2, sources_pb2
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop.integrations.v1.deliveries_pb2_grpc import DeliveryServiceStub
+from closedloop.integrations.v1.notices_pb2_grpc import NoticeServiceStub
+from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
+from closedloop_chassis import errors
+from closedloop_chassis.courier.database import pool
+from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.courier.parts import Poller, Request
+from closedloop_chassis.rulebook.shelf import Edition
+from closedloop_devstack.simulators.chat import ChatRobots
+from closedloop_devstack.simulators.erp import ErpServer
+from closedloop_devstack.simulators.erp_records import CostEntry, SaleDocument, SaleLine
+from closedloop_devstack.simulators.mail import MailServer
+from closedloop_devstack.simulators.procurement import Notice as Published
+from closedloop_devstack.simulators.procurement import ProcurementSite
+from closedloop_devstack.testing.service import Live
+
+from closedloop_integrations import courier
+from closedloop_integrations.deliveries import sender
+from closedloop_integrations.erp import poller as erp
+from closedloop_integrations.mail import poller as mail
+from closedloop_integrations.mail import webhook
+from closedloop_integrations.notices import poller as notices
+
+Known = Any
+Outside = Callable[..., None]
+Run = Callable[..., Any]
+
+OURS = "sales@closedloop.test"
+
+
+class StillDesk(Desk):
+    """A desk whose time is the test's."""
+
+    live: Live
+
+    def now(self) -> datetime:
+        return self.live.now
+
+
+@pytest.fixture
+async def desk(company: Live) -> AsyncIterator[StillDesk]:
+    connections = pool(company.process.settings, "integrations")
+    made = StillDesk("integrations", company.process.settings, connections)
+    made.live = company
+    yield made
+    connections.close(timeout=1)
+
+
+@pytest.fixture
+def run(desk: StillDesk, company: Live) -> Run:
+    """`await run(poll)`: one run in a thread, as the courier would, then the reactor applies what was observed."""
+
+    async def once(part: Callable[[Desk], None], *, settle: bool = True) -> None:
+        await asyncio.to_thread(part, desk)
+        if settle:
+            await company.settle()
+
+    return once
+
+
+@pytest.fixture
+def site(company: Live) -> Iterator[ProcurementSite]:
+    with ProcurementSite(limit=0) as running:
+        yield running
+
+
+def publish(site: ProcurementSite, number: int, buyer: str = "济南市第三中学", **given: Any) -> Published:
+    usual = {"title": f"{buyer}第{number}批智慧黑板采购", "published": datetime(2026, 1, 4, tzinfo=UTC) + timedelta(minutes=number)}
+    return site.publish(Published(**{**usual, "buyer": buyer, "amount": "10万元", "region": "山东省", "body": "采购黑板。", **given}))
+
+
+async def source(live: Live, name: str) -> sources_pb2.Source:
+    return await live.stub(SourceServiceStub, "ops", "operations").GetSource(sources_pb2.GetSourceRequest(name=name))
+
+
+async def rules(live: Live, name: str, body: dict[str, Any]) -> None:
+    """Publishes a rulebook, in force at once."""
+    shelf = live.process.rulebooks
+    whole = shelf.edition(name, live.now).body | body
+    tx = live.process.database.transaction()
+    await shelf.publish(tx, Edition(name, shelf.edition(name, live.now).version, live.now, whole, "ops", "test", live.now))
+    await tx.commit()
+    await live.process.look()
+
+
+@pytest.mark.mission("S70")
+async def test_notices_are_polled_page_by_page_and_once(
+    company: Live, known: Known, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    outside(procurement_url=site.url)
+    account = await known.account("济南市第三中学")
+    for number in range(45):
+        publish(site, number, buyer="济南市第三中学" if number == 7 else f"某市第{number}中学")
+    await run(notices.poll)
+    stub = company.stub(NoticeServiceStub, "ops", "operations")
+    assert len((await stub.ListNotices(notices_pb2.ListNoticesRequest(page_size=100))).notices) == 45
+    [told] = await company.told(events.NoticeMatched)
+    assert told.match.account_id == account
+    found = await source(company, "procurement")
+    assert (found.state, found.light, found.polls[0].read) == (sources_pb2.SOURCE_STATE_ACTIVE, common_pb2.LIGHT_NONE, 45)
+    assert found.received == 45
+
+    asked = len(site.requests)
+    await run(notices.poll)
+    assert len(site.requests) == asked, "it is not due yet"
+    await company.advance(minutes=2)
+    await run(notices.poll)
+    await company.advance(minutes=2)
+    before = len(site.requests)
+    await run(notices.poll)
+    assert len(site.requests) == before + 1, "an unchanged list costs one conditional request"
+    publish(site, 46)
+    await company.advance(minutes=2)
+    await run(notices.poll)
+    assert len(await company.told(events.NoticeMatched)) == 2
+    assert all(request.startswith("/search") for request in site.requests[before : before + 2])
+
+
+@pytest.mark.mission("S70")
+async def test_a_site_that_says_wait_is_left_alone_and_gone_on_with_where_it_stopped(
+    company: Live, outside: Outside, run: Run
+) -> None:
+    with ProcurementSite(limit=12, window=3600) as site:
+        outside(procurement_url=site.url)
+        for number in range(30):
+            publish(site, number)
+        await run(notices.poll)
+        stub = company.stub(NoticeServiceStub, "ops", "operations")
+        first = len((await stub.ListNotices(notices_pb2.ListNoticesRequest())).notices)
+        assert first == 11
+        found = await source(company, "procurement")
+        assert (found.circuit.state, found.circuit.consecutive_failures) == (sources_pb2.CIRCUIT_STATE_CLOSED, 0)
+        wait = found.polls[0].next_time.ToDatetime(tzinfo=UTC) - company.now
+        assert timedelta(minutes=59) < wait <= timedelta(hours=1)
+        await company.advance(minutes=50)
+        await run(notices.poll)
+        assert len(site.requests) == 13
+        site._window.limit = 0
+        await company.advance(minutes=20)
+        await run(notices.poll)
+        assert len((await stub.ListNotices(notices_pb2.ListNoticesRequest())).notices) == 30
+        details = [request for request in site.requests if "/notices/" in request]
+        assert len(details) == len(set(details)) + 1, "only the one that was refused was asked for again"
+
+
+@pytest.mark.mission("S70")
+async def test_a_turn_has_its_limits_and_broken_rows_are_set_aside(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    outside(procurement_url=site.url)
+    await rules(company, "integrations.sources", {"polls": {"procurement": {"max_requests": 10, "pause_seconds": 0}}})
+    for number in range(25):
+        publish(site, number)
+    site.faults = type(site.faults)(malformed=True, charset="gb18030")
+    for _ in range(4):
+        await run(notices.poll)
+    stub = company.stub(NoticeServiceStub, "ops", "operations")
+    assert len((await stub.ListNotices(notices_pb2.ListNoticesRequest())).notices) == 25
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    items = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="procurement"))).items
+    assert {item.reason for item in items} == {"LINK_MISSING"}
+
+
+@pytest.mark.mission("S71")
+async def test_orders_and_invoices_are_fetched_once_and_again_when_they_change(
+    company: Live, known: Known, outside: Outside, run: Run
+) -> None:
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        account = await known.account("济南市第三中学")
+        line = SaleLine(cinvcode="B86", cinvname="智慧黑板", iquantity=Decimal(3), itaxunitprice=Decimal("9999.99"))
+        document = SaleDocument(ccuscode="C001", ccusname="济南市第三中学", entry=(line,), cpersoncode="rep1", ddate=date(2026, 1, 5))
+        server.put("saleorder", document)
+        server.put("saleinvoice", document)
+        server.put("salereturn", document)
+        server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal("12.30"), ccuscode="C001"))
+        await run(erp.poll)
+        [order] = await company.told(events.OrderRecorded)
+        assert (order.account_id, order.person_id, order.unit_id) == (account, "rep1", "east")
+        assert (order.net_amount.units, order.net_amount.nanos) == (26548, 650_000_000)
+        invoices = await company.told(events.InvoiceRecorded)
+        assert sorted((told.credit_note, told.net_amount.units) for told in invoices) == [(False, 26548), (True, -26548)]
+        found = await source(company, "erp")
+        assert {poll.name: poll.read for poll in found.polls} == {"cost": 1, "currentstock": 0, "saleinvoice": 1, "saleorder": 1, "salereturn": 1}
+        await company.advance(minutes=1)
+        await run(erp.poll)
+        assert sum(poll.read for poll in (await source(company, "erp")).polls) == 4
+        changed = document.model_copy(update={"ccode": order.number, "entry": (line.model_copy(update={"iquantity": Decimal(4)}),)})
+        server.put("saleorder", changed)
+        await company.advance(minutes=1)
+        await run(erp.poll)
+        assert [(told.number, told.version) for told in await company.told(events.OrderRecorded)] == [(order.number, 1), (order.number, 2)]
+        await company.advance(hours=3)
+        await run(erp.poll)
+        assert (await source(company, "erp")).circuit.consecutive_failures == 0, "a token that ran out is renewed"
+
+
+@pytest.mark.mission("S71")
+async def test_many_documents_come_in_pages(company: Live, outside: Outside, run: Run) -> None:
+    await rules(company, "integrations.erp", {"rows_per_page": 10, "lists": ["cost"]})
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        for number in range(35):
+            server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal(number)))
+        await run(erp.poll)
+    assert await company.db.value("SELECT count(*) FROM erp_transaction") == 35
+    assert await company.db.value("SELECT count(*) FROM inbox") == 4
+
+
+@pytest.mark.mission("S70", "S71")
+async def test_a_system_that_is_down_opens_its_own_circuit_and_slows_nobody(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    await rules(company, "integrations.erp", {"lists": ["saleorder"]})
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(procurement_url=site.url, erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        server.faults = type(server.faults)(failures=6)
+        erp.TOKEN.forget()
+        publish(site, 1)
+        for _ in range(6):
+            await run(erp.poll)
+            await company.advance(seconds=31)
+        found = await source(company, "erp")
+        assert (found.circuit.state, found.light) == (sources_pb2.CIRCUIT_STATE_OPEN, common_pb2.LIGHT_RED)
+        assert "500" in found.last_error
+        await run(notices.poll)
+        assert (await source(company, "procurement")).received == 1
+        await company.advance(minutes=10)
+        await run(erp.poll)
+        healed = await source(company, "erp")
+        assert (healed.circuit.state, healed.circuit.consecutive_failures) == (sources_pb2.CIRCUIT_STATE_CLOSED, 0)
+
+
+@pytest.fixture
+def post(company: Live) -> Iterator[MailServer]:
+    with MailServer(clock=lambda: company.now) as server:
+        yield server
+
+
+@pytest.fixture
+def by_mail(post: MailServer, outside: Outside) -> None:
+    login = f"{quote(OURS, safe='')}:closedloop@127.0.0.1"
+    outside(
+        smtp_url=f"smtp://{login}:{post.port}",
+        imap_url=f"imap://{login}:{post.imap_port}/INBOX",
+        mail_from=f"Closedloop <{OURS}>",
+    )
+
+
+async def asked(live: Live, contact: str, key: str = "k") -> deliveries_pb2.Delivery:
+    content = deliveries_pb2.DeliveryContent(
+        dedupe_key=key,
+        origin="customers",
+        purpose=deliveries_pb2.DELIVERY_PURPOSE_SERVICE,
+        recipient=deliveries_pb2.Recipient(contact_id=contact),
+        written=deliveries_pb2.WrittenBody(subject="新品上市：智慧黑板", text="王老师您好，新品已上市。"),
+        sender_id="rep1",
+    )
+    stub = live.stub(DeliveryServiceStub, "ops", "operations")
+    return await stub.RequestDelivery(deliveries_pb2.RequestDeliveryRequest(request_id=str(uuid4()), content=content))
+
+
+async def standing(live: Live, delivery: deliveries_pb2.Delivery) -> deliveries_pb2.Delivery:
+    stub = live.stub(DeliveryServiceStub, "ops", "operations")
+    return await stub.GetDelivery(deliveries_pb2.GetDeliveryRequest(id=delivery.id))
+
+
+send_mail = partial(sender.send, channel="mail")
+
+
+@pytest.mark.mission("S69", "S73", "S32")
+async def test_a_mail_leaves_its_answer_comes_back_and_says_the_job_has_changed(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    await run(send_mail)
+    [received] = post.mailbox("wang@school.cn").messages
+    assert received.subject == "新品上市：智慧黑板"
+    assert received.text.startswith("王老师您好，新品已上市。\n\n-- \n张三")
+    assert received.message["message-id"] == f"<{delivery.id}@closedloop.test>"
+    assert str(received.message["from"]) == f"张三 <{OURS}>"
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_SENT
+    await run(send_mail)
+    assert len(post.mailbox("wang@school.cn").messages) == 1
+
+    post.reply(received, "您好，我已调任信息中心主任。", "王老师 <wang@school.cn>")
+    await run(mail.poll)
+    outbound, inbound = [told.mail for told in await company.told(events.MailReceived)]
+    assert outbound.thread_id == inbound.thread_id
+    assert inbound.facts[0].kind == mail_pb2.MAIL_FACT_KIND_JOB_CHANGE
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_REPLIED
+    assert post.mailbox(OURS).messages[0].flags == set(), "reading leaves no trace"
+    await company.advance(seconds=30)
+    post.mailbox(OURS).renumber()
+    await run(mail.poll)
+    assert len(await company.told(events.MailReceived)) == 2, "renumbered mails are known by their content"
+
+
+@pytest.mark.mission("S73")
+async def test_an_unknown_address_bounces_and_a_busy_server_is_tried_again(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    account = await known.account("济南市第三中学")
+    gone = await asked(company, await known.contact("走了", account, "gone@school.cn"), "k1")
+    busy = await asked(company, await known.contact("在", account, "here@school.cn"), "k2")
+    post.refused = {"gone@school.cn"}
+    post.deferrals = 1
+    await run(send_mail)
+    assert (await standing(company, gone)).state == deliveries_pb2.DELIVERY_STATE_BOUNCED
+    waiting = await standing(company, busy)
+    assert (waiting.state, waiting.attempts, waiting.reason) == (deliveries_pb2.DELIVERY_STATE_QUEUED, 1, "retry")
+    await company.advance(seconds=31)
+    await run(send_mail)
+    assert (await standing(company, busy)).state == deliveries_pb2.DELIVERY_STATE_SENT
+    assert len(post.mailbox("here@school.cn").messages) == 1
+
+
+@pytest.mark.mission("S73")
+async def test_a_server_that_is_away_costs_an_attempt_and_a_sender_that_died_leaves_no_second_mail(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run, desk: StillDesk
+) -> None:
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    post.stop()
+    await run(send_mail)
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_QUEUED
+    assert (await source(company, "mail_out")).circuit.consecutive_failures == 1
+    post.start()
+    await company.advance(minutes=1)
+    # As a courier that was killed in mid-send leaves it.
+    with desk.connection() as connection:
+        claim = sender._claim(connection, "mail", company.now)
+        assert claim is not None
+        connection.execute("UPDATE delivery SET leased_until = clock_timestamp() - interval '1 second'")
+    await run(send_mail)
+    await run(sender.give_up_leases)
+    await run(sender.give_up_leases)
+    uncertain = await standing(company, delivery)
+    assert (uncertain.state, uncertain.attempts) == (deliveries_pb2.DELIVERY_STATE_UNCERTAIN, 2)
+    await company.advance(days=1)
+    await run(send_mail)
+    assert post.mailbox("wang@school.cn").messages == [], "nobody sends it again by himself"
+
+
+async def test_an_expired_message_is_not_handed_over(company: Live, known: Known, post: MailServer, by_mail: None, run: Run) -> None:
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    content = deliveries_pb2.DeliveryContent(
+        dedupe_key="k",
+        origin="x",
+        purpose=deliveries_pb2.DELIVERY_PURPOSE_SERVICE,
+        recipient=deliveries_pb2.Recipient(contact_id=contact),
+        written=deliveries_pb2.WrittenBody(text="今天有效"),
+    )
+    content.expire_time.FromDatetime(company.now + timedelta(hours=1))
+    await company.hear(events.DeliveryRequested(content=content), "x")
+    await company.advance(hours=2)
+    await run(send_mail)
+    [report] = await company.told(events.DeliveryReported)
+    assert (report.state, report.reason) == (deliveries_pb2.DELIVERY_STATE_SUPPRESSED, "expired")
+    assert post.mailbox("wang@school.cn").messages == []
+
+
+async def test_a_mail_that_is_too_large_is_set_aside_unread(company: Live, post: MailServer, by_mail: None, run: Run) -> None:
+    await rules(company, "integrations.sources", {"polls": {"mail": {"max_bytes": 2000}}})
+    post.deliver(b"From: a@b.cn\r\nSubject: big\r\n\r\n" + b"x" * 5000, OURS)
+    post.deliver(b"From: a@b.cn\r\nSubject: small\r\n\r\nhello", OURS)
+    await run(mail.poll)
+    assert [told.mail.subject for told in await company.told(events.MailReceived)] == ["small"]
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="mail"))).items
+    assert item.reason == "MAIL_TOO_LARGE"
+
+
+@pytest.mark.mission("S73")
+@pytest.mark.parametrize("channel", ["wecom", "dingtalk"])
+async def test_chat_robots_are_told_signed_and_with_the_colleague_mentioned(
+    company: Live, outside: Outside, run: Run, channel: str
+) -> None:
+    with ChatRobots() as chat:
+        dingtalk = {"default": {"url": chat.dingtalk_url(), "secret": "SEC-demo"}}
+        outside(wecom_robots=json.dumps({"default": chat.wecom_url()}), dingtalk_robots=json.dumps(dingtalk))
+        content = deliveries_pb2.DeliveryContent(
+            dedupe_key="k",
+            origin="approvals",
+            channel=deliveries_pb2.Channel.Value(f"CHANNEL_{channel.upper()}"),
+            purpose=deliveries_pb2.DELIVERY_PURPOSE_INTERNAL,
+            recipient=deliveries_pb2.Recipient(person_id="rep1", address="zhangsan"),
+            written=deliveries_pb2.WrittenBody(subject="待审批", text="请处理 25% 折扣"),
+        )
+        await company.hear(events.DeliveryRequested(content=content), "x")
+        await run(partial(sender.send, channel=channel))
+        [message] = chat.messages
+        assert (message.platform, message.text, message.mentions) == (channel, "待审批\n请处理 25% 折扣", ("zhangsan",))
+        [report] = await company.told(events.DeliveryReported)
+        assert report.state == deliveries_pb2.DELIVERY_STATE_SENT
+
+
+async def test_a_robot_that_is_told_too_fast_waits_and_a_wrong_key_fails(company: Live, outside: Outside, run: Run) -> None:
+    with ChatRobots(limit=1) as chat:
+        outside(wecom_robots=json.dumps({"default": chat.wecom_url(), "wrong": chat.wecom_url("none")}))
+        for number, robot in enumerate(("default", "default", "wrong")):
+            content = deliveries_pb2.DeliveryContent(
+                dedupe_key=f"k{number}",
+                origin="x",
+                purpose=deliveries_pb2.DELIVERY_PURPOSE_INTERNAL,
+                recipient=deliveries_pb2.Recipient(robot=robot),
+                written=deliveries_pb2.WrittenBody(text=f"第{number}条"),
+            )
+            await company.hear(events.DeliveryRequested(content=content), "x")
+        await run(partial(sender.send, channel="wecom"))
+        states = {row["dedupe_key"]: row["state"] for row in await company.db.all("SELECT dedupe_key, state FROM delivery")}
+        assert states == {"k0": "sent", "k1": "queued", "k2": "failed"}
+        assert await company.db.value("SELECT due_at FROM delivery WHERE dedupe_key = 'k1'") == company.now + timedelta(minutes=1)
+
+
+@pytest.mark.mission("S69", "U15")
+async def test_a_signed_webhook_brings_a_mail_once(company: Live, desk: StillDesk, outside: Outside) -> None:
+    secret = base64.b64encode(b"0123456789abcdef").decode()
+    outside(webhook_secret=f"whsec_{secret}")
+    raw = b"From: wang@school.cn\r\nSubject: hello\r\n\r\nhi"
+
+    def request(body: bytes = raw, stamp: int | None = None, signed: bytes = raw) -> Request:
+        at = str(stamp or int(time.time()))
+        digest = hmac.new(b"0123456789abcdef", f"m1.{at}.".encode() + signed, hashlib.sha256).digest()
+        headers = {"webhook-id": "m1", "webhook-timestamp": at, "webhook-signature": f"v1,AAAA v1,{base64.b64encode(digest).decode()}"}
+        return Request("POST", "/hooks/mail", headers, {}, body)
+
+    answers = [(await asyncio.to_thread(webhook.receive, desk, request())).status for _ in range(2)]
+    assert answers == [201, 200]
+    await company.settle()
+    assert [told.mail.subject for told in await company.told(events.MailReceived)] == ["hello"]
+    for wrong, reason in (
+        (request(signed=b"other"), "SIGNATURE_WRONG"),
+        (request(stamp=int(time.time()) - 3600), "SIGNATURE_EXPIRED"),
+        (Request("POST", "/hooks/mail", {}, {}, raw), "SIGNATURE_EXPIRED"),
+    ):
+        with pytest.raises(errors.Unauthenticated) as refused:
+            webhook.receive(desk, wrong)
+        assert refused.value.reason == reason
+
+
+async def test_nothing_is_called_that_is_not_configured(company: Live, outside: Outside, run: Run) -> None:
+    for part in courier.PARTS:
+        if isinstance(part, Poller):
+            await run(part.run)
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    states = {s.state for s in (await stub.ListSources(sources_pb2.ListSourcesRequest())).sources}
+    assert states == {sources_pb2.SOURCE_STATE_NOT_CONFIGURED}
+
+
+async def test_a_paused_source_is_left_alone(company: Live, site: ProcurementSite, outside: Outside, run: Run) -> None:
+    outside(procurement_url=site.url)
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    etag = (await source(company, "procurement")).etag
+    pause = sources_pb2.ChangeSourceStateRequest(request_id=str(uuid4()), name="procurement", etag=etag, reason="x")
+    pause.action = sources_pb2.SOURCE_ACTION_PAUSE
+    await stub.ChangeSourceState(pause)
+    await run(notices.poll)
+    assert site.requests == []
