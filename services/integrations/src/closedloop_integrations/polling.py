@@ -14,26 +14,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from psycopg.rows import dict_row
+
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_integrations.outbound import OutsideError, SlowDownError
+from closedloop_integrations.settings import outside
 from closedloop_integrations.sources.rules import PollRules, SourceRules
 
 Model = TypeVar("Model", bound=Rules)
 
 
-OPEN_TURN = """
-WITH source AS (
-    UPDATE source SET configured = %(configured)s
-     WHERE name = %(source)s AND configured IS DISTINCT FROM %(configured)s
-    RETURNING name
-)
-INSERT INTO poll (source, name, next_at) VALUES (%(source)s, %(poll)s, %(now)s) ON CONFLICT DO NOTHING
-"""
+# All that decides whether it is our turn, and the rulebook, in one look a second.
 LOOK = """
-SELECT s.paused, s.failures, s.retry_at, p.cursor, p.next_at
-  FROM source s JOIN poll p ON p.source = s.name WHERE s.name = %(source)s AND p.name = %(poll)s
+SELECT s.configured, s.paused, s.failures, s.retry_at, s.secret_at, p.cursor, p.next_at,
+       (SELECT body FROM rulebook WHERE name = %(rulebook)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1) AS rules
+  FROM source s LEFT JOIN poll p ON p.source = s.name AND p.name = %(poll)s WHERE s.name = %(source)s
+"""
+MEET = """
+WITH source AS (
+    UPDATE source SET configured = %(configured)s, secret_at = CASE WHEN %(configured)s THEN %(read_at)s::timestamptz END
+     WHERE name = %(source)s
+)
+INSERT INTO poll (source, name, next_at) SELECT %(source)s, %(poll)s, %(now)s WHERE %(configured)s ON CONFLICT DO NOTHING
 """
 CLOSE_TURN = """
 WITH turn AS (
@@ -87,16 +91,20 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
 
     An OutsideError raised inside is written down and ends here; anything else is written down and goes on.
     """
-    now = desk.now()
-    asked = {"source": source, "poll": poll, "configured": configured, "now": now}
-    with desk.connection() as connection:
-        connection.execute(OPEN_TURN, asked)
-        row = connection.execute(LOOK, asked).fetchone()
-        rules = in_force(connection, SourceRules, now)
-    if row is None or not configured or row[0] or (row[2] and row[2] > now) or row[4] > now:
+    now, read_at = desk.now(), outside().read_at
+    asked = {"source": source, "poll": poll, "configured": configured, "now": now, "read_at": read_at}
+    with desk.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(LOOK, {**asked, "rulebook": SourceRules.rulebook}).fetchone()
+        if row is None:
+            raise LookupError(f"no migration has named the source {source}")
+        if row["configured"] != configured or (configured and (row["secret_at"] != read_at or row["next_at"] is None)):
+            cursor.execute(MEET, asked)
+    waits = (row["retry_at"] and row["retry_at"] > now) or (row["next_at"] and row["next_at"] > now)
+    if not configured or row["paused"] or waits:
         yield None
         return
-    mine = Turn(source, poll, now, rules.poll(source), json.loads(row[3] or "{}"), row[1])
+    rules = SourceRules.model_validate(row["rules"] or {})
+    mine = Turn(source, poll, now, rules.poll(source), json.loads(row["cursor"] or "{}"), row["failures"])
     begun = time.monotonic()
     try:
         yield mine

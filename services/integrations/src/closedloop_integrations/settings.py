@@ -5,6 +5,7 @@ An address left empty means that there is no such system; nothing but these addr
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from functools import cache
 
@@ -40,6 +41,8 @@ class Outside(BaseSettings):
     dingtalk_robots: dict[str, DingtalkRobot] = Field(
         default_factory=dict, description='{"default": {"url": "https://…?access_token=…", "secret": "SEC…"}}'
     )
+    # When this process has read them; shows that a new secret has taken.
+    read_at: datetime = Field(default_factory=lambda: datetime.now(UTC), exclude=True)
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="signs what gateways post to /hooks/mail")
 
     @property

@@ -126,7 +126,7 @@ def poll(desk: Desk) -> None:
     where = outside()
     with desk.connection() as connection:
         rules = in_force(connection, ErpRules, desk.now())
-    for list_name in rules.lists:
+    for list_name in rules.lists if where.erp_url else rules.lists[:1]:
         with turn(desk, ADAPTER, list_name, configured=bool(where.erp_url)) as mine:
             if mine is not None:
                 limits = mine.rules

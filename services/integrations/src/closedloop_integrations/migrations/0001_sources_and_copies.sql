@@ -15,6 +15,8 @@ CREATE TABLE source (
     last_error      text NOT NULL DEFAULT '',
     -- Of the newest record taken in.
     newest_at       timestamptz,
+    -- When the process that polls has read its secret.
+    secret_at       timestamptz,
     -- Seconds of the last calls, newest first.
     durations       real[] NOT NULL DEFAULT '{}',
     version         bigint NOT NULL DEFAULT 1

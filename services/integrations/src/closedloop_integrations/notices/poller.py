@@ -34,13 +34,14 @@ VALUES (%(url)s, %(source)s, %(etag)s, %(row_digest)s, %(now)s)
 ON CONFLICT (url) DO UPDATE
    SET etag = excluded.etag, row_digest = excluded.row_digest, fetched_at = excluded.fetched_at
 """
+FORGET = "DELETE FROM fetched_page WHERE source = %(source)s AND fetched_at < %(since)s"
 
 
 def poll(desk: Desk) -> None:
     url = outside().procurement_url
     with desk.connection() as connection:
         rules = in_force(connection, ProcurementRules, desk.now())
-    for words in rules.searches:
+    for words in rules.searches if url else rules.searches[:1]:
         with turn(desk, SOURCE, words or "all", configured=bool(url)) as mine:
             if mine is not None:
                 with Outbound(url, mine.rules.timeout_seconds, mine.rules.max_bytes) as client:
@@ -98,6 +99,9 @@ class Walk:
         # Another window is another list, whose tag we have not seen.
         cursor["etag"] = cursor.pop("first_etag", "") if since == cursor["since"] else ""
         cursor["since"], cursor["page"] = since, ""
+        # What was read before that day is listed no more.
+        with self._desk.connection() as connection:
+            connection.execute(FORGET, {"source": SOURCE, "since": date.fromisoformat(since)})
 
     def _read(self, rows: tuple[NoticeRow, ...]) -> bool:
         """False where the turn's calls were used up before the last row."""

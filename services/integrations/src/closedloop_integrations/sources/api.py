@@ -158,6 +158,8 @@ def _source(source: Source, call: Call) -> pb.Source:
         last_failure_time=protos.timestamp(source.last_failure_at),
         last_error=source.last_error,
         received=source.received,
+        rejected=source.rejected,
+        secret_time=protos.timestamp(source.secret_at),
         quarantined=source.quarantined,
         etag=etags.of(source.version),
     )

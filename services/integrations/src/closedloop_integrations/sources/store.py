@@ -25,16 +25,18 @@ class Source:
     last_failure_at: datetime | None
     last_error: str
     newest_at: datetime | None
+    secret_at: datetime | None
     call_p99: float | None
     version: int
     polls: list[dict[str, Any]]
     received: int
+    rejected: int
     quarantined: int
 
 
 SOURCES = """
 SELECT s.name, s.kind, s.protocol, s.configured, s.paused, s.failures, s.opened_at, s.retry_at, s.last_success_at,
-       s.last_failure_at, s.last_error, s.newest_at, s.version,
+       s.last_failure_at, s.last_error, s.newest_at, s.secret_at, s.version,
        (SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY d) FROM unnest(s.durations) AS d) AS call_p99,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'cursor', p.cursor, 'last_at', p.last_at,
                                                      'next_at', p.next_at, 'read', p.read) ORDER BY p.name), '[]')
@@ -46,6 +48,9 @@ SELECT s.name, s.kind, s.protocol, s.configured, s.paused, s.failures, s.opened_
             ELSE (SELECT count(*) FROM delivery d
                    WHERE d.sent_at > %(since)s AND d.channel = CASE s.kind WHEN 'mail_out' THEN 'mail' ELSE s.kind END)
        END AS received,
+       (SELECT count(*) FROM delivery d
+         WHERE d.ended_at > %(since)s AND d.state IN ('failed', 'bounced')
+           AND d.channel = CASE s.kind WHEN 'mail_out' THEN 'mail' ELSE s.kind END) AS rejected,
        (SELECT count(*) FROM quarantine q WHERE q.source = s.name AND q.created_at > %(since)s) AS quarantined
   FROM source s
 """
