@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -252,9 +253,7 @@ async def lead_in(stage: Stage, turn: Turn) -> None:
     )  # fmt: skip
     lead = await stage.ask(leads_pb2_grpc.LeadServiceStub, "IntakeLead", request, PROGRAM)
     turn.lead_id = lead.id
-    lead = await stage.ask(
-        leads_pb2_grpc.LeadServiceStub, "GetLead", leads_pb2.GetLeadRequest(id=lead.id), OPERATIONS
-    )
+    lead = await stage.ask(leads_pb2_grpc.LeadServiceStub, "GetLead", leads_pb2.GetLeadRequest(id=lead.id), OPERATIONS)
     turn.owner = lead.ownership.owner_id
     assert turn.owner.startswith("E-"), f"lead of region 31 went to {turn.owner!r}: {lead.assignment_rule.explanation}"
 
@@ -476,7 +475,9 @@ async def _differences(stage: Stage, turn: Turn) -> list[str]:
         found = await stage.ask(quotes_pb2_grpc.QuoteServiceStub, "ListQuotes", quotes, OPERATIONS)
         expected["quotes"], counted["quotes"] = 1, len(found.quotes)
     if turn.complete:
-        expected.update({"contracts": 1, "stage moves": 5, "approvals": 2, f"actuals of {turn.won_fen}": 1, "notices twice": 0})
+        expected.update(
+            {"contracts": 1, "stage moves": 5, "approvals": 2, f"actuals of {turn.won_fen}": 1, "notices twice": 0}
+        )
         counted.update(await _won_effects(stage, turn))
     return [
         f"{turn.company}: {what}: {counted[what]}, not {number}"
@@ -511,7 +512,9 @@ async def _won_effects(stage: Stage, turn: Turn) -> dict[str, int]:
     for approval_id in turn.approval_ids:
         listing = deliveries_pb2.ListDeliveriesRequest(subject_id=approval_id)
         found = await stage.ask(deliveries_pb2_grpc.DeliveryServiceStub, "ListDeliveries", listing, OPERATIONS)
-        sent.update((one.content.recipient.person_id, one.content.template.template, one.channel) for one in found.deliveries)
+        sent.update(
+            (one.content.recipient.person_id, one.content.template.template, one.channel) for one in found.deliveries
+        )
     counted["notices twice"] = sum(1 for number in sent.values() if number > 1)
     return counted
 
@@ -546,3 +549,7 @@ class Load:
             self.turns.append(turn)
             await play(self._stage, turn)
 
+
+def say(*lines: object) -> None:
+    """Figures for whoever reads along (`pytest -s`) or looks why a test failed."""
+    sys.stdout.write("".join(f"\n{line}" for line in lines) + "\n")

@@ -18,7 +18,7 @@ from closedloop_chassis import client, contract, packages
 from closedloop_chassis.contract import Method
 
 from . import requests_out_of_contracts as made
-from .loop import Stage
+from .loop import Stage, say
 
 ROLES = tuple(name.removeprefix("ROLE_").lower() for name in options_pb2.Role.keys()[1:])
 PROPER = {
@@ -125,7 +125,9 @@ async def test_every_role_against_the_declared_table(asker: Asker) -> None:
         granted = role in {name for name, _ in method.grants}
         expected = ("INVALID_ARGUMENT", "UNIMPLEMENTED") if granted else ("PERMISSION_DENIED",)
         proper = answer.code in expected and not answer.fault(service)
-        return "" if proper else f"{service} {method.full_name} for {role}: {answer.code} {answer.reason} {answer.words}"
+        return (
+            "" if proper else f"{service} {method.full_name} for {role}: {answer.code} {answer.reason} {answer.words}"
+        )
 
     await _none(one(service, method, role) for service, method in asker.methods for role in ROLES)
 
@@ -158,7 +160,7 @@ async def test_hostile_requests(asker: Asker) -> None:
 async def test_plausible_requests_about_nothing(asker: Asker) -> None:
     """They pass the declared rules, so that the slices themselves must know what to say."""
     seed = random.SystemRandom().randrange(10**6)
-    print(f"requests of seed {seed}")
+    say(f"requests of seed {seed}")
     codes: Counter[str] = Counter()
 
     async def one(service: str, method: Method, payload: bytes) -> str:
@@ -174,7 +176,7 @@ async def test_plausible_requests_about_nothing(asker: Asker) -> None:
         if method.full_name != MOVES_TIME
         for _ in range(PLAUSIBLE_TRIES)
     )
-    print(dict(codes))
+    say(dict(codes))
     # Not all of them may have stopped at the door.
     assert sum(codes[code] for code in ("OK", "NOT_FOUND", "FAILED_PRECONDITION")) > 50
 

@@ -7,7 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
+import grpc
+import grpc.aio
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from closedloop.customers.v1 import leads_pb2, leads_pb2_grpc
 
 from . import loop
 from .collector import Collector
@@ -68,11 +73,10 @@ async def test_metrics_of_all_ten(stage: Stage) -> None:
 async def test_errors_are_counted_by_code(over_redis: Stage) -> None:
     port = over_redis.platform.layout.ports("customers").api_metrics
     before = (await asyncio.to_thread(_scrape, port))[1]["closedloop_rpc_seconds_count", "NOT_FOUND"]
-    get = loop.leads_pb2.GetLeadRequest(id="0190a000-0000-7000-8000-00000000ffff")
-    try:
-        await over_redis.once(loop.leads_pb2_grpc.LeadServiceStub, "GetLead", get, loop.OPERATIONS)
-    except loop.grpc.aio.AioRpcError as error:
-        assert error.code() is loop.grpc.StatusCode.NOT_FOUND
+    get = leads_pb2.GetLeadRequest(id="0190a000-0000-7000-8000-00000000ffff")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await over_redis.once(leads_pb2_grpc.LeadServiceStub, "GetLead", get, loop.OPERATIONS)
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     after = (await asyncio.to_thread(_scrape, port))[1]["closedloop_rpc_seconds_count", "NOT_FOUND"]
     assert after == before + 1
 
@@ -95,7 +99,7 @@ async def test_one_trace_from_call_to_reaction(stage: Stage, collector: Collecto
         return found or None
 
     traces = await stage.until("a trace through several services", joined, seconds=20)
-    print(*sorted(max(traces, key=len)))
+    assert traces
     spans = collector.spans()
     known = {span.span for span in spans}
     reactions = [span for span in spans if span.name.startswith("react ") and span.parent]
