@@ -85,6 +85,8 @@ class Stage:
         self.platform = platform
         # How long a call is repeated, in seconds, and how long the slowest answer took.
         self.patience = PATIENCE_SECONDS
+        # Sent along with every call while it says something (W3C).
+        self.traceparent = ""
         self.slowest = 0.0
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._tokens: dict[str, str] = {}
@@ -116,7 +118,8 @@ class Stage:
         """One call without any repeat of ours; the service follows from the stub, save for the platform's own."""
         stub = make(self.channel(service or make.__module__.split(".")[1]))
         began = time.monotonic()
-        answer = await getattr(stub, rpc)(request, timeout=CALL_SECONDS, metadata=self.bearer(person))
+        metadata = self.bearer(person) + ((("traceparent", self.traceparent),) if self.traceparent else ())
+        answer = await getattr(stub, rpc)(request, timeout=CALL_SECONDS, metadata=metadata)
         self.slowest = max(self.slowest, time.monotonic() - began)
         return answer
 
@@ -508,13 +511,11 @@ async def _won_effects(stage: Stage, turn: Turn) -> dict[str, int]:
     counted[f"actuals of {turn.won_fen}"] = [to_fen(one.amount.money) for one in found.actuals].count(turn.won_fen) * (
         len(found.actuals) if found.actuals else 1
     )
-    sent: Counter[tuple[str, str, int]] = Counter()
+    sent: Counter[tuple[str, str]] = Counter()
     for approval_id in turn.approval_ids:
         listing = deliveries_pb2.ListDeliveriesRequest(subject_id=approval_id)
         found = await stage.ask(deliveries_pb2_grpc.DeliveryServiceStub, "ListDeliveries", listing, OPERATIONS)
-        sent.update(
-            (one.content.recipient.person_id, one.content.template.template, one.channel) for one in found.deliveries
-        )
+        sent.update((one.content.recipient.person_id, one.content.dedupe_key) for one in found.deliveries)
     counted["notices twice"] = sum(1 for number in sent.values() if number > 1)
     return counted
 
