@@ -49,6 +49,8 @@ PATIENCE_SECONDS = 100.0
 CALL_SECONDS = 10.0
 WORTH_RETRYING = {
     grpc.StatusCode.UNAVAILABLE,
+    # A server that leaves cancels the calls it has received and not yet begun.
+    grpc.StatusCode.CANCELLED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
