@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -48,6 +49,8 @@ PATIENCE_SECONDS = 100.0
 CALL_SECONDS = 10.0
 WORTH_RETRYING = {
     grpc.StatusCode.UNAVAILABLE,
+    # A server that leaves cancels the calls it has received and not yet begun.
+    grpc.StatusCode.CANCELLED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
@@ -84,6 +87,8 @@ class Stage:
         self.platform = platform
         # How long a call is repeated, in seconds, and how long the slowest answer took.
         self.patience = PATIENCE_SECONDS
+        # Sent along with every call while it says something (W3C).
+        self.traceparent = ""
         self.slowest = 0.0
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._tokens: dict[str, str] = {}
@@ -115,7 +120,8 @@ class Stage:
         """One call without any repeat of ours; the service follows from the stub, save for the platform's own."""
         stub = make(self.channel(service or make.__module__.split(".")[1]))
         began = time.monotonic()
-        answer = await getattr(stub, rpc)(request, timeout=CALL_SECONDS, metadata=self.bearer(person))
+        metadata = self.bearer(person) + ((("traceparent", self.traceparent),) if self.traceparent else ())
+        answer = await getattr(stub, rpc)(request, timeout=CALL_SECONDS, metadata=metadata)
         self.slowest = max(self.slowest, time.monotonic() - began)
         return answer
 
@@ -252,9 +258,7 @@ async def lead_in(stage: Stage, turn: Turn) -> None:
     )  # fmt: skip
     lead = await stage.ask(leads_pb2_grpc.LeadServiceStub, "IntakeLead", request, PROGRAM)
     turn.lead_id = lead.id
-    lead = await stage.ask(
-        leads_pb2_grpc.LeadServiceStub, "GetLead", leads_pb2.GetLeadRequest(id=lead.id), OPERATIONS
-    )
+    lead = await stage.ask(leads_pb2_grpc.LeadServiceStub, "GetLead", leads_pb2.GetLeadRequest(id=lead.id), OPERATIONS)
     turn.owner = lead.ownership.owner_id
     assert turn.owner.startswith("E-"), f"lead of region 31 went to {turn.owner!r}: {lead.assignment_rule.explanation}"
 
@@ -476,7 +480,9 @@ async def _differences(stage: Stage, turn: Turn) -> list[str]:
         found = await stage.ask(quotes_pb2_grpc.QuoteServiceStub, "ListQuotes", quotes, OPERATIONS)
         expected["quotes"], counted["quotes"] = 1, len(found.quotes)
     if turn.complete:
-        expected.update({"contracts": 1, "stage moves": 5, "approvals": 2, f"actuals of {turn.won_fen}": 1, "notices twice": 0})
+        expected.update(
+            {"contracts": 1, "stage moves": 5, "approvals": 2, f"actuals of {turn.won_fen}": 1, "notices twice": 0}
+        )
         counted.update(await _won_effects(stage, turn))
     return [
         f"{turn.company}: {what}: {counted[what]}, not {number}"
@@ -507,11 +513,11 @@ async def _won_effects(stage: Stage, turn: Turn) -> dict[str, int]:
     counted[f"actuals of {turn.won_fen}"] = [to_fen(one.amount.money) for one in found.actuals].count(turn.won_fen) * (
         len(found.actuals) if found.actuals else 1
     )
-    sent: Counter[tuple[str, str, int]] = Counter()
+    sent: Counter[tuple[str, str]] = Counter()
     for approval_id in turn.approval_ids:
         listing = deliveries_pb2.ListDeliveriesRequest(subject_id=approval_id)
         found = await stage.ask(deliveries_pb2_grpc.DeliveryServiceStub, "ListDeliveries", listing, OPERATIONS)
-        sent.update((one.content.recipient.person_id, one.content.template.template, one.channel) for one in found.deliveries)
+        sent.update((one.content.recipient.person_id, one.content.dedupe_key) for one in found.deliveries)
     counted["notices twice"] = sum(1 for number in sent.values() if number > 1)
     return counted
 
@@ -546,3 +552,7 @@ class Load:
             self.turns.append(turn)
             await play(self._stage, turn)
 
+
+def say(*lines: object) -> None:
+    """Figures for whoever reads along (`pytest -s`) or looks why a test failed."""
+    sys.stdout.write("".join(f"\n{line}" for line in lines) + "\n")

@@ -45,7 +45,9 @@ def hostile(request: type[Message]) -> Iterator[tuple[str, Message]]:
 
 def plausible(request: type[Message], draw: random.Random) -> Message:
     """Fits the declared rules field by field, at their bounds as often as not, about records that do not exist."""
-    return _fill(request(), lambda field: _fitting(field, draw), draw)
+    message = request()
+    _fill(message, lambda field: _fitting(field, draw), draw)
+    return message
 
 
 def _fill(message: Any, value: Any, draw: random.Random | None = None, depth: int = 0) -> Any:
@@ -134,10 +136,10 @@ def _fitting(field: FieldDescriptor, draw: random.Random) -> Any:
     if field.type == FieldDescriptor.TYPE_BYTES:
         return b"\xff\x00bytes"
     if field.type == FieldDescriptor.TYPE_ENUM:
-        return draw.choice([value.number for value in field.enum_type.values][1:] or [0])
+        return draw.choice(_numbers(field))
     if field.type == FieldDescriptor.TYPE_BOOL:
         return draw.random() < 0.5
-    kind = getattr(rules, field_kind(field))
+    kind = getattr(rules, _kind(field))
     low, high = INTEGERS.get(field.type, (-1e300, 1e300))
     low = kind.gte if kind.HasField("gte") else kind.gt + 1 if kind.HasField("gt") else low
     high = kind.lte if kind.HasField("lte") else kind.lt - 1 if kind.HasField("lt") else high
@@ -145,9 +147,16 @@ def _fitting(field: FieldDescriptor, draw: random.Random) -> Any:
     return draw.choice((low, high, between, between))
 
 
-def field_kind(field: FieldDescriptor) -> str:
+def _numbers(field: FieldDescriptor) -> list[int]:
+    assert field.enum_type is not None
+    return [value.number for value in field.enum_type.values][1:] or [0]
+
+
+def _kind(field: FieldDescriptor) -> str:
     names = {
-        number: name.removeprefix("TYPE_").lower() for name, number in vars(FieldDescriptor).items() if name[:5] == "TYPE_"
+        number: name.removeprefix("TYPE_").lower()
+        for name, number in vars(FieldDescriptor).items()
+        if name[:5] == "TYPE_"
     }
     return names[field.type]
 

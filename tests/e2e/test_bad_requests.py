@@ -11,14 +11,16 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest
 
+from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.options.v1 import options_pb2
 from closedloop_chassis import client, contract, packages
 from closedloop_chassis.contract import Method
 
 from . import requests_out_of_contracts as made
-from .loop import Stage
+from .loop import Stage, say
 
 ROLES = tuple(name.removeprefix("ROLE_").lower() for name in options_pb2.Role.keys()[1:])
 PROPER = {
@@ -37,18 +39,20 @@ pytestmark = pytest.mark.timeout(240)
 class Answer:
     """Code, ErrorInfo and field violations of one call; code "OK" where it was served."""
 
-    def __init__(self, error: grpc.aio.AioRpcError | None = None) -> None:
+    def __init__(self, error: grpc.aio.AioRpcError | None = None, rejected: bool = False) -> None:
         self.code = error.code().name if error else "OK"
         self.words = (error.details() or "") if error else ""
         info = client.info(error) if error else None
         self.reason = info.reason if info else ""
         self.domain = info.domain if info else ""
+        # A bulk call was served, and refused its rows one by one.
+        self.rejected = rejected
         self.violations = bool(client.violations(error)) if error else False
 
     def fault(self, service: str, *, served: bool = False) -> str:
         """What is not proper about it; empty when all is."""
         if self.code == "OK":
-            return "" if served else "was served"
+            return "" if served or self.rejected else "was served"
         if self.code not in PROPER:
             return f"{self.code}: {self.words[:200]}"
         if "Traceback" in self.words or 'File "' in self.words:
@@ -80,7 +84,8 @@ class Asker:
                     await _first(stream)
                     stream.cancel()
                 else:
-                    await channel.unary_unary(method.path, *_RAW)(payload, timeout=30, metadata=metadata)
+                    raw = await channel.unary_unary(method.path, *_RAW)(payload, timeout=30, metadata=metadata)
+                    return Answer(rejected=_all_rejected(method.response.FromString(raw)))
             except grpc.aio.AioRpcError as error:
                 return Answer(error)
         return Answer()
@@ -91,6 +96,12 @@ def _same(value: bytes) -> bytes:
 
 
 _RAW = (_same, _same)
+
+
+def _all_rejected(answer: Message) -> bool:
+    if not isinstance(answer, BulkSummary):
+        return False
+    return answer.read == answer.rejected == len(answer.errors) > 0
 
 
 async def _first(stream: AsyncIterator[bytes]) -> None:
@@ -125,7 +136,9 @@ async def test_every_role_against_the_declared_table(asker: Asker) -> None:
         granted = role in {name for name, _ in method.grants}
         expected = ("INVALID_ARGUMENT", "UNIMPLEMENTED") if granted else ("PERMISSION_DENIED",)
         proper = answer.code in expected and not answer.fault(service)
-        return "" if proper else f"{service} {method.full_name} for {role}: {answer.code} {answer.reason} {answer.words}"
+        return (
+            "" if proper else f"{service} {method.full_name} for {role}: {answer.code} {answer.reason} {answer.words}"
+        )
 
     await _none(one(service, method, role) for service, method in asker.methods for role in ROLES)
 
@@ -158,7 +171,7 @@ async def test_hostile_requests(asker: Asker) -> None:
 async def test_plausible_requests_about_nothing(asker: Asker) -> None:
     """They pass the declared rules, so that the slices themselves must know what to say."""
     seed = random.SystemRandom().randrange(10**6)
-    print(f"requests of seed {seed}")
+    say(f"requests of seed {seed}")
     codes: Counter[str] = Counter()
 
     async def one(service: str, method: Method, payload: bytes) -> str:
@@ -174,7 +187,7 @@ async def test_plausible_requests_about_nothing(asker: Asker) -> None:
         if method.full_name != MOVES_TIME
         for _ in range(PLAUSIBLE_TRIES)
     )
-    print(dict(codes))
+    say(dict(codes))
     # Not all of them may have stopped at the door.
     assert sum(codes[code] for code in ("OK", "NOT_FOUND", "FAILED_PRECONDITION")) > 50
 

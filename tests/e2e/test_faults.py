@@ -9,10 +9,11 @@ import time
 import pytest
 import redis.asyncio
 
+from closedloop_devstack.platform.process import ServiceProcess
 from closedloop_devstack.servers.server import Server
 
 from . import loop
-from .loop import Load, Stage, Turn
+from .loop import Load, Stage, Turn, say
 
 EXIT_SECONDS = 15.0
 OUTAGE_SECONDS = 60.0
@@ -22,17 +23,16 @@ HEALTHY_SECONDS = 90.0
 @pytest.mark.timeout(300)
 async def test_kill_each_of_the_ten_processes(stage: Stage) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    print(f"order of the kills: seed {seed}")
+    say(f"order of the kills: seed {seed}")
     processes = list(stage.platform.processes.values())
     random.Random(seed).shuffle(processes)
     assert len(processes) == 10
     async with Load(stage) as load:
         for process in processes:
             await asyncio.sleep(1.0)
-            await stage.until(f"{process.name} to run", _truth(lambda process=process: process.pid is not None))
-            await asyncio.to_thread(process.kill)
+            await asyncio.to_thread(_kill, process)
         await _healthy(stage)
-    print(f"{len(load.turns)} turns")
+    say(f"{len(load.turns)} turns")
     assert all(turn.complete for turn in load.turns)
     await loop.expect_once(stage, load.turns)
 
@@ -54,7 +54,7 @@ async def test_rabbitmq_away_for_a_minute(over_rabbitmq: Stage) -> None:
         turns.append(turn)
         await asyncio.sleep(1.0)
     stage.patience = loop.PATIENCE_SECONDS
-    print(f"{len(turns)} leads converted without a broker; slowest answer {stage.slowest:.2f} s")
+    say(f"{len(turns)} leads converted without a broker; slowest answer {stage.slowest:.2f} s")
     waiting = await stage.backlog("customers")
     assert waiting.outbox >= len(turns)
     await asyncio.to_thread(broker.start)
@@ -145,7 +145,7 @@ async def _terminate(stage: Stage, role: str) -> None:
 
     names = [name for name, process in stage.platform.processes.items() if process.role == role]
     ended = await asyncio.gather(*(asyncio.to_thread(stop, name) for name in names))
-    print(*(f"{name}: exit {code} after {seconds:.1f} s" for name, code, seconds in ended), sep="\n")
+    say(*(f"{name}: exit {code} after {seconds:.1f} s" for name, code, seconds in ended))
     assert [(name, code) for name, code, _ in ended] == [(name, 0) for name in names]
 
 
@@ -159,11 +159,9 @@ async def _healthy(stage: Stage) -> None:
     await asyncio.to_thread(stage.platform.wait_healthy, seconds=HEALTHY_SECONDS)
 
 
-def _truth(fact: object) -> object:
-    async def look() -> bool:
-        return bool(fact())  # type: ignore[operator]
-
-    return look
+def _kill(process: ServiceProcess) -> None:
+    assert process.pid is not None, f"{process.name} was down before it was killed"
+    process.kill()
 
 
 def _server(found: Server | None) -> Server:

@@ -15,7 +15,7 @@ from closedloop_devstack.platform.memory import footprints
 
 from . import loop
 from .conftest import Standing
-from .loop import OPERATIONS, Stage
+from .loop import OPERATIONS, Stage, say
 
 MOST_BYTES = 1.5 * 1024**3
 HEALTHY_SECONDS = 20.0
@@ -33,9 +33,7 @@ async def test_one_turn(stage: Stage) -> None:
 
 async def _booked(stage: Stage) -> int:
     """What the company's ledger of actuals adds up to, in fen."""
-    request = actuals_pb2.SummarizeActualsRequest(
-        filter=actuals_pb2.ActualFilter(metrics=[loop.METRIC], unit_id="CO")
-    )
+    request = actuals_pb2.SummarizeActualsRequest(filter=actuals_pb2.ActualFilter(metrics=[loop.METRIC], unit_id="CO"))
     stub = actuals_pb2_grpc.ActualServiceStub
     sums = (await stage.ask(stub, "SummarizeActuals", request, OPERATIONS)).sums
     return loop.to_fen(sums[0].amount.money) if sums else 0
@@ -67,7 +65,7 @@ def test_memory_and_start(standing: Callable[[str], Standing], busy: Callable[[]
     sizes = {one.name: one.pss for one in footprints(found.platform.home.ledger)}
     ours = sum(size for name, size in sizes.items() if not name.startswith("rabbitmq"))
     lines = [f"{name:<24}{size / 2**20:8.0f} MB" for name, size in sizes.items()]
-    print(*lines, f"PSS without RabbitMQ: {ours / 2**20:.0f} MB; healthy after {found.seconds:.1f} s", sep="\n")
+    say(*lines, f"PSS without RabbitMQ: {ours / 2**20:.0f} MB; healthy after {found.seconds:.1f} s")
     assert len(sizes) >= 12
     assert ours < MOST_BYTES
     assert found.seconds < HEALTHY_SECONDS * busy() * (1 if broker == "redis" else 2)

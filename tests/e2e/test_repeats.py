@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import leads_pb2, leads_pb2_grpc
 from closedloop.funnel.v1 import opportunities_pb2, opportunities_pb2_grpc
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
@@ -26,7 +27,7 @@ async def test_at_once(over_redis: Stage, times: int) -> None:
     stub = opportunities_pb2_grpc.OpportunityServiceStub
     request = opportunities_pb2.CreateOpportunityRequest(
         request_id=ids.new_id(), name=f"second of {turn.company}", account_id=turn.account_id,
-        expected_amount=loop.cny(5_000_00), expected_close_date=loop.day(30),
+        amount=loop.cny(5_000_00), expected_close_date=loop.day(30),
     )  # fmt: skip
     calls = (over_redis.once(stub, "CreateOpportunity", request, turn.owner) for _ in range(times))
     answers = await asyncio.gather(*calls)
@@ -35,9 +36,7 @@ async def test_at_once(over_redis: Stage, times: int) -> None:
     found = await over_redis.once(stub, "ListOpportunities", listing, turn.owner)
     assert [one.id for one in found.opportunities] == [answers[0].id]
     audit = platform_pb2.ListAuditEntriesRequest(subject=answers[0].id)
-    trail = await over_redis.once(
-        platform_pb2_grpc.AuditServiceStub, "ListAuditEntries", audit, ADMIN, "funnel"
-    )
+    trail = await over_redis.once(platform_pb2_grpc.AuditServiceStub, "ListAuditEntries", audit, ADMIN, "funnel")
     assert len([entry for entry in trail.entries if entry.cause.endswith(".CreateOpportunity")]) == 1
 
 
@@ -47,7 +46,7 @@ async def test_one_after_the_other(over_redis: Stage) -> None:
     request = leads_pb2.IntakeLeadRequest(
         request_id=ids.new_id(),
         profile=leads_pb2.LeadProfile(company_name=f"{turn.company} works", region_code="310000"),
-        provenance=loop.Provenance(source="phone"),
+        provenance=Provenance(source="phone"),
     )
     first = await over_redis.once(stub, "IntakeLead", request, turn.owner)
     second = await over_redis.once(stub, "IntakeLead", request, turn.owner)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
+import grpc
+import grpc.aio
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from closedloop.customers.v1 import leads_pb2, leads_pb2_grpc
+
 from . import loop
-from .collector import Collector
+from .collector import Collector, SpanSeen
 from .loop import Stage
 
 API = {
@@ -68,40 +74,40 @@ async def test_metrics_of_all_ten(stage: Stage) -> None:
 async def test_errors_are_counted_by_code(over_redis: Stage) -> None:
     port = over_redis.platform.layout.ports("customers").api_metrics
     before = (await asyncio.to_thread(_scrape, port))[1]["closedloop_rpc_seconds_count", "NOT_FOUND"]
-    get = loop.leads_pb2.GetLeadRequest(id="0190a000-0000-7000-8000-00000000ffff")
-    try:
-        await over_redis.once(loop.leads_pb2_grpc.LeadServiceStub, "GetLead", get, loop.OPERATIONS)
-    except loop.grpc.aio.AioRpcError as error:
-        assert error.code() is loop.grpc.StatusCode.NOT_FOUND
+    get = leads_pb2.GetLeadRequest(id="0190a000-0000-7000-8000-00000000ffff")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await over_redis.once(leads_pb2_grpc.LeadServiceStub, "GetLead", get, loop.OPERATIONS)
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     after = (await asyncio.to_thread(_scrape, port))[1]["closedloop_rpc_seconds_count", "NOT_FOUND"]
     assert after == before + 1
 
 
 async def test_one_trace_from_call_to_reaction(stage: Stage, collector: Collector) -> None:
     """customers' api tells, its courier carries, others' couriers receive and their reactors apply: one trace."""
+    trace = f"{random.getrandbits(128):032x}"
+    stage.traceparent = f"00-{trace}-{random.getrandbits(64):016x}-01"
     turn = await loop.play(stage, loop.new_turn())
     assert turn.complete
 
-    async def joined() -> list[set[str]] | None:
-        by_trace: dict[str, set[str]] = defaultdict(set)
-        for span in collector.spans():
-            by_trace[span.trace].add(span.process)
-        found = [
-            processes
-            for processes in by_trace.values()
-            if {"customers.api", "customers.courier"} <= processes
-            and processes & {"targets.api", "funnel.api", "approvals.api"}
-        ]
-        return found or None
+    async def joined() -> bool:
+        seen = {span.process for span in collector.spans() if span.trace == trace}
+        return seen >= {f"{service}.{role}" for service in stage.services for role in ("api", "courier")}
 
-    traces = await stage.until("a trace through several services", joined, seconds=20)
-    print(*sorted(max(traces, key=len)))
-    spans = collector.spans()
-    known = {span.span for span in spans}
-    reactions = [span for span in spans if span.name.startswith("react ") and span.parent]
-    assert reactions
-    # What reacts hangs below what told: the parent of most is among the spans that were sent.
-    assert sum(span.parent in known for span in reactions) > len(reactions) / 2
+    await stage.until("all ten processes in one trace", joined, seconds=20)
+    spans = {span.span: span for span in collector.spans() if span.trace == trace}
+    reactions = [span for span in spans.values() if span.name.startswith("react ")]
+    # From an effect up to its cause: through couriers into another service's api.
+    ways = [_way_up(span, spans) for span in reactions]
+    assert any({"customers.api", "customers.courier", "funnel.api"} <= set(way) for way in ways), ways[:10]
+
+
+def _way_up(span: SpanSeen, spans: dict[str, SpanSeen]) -> list[str]:
+    """The processes passed from this span to the root of what is known."""
+    way = [span.process]
+    while above := spans.get(span.parent):
+        span = above
+        way.append(span.process)
+    return way
 
 
 def _scrape(port: int) -> tuple[set[str], dict[tuple[str, str], float]]:

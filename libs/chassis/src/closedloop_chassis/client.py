@@ -35,7 +35,8 @@ RETRY_POLICY = {
     "initialBackoff": "0.1s",
     "maxBackoff": "1s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # A server that leaves cancels the calls it has received and not yet begun.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 # The retry budget: when more than about one call in ten fails, no more retries.
 RETRY_THROTTLING = {"maxTokens": 10, "tokenRatio": 0.1}

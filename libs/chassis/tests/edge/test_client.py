@@ -44,7 +44,7 @@ def test_the_service_config_says_for_every_method_what_the_contract_says() -> No
         "Unserved",
         "Forbidden",
     }
-    assert entry["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert entry["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
 
 
 def test_a_mutation_without_a_request_id_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
