@@ -387,6 +387,10 @@ async def test_a_moving_owner_takes_accounts_along(house: House, rid: Any) -> No
     await house.live.hear(moved, "rep1", source="targets")
     assert (await house.rep1.accounts.GetAccount(pb.GetAccountRequest(id=account.id))).ownership.unit_id == "team9"
     assert (await house.live.told(events.AccountChanged))[-1].ownership.unit_id == "team9"
+    late = PersonChanged(person_id="rep1", unit_id="team1", name="张三", active=True, version=1)
+    await house.live.hear(late, "rep1", source="targets")
+    found = await house.ops.accounts.GetAccount(pb.GetAccountRequest(id=account.id))
+    assert found.ownership.unit_id == "team9", "an older telling that arrives late moves nobody"
 
 
 async def test_without_a_token_nobody_is_let_in(house: House) -> None:

@@ -102,7 +102,9 @@ async def test_touches_are_recorded_once_and_judged_by_rule(house: House, rid: A
         touch(house, account, 2, direction=pb.INTERACTION_DIRECTION_OUTBOUND, channel=pb.CHANNEL_EMAIL),
         touch(house, account, 3, occur_time=protos.timestamp(house.live.now + timedelta(days=1))),
         pb.InteractionRow(provenance=Provenance(source="crm", source_id="4")),
-        touch(house, account, 5, record=accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_ACCOUNT, id=contact.id)),
+        touch(
+            house, account, 5, record=accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_ACCOUNT, id=contact.id)
+        ),
     ]
     dry = await record(house, rid, *rows, validate_only=True)
     summary = await record(house, rid, *rows)

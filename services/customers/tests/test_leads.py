@@ -271,9 +271,8 @@ async def test_closing_has_its_conditions(house: House, rid: Any) -> None:
     lead = await intake(house, rid)
 
     def close(outcome: int, reason: str, **fields: Any) -> pb.CloseLeadRequest:
-        return pb.CloseLeadRequest(
-            request_id=rid(), id=lead.id, etag=lead.etag, outcome=outcome, reason=reason, **fields
-        )  # type: ignore[arg-type]
+        known = {"request_id": rid(), "id": lead.id, "etag": lead.etag, "outcome": outcome, "reason": reason}
+        return pb.CloseLeadRequest(**known, **fields)
 
     with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_REASON"):
         await house.m1.leads.CloseLead(close(pb.LEAD_OUTCOME_INVALID, "price"))
@@ -560,3 +559,25 @@ async def test_a_night_does_not_count_as_working_time(house: House, rid: Any) ->
     assert lead.response_due_time.ToJsonString() == "2026-01-06T02:30:00Z", (
         "17:30 plus two working hours is 10:30 tomorrow"
     )
+
+
+@pytest.mark.mission("S23")
+async def test_every_number_is_a_default_that_operations_may_change(house: House, rid: Any) -> None:
+    from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
+
+    rulebooks = house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    book = await rulebooks.GetRulebook(platform_pb2.GetRulebookRequest(name="customers.response"))
+    book.body["first_response"]["hours"] = 1  # type: ignore[index]
+    book.body["reassignments"] = 0
+    published = await rulebooks.PublishRulebook(
+        platform_pb2.PublishRulebookRequest(
+            request_id=rid(), name=book.name, base_version=book.version, body=book.body, reason="旺季一小时"
+        )
+    )
+    await house.live.process.look()
+    lead = await intake(house, rid)
+    assert lead.response_due_time.ToDatetime() == (house.live.now + timedelta(hours=1)).replace(tzinfo=None)
+    await house.live.advance(hours=1)
+    pooled = await house.ops.leads.GetLead(get(lead))
+    assert pooled.ownership.owner_id == ""
+    assert pooled.assignment_rule.version == published.version

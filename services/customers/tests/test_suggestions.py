@@ -302,3 +302,35 @@ async def test_a_colleague_proposes_and_the_owner_decides(house: House, rid: Any
     assert kept.profile.address == "上海市浦东新区 1 号"
     with house.live.refused("NOT_FOUND", "SUGGESTION_NOT_FOUND"):
         await house.rep1.suggestions.GetSuggestion(pb.GetSuggestionRequest(id=account.id))
+
+
+@pytest.mark.mission("S31", "S32")
+@pytest.mark.parametrize(
+    ("kind", "values", "state", "title"),
+    [
+        (mail_pb2.MAIL_FACT_KIND_LEFT_COMPANY, {}, contacts_pb2.CONTACT_STATE_LEFT, ""),
+        (mail_pb2.MAIL_FACT_KIND_JOB_CHANGE, {}, contacts_pb2.CONTACT_STATE_JOB_CHANGED, ""),
+        (mail_pb2.MAIL_FACT_KIND_JOB_CHANGE, {"company": "别家"}, contacts_pb2.CONTACT_STATE_JOB_CHANGED, ""),
+        (mail_pb2.MAIL_FACT_KIND_JOB_CHANGE, {"title": "厂长"}, contacts_pb2.CONTACT_STATE_JOB_CHANGED, "厂长"),
+    ],
+)
+async def test_what_a_job_change_says_decides_what_becomes_of_the_contact(
+    house: House, rid: Any, kind: int, values: dict[str, str], state: int, title: str
+) -> None:
+    _, contact = await customer(house, rid)
+    await mail(house, fact(kind, 0.9, "", **values))
+    (suggestion,) = await listed(house)
+    await house.rep1.suggestions.DecideSuggestion(decide(suggestion, rid))
+    kept = await house.rep1.contacts.GetContact(contacts_pb2.GetContactRequest(id=contact.id))
+    assert (kept.state, kept.profile.job_title) == (state, title)
+
+
+@pytest.mark.parametrize(
+    ("detail", "field"),
+    [("139 0013 9000", "phones"), ("wei@new.example.cn", "email_addresses"), ("liwei_hd", "wechat_id")],
+)
+async def test_a_detail_is_known_by_its_looks(house: House, rid: Any, detail: str, field: str) -> None:
+    await customer(house, rid)
+    await mail(house, fact(mail_pb2.MAIL_FACT_KIND_CONTACT_DETAIL, detail=detail))
+    (suggestion,) = await listed(house)
+    assert [change.field for change in suggestion.changes] == [field]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.rulebook.rules import Rules

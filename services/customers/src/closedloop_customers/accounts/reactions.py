@@ -18,9 +18,6 @@ from closedloop_customers.accounts.rules import AccountRules, status_by_deals
 
 reactions = Reactions()
 
-# The copy of the tree is kept by the chassis; a telling that is older than it moves nobody.
-NEWEST = "SELECT version FROM org_person WHERE id = %(id)s"
-
 
 @reactions.on(funnel.OpportunityWon)
 async def won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
@@ -64,13 +61,13 @@ async def reopened(event: Heard[funnel.OpportunityReopened], work: Work) -> None
 async def owner_moved(event: Heard[targets.PersonChanged], work: Work) -> None:
     """What a person owns belongs to the unit the person belongs to."""
     told = event.message
-    known = await work.tx.value(NEWEST, {"id": told.person_id})
-    if not told.active or (known is not None and known > told.version):
+    person = work.org.person(told.person_id)
+    # A telling that is older than our copy of the tree moves nobody.
+    if not told.active or (person is not None and person.version > told.version):
         return
     for account in await store.follow_owner(work.tx, told.person_id, told.unit_id, work.now):
         work.audit(account.id, "follow_owner", {}, {"ownership.unit_id": told.unit_id})
         work.tell(wire.changed(account), account.id)
-        work.clocks.hand_over(account.id, account.owner_id, account.unit_id)
 
 
 async def _note_deal(

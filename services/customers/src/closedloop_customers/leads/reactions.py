@@ -7,6 +7,7 @@ from dataclasses import replace
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1.common_pb2 import Evidence, Light
 from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
@@ -108,6 +109,18 @@ async def won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
 @reactions.on(funnel.OpportunityLost)
 async def lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
     await _decided(work, event.message.opportunity_id, event.message.lead_id, "lost")
+
+
+@reactions.on(targets.PersonChanged)
+async def owner_moved(event: Heard[targets.PersonChanged], work: Work) -> None:
+    """Open leads belong to the unit their owner belongs to."""
+    told = event.message
+    person = work.org.person(told.person_id)
+    if not told.active or (person is not None and person.version > told.version):
+        return
+    moved = {"owner_id": told.person_id, "unit_id": told.unit_id, "now": work.now}
+    for row in await work.tx.all(store.OF_OWNER_ELSEWHERE, moved):
+        work.audit(row["id"], "follow_owner", {}, {"ownership.unit_id": told.unit_id})
 
 
 async def _decided(work: Work, opportunity_id: str, lead_id: str, outcome: str) -> None:

@@ -51,6 +51,12 @@ ON CONFLICT (id) DO UPDATE
        version = excluded.version
 """
 
+OF_OWNER_ELSEWHERE = """
+UPDATE lead SET unit_id = %(unit_id)s, version = version + 1, updated_at = %(now)s
+ WHERE owner_id = %(owner_id)s AND unit_id <> %(unit_id)s AND stage <> 'closed'
+RETURNING id
+"""
+
 SUBMISSION = "source, source_id, lead_id, provenance, profile, payload, consents, received_at"
 # Known sources answer the lead they made; who brings the same one at once waits here.
 CLAIM_SOURCES = f"""

@@ -69,7 +69,10 @@ async def _job_change(call: Call, record: Standing, values: dict[str, Any], acti
         raise errors.InvalidArgument(
             "FIELD_INVALID", "not a day as 2026-01-05", {"changes.change_date": str(told)}
         ) from error
-    to = contacts.JobChange(day, "", str(values.get("employer_name") or ""), str(values.get("job_title") or ""))
+    # Without a word on the employer it is a move inside the house.
+    account_id = "" if "employer_name" in values else contact.account_id
+    employer, title = str(values.get("employer_name") or ""), str(values.get("job_title") or "")
+    to = contacts.JobChange(day, account_id, employer, title)
     contacts.change_job(call, contact, to, action)
 
 

@@ -102,7 +102,7 @@ def _values(fact: mail_pb2.MailFact, kind: str, present: dict[str, Any], rules: 
     """The fact's values as fields; what is added to a list stands first in it."""
     found: dict[str, Any] = {}
     for name, value in fact.values.items():
-        field = rules.value_fields.get(name)
+        field = _detail(value) if name == "detail" else rules.value_fields.get(name)
         if field is None or not value.strip():
             continue
         if field == "change_date" and not _is_day(value):
@@ -119,8 +119,8 @@ def _values(fact: mail_pb2.MailFact, kind: str, present: dict[str, Any], rules: 
     if kind == "new_project":
         found.setdefault("need", fact.sentence)
     if kind == "job_change" and not found:
-        # They left, and nobody knows where to.
-        found["employer_name"] = ""
+        # They left and nobody knows where to, or do something else here and nobody knows what.
+        found["employer_name" if fact.kind == mail_pb2.MAIL_FACT_KIND_LEFT_COMPANY else "job_title"] = ""
     allowed = proposing.fields_of(kind) | OWN_FIELDS[kind]
     return {field: value for field, value in found.items() if field in allowed}
 
@@ -144,6 +144,11 @@ def _kept(event: Heard[integrations.MailReceived], contact_id: str | None) -> di
 
 def _keys(addresses: Iterable[str]) -> list[str]:
     return sorted({f"mail:{address}" for raw in addresses if (address := identifiers.mail(raw))})
+
+
+def _detail(text: str) -> str:
+    """What sort of contact detail it is by its looks."""
+    return "email_addresses" if "@" in text else "phones" if identifiers.phone(text) else "wechat_id"
 
 
 def _is_day(text: str) -> bool:
