@@ -85,8 +85,8 @@ lock: ## Renew the lock files (versions and hashes only)
 
 .PHONY: baseline
 baseline: setup ## Accept the contracts as they are; later changes may not break them
-	@$(BIN)/python libs/contracts/generate.py --image build/contracts.binpb
-	@gzip -9nc build/contracts.binpb > protos/baseline.binpb.gz
+	@$(BIN)/python libs/contracts/generate.py --image build/baseline.binpb --bare
+	@gzip -9nc build/baseline.binpb > protos/baseline.binpb.gz
 
 .PHONY: clean
 clean: ## Remove what runs and builds leave behind (the platform's data too); keeps .venv

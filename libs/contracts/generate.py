@@ -63,10 +63,10 @@ def generate(target: Path) -> None:
         (target / tree / "py.typed").touch()
 
 
-def image(path: Path) -> None:
-    """One FileDescriptorSet of every contract with imports and comments."""
+def image(path: Path, *, comments: bool) -> None:
+    """One FileDescriptorSet of every contract with its imports."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    run("--include_imports", "--include_source_info", f"--descriptor_set_out={path}", *sources())
+    run("--include_imports", *["--include_source_info"] * comments, f"--descriptor_set_out={path}", *sources())
 
 
 def _package(name: str) -> str:
@@ -86,5 +86,9 @@ def _protovalidate_rules() -> bytes:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image", type=Path)
+    parser.add_argument("--bare", action="store_true", help="leave comments out of the image")
     options = parser.parse_args()
-    image(options.image) if options.image else generate(HERE / "src")
+    if options.image:
+        image(options.image, comments=not options.bare)
+    else:
+        generate(HERE / "src")
