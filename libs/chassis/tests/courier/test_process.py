@@ -36,10 +36,11 @@ def test_nameko_is_imported_in_one_module() -> None:
 
 def test_a_courier_with_grpcio_refuses_to_run() -> None:
     lines = (
-        "import sys; sys.argv = ['x', 'courier']",
-        "from closedloop_chassis.main import main",
+        "from closedloop_chassis.courier import green, run",
+        "green.patch()",
         "import grpc",
-        "main('closedloop_funnel')",
+        "from closedloop_chassis.settings import Settings",
+        "run('funnel', '', Settings())",
     )
     environment = {
         **os.environ,
