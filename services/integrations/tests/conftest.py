@@ -108,4 +108,3 @@ class Customers:
 @pytest.fixture
 def known(company: Live) -> Customers:
     return Customers(company)
-

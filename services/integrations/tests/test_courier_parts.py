@@ -17,6 +17,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+
 from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import deliveries_pb2, mail_pb2, notices_pb2, sources_pb2
 from closedloop.integrations.v1 import events_pb2 as events
@@ -35,7 +36,6 @@ from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.testing.service import Live
-
 from closedloop_integrations import courier
 from closedloop_integrations.deliveries import sender
 from closedloop_integrations.erp import poller as erp
@@ -87,8 +87,13 @@ def site(company: Live) -> Iterator[ProcurementSite]:
 
 
 def publish(site: ProcurementSite, number: int, buyer: str = "济南市第三中学", **given: Any) -> Published:
-    usual = {"title": f"{buyer}第{number}批智慧黑板采购", "published": datetime(2026, 1, 4, tzinfo=UTC) + timedelta(minutes=number)}
-    return site.publish(Published(**{**usual, "buyer": buyer, "amount": "10万元", "region": "山东省", "body": "采购黑板。", **given}))
+    usual = {
+        "title": f"{buyer}第{number}批智慧黑板采购",
+        "published": datetime(2026, 1, 4, tzinfo=UTC) + timedelta(minutes=number),
+    }
+    return site.publish(
+        Published(**{**usual, "buyer": buyer, "amount": "10万元", "region": "山东省", "body": "采购黑板。", **given})
+    )
 
 
 async def source(live: Live, name: str) -> sources_pb2.Source:
@@ -100,7 +105,9 @@ async def rules(live: Live, name: str, body: dict[str, Any]) -> None:
     shelf = live.process.rulebooks
     whole = shelf.edition(name, live.now).body | body
     tx = live.process.database.transaction()
-    await shelf.publish(tx, Edition(name, shelf.edition(name, live.now).version, live.now, whole, "ops", "test", live.now))
+    await shelf.publish(
+        tx, Edition(name, shelf.edition(name, live.now).version, live.now, whole, "ops", "test", live.now)
+    )
     await tx.commit()
     await live.process.look()
 
@@ -119,7 +126,11 @@ async def test_notices_are_polled_page_by_page_and_once(
     [told] = await company.told(events.NoticeMatched)
     assert told.match.account_id == account
     found = await source(company, "procurement")
-    assert (found.state, found.light, found.polls[0].read) == (sources_pb2.SOURCE_STATE_ACTIVE, common_pb2.LIGHT_NONE, 45)
+    assert (found.state, found.light, found.polls[0].read) == (
+        sources_pb2.SOURCE_STATE_ACTIVE,
+        common_pb2.LIGHT_NONE,
+        45,
+    )
     assert found.received == 45
 
     asked = len(site.requests)
@@ -191,7 +202,9 @@ async def test_orders_and_invoices_are_fetched_once_and_again_when_they_change(
         outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
         account = await known.account("济南市第三中学")
         line = SaleLine(cinvcode="B86", cinvname="智慧黑板", iquantity=Decimal(3), itaxunitprice=Decimal("9999.99"))
-        document = SaleDocument(ccuscode="C001", ccusname="济南市第三中学", entry=(line,), cpersoncode="rep1", ddate=date(2026, 1, 5))
+        document = SaleDocument(
+            ccuscode="C001", ccusname="济南市第三中学", entry=(line,), cpersoncode="rep1", ddate=date(2026, 1, 5)
+        )
         server.put("saleorder", document)
         server.put("saleinvoice", document)
         server.put("salereturn", document)
@@ -201,17 +214,31 @@ async def test_orders_and_invoices_are_fetched_once_and_again_when_they_change(
         assert (order.account_id, order.person_id, order.unit_id) == (account, "rep1", "east")
         assert (order.net_amount.units, order.net_amount.nanos) == (26548, 650_000_000)
         invoices = await company.told(events.InvoiceRecorded)
-        assert sorted((told.credit_note, told.net_amount.units) for told in invoices) == [(False, 26548), (True, -26548)]
+        assert sorted((told.credit_note, told.net_amount.units) for told in invoices) == [
+            (False, 26548),
+            (True, -26548),
+        ]
         found = await source(company, "erp")
-        assert {poll.name: poll.read for poll in found.polls} == {"cost": 1, "currentstock": 0, "saleinvoice": 1, "saleorder": 1, "salereturn": 1}
+        assert {poll.name: poll.read for poll in found.polls} == {
+            "cost": 1,
+            "currentstock": 0,
+            "saleinvoice": 1,
+            "saleorder": 1,
+            "salereturn": 1,
+        }
         await company.advance(minutes=1)
         await run(erp.poll)
         assert sum(poll.read for poll in (await source(company, "erp")).polls) == 4
-        changed = document.model_copy(update={"ccode": order.number, "entry": (line.model_copy(update={"iquantity": Decimal(4)}),)})
+        changed = document.model_copy(
+            update={"ccode": order.number, "entry": (line.model_copy(update={"iquantity": Decimal(4)}),)}
+        )
         server.put("saleorder", changed)
         await company.advance(minutes=1)
         await run(erp.poll)
-        assert [(told.number, told.version) for told in await company.told(events.OrderRecorded)] == [(order.number, 1), (order.number, 2)]
+        assert [(told.number, told.version) for told in await company.told(events.OrderRecorded)] == [
+            (order.number, 1),
+            (order.number, 2),
+        ]
         await company.advance(hours=3)
         await run(erp.poll)
         assert (await source(company, "erp")).circuit.consecutive_failures == 0, "a token that ran out is renewed"
@@ -365,7 +392,9 @@ async def test_a_server_that_is_away_costs_an_attempt_and_a_sender_that_died_lea
     assert post.mailbox("wang@school.cn").messages == [], "nobody sends it again by himself"
 
 
-async def test_an_expired_message_is_not_handed_over(company: Live, known: Known, post: MailServer, by_mail: None, run: Run) -> None:
+async def test_an_expired_message_is_not_handed_over(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
     contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
     content = deliveries_pb2.DeliveryContent(
         dedupe_key="k",
@@ -383,7 +412,9 @@ async def test_an_expired_message_is_not_handed_over(company: Live, known: Known
     assert post.mailbox("wang@school.cn").messages == []
 
 
-async def test_a_mail_that_is_too_large_is_set_aside_unread(company: Live, post: MailServer, by_mail: None, run: Run) -> None:
+async def test_a_mail_that_is_too_large_is_set_aside_unread(
+    company: Live, post: MailServer, by_mail: None, run: Run
+) -> None:
     await rules(company, "integrations.sources", {"polls": {"mail": {"max_bytes": 2000}}})
     post.deliver(b"From: a@b.cn\r\nSubject: big\r\n\r\n" + b"x" * 5000, OURS)
     post.deliver(b"From: a@b.cn\r\nSubject: small\r\n\r\nhello", OURS)
@@ -418,7 +449,9 @@ async def test_chat_robots_are_told_signed_and_with_the_colleague_mentioned(
         assert report.state == deliveries_pb2.DELIVERY_STATE_SENT
 
 
-async def test_a_robot_that_is_told_too_fast_waits_and_a_wrong_key_fails(company: Live, outside: Outside, run: Run) -> None:
+async def test_a_robot_that_is_told_too_fast_waits_and_a_wrong_key_fails(
+    company: Live, outside: Outside, run: Run
+) -> None:
     with ChatRobots(limit=1) as chat:
         outside(wecom_robots=json.dumps({"default": chat.wecom_url(), "wrong": chat.wecom_url("none")}))
         for number, robot in enumerate(("default", "default", "wrong")):
@@ -431,9 +464,13 @@ async def test_a_robot_that_is_told_too_fast_waits_and_a_wrong_key_fails(company
             )
             await company.hear(events.DeliveryRequested(content=content), "x")
         await run(partial(sender.send, channel="wecom"))
-        states = {row["dedupe_key"]: row["state"] for row in await company.db.all("SELECT dedupe_key, state FROM delivery")}
+        states = {
+            row["dedupe_key"]: row["state"] for row in await company.db.all("SELECT dedupe_key, state FROM delivery")
+        }
         assert states == {"k0": "sent", "k1": "queued", "k2": "failed"}
-        assert await company.db.value("SELECT due_at FROM delivery WHERE dedupe_key = 'k1'") == company.now + timedelta(minutes=1)
+        assert await company.db.value("SELECT due_at FROM delivery WHERE dedupe_key = 'k1'") == company.now + timedelta(
+            minutes=1
+        )
 
 
 @pytest.mark.mission("S69", "U15")
@@ -445,7 +482,11 @@ async def test_a_signed_webhook_brings_a_mail_once(company: Live, desk: StillDes
     def request(body: bytes = raw, stamp: int | None = None, signed: bytes = raw) -> Request:
         at = str(stamp or int(time.time()))
         digest = hmac.new(b"0123456789abcdef", f"m1.{at}.".encode() + signed, hashlib.sha256).digest()
-        headers = {"webhook-id": "m1", "webhook-timestamp": at, "webhook-signature": f"v1,AAAA v1,{base64.b64encode(digest).decode()}"}
+        headers = {
+            "webhook-id": "m1",
+            "webhook-timestamp": at,
+            "webhook-signature": f"v1,AAAA v1,{base64.b64encode(digest).decode()}",
+        }
         return Request("POST", "/hooks/mail", headers, {}, body)
 
     answers = [(await asyncio.to_thread(webhook.receive, desk, request())).status for _ in range(2)]

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import accounts_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as customers
@@ -26,7 +27,9 @@ def ways_out(outside: Callable[..., None]) -> None:
     outside(
         smtp_url="smtp://127.0.0.1:1",
         mail_from="Closedloop <sales@closedloop.test>",
-        wecom_robots=json.dumps({"default": "http://127.0.0.1:1/cgi-bin/webhook/send?key=k", "sales": "http://127.0.0.1:1/x?key=s"}),
+        wecom_robots=json.dumps(
+            {"default": "http://127.0.0.1:1/cgi-bin/webhook/send?key=k", "sales": "http://127.0.0.1:1/x?key=s"}
+        ),
     )
 
 
@@ -77,13 +80,18 @@ async def reported(live: Live) -> list[tuple[str, str]]:
 async def claimed(live: Live, delivery_id: str, attempt: int = 1) -> None:
     """As the courier does when it is about to hand over."""
     tx = live.process.database.transaction()
-    tx.do("UPDATE delivery SET state = 'sending', attempts = %(n)s WHERE id = %(id)s", {"id": delivery_id, "n": attempt})
+    tx.do(
+        "UPDATE delivery SET state = 'sending', attempts = %(n)s WHERE id = %(id)s", {"id": delivery_id, "n": attempt}
+    )
     await tx.commit()
 
 
 async def attempt(live: Live, delivery_id: str, outcome: str, number: int = 1, **given: Any) -> None:
     told = events.DeliveryAttempted(
-        delivery_id=delivery_id, attempt=number, outcome=events.AttemptOutcome.Value(f"ATTEMPT_OUTCOME_{outcome.upper()}"), **given
+        delivery_id=delivery_id,
+        attempt=number,
+        outcome=events.AttemptOutcome.Value(f"ATTEMPT_OUTCOME_{outcome.upper()}"),
+        **given,
     )
     await live.hear(told, delivery_id, source="integrations.courier")
 
@@ -96,13 +104,19 @@ async def teacher(known: Known) -> str:
 
 
 @pytest.mark.mission("S73", "S27")
-async def test_a_message_another_service_asks_for_is_worded_and_waits_for_the_courier(company: Live, teacher: str) -> None:
+async def test_a_message_another_service_asks_for_is_worded_and_waits_for_the_courier(
+    company: Live, teacher: str
+) -> None:
     await company.hear(events.DeliveryRequested(content=to_contact(teacher)), "w1", source="customers")
     await company.hear(events.DeliveryRequested(content=to_contact(teacher)), "w1", source="customers")
     stub = company.stub(DeliveryServiceStub, "rep1", "rep")
     [listed] = (await stub.ListDeliveries(pb.ListDeliveriesRequest(contact_id=teacher))).deliveries
     delivery = await stub.GetDelivery(pb.GetDeliveryRequest(id=listed.id))
-    assert (delivery.state, delivery.channel, delivery.address) == (pb.DELIVERY_STATE_QUEUED, pb.CHANNEL_MAIL, "wang@school.cn")
+    assert (delivery.state, delivery.channel, delivery.address) == (
+        pb.DELIVERY_STATE_QUEUED,
+        pb.CHANNEL_MAIL,
+        "wang@school.cn",
+    )
     assert delivery.subject == "您关注的智慧黑板有更新"
     assert delivery.text.startswith("王老师您好，产品有更新。")
     assert "退订" in delivery.text
@@ -173,7 +187,9 @@ async def test_an_opt_out_is_obeyed_at_once_and_for_what_waits(company: Live, te
     assert {(t.consent.contact_id, t.consent.address) for t in told} == {(teacher, ""), ("", "wang@school.cn")}
     consents = (await stub.ListConsents(pb.ListConsentsRequest())).consents
     assert [consent.allowed for consent in consents] == [False, False]
-    assert (await company.stub(DeliveryServiceStub, "rep2", "rep").ListConsents(pb.ListConsentsRequest())).consents == []
+    assert (
+        await company.stub(DeliveryServiceStub, "rep2", "rep").ListConsents(pb.ListConsentsRequest())
+    ).consents == []
 
 
 @pytest.mark.mission("S73")
@@ -191,7 +207,9 @@ async def test_consents_in_bulk_are_idempotent_and_the_newest_word_counts(compan
         )
 
     async def put(*rows: pb.Consent, validate_only: bool = False) -> tuple[int, int, int, int]:
-        summary = await stub.SetConsents(pb.SetConsentsRequest(request_id=request_id(), rows=rows, validate_only=validate_only))
+        summary = await stub.SetConsents(
+            pb.SetConsentsRequest(request_id=request_id(), rows=rows, validate_only=validate_only)
+        )
         return summary.created, summary.updated, summary.unchanged, summary.rejected
 
     assert await put(said(False, 1), validate_only=True) == (1, 0, 0, 0)
@@ -219,7 +237,9 @@ async def test_too_many_in_a_week_are_suppressed(company: Live, teacher: str) ->
 async def test_an_attempt_that_is_accepted_is_told_with_experiment_and_arm(company: Live, teacher: str) -> None:
     delivery = await request(company, to_contact(teacher))
     await claimed(company, delivery.id)
-    await attempt(company, delivery.id, "accepted", gateway_id="<x@y>", detail="250 OK", time=protos.timestamp(company.now))
+    await attempt(
+        company, delivery.id, "accepted", gateway_id="<x@y>", detail="250 OK", time=protos.timestamp(company.now)
+    )
     stub = company.stub(DeliveryServiceStub, "ops", "operations")
     sent = await stub.GetDelivery(pb.GetDeliveryRequest(id=delivery.id))
     assert (sent.state, sent.attempts, sent.gateway_id) == (pb.DELIVERY_STATE_SENT, 1, "<x@y>")
@@ -248,7 +268,9 @@ async def test_what_was_not_taken_is_tried_again_and_given_up_by_the_rulebook(co
 
 
 @pytest.mark.mission("S73")
-async def test_a_lost_answer_is_uncertain_until_a_late_truth_or_a_person_settles_it(company: Live, teacher: str) -> None:
+async def test_a_lost_answer_is_uncertain_until_a_late_truth_or_a_person_settles_it(
+    company: Live, teacher: str
+) -> None:
     stub = company.stub(DeliveryServiceStub, "ops", "operations")
     first = await request(company, to_contact(teacher, key="k1"))
     await claimed(company, first.id)
@@ -261,10 +283,12 @@ async def test_a_lost_answer_is_uncertain_until_a_late_truth_or_a_person_settles
     await claimed(company, second.id)
     await attempt(company, second.id, "unknown")
     etag = (await stub.GetDelivery(pb.GetDeliveryRequest(id=second.id))).etag
-    resolve = pb.ResolveDeliveryRequest(request_id=request_id(), id=second.id, etag=etag, send_again=True, reason="未收到")
+    resolve = pb.ResolveDeliveryRequest(
+        request_id=request_id(), id=second.id, etag=etag, send_again=True, reason="未收到"
+    )
     assert (await stub.ResolveDelivery(resolve)).state == pb.DELIVERY_STATE_QUEUED
     resolve.request_id = request_id()
-    with company.refused("ABORTED", "STALE_ETAG"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await stub.ResolveDelivery(resolve)
     resolve.etag = (await stub.GetDelivery(pb.GetDeliveryRequest(id=second.id))).etag
     resolve.request_id = request_id()
@@ -305,15 +329,27 @@ async def test_refusals_name_what_is_wrong(company: Live, teacher: str, known: K
     with company.refused("FAILED_PRECONDITION", "CHANNEL_NOT_CONFIGURED"):
         await ask(to_contact(teacher, channel=pb.CHANNEL_SMS))
     with company.refused("FAILED_PRECONDITION", "CHANNEL_NOT_CONFIGURED"):
-        await ask(pb.DeliveryContent(dedupe_key="r", origin="x", purpose=1, recipient=pb.Recipient(robot="none"), written=pb.WrittenBody(text="x")))
+        await ask(
+            pb.DeliveryContent(
+                dedupe_key="r",
+                origin="x",
+                purpose=1,
+                recipient=pb.Recipient(robot="none"),
+                written=pb.WrittenBody(text="x"),
+            )
+        )
     with company.refused("INVALID_ARGUMENT"):
         await ask(pb.DeliveryContent(dedupe_key="r", origin="x"))
     with company.refused("NOT_FOUND", "DELIVERY_UNKNOWN"):
         await stub.GetDelivery(pb.GetDeliveryRequest(id=request_id()))
 
 
-async def test_what_cannot_be_sent_for_another_service_fails_aloud_and_parks_nothing(company: Live, teacher: str) -> None:
-    await company.hear(events.DeliveryRequested(content=to_contact(teacher, channel=pb.CHANNEL_SMS)), "w1", source="customers")
+async def test_what_cannot_be_sent_for_another_service_fails_aloud_and_parks_nothing(
+    company: Live, teacher: str
+) -> None:
+    await company.hear(
+        events.DeliveryRequested(content=to_contact(teacher, channel=pb.CHANNEL_SMS)), "w1", source="customers"
+    )
     await company.hear(events.DeliveryRequested(content=to_colleague("gone")), "t1", source="approvals")
     assert await reported(company) == [("failed", "channel_not_configured"), ("failed", "address_unknown")]
 
@@ -368,7 +404,13 @@ async def test_an_erased_person_leaves_no_words_behind(company: Live, teacher: s
     await company.hear(erased, teacher, source="customers")
     row = await company.db.one("SELECT subject, text, address, recipient_name, content, state, reason FROM delivery")
     assert row is not None
-    assert (row["subject"], row["text"], row["address"], row["recipient_name"], bytes(row["content"])) == ("", "", "", "", b"")
+    assert (row["subject"], row["text"], row["address"], row["recipient_name"], bytes(row["content"])) == (
+        "",
+        "",
+        "",
+        "",
+        b"",
+    )
     assert (row["state"], row["reason"]) == ("suppressed", "erased")
     with company.refused("FAILED_PRECONDITION", "ADDRESS_UNKNOWN"):
         await request(company, to_contact(teacher, key="k2"))

@@ -157,7 +157,9 @@ def test_after_an_attempt(
     assert found.due_at == (None if delay is None else MORNING + timedelta(seconds=delay))
 
 
-@given(st.sampled_from(sorted(RANK)), st.lists(st.sampled_from(sorted({*RANK, *FINAL} - {"queued", "held", "sending"}))))
+@given(
+    st.sampled_from(sorted(RANK)), st.lists(st.sampled_from(sorted({*RANK, *FINAL} - {"queued", "held", "sending"})))
+)
 def test_a_life_never_goes_backwards(start: str, reports: list[str]) -> None:
     state, seen = start, [RANK[start]]
     for report in reports:

@@ -8,6 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from google.type.date_pb2 import Date
+from google.type.decimal_pb2 import Decimal
+
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
@@ -17,8 +20,6 @@ from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
-from google.type.date_pb2 import Date
-from google.type.decimal_pb2 import Decimal
 
 Known = Any
 
@@ -60,7 +61,9 @@ async def set_mapping(live: Live, *rows: pb.CodeMapping) -> tuple[int, int, list
 @pytest.mark.mission("S71", "S17")
 async def test_an_invoice_is_told_with_customer_owner_unit_and_amounts(company: Live, known: Known) -> None:
     account = await known.account("济南市第三中学", codes=("C001",))
-    await company.hear(targets.ProductChanged(product_id="board-86", name="智慧黑板", aliases=["B86"], version=1), "board-86")
+    await company.hear(
+        targets.ProductChanged(product_id="board-86", name="智慧黑板", aliases=["B86"], version=1), "board-86"
+    )
     assert await bring(company, invoice()) == (1, 0, 0, [])
     [told] = await company.told(events.InvoiceRecorded)
     assert (told.number, told.account_id, told.person_id, told.unit_id) == ("SI1", account, "rep1", "east")
@@ -112,8 +115,13 @@ async def test_bad_rows_are_refused_by_name(company: Live) -> None:
 async def test_codes_are_learned_and_documents_told_again(company: Live, known: Known) -> None:
     await bring(company, invoice(1), invoice(2, account_code="C777"))
     stub = company.stub(ErpServiceStub, "ops", "operations")
-    mappings = (await stub.ListCodeMappings(pb.ListCodeMappingsRequest(unmapped_only=True, type=pb.CODE_TYPE_ACCOUNT))).mappings
-    assert [(mapping.code, mapping.uses, mapping.target_id) for mapping in mappings] == [("C001", 1, ""), ("C777", 1, "")]
+    mappings = (
+        await stub.ListCodeMappings(pb.ListCodeMappingsRequest(unmapped_only=True, type=pb.CODE_TYPE_ACCOUNT))
+    ).mappings
+    assert [(mapping.code, mapping.uses, mapping.target_id) for mapping in mappings] == [
+        ("C001", 1, ""),
+        ("C777", 1, ""),
+    ]
     assert len((await stub.ListTransactions(pb.ListTransactionsRequest(unmapped=True))).transactions) == 2
     account = await known.account("济南市第三中学", owner="rep2", unit="north")
     product = targets.ProductChanged(product_id="board-86", name="智慧黑板", version=1)
@@ -123,7 +131,9 @@ async def test_codes_are_learned_and_documents_told_again(company: Live, known: 
     wrong = pb.CodeMapping(source="erp", type=pb.CODE_TYPE_ACCOUNT, code="C777", target_id=request_id())
     assert await set_mapping(company, mine, board, wrong) == (0, 2, ["TARGET_UNKNOWN"])
     assert await set_mapping(company, mine, board) == (0, 0, [])
-    told = [(t.number, t.version, t.account_id, t.lines[0].product_id) for t in await company.told(events.InvoiceRecorded)]
+    told = [
+        (t.number, t.version, t.account_id, t.lines[0].product_id) for t in await company.told(events.InvoiceRecorded)
+    ]
     assert sorted(told[2:]) == [("SI1", 2, account, "board-86"), ("SI2", 2, "", "board-86")]
     [left] = (await stub.ListTransactions(pb.ListTransactionsRequest(unmapped=True))).transactions
     assert left.number == "SI2"
@@ -132,8 +142,12 @@ async def test_codes_are_learned_and_documents_told_again(company: Live, known: 
 
 
 @pytest.mark.mission("S71")
-async def test_a_customer_that_comes_later_by_code_or_name_gives_old_documents_their_meaning(company: Live, known: Known) -> None:
-    page = events.ErpDocumentsFetched(source="erp", list="saleinvoice", documents=[served(1), served(2, ccuscode="C9", ccusname="青岛 实验")])
+async def test_a_customer_that_comes_later_by_code_or_name_gives_old_documents_their_meaning(
+    company: Live, known: Known
+) -> None:
+    page = events.ErpDocumentsFetched(
+        source="erp", list="saleinvoice", documents=[served(1), served(2, ccuscode="C9", ccusname="青岛 实验")]
+    )
     await company.hear(page, "erp:saleinvoice", source="integrations.courier")
     assert {told.account_id for told in await company.told(events.InvoiceRecorded)} == {""}
     first = await known.account("济南市第三中学", codes=("C001",))
@@ -143,7 +157,14 @@ async def test_a_customer_that_comes_later_by_code_or_name_gives_old_documents_t
 
 
 def served(number: int, **given: Any) -> str:
-    line = {"irowno": "1", "cinvcode": "B86", "cinvname": "黑板", "iquantity": "1.000000", "imoney": "100.00", "itax": "13.00"}
+    line = {
+        "irowno": "1",
+        "cinvcode": "B86",
+        "cinvname": "黑板",
+        "iquantity": "1.000000",
+        "imoney": "100.00",
+        "itax": "13.00",
+    }
     record = {
         "ccode": f"SI{number}",
         "ddate": "2026-01-05",
@@ -170,7 +191,9 @@ async def test_a_page_of_the_erp_is_taken_in_and_what_is_broken_waits_for_a_pers
     [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="erp"))).items
     assert (item.reason, item.message) == ("DOCUMENT_UNREADABLE", "the currency 贝壳 is not in the rulebook")
     mended = sources_pb2.QuarantineResolution(id=item.id, mended=served(2))
-    summary = await operations.ResolveQuarantine(sources_pb2.ResolveQuarantineRequest(request_id=request_id(), rows=[mended]))
+    summary = await operations.ResolveQuarantine(
+        sources_pb2.ResolveQuarantineRequest(request_id=request_id(), rows=[mended])
+    )
     assert summary.updated == 1
     assert [told.number for told in await company.told(events.OrderRecorded)] == ["SI1", "SI2"]
 
@@ -191,7 +214,9 @@ async def test_transactions_are_seen_by_seller_owner_and_line_alone(company: Liv
     east = pb.ListTransactionsRequest(unit_id="co", include_subtree=True, kinds=[pb.TRANSACTION_KIND_INVOICE])
     assert len((await everything.ListTransactions(east)).transactions) == 2
     assert (await everything.ListTransactions(pb.ListTransactionsRequest(unit_id="co"))).transactions == []
-    assert (await everything.ListTransactions(pb.ListTransactionsRequest(start_date=Date(year=2026, month=2, day=1)))).transactions == []
+    assert (
+        await everything.ListTransactions(pb.ListTransactionsRequest(start_date=Date(year=2026, month=2, day=1)))
+    ).transactions == []
     with company.refused("NOT_FOUND", "TRANSACTION_UNKNOWN"):
         await everything.GetTransaction(pb.GetTransactionRequest(id=request_id()))
     with company.refused("PERMISSION_DENIED"):

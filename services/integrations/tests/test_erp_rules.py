@@ -7,10 +7,10 @@ from datetime import date
 from typing import Any
 
 import pytest
-from closedloop_chassis import errors
 from hypothesis import given
 from hypothesis import strategies as st
 
+from closedloop_chassis import errors
 from closedloop_integrations.erp import documents
 from closedloop_integrations.erp.rules import Account, Book, Codes, ErpRules, Sums, check, read
 from closedloop_integrations.erp.u8 import Unreadable
@@ -45,7 +45,13 @@ def test_a_document_adds_up(sums: Sums, month: date, reason: str) -> None:
 
 
 BOOK = Book(
-    mapped={("account", "C9"): "acc9", ("person", "P9"): "rep9", ("unit", "D9"): "u9", ("product", "B9"): "board", ("channel", "x"): "tmall"},
+    mapped={
+        ("account", "C9"): "acc9",
+        ("person", "P9"): "rep9",
+        ("unit", "D9"): "u9",
+        ("product", "B9"): "board",
+        ("channel", "x"): "tmall",
+    },
     accounts={"acc1": Account("acc1", "owner1", "east"), "acc9": Account("acc9", "owner9", "north")},
     by_code={"C1": {"acc1"}, "C2": {"acc1", "acc2"}},
     by_name={"济南三中": {"acc1"}},
@@ -86,7 +92,13 @@ def test_codes_mean(codes: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 def sale(**given: Any) -> str:
-    line = {"irowno": "1", "cinvcode": "B86", "cinvname": "智慧黑板", "iquantity": "3.000000", "itaxunitprice": "9999.990000"}
+    line = {
+        "irowno": "1",
+        "cinvcode": "B86",
+        "cinvname": "智慧黑板",
+        "iquantity": "3.000000",
+        "itaxunitprice": "9999.990000",
+    }
     line |= {"itaxrate": "13.00", "imoney": "26548.65", "itax": "3451.32", "isum": "29999.97"}
     record = {
         "ccode": "SI26010001",
@@ -110,8 +122,18 @@ def test_an_invoice_of_the_erp_is_read_to_the_cent() -> None:
     found = read_u8(sale(), "saleinvoice", "erp", RULES)
     assert found is not None
     row, [line] = found.row, found.row.invoice.lines
-    assert (row.number, row.provenance.source_id, row.order_number, row.currency) == ("SI26010001", "saleinvoice/SI26010001", "SO1", "CNY")
-    assert (line.product_code, line.quantity.value, line.net_amount.units, line.net_amount.nanos) == ("B86", "3", 26548, 650_000_000)
+    assert (row.number, row.provenance.source_id, row.order_number, row.currency) == (
+        "SI26010001",
+        "saleinvoice/SI26010001",
+        "SO1",
+        "CNY",
+    )
+    assert (line.product_code, line.quantity.value, line.net_amount.units, line.net_amount.nanos) == (
+        "B86",
+        "3",
+        26548,
+        650_000_000,
+    )
     assert documents.sums(row).total == 2_654_865
     assert found.account_name_key == "济南三中"
     assert found.names[("account", "C1")] == "济南 三中"
@@ -126,11 +148,23 @@ def test_a_return_is_a_credit_note() -> None:
 
 
 def test_costs_and_stock_are_read() -> None:
-    cost = {"ccode": "CO1", "ddate": "2026-01-05", "dmodifysystime": "2026-01-05 09:00:00", "ccostcode": "F1", "imoney": "12.30"}
+    cost = {
+        "ccode": "CO1",
+        "ddate": "2026-01-05",
+        "dmodifysystime": "2026-01-05 09:00:00",
+        "ccostcode": "F1",
+        "imoney": "12.30",
+    }
     found = read_u8(json.dumps(cost), "cost", "erp", RULES)
     assert found is not None
     assert (documents.kind_of(found.row), documents.sums(found.row).total) == ("cost", 1230)
-    stock = {"cwhcode": "01", "cinvcode": "B86", "iquantity": "120.500000", "imoney": "99.00", "dmodifysystime": "2026-01-05 23:30:00"}
+    stock = {
+        "cwhcode": "01",
+        "cinvcode": "B86",
+        "iquantity": "120.500000",
+        "imoney": "99.00",
+        "dmodifysystime": "2026-01-05 23:30:00",
+    }
     found = read_u8(json.dumps(stock), "currentstock", "erp", RULES)
     assert found is not None
     assert found.row.provenance.source_id == "currentstock/01/B86/2026-01-05"
@@ -165,8 +199,18 @@ def test_what_cannot_be_read_says_why(text: str) -> None:
     assert str(why.value)
 
 
-@given(st.recursive(st.none() | st.text(max_size=5) | st.integers(), lambda x: st.lists(x, max_size=2) | st.dictionaries(
-    st.sampled_from(["ccode", "ddate", "entry", "dmodifysystime", "cinvcode", "irowno"]), x, max_size=4), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=5) | st.integers(),
+        lambda x: (
+            st.lists(x, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(["ccode", "ddate", "entry", "dmodifysystime", "cinvcode", "irowno"]), x, max_size=4
+            )
+        ),
+        max_leaves=8,
+    )
+)
 def test_no_json_breaks_the_reader(value: Any) -> None:
     for name in ("saleorder", "cost", "currentstock"):
         with pytest.raises(Unreadable):

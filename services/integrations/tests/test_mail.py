@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from closedloop.customers.v1 import accounts_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import deliveries_pb2, sources_pb2
@@ -46,7 +47,9 @@ def written(live: Live, text: str, sender: str = "王老师 <wang@school.cn>", *
 
 
 async def arrive(live: Live, raw: bytes, uid: int = 1) -> None:
-    fetched = events.MailFetched(source="mail", source_id=f"INBOX:1:{uid}", raw=raw, receive_time=protos.timestamp(live.now))
+    fetched = events.MailFetched(
+        source="mail", source_id=f"INBOX:1:{uid}", raw=raw, receive_time=protos.timestamp(live.now)
+    )
     await live.hear(fetched, "mail", source="integrations.courier")
 
 
@@ -86,7 +89,11 @@ async def test_an_answer_that_says_a_job_has_changed_is_told_with_the_sentence(c
     raw = written(company, text, In_Reply_To=message_id, References=message_id)
     await arrive(company, raw)
     outbound, inbound = [told.mail for told in await company.told(events.MailReceived)]
-    assert (outbound.direction, outbound.message_id, outbound.to[0].contact_id) == (pb.MAIL_DIRECTION_OUTBOUND, message_id, teacher)
+    assert (outbound.direction, outbound.message_id, outbound.to[0].contact_id) == (
+        pb.MAIL_DIRECTION_OUTBOUND,
+        message_id,
+        teacher,
+    )
     assert inbound.direction == pb.MAIL_DIRECTION_INBOUND
     assert inbound.thread_id == outbound.thread_id
     assert (inbound.delivery_id, getattr(inbound, "from").contact_id) == (delivery_id, teacher)
@@ -94,13 +101,21 @@ async def test_an_answer_that_says_a_job_has_changed_is_told_with_the_sentence(c
     assert (inbound.ownership.owner_id, inbound.ownership.unit_id) == ("rep1", "east")
     assert "写道" not in inbound.text
     changed, another = inbound.facts
-    assert (changed.kind, changed.values["title"], changed.contact_id) == (pb.MAIL_FACT_KIND_JOB_CHANGE, "信息中心主任", teacher)
+    assert (changed.kind, changed.values["title"], changed.contact_id) == (
+        pb.MAIL_FACT_KIND_JOB_CHANGE,
+        "信息中心主任",
+        teacher,
+    )
     assert inbound.text[changed.offset : changed.offset + len(changed.sentence)] == changed.sentence
     assert changed.confidence == pytest.approx(0.85)
     assert changed.rule.rule == "facts.zh.i_moved"
     assert (another.person_name, another.values["phone"], another.contact_id) == ("赵强", "13812345678", "")
     report = (await company.told(events.DeliveryReported))[-1]
-    assert (report.state, report.mail_id, report.subject_id) == (deliveries_pb2.DELIVERY_STATE_REPLIED, inbound.id, "w1")
+    assert (report.state, report.mail_id, report.subject_id) == (
+        deliveries_pb2.DELIVERY_STATE_REPLIED,
+        inbound.id,
+        "w1",
+    )
     assert report.reply.startswith("您好，我已调任")
 
 
@@ -110,7 +125,9 @@ async def test_the_same_mail_again_changes_nothing(company: Live, teacher: str) 
     await arrive(company, raw, 1)
     await arrive(company, raw, 2)
     stub = company.stub(MailServiceStub, "ops", "operations")
-    again = await stub.IngestMail(pb.IngestMailRequest(request_id=request_id(), raw=b"Received: by x\r\n" + raw, source="gateway"))
+    again = await stub.IngestMail(
+        pb.IngestMailRequest(request_id=request_id(), raw=b"Received: by x\r\n" + raw, source="gateway")
+    )
     assert len(await company.told(events.MailReceived)) == 1
     [only] = (await stub.ListMails(pb.ListMailsRequest())).mails
     assert (again.id, again.provenance.source) == (only.id, "mail")
@@ -167,7 +184,9 @@ async def test_real_mails_are_taken_in(company: Live, data_folder: Path) -> None
 
 
 @pytest.mark.mission("S69")
-async def test_a_stranger_is_nobodys_until_the_contact_is_known_or_a_person_links_him(company: Live, known: Known) -> None:
+async def test_a_stranger_is_nobodys_until_the_contact_is_known_or_a_person_links_him(
+    company: Live, known: Known
+) -> None:
     await arrive(company, written(company, "本人已调任采购处处长。", sender="new@firm.cn"), 1)
     await arrive(company, written(company, "您好", sender="other@nowhere.cn"), 2)
     stub = company.stub(MailServiceStub, "ops", "operations")
@@ -181,13 +200,15 @@ async def test_a_stranger_is_nobodys_until_the_contact_is_known_or_a_person_link
     [stranger] = (await stub.ListMails(pb.ListMailsRequest(unlinked=True))).mails
     with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await mine.GetMail(pb.GetMailRequest(id=stranger.id))
-    link = pb.LinkMailRequest(request_id=request_id(), id=stranger.id, etag=stranger.etag, account_id=account, contact_id=contact)
+    link = pb.LinkMailRequest(
+        request_id=request_id(), id=stranger.id, etag=stranger.etag, account_id=account, contact_id=contact
+    )
     with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await company.stub(MailServiceStub, "rep2", "rep").LinkMail(link)
     link.request_id = request_id()
     assert (await mine.LinkMail(link)).account_id == account
     link.request_id = request_id()
-    with company.refused("ABORTED", "STALE_ETAG"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await mine.LinkMail(link)
     link.request_id, link.etag, link.contact_id = request_id(), '"2"', request_id()
     with company.refused("NOT_FOUND", "CONTACT_UNKNOWN"):
@@ -227,7 +248,9 @@ async def test_what_is_no_mail_is_refused_or_set_aside(company: Live) -> None:
     operations = company.stub(SourceServiceStub, "ops", "operations")
     [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(reason="MAIL_UNREADABLE"))).items
     retry = sources_pb2.QuarantineResolution(id=item.id, retry=True)
-    summary = await operations.ResolveQuarantine(sources_pb2.ResolveQuarantineRequest(request_id=request_id(), rows=[retry]))
+    summary = await operations.ResolveQuarantine(
+        sources_pb2.ResolveQuarantineRequest(request_id=request_id(), rows=[retry])
+    )
     assert [error.reason for error in summary.errors] == ["STILL_UNREADABLE"]
     discard = sources_pb2.QuarantineResolution(id=item.id, discard="广告")
     request = sources_pb2.ResolveQuarantineRequest(request_id=request_id(), rows=[discard, discard])

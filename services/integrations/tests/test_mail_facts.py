@@ -27,9 +27,17 @@ CASES: list[tuple[str, str, dict[str, str]]] = [
     ("我的手机号码已换成13900001111。", "contact_detail", {"phone": "13900001111"}),
     ("I have moved to the position of Head of Procurement.", "job_change", {"title": "Head of Procurement"}),
     ("My new role is IT director", "job_change", {"title": "IT director"}),
-    ("In my new role as IT director I look after the network.", "job_change", {"title": "IT director I look after the network"}),
+    (
+        "In my new role as IT director I look after the network.",
+        "job_change",
+        {"title": "IT director I look after the network"},
+    ),
     ("I am leaving the company at the end of March.", "left_company", {}),
-    ("Please contact Jane Miller (jane@acme.com) from now on.", "new_contact", {"person": "Jane Miller", "email": "jane@acme.com"}),
+    (
+        "Please contact Jane Miller (jane@acme.com) from now on.",
+        "new_contact",
+        {"person": "Jane Miller", "email": "jane@acme.com"},
+    ),
     ("Tom Baker will take over my projects.", "new_contact", {"person": "Tom Baker"}),
     ("We are planning to build a new data centre.", "new_project", {"project": "a new data centre"}),
     ("I am out of office until January 12.", "absence", {"until": "January 12"}),
@@ -79,7 +87,9 @@ def test_a_pattern_that_is_none_is_refused() -> None:
         FactRule(name="bad", kind="absence", pattern="(", confidence=0.5)
 
 
-@pytest.mark.parametrize(("text", "language"), [("您好 hello", "zh"), ("hello 您", "zh"), ("hello world out there 您", "en"), ("123", "")])
+@pytest.mark.parametrize(
+    ("text", "language"), [("您好 hello", "zh"), ("hello 您", "zh"), ("hello world out there 您", "en"), ("123", "")]
+)
 def test_languages(text: str, language: str) -> None:
     assert language_of(text) == language
 

@@ -161,7 +161,10 @@ def test_what_is_no_mail_is_refused(raw: bytes) -> None:
         parse(raw)
 
 
-@given(st.binary(max_size=2000), st.sampled_from([b"", b"From: x@y.z\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"]))
+@given(
+    st.binary(max_size=2000),
+    st.sampled_from([b"", b"From: x@y.z\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"]),
+)
 def test_no_bytes_break_the_reader(noise: bytes, head: bytes) -> None:
     try:
         mail = parse(head + noise)

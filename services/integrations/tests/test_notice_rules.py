@@ -72,12 +72,18 @@ def test_kinds(printed: str, title: str, kind: str) -> None:
 
 def test_one_project_has_one_key_from_intention_to_award() -> None:
     buyer = normalise("济南市第三中学")
-    titles = ("济南市第三中学智慧黑板采购公开招标公告", "济南市第三中学智慧黑板采购项目中标公告", "关于智慧黑板采购的更正公告")
+    titles = (
+        "济南市第三中学智慧黑板采购公开招标公告",
+        "济南市第三中学智慧黑板采购项目中标公告",
+        "关于智慧黑板采购的更正公告",
+    )
     assert len({project_key(buyer, title, RULES) for title in titles}) == 1
     assert project_key(buyer, titles[0], RULES) != project_key(buyer, "济南市第三中学食堂改造招标公告", RULES)
 
 
-@pytest.mark.parametrize(("title", "month"), [("某校2026年5月政府采购意向", "2026-05"), ("2026年13月意向", ""), ("意向", "")])
+@pytest.mark.parametrize(
+    ("title", "month"), [("某校2026年5月政府采购意向", "2026-05"), ("2026年13月意向", ""), ("意向", "")]
+)
 def test_months_of_intentions(title: str, month: str) -> None:
     assert expected_month(title) == month
 

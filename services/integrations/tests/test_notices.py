@@ -8,17 +8,18 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
+
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import notices_pb2 as pb
+from closedloop.integrations.v1 import sources_pb2
 from closedloop.integrations.v1.notices_pb2_grpc import NoticeServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
-from closedloop.integrations.v1 import sources_pb2
 from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.testing.service import Live
-from google.type.date_pb2 import Date
-from google.type.money_pb2 import Money
 
 Known = Any
 
@@ -55,14 +56,23 @@ async def test_a_customer_found_in_a_notice_is_told_with_all_that_a_reader_needs
     assert await bring(company, row()) == (1, 0, 0)
     [told] = await company.told(events.NoticeMatched)
     match = told.match
-    assert (match.account_id, match.state, match.matched_field, told.version) == (account, pb.MATCH_STATE_FOUND, "buyer", 1)
+    assert (match.account_id, match.state, match.matched_field, told.version) == (
+        account,
+        pb.MATCH_STATE_FOUND,
+        "buyer",
+        1,
+    )
     assert match.confidence == pytest.approx(0.98)
     assert (match.ownership.owner_id, match.ownership.unit_id) == ("rep1", "east")
     assert list(match.sectors) == ["education"]
     assert "智慧黑板" in match.keywords
     assert match.rule.rulebook == "integrations.procurement"
     assert "济南市第三中学" in match.rule.explanation
-    assert (match.notice.title, match.notice.body, match.notice.amount.units) == ("济南市第三中学智慧黑板采购公开招标公告", "", 1_286_500)
+    assert (match.notice.title, match.notice.body, match.notice.amount.units) == (
+        "济南市第三中学智慧黑板采购公开招标公告",
+        "",
+        1_286_500,
+    )
     assert match.notice.provenance.source_id == "t1"
 
 
@@ -87,7 +97,11 @@ async def test_bad_rows_are_named_and_the_others_go_on(company: Live) -> None:
     rows = [row(1), nameless, moneyless, untitled]
     summary = await stub.BulkImportNotices(pb.BulkImportNoticesRequest(request_id=request_id(), rows=rows))
     assert (summary.created, summary.rejected) == (1, 3)
-    assert [(error.row, error.reason) for error in summary.errors] == [(1, "PROVENANCE_MISSING"), (2, "NOT_MONEY"), (3, "ROW_INVALID")]
+    assert [(error.row, error.reason) for error in summary.errors] == [
+        (1, "PROVENANCE_MISSING"),
+        (2, "NOT_MONEY"),
+        (3, "ROW_INVALID"),
+    ]
 
 
 @pytest.mark.mission("S70")
@@ -118,11 +132,15 @@ async def test_a_page_of_the_site_becomes_a_notice_and_a_broken_one_waits_for_a_
             )
         )
 
-
         url = site.notice_url(published)
-        html = httpx.get(url).text
-    await company.hear(events.NoticeFetched(source="procurement", url=url, html=html), url, source="integrations.courier")
-    await company.hear(events.NoticeFetched(source="procurement", url=url, html=html), url, source="integrations.courier")
+        async with httpx.AsyncClient() as client:
+            html = (await client.get(url)).text
+    await company.hear(
+        events.NoticeFetched(source="procurement", url=url, html=html), url, source="integrations.courier"
+    )
+    await company.hear(
+        events.NoticeFetched(source="procurement", url=url, html=html), url, source="integrations.courier"
+    )
     broken = events.NoticeFetched(source="procurement", url=url + "x", html="<html><h2 class='tc'>无时间</h2></html>")
     await company.hear(broken, url, source="integrations.courier")
     assert len(await company.told(events.NoticeMatched)) == 1
@@ -181,9 +199,13 @@ async def test_a_match_is_seen_and_reviewed_by_its_owner_and_his_line_alone(know
     [match] = (await mine.ListMatches(pb.ListMatchesRequest(account_id=account))).matches
     assert match.notice.buyer == "济南市第三中学"
     assert (await foreign.ListMatches(pb.ListMatchesRequest())).matches == []
-    assert len((await company.stub(NoticeServiceStub, "m1", "manager").ListMatches(pb.ListMatchesRequest())).matches) == 1
+    assert (
+        len((await company.stub(NoticeServiceStub, "m1", "manager").ListMatches(pb.ListMatchesRequest())).matches) == 1
+    )
     assert (await company.stub(NoticeServiceStub, "m2", "manager").ListMatches(pb.ListMatchesRequest())).matches == []
-    review = pb.ReviewMatchRequest(request_id=request_id(), id=match.id, etag=match.etag, state=pb.MATCH_STATE_REJECTED, comment="同名")
+    review = pb.ReviewMatchRequest(
+        request_id=request_id(), id=match.id, etag=match.etag, state=pb.MATCH_STATE_REJECTED, comment="同名"
+    )
     with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await foreign.ReviewMatch(review)
     review.request_id = request_id()
@@ -191,11 +213,15 @@ async def test_a_match_is_seen_and_reviewed_by_its_owner_and_his_line_alone(know
     assert (rejected.state, rejected.reviewed_by, rejected.review_comment) == (pb.MATCH_STATE_REJECTED, "rep1", "同名")
     assert [told.version for told in await company.told(events.NoticeMatched)] == [1, 2]
     review.request_id = request_id()
-    with company.refused("ABORTED", "STALE_ETAG"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await mine.ReviewMatch(review)
     with company.refused("INVALID_ARGUMENT", "NOT_A_VERDICT"):
-        await mine.ReviewMatch(pb.ReviewMatchRequest(request_id=request_id(), id=match.id, etag="x", state=pb.MATCH_STATE_FOUND))
-    [entry] = await company.db.all("SELECT action, actor_id, changes FROM audit_entry WHERE subject = %(id)s", {"id": match.id})
+        await mine.ReviewMatch(
+            pb.ReviewMatchRequest(request_id=request_id(), id=match.id, etag="x", state=pb.MATCH_STATE_FOUND)
+        )
+    [entry] = await company.db.all(
+        "SELECT action, actor_id, changes FROM audit_entry WHERE subject = %(id)s", {"id": match.id}
+    )
     assert (entry["action"], entry["actor_id"], entry["changes"]["state"]) == ("review", "rep1", ["found", "rejected"])
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import grpc
 import psycopg
 import pytest
+
 from closedloop.integrations.v1 import deliveries_pb2 as deliveries
 from closedloop.integrations.v1 import mail_pb2, notices_pb2, sources_pb2
 from closedloop.integrations.v1.deliveries_pb2_grpc import DeliveryServiceStub
@@ -70,7 +71,9 @@ def stub(running: Any) -> Iterator[Callable[[Any], Any]]:
             self._made = made
 
         def __getattr__(self, name: str) -> Any:
-            return lambda request: getattr(self._made, name)(request, metadata=credentials, timeout=10, wait_for_ready=True)
+            return lambda request: getattr(self._made, name)(
+                request, metadata=credentials, timeout=10, wait_for_ready=True
+            )
 
     yield lambda make: Bearing(make(channel))
     channel.close()
@@ -100,7 +103,9 @@ def written(key: str, **recipient: str) -> deliveries.RequestDeliveryRequest:
 @pytest.mark.mission("S69", "S70", "S73")
 def test_the_courier_polls_sends_and_receives(running: Any, stub: Any, world: Any) -> None:
     site, post, _ = world
-    published = Notice(title="济南市第三中学智慧黑板采购", buyer="济南市第三中学", published=datetime.now(UTC), body="采购。")
+    published = Notice(
+        title="济南市第三中学智慧黑板采购", buyer="济南市第三中学", published=datetime.now(UTC), body="采购。"
+    )
     site.publish(published)
     notices, sources = stub(NoticeServiceStub), stub(SourceServiceStub)
     eventually(lambda: sources.GetSource(sources_pb2.GetSourceRequest(name="procurement")).polls, "it was polled once")

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import sources_pb2 as pb
@@ -52,10 +53,16 @@ async def test_an_open_circuit_is_red_and_can_be_closed_by_a_person(company: Liv
     await write(company, POLL, next=company.now + timedelta(minutes=5))
     stub = company.stub(SourceServiceStub, "ops", "operations")
     erp = await stub.GetSource(pb.GetSourceRequest(name="erp"))
-    assert (erp.light, erp.circuit.state, erp.circuit.consecutive_failures) == (common_pb2.LIGHT_RED, pb.CIRCUIT_STATE_OPEN, 5)
+    assert (erp.light, erp.circuit.state, erp.circuit.consecutive_failures) == (
+        common_pb2.LIGHT_RED,
+        pb.CIRCUIT_STATE_OPEN,
+        5,
+    )
     assert (erp.last_error, erp.polls[0].name, erp.polls[0].read) == ("ConnectError: refused", "saleorder", 7)
     assert 0.19 < erp.call_p99.ToTimedelta().total_seconds() <= 0.2
-    assert [source.name for source in (await stub.ListSources(pb.ListSourcesRequest(light=common_pb2.LIGHT_YELLOW))).sources] == ["erp"]
+    assert [
+        source.name for source in (await stub.ListSources(pb.ListSourcesRequest(light=common_pb2.LIGHT_YELLOW))).sources
+    ] == ["erp"]
     with company.refused("RESOURCE_EXHAUSTED", "POLL_TOO_SOON"):
         await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="erp"))
     change = pb.ChangeSourceStateRequest(request_id=request_id(), name="erp", etag=erp.etag, reason="已修复")
@@ -65,7 +72,7 @@ async def test_an_open_circuit_is_red_and_can_be_closed_by_a_person(company: Liv
     polled = await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="erp", poll="saleorder"))
     assert polled.polls[0].next_time.ToDatetime() == company.now.replace(tzinfo=None)
     change.request_id = request_id()
-    with company.refused("ABORTED", "STALE_ETAG"):
+    with company.refused("ABORTED", "ETAG_MISMATCH"):
         await stub.ChangeSourceState(change)
     actions = await company.db.all("SELECT action FROM audit_entry WHERE subject = 'source/erp' ORDER BY id")
     assert [row["action"] for row in actions] == ["close_circuit", "poll"]
@@ -86,7 +93,9 @@ async def test_a_paused_source_is_not_polled(company: Live) -> None:
 
 
 async def test_refused_items_wait_in_quarantine_once(company: Live) -> None:
-    refused = events.ItemRefused(source="procurement", kind="notice_row", key="http://x", reason="LINK_MISSING", raw="<li>\0</li>")
+    refused = events.ItemRefused(
+        source="procurement", kind="notice_row", key="http://x", reason="LINK_MISSING", raw="<li>\0</li>"
+    )
     await company.hear(refused, "procurement", source="integrations.courier")
     await company.hear(refused, "procurement", source="integrations.courier")
     stub = company.stub(SourceServiceStub, "ops", "operations")

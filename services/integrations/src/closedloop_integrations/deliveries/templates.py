@@ -98,8 +98,7 @@ DEFAULTS = {
         words=_zh_en(
             (
                 "新线索[[：{company_name}]]",
-                "一条新线索已分配给您[[：{company_name}]]"
-                "[[，请于 {response_due_time} 前首次响应]]。[[\n需求：{need}]]",
+                "一条新线索已分配给您[[：{company_name}]][[，请于 {response_due_time} 前首次响应]]。[[\n需求：{need}]]",
             ),
             (
                 "New lead[[: {company_name}]]",
@@ -131,7 +130,9 @@ class TemplateRules(Rules):
 
     templates: dict[str, Template] = Field(default=DEFAULTS)
     default_language: str = Field(default="zh", max_length=20)
-    signature: dict[str, str] = Field(default={"zh": "\n\n-- \n{name}[[ {title}]]", "en": "\n\n-- \n{name}[[, {title}]]"})
+    signature: dict[str, str] = Field(
+        default={"zh": "\n\n-- \n{name}[[ {title}]]", "en": "\n\n-- \n{name}[[, {title}]]"}
+    )
 
 
 class FieldMissing(Exception):

@@ -184,7 +184,9 @@ class _Reader:
         except (ValueError, UnicodeError, HeaderParseError):
             self._mend("HEADER_REPAIRED")
             return _clean(raw)
-        return _clean("".join(self._guess(part, charset or "") if isinstance(part, bytes) else part for part, charset in parts))
+        return _clean(
+            "".join(self._guess(part, charset or "") if isinstance(part, bytes) else part for part, charset in parts)
+        )
 
     def _parties(self, name: str) -> list[Party]:
         # Split before decoding: an encoded name may hold a comma.

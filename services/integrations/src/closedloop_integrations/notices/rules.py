@@ -119,7 +119,9 @@ def sector_matcher(rules: ProcurementRules) -> NoticeMatcher:
     return NoticeMatcher((), rules.matching)
 
 
-def complete(said: dict[str, Any], rules: ProcurementRules, sectors: NoticeMatcher, *, id: str, now: datetime) -> Notice:
+def complete(
+    said: dict[str, Any], rules: ProcurementRules, sectors: NoticeMatcher, *, id: str, now: datetime
+) -> Notice:
     """The notice with all that follows from what was said: digest, keys, sectors, kind, project."""
     buyer_key = normalise(said["buyer"])
     text = "\n".join(normalise(line) for line in f"{said['title']}\n{said['body']}".splitlines())

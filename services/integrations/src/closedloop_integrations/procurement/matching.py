@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import ahocorasick  # type: ignore[import-not-found]
+import ahocorasick
 from pydantic import BaseModel, ConfigDict, Field
 
 REACH = 30
