@@ -28,8 +28,18 @@ BROKERS = ("redis", "rabbitmq")
 LAST = "test_bad_requests"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LAST in item.nodeid)
+    if config.pluginmanager.hasplugin("xdist"):
+        # Where tests are shared out by group, each worker keeps one platform.
+        for item in items:
+            if Path(item.path).parent == Path(__file__).parent:
+                item.add_marker(pytest.mark.xdist_group(f"e2e-{_broker(item)}"))
+
+
+def _broker(item: pytest.Item) -> str:
+    named = "rabbitmq" in item.name or "over_rabbitmq" in getattr(item, "fixturenames", ())
+    return "rabbitmq" if named else "redis"
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Answer:
 
 class Asker:
     def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+        self.stage = stage
         self._turn = asyncio.Semaphore(AT_ONCE)
         self.methods = [
             (service, method)
@@ -75,8 +75,8 @@ class Asker:
         ]
 
     async def ask(self, service: str, method: Method, payload: bytes, *roles: str) -> Answer:
-        metadata = self._stage.bearer("E-1" if roles == ("rep",) else "OPS-1", *roles) if roles else ()
-        channel = self._stage.channel(service)
+        metadata = self.stage.bearer("E-1" if roles == ("rep",) else "OPS-1", *roles) if roles else ()
+        channel = self.stage.channel(service)
         async with self._turn:
             try:
                 if method.streams:
@@ -198,9 +198,9 @@ async def test_violations_name_their_fields(asker: Asker) -> None:
         (service, method) for service, method in asker.methods if method.full_name.endswith(".LeadService.IntakeLead")
     ]
     payload = next(iter(made.hostile(method.request)))[1].SerializeToString()
-    channel = asker._stage.channel(service)
+    channel = asker.stage.channel(service)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await channel.unary_unary(method.path, *_RAW)(payload, metadata=asker._stage.bearer("OPS-1", *ROLES))
+        await channel.unary_unary(method.path, *_RAW)(payload, metadata=asker.stage.bearer("OPS-1", *ROLES))
     fields = client.violations(refused.value)
     assert "profile.company_name" in fields
     assert BadRequest.DESCRIPTOR.full_name in {any_.TypeName() for any_ in client.status(refused.value).details}
