@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from closedloop_devstack import ports
+from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform import Options, Platform
 from closedloop_devstack.platform.home import project
 from closedloop_devstack.platform.layout import SIZE
@@ -26,10 +27,21 @@ from .loop import Stage, found_company
 BROKERS = ("redis", "rabbitmq")
 # Some requests of this module are acted on, rulebooks and policies among them: it comes last.
 LAST = "test_bad_requests"
+ATTEMPTS = 3
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LAST in item.nodeid)
+    if config.pluginmanager.hasplugin("xdist"):
+        # Where tests are shared out by group, each worker keeps one platform.
+        for item in items:
+            if Path(item.path).parent == Path(__file__).parent:
+                item.add_marker(pytest.mark.xdist_group(f"e2e-{_broker(item)}"))
+
+
+def _broker(item: pytest.Item) -> str:
+    named = "rabbitmq" in item.name or "over_rabbitmq" in getattr(item, "fixturenames", ())
+    return "rabbitmq" if named else "redis"
 
 
 @dataclass(frozen=True)
@@ -57,21 +69,8 @@ def standing(
         if broker not in started:
             if broker == "rabbitmq":
                 require_rabbitmq(request.config)
-            options = Options(
-                port_base=ports.free_block(SIZE),
-                broker="rabbitmq" if broker == "rabbitmq" else "redis",
-                ready_seconds=150,
-                environment={
-                    "CLOSEDLOOP_OTLP_ENDPOINT": collector.url,
-                    "CLOSEDLOOP_TRACE_RATIO": "1",
-                    # One caller plays the whole company here.
-                    "CLOSEDLOOP_RATE_PER_CALLER": "0",
-                },
-            )
-            platform = Platform(Path(tempfile.mkdtemp(prefix=f"e2e-{broker}-", dir=session_folder)), options)
-            began = time.monotonic()
-            started[broker] = Standing(platform.start(), time.monotonic() - began)
-            asyncio.run(_found(platform))
+            started[broker] = _start(broker, session_folder, collector.url)
+            asyncio.run(_found(started[broker].platform))
         return started[broker]
 
     yield start
@@ -79,6 +78,30 @@ def standing(
         one.platform.stop()
         if request.session.testsfailed:
             shutil.copytree(one.platform.home.logs, project() / "build" / "e2e-logs" / broker, dirs_exist_ok=True)
+
+
+def _start(broker: str, folder: Path, otlp_endpoint: str) -> Standing:
+    for attempt in range(ATTEMPTS):
+        options = Options(
+            port_base=ports.free_block(SIZE),
+            broker="rabbitmq" if broker == "rabbitmq" else "redis",
+            ready_seconds=150,
+            environment={
+                "CLOSEDLOOP_OTLP_ENDPOINT": otlp_endpoint,
+                "CLOSEDLOOP_TRACE_RATIO": "1",
+                # One caller plays the whole company here.
+                "CLOSEDLOOP_RATE_PER_CALLER": "0",
+            },
+        )
+        platform = Platform(Path(tempfile.mkdtemp(prefix=f"e2e-{broker}-", dir=folder)), options)
+        began = time.monotonic()
+        try:
+            return Standing(platform.start(), time.monotonic() - began)
+        except PlatformError as error:
+            # Another session's platform took one of the ports since we looked.
+            if "is taken by" not in str(error) or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 async def _found(platform: Platform) -> None:

@@ -234,15 +234,23 @@ async def found_company(stage: Stage) -> None:
     request = org_pb2.ImportOrgRequest(request_id=ids.new_id(), rows=rows, effective_date=effective)
     loaded = await stage.ask(org_pb2_grpc.OrgServiceStub, "ImportOrg", request, OPERATIONS)
     assert loaded.created + loaded.unchanged == len(rows), loaded
-    product = products_pb2.ProductInput(
-        id=PRODUCT, name="Loop line", line="automation", list_price=cny(LIST_PRICE_FEN),
-        launch_date=Date(year=2025, month=1, day=1), stage=products_pb2.LIFE_CYCLE_STAGE_GROWTH,
-        provenance=Provenance(source="e2e", source_id=PRODUCT),
-    )  # fmt: skip
-    importing = products_pb2.ImportProductsRequest(request_id=ids.new_id(), products=[product])
-    loaded = await stage.ask(products_pb2_grpc.ProductServiceStub, "ImportProducts", importing, OPERATIONS)
-    assert loaded.created + loaded.unchanged == 1, loaded
+    await bring_product(stage, PRODUCT)
     await stage.settle()
+
+
+async def bring_product(stage: Stage, code: str) -> None:
+    product = products_pb2.ProductInput(
+        id=code,
+        name=f"Line {code}",
+        line="automation",
+        list_price=cny(LIST_PRICE_FEN),
+        launch_date=Date(year=2025, month=1, day=1),
+        stage=products_pb2.LIFE_CYCLE_STAGE_GROWTH,
+        provenance=Provenance(source="e2e", source_id=code),
+    )
+    request = products_pb2.ImportProductsRequest(request_id=ids.new_id(), products=[product])
+    loaded = await stage.ask(products_pb2_grpc.ProductServiceStub, "ImportProducts", request, OPERATIONS)
+    assert loaded.created + loaded.unchanged == 1, loaded
 
 
 async def lead_in(stage: Stage, turn: Turn) -> None:
@@ -481,7 +489,16 @@ async def _differences(stage: Stage, turn: Turn) -> list[str]:
         expected["quotes"], counted["quotes"] = 1, len(found.quotes)
     if turn.complete:
         expected.update(
-            {"contracts": 1, "stage moves": 5, "approvals": 2, f"actuals of {turn.won_fen}": 1, "notices twice": 0}
+            {
+                "contracts": 1,
+                "stage moves": 5,
+                "approvals": 2,
+                "actuals": 1,
+                f"actuals of {turn.won_fen}": 1,
+                "response clocks": 1,
+                "approvals their signers were told of": 2,
+                "notices sent twice": 0,
+            }
         )
         counted.update(await _won_effects(stage, turn))
     return [
@@ -510,15 +527,22 @@ async def _won_effects(stage: Stage, turn: Turn) -> dict[str, int]:
         filter=actuals_pb2.ActualFilter(metrics=[METRIC], account_id=turn.account_id)
     )
     found = await stage.ask(actuals_pb2_grpc.ActualServiceStub, "ListActuals", booked, OPERATIONS)
-    counted[f"actuals of {turn.won_fen}"] = [to_fen(one.amount.money) for one in found.actuals].count(turn.won_fen) * (
-        len(found.actuals) if found.actuals else 1
+    counted["actuals"] = len(found.actuals)
+    counted[f"actuals of {turn.won_fen}"] = [to_fen(one.amount.money) for one in found.actuals].count(turn.won_fen)
+    timing = platform_pb2.ListClocksRequest(kind="customers.first_response", subject=turn.lead_id)
+    stub_of_clocks = platform_pb2_grpc.ClockServiceStub
+    counted["response clocks"] = len(
+        (await stage.ask(stub_of_clocks, "ListClocks", timing, OPERATIONS, "customers")).clocks
     )
+    told = 0
     sent: Counter[tuple[str, str]] = Counter()
     for approval_id in turn.approval_ids:
         listing = deliveries_pb2.ListDeliveriesRequest(subject_id=approval_id)
         found = await stage.ask(deliveries_pb2_grpc.DeliveryServiceStub, "ListDeliveries", listing, OPERATIONS)
+        told += bool(found.deliveries)
         sent.update((one.content.recipient.person_id, one.content.dedupe_key) for one in found.deliveries)
-    counted["notices twice"] = sum(1 for number in sent.values() if number > 1)
+    counted["approvals their signers were told of"] = told
+    counted["notices sent twice"] = sum(number > 1 for number in sent.values())
     return counted
 
 

@@ -52,7 +52,7 @@ async def test_rabbitmq_away_for_a_minute(over_rabbitmq: Stage) -> None:
         await loop.lead_in(stage, turn)
         await loop.converted(stage, turn)
         turns.append(turn)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.0)
     stage.patience = loop.PATIENCE_SECONDS
     say(f"{len(turns)} leads converted without a broker; slowest answer {stage.slowest:.2f} s")
     waiting = await stage.backlog("customers")

@@ -9,7 +9,7 @@ import grpc.aio
 import pytest
 
 from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
-from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc
+from closedloop.targets.v1 import boards_pb2, boards_pb2_grpc
 from closedloop_chassis import client
 from closedloop_devstack.platform.memory import footprints
 
@@ -21,22 +21,26 @@ MOST_BYTES = 1.5 * 1024**3
 HEALTHY_SECONDS = 20.0
 
 
-@pytest.mark.mission("S9", "S21", "S23", "S40", "S63", "S66", "S67")
+@pytest.mark.mission("S9", "S10", "S21", "S23", "S40", "S63", "S66", "S67")
 async def test_one_turn(stage: Stage) -> None:
     turn = loop.new_turn()
-    before = await _booked(stage)
+    before = await _board(stage)
     await loop.play(stage, turn)
     await loop.expect_once(stage, [turn])
     assert turn.won_fen == turn.quantity * loop.LIST_PRICE_FEN * 75 // 100
-    assert await _booked(stage) - before == turn.won_fen
+    after = await _board(stage)
+    # Who has done nothing yet has no line.
+    moved = {person: done - before.get(person, 0) for person, done in after.items() if done != before.get(person, 0)}
+    assert moved == {turn.owner: turn.won_fen}
 
 
-async def _booked(stage: Stage) -> int:
-    """What the company's ledger of actuals adds up to, in fen."""
-    request = actuals_pb2.SummarizeActualsRequest(filter=actuals_pb2.ActualFilter(metrics=[loop.METRIC], unit_id="CO"))
-    stub = actuals_pb2_grpc.ActualServiceStub
-    sums = (await stage.ask(stub, "SummarizeActuals", request, OPERATIONS)).sums
-    return loop.to_fen(sums[0].amount.money) if sums else 0
+async def _board(stage: Stage) -> dict[str, int]:
+    """What everybody has done this quarter, in fen, on the live board of progress."""
+    request = boards_pb2.ListPersonProgressRequest(
+        unit_id="CO", metric=loop.METRIC, view=boards_pb2.BOARD_VIEW_LIVE, page_size=100
+    )
+    people = (await stage.ask(boards_pb2_grpc.BoardServiceStub, "ListPersonProgress", request, OPERATIONS)).people
+    return {line.person_id: loop.to_fen(line.progress.done.money) for line in people}
 
 
 @pytest.mark.mission("S82", "U7")

@@ -53,7 +53,7 @@ async def test_a_poison_event(stage: Stage) -> None:
         for event_id in poison:
             assert await (await connection.execute(ROW, [event_id])).fetchone() == (2, ATTEMPTS)
 
-        # Redriven as it is, it parks again; mended, it is applied.
+        # Once its cause is mended, a redriven event is applied.
         for event_id in poison:
             await connection.execute(MEND, {"id": event_id, "data": good.SerializeToString()})
         again = platform_pb2.RedriveParkedEventsRequest(request_id=ids.new_id(), event_ids=list(poison))
