@@ -43,13 +43,14 @@ class Desk:
     def now(self) -> datetime:
         """Aware, UTC. In development mode as far ahead as the service's clock was moved, at most a second late."""
         if self.settings.development and time.monotonic() - self._offset_read > OFFSET_AGE:
-            self._offset_read = time.monotonic()
             try:
                 with self._pool.connection() as connection:
                     row = connection.execute(OFFSET).fetchone()
                 self._offset = timedelta(microseconds=row[0] if row else 0)
             except AWAY as cause:
                 self.log.warning("development clock not read", cause=str(cause))
+            # Only now: a part that asks while another reads must not get the machine's time.
+            self._offset_read = time.monotonic()
         return datetime.now(UTC) + self._offset
 
     def observe(
