@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.layout import DEFAULT_BASE, SERVICES
@@ -20,6 +20,9 @@ class Options(BaseModel):
     services: tuple[str, ...] = SERVICES
     broker: Literal["redis", "rabbitmq"] = "redis"
     development: bool = True
+    start_time: AwareDatetime | None = Field(
+        default=None, description="development mode: what all services' clocks show when the databases are new"
+    )
     database_url: str = ""
     amqp_url: str = ""
     redis_url: str = ""

@@ -171,10 +171,11 @@ class Platform:
         began = time.monotonic()
         log = self.home.logs / "migrate.log"
         urls = {service: self.urls.database(service) for service in services}
+        start = self.options.start_time.isoformat() if self.options.development and self.options.start_time else ""
         with log.open("ab") as file:
             done = subprocess.run(
                 [sys.executable, "-m", "closedloop_devstack.platform.migrate"],
-                input=json.dumps({"server": self.urls.postgres, "databases": urls}).encode(),
+                input=json.dumps({"server": self.urls.postgres, "databases": urls, "start_time": start}).encode(),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**environment.FRUGAL, **os.environ},
