@@ -16,8 +16,9 @@ from closedloop_chassis.service import Service
 from closedloop_devstack import ports
 from closedloop_devstack.platform.home import project
 from closedloop_devstack.processes.identity import Identity
+from closedloop_devstack.processes.owned import OWNER, sweep
 from closedloop_devstack.servers import PostgresServer, RedisServer
-from closedloop_devstack.testing.session import OWNER, PREFIX, sweep
+from closedloop_devstack.testing.session import PREFIX
 
 USES = """
 def test_rabbit(rabbit): assert rabbit.alive
@@ -86,7 +87,7 @@ def test_a_killed_sessions_servers_are_ended_by_the_next(folder: Path) -> None:
     server = RedisServer(left / "redis").start()
     dead = Identity(os.getpid(), "another boot:1")
     (left / OWNER).write_text(json.dumps({"pid": dead.pid, "born": dead.born}))
-    sweep(folder)
+    sweep(folder, PREFIX)
     assert not ports.accepts(server.port)
     assert not left.exists()
 
