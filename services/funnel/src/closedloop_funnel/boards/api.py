@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.type.interval_pb2 import Interval
@@ -23,6 +23,8 @@ from closedloop_funnel.pipelines.stages import PipelineRule, StageRule
 from closedloop_funnel.words import number, word
 
 rpcs = Rpcs("closedloop.funnel.v1.BoardService")
+
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @rpcs.method
@@ -93,7 +95,7 @@ async def get_forecast_board(request: pb.GetForecastBoardRequest, call: Call) ->
 
 
 def _period(period: Interval, call: Call) -> tuple[datetime, datetime]:
-    """This month so far when absent. Raises InvalidArgument TIMES_REVERSED."""
+    """This month so far when absent. Raises InvalidArgument TIMES_REVERSED or PERIOD_OUT_OF_RANGE."""
     ends = protos.instant(period.end_time, "period.end_time") if period.HasField("end_time") else call.now
     if period.HasField("start_time"):
         begins = protos.instant(period.start_time, "period.start_time")
@@ -102,6 +104,9 @@ def _period(period: Interval, call: Call) -> tuple[datetime, datetime]:
         begins = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     if ends <= begins:
         raise errors.InvalidArgument("TIMES_REVERSED", "the period ends before it begins", {"period": "reversed"})
+    # The board looks back by one more period, in days of any time zone.
+    if begins - EARLIEST < ends - begins or ends > LATEST:
+        raise errors.InvalidArgument("PERIOD_OUT_OF_RANGE", "no board reaches that far", {"period": "out of range"})
     return begins, ends
 
 
