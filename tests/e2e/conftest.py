@@ -30,6 +30,7 @@ LAST = "test_bad_requests"
 ATTEMPTS = 3
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LAST in item.nodeid)
     if config.pluginmanager.hasplugin("xdist"):
