@@ -14,6 +14,8 @@ from closedloop_chassis import errors
 # Digits after the decimal point, ISO 4217, where they are not two.
 _EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3}
 NANOS = 1_000_000_000
+# Python's own time ends at the years 1 and 9999; nobody's arithmetic over days and time zones shall fall off its edge.
+YEARS = range(1900, 9000)
 
 
 def timestamp(instant: datetime | None) -> Timestamp | None:
@@ -26,13 +28,16 @@ def timestamp(instant: datetime | None) -> Timestamp | None:
 
 
 def instant(message: Timestamp, field: str = "time") -> datetime:
-    """Raises InvalidArgument outside the years 1 to 9999."""
+    """Raises InvalidArgument outside the years 1900 to 8999."""
     try:
-        return message.ToDatetime(tzinfo=UTC)
+        found = message.ToDatetime(tzinfo=UTC)
+        if found.year not in YEARS:
+            raise ValueError(f"year {found.year}")
     except (ValueError, OverflowError) as error:
         raise errors.InvalidArgument(
-            "TIME_OUT_OF_RANGE", "not a moment of the years 1 to 9999", {field: str(error)}
+            "TIME_OUT_OF_RANGE", "not a moment of the years 1900 to 8999", {field: str(error)}
         ) from error
+    return found
 
 
 def date_proto(day: date | None) -> Date | None:
@@ -40,11 +45,14 @@ def date_proto(day: date | None) -> Date | None:
 
 
 def day(message: Date, field: str = "date") -> date:
-    """Raises InvalidArgument for what is no day of the calendar."""
+    """Raises InvalidArgument for what is no day of the calendar of the years 1900 to 8999."""
     try:
-        return date(message.year, message.month, message.day)
+        found = date(message.year, message.month, message.day)
+        if found.year not in YEARS:
+            raise ValueError(f"year {found.year}")
     except ValueError as error:
         raise errors.InvalidArgument("NOT_A_DAY", "not a day of the calendar", {field: str(error)}) from error
+    return found
 
 
 def duration(span: timedelta | None) -> Duration | None:

@@ -24,7 +24,7 @@ from closedloop_funnel.words import number, word
 
 rpcs = Rpcs("closedloop.funnel.v1.BoardService")
 
-EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 @rpcs.method
@@ -104,8 +104,8 @@ def _period(period: Interval, call: Call) -> tuple[datetime, datetime]:
         begins = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     if ends <= begins:
         raise errors.InvalidArgument("TIMES_REVERSED", "the period ends before it begins", {"period": "reversed"})
-    # The board looks back by one more period, in days of any time zone.
-    if begins - EARLIEST < ends - begins or ends > LATEST:
+    # The board looks back by one more period.
+    if begins - EARLIEST < ends - begins:
         raise errors.InvalidArgument("PERIOD_OUT_OF_RANGE", "no board reaches that far", {"period": "out of range"})
     return begins, ends
 
