@@ -28,7 +28,7 @@ PROPER = {
 }  # fmt: skip
 GARBAGE = b"\xff\xff\xff\xff"
 AT_ONCE = 12
-PLAUSIBLE_TRIES = 3
+PLAUSIBLE_TRIES = 8
 # It would move the time of the platform that all tests share.
 MOVES_TIME = "closedloop.platform.v1.DevelopmentService.SetTime"
 
