@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -259,9 +260,10 @@ async def test_a_doubtful_match_waits_and_a_changed_notice_supersedes(known: Kno
 async def test_ten_thousand_notices_in_seconds(known: Known, company: Live) -> None:
     await known.account("测试市第77中学")
     rows = [row(number, buyer=f"测试市第{number}中学") for number in range(10_000)]
-    begun = datetime.now(UTC)
+    begun = time.process_time()
     assert await bring(company, *rows) == (10_000, 0, 0)
-    assert (datetime.now(UTC) - begun).total_seconds() < 20
+    # Of our own work: the machine may be busy with other things.
+    assert time.process_time() - begun < 8
     assert len(await company.told(events.NoticeMatched)) == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -171,7 +171,8 @@ async def known(tx: Transaction, notices: Sequence[Notice]) -> dict[tuple[str, s
 
 
 def put(tx: Transaction, notices: Sequence[Notice]) -> None:
-    tx.do(PUT, {"rows": Jsonb([asdict(notice) for notice in notices], dumps=_dumps)})
+    rows = [{name: getattr(notice, name) for name in COLUMNS} for notice in notices]
+    tx.do(PUT, {"rows": Jsonb(rows, dumps=_dumps)})
 
 
 async def names_in(tx: Transaction, notices: Sequence[Notice]) -> list[Name]:

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 REACH = 30
 Place = Literal["buyer", "title", "body"]
 
+_BRACKETS = str.maketrans("【[〔［{<《】]〕］}>》", "((((((()))))))")
+_NOISE = re.compile(r"[\s·•・\-–—_\"'“”‘’]")
 _BRACKETED = re.compile(r"(?P<head>[^()]+)\((?P<inner>[^()]+)\)")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _LOCATED = re.compile(r"[\u3400-\u9fff]{2,7}?(?:省|市|县|区|州|盟|旗)")
@@ -156,13 +158,7 @@ class NoticeMatch:
 
 def normalise(name: str) -> str:
     """Half width, lower case, one kind of brackets, no white space, no middle dots, dashes or quotation marks."""
-    value = (
-        unicodedata.normalize("NFKC", name)
-        .casefold()
-        .translate(str.maketrans("【[〔［{<《", "((((((("))
-        .translate(str.maketrans("】]〕］}>》", ")))))))"))
-    )
-    return re.sub(r"[\s·•・\-–—_\"'“”‘’]", "", value)
+    return _NOISE.sub("", unicodedata.normalize("NFKC", name).casefold().translate(_BRACKETS))
 
 
 class NoticeMatcher:
