@@ -55,7 +55,7 @@ logs: setup ## One view of all logs
 .PHONY: test
 test: setup ## Everything: unit, per service, contract, end to end over Redis and over RabbitMQ
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(TESTS)
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes
