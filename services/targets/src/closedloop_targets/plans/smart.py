@@ -115,7 +115,8 @@ def _measurable(draft: Draft, facts: Facts) -> Finding:
         )
     if draft.minor <= 0:
         return Finding("measurable", False, "an amount is more than nothing")
-    return Finding("measurable", True, f"{amounts.words(draft.minor, draft.currency)} {_unit(draft)}".strip())
+    unit = "" if draft.currency else _unit(draft)
+    return Finding("measurable", True, f"{amounts.words(draft.minor, draft.currency)} {unit}".strip())
 
 
 def _achievable(draft: Draft, facts: Facts, rules: SmartRules) -> Finding:
