@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -169,7 +170,8 @@ async def test_hostile_requests(asker: Asker) -> None:
 
 async def test_plausible_requests_about_nothing(asker: Asker) -> None:
     """They pass the declared rules, so that the slices themselves must know what to say."""
-    seed = random.SystemRandom().randrange(10**6)
+    # A seed of its own choice finds new faults; the usual one keeps a run repeatable.
+    seed = int(os.environ.get("CLOSEDLOOP_FUZZ_SEED", "20260105"))
     say(f"requests of seed {seed}")
     codes: Counter[str] = Counter()
 
