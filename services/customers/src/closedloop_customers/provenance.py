@@ -35,7 +35,7 @@ def keep(given: Provenance, brought_by: str, now: datetime) -> Kept:
     return {
         "source": given.source or "manual",
         "source_id": given.source_id.strip(),
-        "brought_by": given.brought_by or brought_by,
+        "brought_by": brought_by,
         "observed_time": observed.isoformat(),
     }
 

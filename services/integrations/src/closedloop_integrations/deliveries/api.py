@@ -188,5 +188,5 @@ def _said(row: pb.Consent, owners: list[dict[str, Any]], call: Call) -> dict[str
         at=protos.instant(row.time) if row.HasField("time") else call.now,
         source=row.provenance.source or "manual",
         source_id=row.provenance.source_id,
-        brought_by=row.provenance.brought_by or call.actor,
+        brought_by=call.actor,
     )

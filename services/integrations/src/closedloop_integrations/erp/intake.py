@@ -11,7 +11,7 @@ from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.ids import new_id
-from closedloop_chassis.work import Work
+from closedloop_chassis.work import Call, Work
 from closedloop_integrations.erp import documents, store
 from closedloop_integrations.erp import rules as erp_rules
 from closedloop_integrations.erp.rules import Book, Codes, ErpRules, Meaning
@@ -199,7 +199,8 @@ def _draft(work: Work, document: Document) -> store.Entry:
         opportunity_id=row.opportunity_id or None,
         contract_id=row.contract_id or None,
         told_version=1,
-        brought_by=given.brought_by or work.actor,
+        # A caller is who it is; what our own poller brought says so itself.
+        brought_by=work.actor if isinstance(work, Call) else given.brought_by,
         observed_at=observed,
         created_at=work.now,
     )
