@@ -160,8 +160,11 @@ def test_idle_tells_of_arrivals_and_removals(server: MailServer) -> None:
         with box.idle as idle:
             threading.Timer(0.2, lambda: send(server, mail("neu"))).start()
             assert idle.poll(timeout=10) == [b"* 1 EXISTS"]
-            threading.Timer(0.2, lambda: other.delete("1")).start()
+            deleting = threading.Timer(0.2, lambda: other.delete("1"))
+            deleting.start()
             assert idle.poll(timeout=10) == [b"* 1 EXPUNGE"]
+            # Its own answer is still on the way when ours is here.
+            deleting.join()
         assert box.uids() == []
 
 
