@@ -9,10 +9,9 @@ from typing import Any
 
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.customers.v1 import accounts_pb2 as pb
-from closedloop_chassis import errors, ids
+from closedloop_chassis import enums, errors, ids
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
-from closedloop_customers import enums
 
 # A merged record stands for its survivor; a contact stands where its account stands.
 STANDING = """

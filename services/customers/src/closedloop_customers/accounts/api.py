@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import accounts_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import business_actions, enums, profiles, provenance, records
+from closedloop_customers import business_actions, profiles, provenance, records
 from closedloop_customers.accounts import bulk, desk, rules, store, wire
 from closedloop_customers.accounts.rules import Account
 from closedloop_customers.assignment import desk as assignment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from closedloop.common.v1.common_pb2 import Light
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
-from closedloop_chassis import etags, protos
-from closedloop_customers import enums, profiles, provenance, records
+from closedloop_chassis import enums, etags, protos
+from closedloop_customers import profiles, provenance, records
 from closedloop_customers.accounts.rules import Account
 
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from closedloop.customers.v1 import accounts_pb2, leads_pb2
 from closedloop.customers.v1 import assignment_pb2 as pb
-from closedloop_chassis import errors, pages, protos
+from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import enums, explanations, profiles, records
+from closedloop_customers import explanations, profiles, records
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk, store, wire
 from closedloop_customers.assignment.desk import Choice, Subject

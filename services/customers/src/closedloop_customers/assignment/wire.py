@@ -8,9 +8,9 @@ from typing import Any
 from google.type.interval_pb2 import Interval
 
 from closedloop.customers.v1 import assignment_pb2 as pb
-from closedloop_chassis import etags, protos
+from closedloop_chassis import enums, etags, protos
 from closedloop_chassis.org.snapshot import Person
-from closedloop_customers import enums, explanations, profiles, provenance, records
+from closedloop_customers import explanations, profiles, provenance, records
 from closedloop_customers.assignment import store
 from closedloop_customers.assignment.rules import Candidate
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import contacts_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import business_actions, enums, profiles, provenance, records
+from closedloop_customers import business_actions, profiles, provenance, records
 from closedloop_customers.contacts import bulk, desk, store, wire
 from closedloop_customers.contacts.rules import Contact, compact
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop_chassis import protos
+from closedloop_chassis import enums, protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import enums, identifiers
+from closedloop_customers import identifiers
 from closedloop_customers.contacts import desk, store
 from closedloop_customers.contacts.rules import ContactRules, closed
 

@@ -8,8 +8,8 @@ from typing import Any
 from closedloop.customers.v1 import contacts_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import interactions_pb2
-from closedloop_chassis import etags, protos
-from closedloop_customers import business_actions, enums, profiles, provenance, records
+from closedloop_chassis import enums, etags, protos
+from closedloop_customers import business_actions, profiles, provenance, records
 from closedloop_customers.contacts.rules import Contact
 
 

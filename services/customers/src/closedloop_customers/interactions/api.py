@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from closedloop.customers.v1 import interactions_pb2 as pb
-from closedloop_chassis import bulk, errors, pages, protos
+from closedloop_chassis import bulk, enums, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import enums, explanations, provenance, records
+from closedloop_customers import explanations, provenance, records
 from closedloop_customers.interactions import desk, store
 from closedloop_customers.interactions.rules import Touch
 

@@ -12,10 +12,10 @@ from closedloop.funnel.v1 import activities_pb2
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import behaviours_pb2, conversations_pb2, mail_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop_chassis import ids, protos
+from closedloop_chassis import enums, ids, protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import enums, identifiers, records
+from closedloop_customers import identifiers, records
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.interactions import desk
 from closedloop_customers.interactions.rules import Touch

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import interactions_pb2
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import asking, business_actions, codes, custom_fields, enums, profiles, provenance, records
+from closedloop_customers import asking, business_actions, codes, custom_fields, profiles, provenance, records
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts

@@ -11,10 +11,10 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import errors, protos
+from closedloop_chassis import enums, errors, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
-from closedloop_customers import codes, custom_fields, enums, identifiers, profiles, provenance, records
+from closedloop_customers import codes, custom_fields, identifiers, profiles, provenance, records
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.leads import desk, store, wire
 from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, priority

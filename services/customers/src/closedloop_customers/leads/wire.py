@@ -12,8 +12,8 @@ from closedloop.common.v1.common_pb2 import Light
 from closedloop.customers.v1 import assignment_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import etags, protos
-from closedloop_customers import enums, explanations, profiles, provenance, records
+from closedloop_chassis import enums, etags, protos
+from closedloop_customers import explanations, profiles, provenance, records
 from closedloop_customers.leads.rules import Lead
 from closedloop_customers.leads.store import Submission, Transition
 

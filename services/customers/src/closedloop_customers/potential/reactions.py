@@ -5,10 +5,9 @@ from __future__ import annotations
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import notices_pb2
-from closedloop_chassis import ids, protos
+from closedloop_chassis import enums, ids, protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import enums
 from closedloop_customers.potential import desk, store
 
 reactions = Reactions()

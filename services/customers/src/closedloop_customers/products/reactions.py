@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop.targets.v1 import products_pb2
+from closedloop_chassis import enums
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import enums
 
 reactions = Reactions()
 

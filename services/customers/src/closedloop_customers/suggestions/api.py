@@ -8,10 +8,10 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from closedloop.customers.v1 import suggestions_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import asking, enums, profiles, provenance, records
+from closedloop_customers import asking, profiles, provenance, records
 from closedloop_customers.suggestions import deciding, proposing, store
 from closedloop_customers.suggestions.rules import RECORD_OF, Change, Suggestion, corrected, news
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import mail_pb2
-from closedloop_chassis import errors, ids
+from closedloop_chassis import enums, errors, ids
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import asking, enums, identifiers, records
+from closedloop_customers import asking, identifiers, records
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.suggestions import proposing, store
 from closedloop_customers.suggestions.rules import OWN_FIELDS, RECORD_OF, SuggestionRules, news

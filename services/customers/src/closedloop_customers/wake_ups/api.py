@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from closedloop.common.v1.common_pb2 import Evidence
 from closedloop.customers.v1 import wake_ups_pb2 as pb
-from closedloop_chassis import errors, pages, protos
+from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import enums, explanations, records
+from closedloop_customers import explanations, records
 from closedloop_customers.wake_ups import desk, flow, silence, store
 from closedloop_customers.wake_ups.rules import Refusal, WakeUpRules
 

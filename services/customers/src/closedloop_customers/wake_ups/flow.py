@@ -12,11 +12,11 @@ from google.protobuf.struct_pb2 import Struct
 from closedloop.customers.v1 import interactions_pb2
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop_chassis import protos
+from closedloop_chassis import enums, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import asking, enums, explanations, identifiers
+from closedloop_customers import asking, explanations, identifiers
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.records import Key, Standing
 from closedloop_customers.wake_ups import desk, store

@@ -5,11 +5,11 @@ from __future__ import annotations
 from closedloop.common.v1.common_pb2 import Evidence
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop_chassis import protos
+from closedloop_chassis import enums, protos
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import asking, enums, explanations, records
+from closedloop_customers import asking, explanations, records
 from closedloop_customers.records import Standing
 from closedloop_customers.wake_ups import desk, flow, silence, store
 from closedloop_customers.wake_ups.rules import Plan, Refusal, WakeUpRules

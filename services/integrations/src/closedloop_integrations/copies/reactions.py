@@ -6,10 +6,10 @@ from closedloop.customers.v1 import contacts_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import ids
+from closedloop_chassis.enums import word, words
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations.copies import store
-from closedloop_integrations.enums import word, words
 from closedloop_integrations.procurement.matching import normalise
 
 reactions = Reactions()

@@ -7,12 +7,12 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.integrations.v1 import deliveries_pb2 as pb
 from closedloop_chassis import bulk, errors, etags, pages, protos
+from closedloop_chassis.enums import word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations.deliveries import consents, intake, store, wire
 from closedloop_integrations.deliveries.reactions import move
 from closedloop_integrations.deliveries.store import Delivery
-from closedloop_integrations.enums import word, words
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 

@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from closedloop.integrations.v1 import deliveries_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.enums import word
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_integrations.deliveries import rules as delivery_rules
@@ -20,7 +21,6 @@ from closedloop_integrations.deliveries import store, wire
 from closedloop_integrations.deliveries.rules import Circumstances, DeliveryRules
 from closedloop_integrations.deliveries.store import Delivery
 from closedloop_integrations.deliveries.templates import FieldMissing, TemplateRules, fill, words_of
-from closedloop_integrations.enums import word
 from closedloop_integrations.settings import outside
 
 # How customers' records call our channels.

@@ -9,13 +9,13 @@ from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import mail_pb2
 from closedloop_chassis import bulk, errors, ids, protos
+from closedloop_chassis.enums import word
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations.deliveries import consents, intake, store, wire
 from closedloop_integrations.deliveries import rules as delivery_rules
 from closedloop_integrations.deliveries.rules import DeliveryRules, Outcome
 from closedloop_integrations.deliveries.store import Delivery
-from closedloop_integrations.enums import word
 
 OUR_CHANNEL = {"email": "mail", "sms": "sms", "wechat": "wecom", "": ""}
 

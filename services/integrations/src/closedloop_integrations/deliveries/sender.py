@@ -19,11 +19,11 @@ from psycopg.rows import class_row
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.enums import number
 from closedloop_integrations.deliveries.chat import DingtalkRobots, WecomRobots
 from closedloop_integrations.deliveries.gateway import Gateway, Letter, Receipt
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.smtp import SmtpGateway
-from closedloop_integrations.enums import number
 from closedloop_integrations.outbound import NotSentError, OutsideError, SlowDownError
 from closedloop_integrations.polling import Turn, in_force, turn
 from closedloop_integrations.settings import outside

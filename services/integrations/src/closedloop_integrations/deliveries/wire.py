@@ -10,10 +10,10 @@ from closedloop.common.v1.common_pb2 import Provenance, RuleReference
 from closedloop.integrations.v1 import deliveries_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import etags, protos
+from closedloop_chassis.enums import number, word
 from closedloop_chassis.work import Work
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.store import Delivery
-from closedloop_integrations.enums import number, word
 
 
 def state(word: str) -> pb.DeliveryState.ValueType:

@@ -7,9 +7,9 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop_chassis import bulk, errors, pages, protos
+from closedloop_chassis.enums import number, word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.enums import number, word, words
 from closedloop_integrations.erp import intake, store
 from closedloop_integrations.erp.u8 import Document
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from closedloop.integrations.v1 import mail_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.enums import word
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.enums import word
 from closedloop_integrations.mail import intake, store, wire
 from closedloop_integrations.mail.mime import NotMailError
 from closedloop_integrations.mail.rules import MailRules

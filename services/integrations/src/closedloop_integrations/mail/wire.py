@@ -7,7 +7,7 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import Ownership, Provenance, RuleReference
 from closedloop.integrations.v1 import mail_pb2 as pb
 from closedloop_chassis import etags, protos
-from closedloop_integrations.enums import number
+from closedloop_chassis.enums import number
 from closedloop_integrations.mail.rules import MailRules
 from closedloop_integrations.mail.store import Mail
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.integrations.v1 import notices_pb2 as pb
 from closedloop_chassis import bulk, errors, etags, pages, protos
+from closedloop_chassis.enums import word, words
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.enums import word, words
 from closedloop_integrations.notices import intake, store, wire
 from closedloop_integrations.notices.rules import Notice, ProcurementRules, complete, sector_matcher
 from closedloop_integrations.procurement.matching import normalise

@@ -11,7 +11,7 @@ from google.type.money_pb2 import Money
 from closedloop.common.v1.common_pb2 import Ownership, Provenance, RuleReference
 from closedloop.integrations.v1 import notices_pb2 as pb
 from closedloop_chassis import errors, etags, protos
-from closedloop_integrations.enums import number, word
+from closedloop_chassis.enums import number, word
 from closedloop_integrations.notices.rules import Notice, ProcurementRules
 from closedloop_integrations.notices.store import Match
 

@@ -8,10 +8,10 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.integrations.v1 import sources_pb2 as pb
 from closedloop_chassis import bulk, errors, etags, pages, protos
+from closedloop_chassis.enums import number, word
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations import quarantine
-from closedloop_integrations.enums import number, word
 from closedloop_integrations.sources import rules, store
 from closedloop_integrations.sources.rules import SourceRules
 from closedloop_integrations.sources.store import Source
