@@ -16,6 +16,7 @@ from closedloop_chassis.clocks.stopwatch import Clocks
 from closedloop_chassis.data import schema
 from closedloop_chassis.data.transaction import Database
 from closedloop_chassis.org import copy as org_copy
+from closedloop_chassis.org.home import Home, HomeRules
 from closedloop_chassis.org.snapshot import Org
 from closedloop_chassis.rulebook.shelf import Shelf
 from closedloop_chassis.service import Service, Slice
@@ -78,6 +79,9 @@ class Process:
         if held is None or held[0] is not rules or held[1] is not tree:
             held = self._calendars = (rules, tree, Calendars(rules, tree))
         return held[2]
+
+    def home(self, at: datetime) -> Home:
+        return Home(self.org.current, self.rulebooks.in_force(HomeRules, at), at)
 
     async def start(self) -> None:
         """Opens what it needs without waiting for it: a database that is away delays readiness, not the process."""

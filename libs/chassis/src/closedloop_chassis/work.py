@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from closedloop_chassis.clocks.stopwatch import Clocks
     from closedloop_chassis.contract import Method
     from closedloop_chassis.data.transaction import Reader, Transaction
+    from closedloop_chassis.org.home import Home
     from closedloop_chassis.org.snapshot import OrgSnapshot
     from closedloop_chassis.process import Process
     from closedloop_chassis.rulebook.rules import Rules
@@ -55,6 +56,11 @@ class Work:
     @property
     def org(self) -> OrgSnapshot:
         return self.process.org.current
+
+    @property
+    def home(self) -> Home:
+        """The day, the hour and the money of the company and its units."""
+        return self.process.home(self.now)
 
     @property
     def calendars(self) -> Calendars:

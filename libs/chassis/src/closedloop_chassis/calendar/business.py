@@ -178,6 +178,10 @@ class Calendars:
     def is_workday(self, day: date, calendar: str, unit_id: str = "") -> bool:
         return calendar == PLAIN or is_workday(self.named(calendar, unit_id), day)
 
+    def due(self, setting: ClockSetting, start: datetime, unit_id: str = "") -> datetime:
+        """When a clock of the setting that starts then runs out."""
+        return self.add(start, self.budget(setting, unit_id), setting.calendar, unit_id)
+
     def budget(self, setting: ClockSetting, unit_id: str = "") -> timedelta:
         """The setting's hours and days as time of its calendar."""
         if setting.calendar == PLAIN:

@@ -8,9 +8,10 @@ from datetime import date
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.accounts.rules import Account
 
 COLUMNS = """id, profile, status, owner_id, unit_id, participant_ids, grade, quality_light, high_potential, provenances,
@@ -190,7 +191,7 @@ def put(
     """Queues the accounts as they are now; `keys` by id for those whose keys changed; new (source, source_id, id).
 
     `fresh`: none of them was there before."""
-    tx.do(PUT, {"rows": rows.pack([{**_fields(account), "search": account.search} for account in accounts])})
+    tx.do(PUT, {"rows": rows.pack([{**rows.row(account), "search": account.search} for account in accounts])})
     if keys:
         if not fresh:
             tx.do(FORGET_KEYS, {"ids": list(keys)})
@@ -226,7 +227,3 @@ async def set_high(tx: Transaction, verdicts: dict[str, bool], now: Any) -> list
 
 async def follow_owner(tx: Transaction, owner_id: str, unit_id: str, now: Any) -> list[Account]:
     return await tx.all(OF_OWNERS_ELSEWHERE, {"owner_id": owner_id, "unit_id": unit_id, "now": now}, into=Account)
-
-
-def _fields(account: Account) -> dict[str, Any]:
-    return {name: getattr(account, name) for name in account.__slots__}

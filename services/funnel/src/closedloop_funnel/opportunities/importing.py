@@ -12,11 +12,11 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import RowError
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop_chassis import bulk, errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
-from closedloop_funnel import company, rows
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import store, telling
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.incoming import Desk, Incoming, digest
@@ -118,15 +118,15 @@ async def _compare(given: Rows, ids: list[str], tx: Transaction) -> tuple[Rows, 
 async def _resolve(given: Rows, earlier: dict[str, Seen], refused: list[RowError], call: Call) -> list[Incoming]:
     if not given:
         return []
-    into = company.currency(call.org)
+    into = call.home.currency
     currencies = {row.value.currency_code for _, row in given}
     currencies |= {line.amount.currency_code or line.unit_price.currency_code for _, row in given for line in row.lines}
     rates = await store.rates(call.tx, into, currencies)
-    known = Known(call.org, Dwell(call.calendars, call.now), rates, call.now, call.actor)
+    known = Known(call.home, Dwell(call.calendars, call.now), rates, call.actor)
     products = [name for _, row in given for name in (row.product, *(line.product_id for line in row.lines))]
     await known.look_up(call.tx, [row.account for _, row in given], products)
     version = call.process.rulebooks.version(PipelineRules, call.now)
-    desk = Desk(known, call.rules(PipelineRules), version, call.rules(CustomFieldRules))
+    desk = Desk(known, call.rules(PipelineRules), version, call.rules(FunnelFieldRules))
     arrived: list[Incoming] = []
     for position, row in given:
         if position % BREATH == 0:

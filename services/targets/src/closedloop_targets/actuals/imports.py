@@ -8,7 +8,6 @@ from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.targets.v1 import actuals_pb2 as pb
 from closedloop_chassis import bulk, errors
 from closedloop_chassis.work import Call
-from closedloop_targets import company
 from closedloop_targets.actuals import inputs, rules, store
 from closedloop_targets.actuals.inputs import Claim
 from closedloop_targets.actuals.rpcs import rpcs
@@ -18,7 +17,7 @@ from closedloop_targets.actuals.rules import Fact
 @rpcs.method
 async def import_actuals(request: pb.ImportActualsRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.actuals)
-    today = company.today(call)
+    today = call.home.today()
     await _see_newcomers(call, [given for _, given in good])
     claims: list[tuple[int, Claim]] = []
     seen: set[tuple[str, str]] = set()

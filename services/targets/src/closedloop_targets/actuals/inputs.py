@@ -9,7 +9,7 @@ from decimal import Decimal
 from closedloop.targets.v1 import actuals_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company
+from closedloop_targets import amounts
 from closedloop_targets.actuals import rules
 from closedloop_targets.actuals.rules import Fact
 from closedloop_targets.actuals.store import Known
@@ -43,7 +43,7 @@ def read(call: Call, given: pb.ActualInput, entry: Entry, today: date) -> Claim:
     rules.check_date(day, today)
     quantity = amounts.read(given.amount, "amount")
     rules.check_kind(metric, quantity.currency)
-    base = rules.in_base(quantity.minor, quantity.currency, company.currency(call))
+    base = rules.in_base(quantity.minor, quantity.currency, call.home.currency)
     unit_id = person.unit_id if person else given.holder.unit_id
     return Claim(given, metric, given.holder.person_id, unit_id, day, quantity.minor, quantity.currency, base)
 
@@ -66,7 +66,7 @@ def fact(call: Call, claim: Claim, known: Known, source_id: str) -> Fact:
         minor=claim.minor,
         currency=claim.currency,
         base_minor=claim.base_minor,
-        base_currency=company.currency(call) if claim.currency else "",
+        base_currency=call.home.currency if claim.currency else "",
         weight=Decimal(given.weight.value) if given.HasField("weight") else Decimal(1),
         stage=known.stage(scope.product_id, claim.day),
         reason=given.reason,

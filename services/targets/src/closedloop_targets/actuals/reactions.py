@@ -12,7 +12,6 @@ from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.actuals import rules, store
 from closedloop_targets.actuals.rules import ActualRules, Fact
 from closedloop_targets.amounts import MILLIONTHS
@@ -27,10 +26,10 @@ reactions = Reactions()
 @reactions.on(funnel.OpportunityWon)
 async def opportunity_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
     won = event.message
-    day = protos.day(won.close_date) if won.HasField("close_date") else company.today(work)
+    day = protos.day(won.close_date) if won.HasField("close_date") else work.home.today()
     minor, currency = protos.minor_units(won.amount), won.amount.currency_code
     shown = won.reporting_amount if won.HasField("reporting_amount") else won.amount
-    base = company.currency(work)
+    base = work.home.currency
     base_minor = rules.in_base(protos.minor_units(shown), shown.currency_code, base)
     products = [line.product_id for line in won.lines]
     known = await store.known(
@@ -85,8 +84,8 @@ async def opportunity_reopened(event: Heard[funnel.OpportunityReopened], work: W
 @reactions.on(integrations.InvoiceRecorded)
 async def invoice_recorded(event: Heard[integrations.InvoiceRecorded], work: Work) -> None:
     invoice = event.message
-    day = protos.day(invoice.date) if invoice.HasField("date") else company.today(work)
-    currency, base = invoice.net_amount.currency_code, company.currency(work)
+    day = protos.day(invoice.date) if invoice.HasField("date") else work.home.today()
+    currency, base = invoice.net_amount.currency_code, work.home.currency
     minor = protos.minor_units(invoice.net_amount)
     rules.in_base(minor, currency, base)
     products = [line.product_id for line in invoice.lines]

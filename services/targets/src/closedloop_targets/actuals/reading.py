@@ -91,14 +91,14 @@ async def summarize_actuals(request: pb.SummarizeActualsRequest, call: Call) -> 
     params = await _filter(call, request.filter)
     if not params["metrics"]:
         raise errors.InvalidArgument("METRICS_MISSING", "name one metric at least", {"filter.metrics": "is needed"})
-    base = company.currency(call)
+    base = call.home.currency
     if request.currency_code not in ("", base):
         raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {base} to {request.currency_code}")
     dimensions = list(request.group_by)
     joins = ""
     if pb.ACTUAL_DIMENSION_UNIT in dimensions:
         joins += TREE
-        top = company.root(call.org)
+        top = call.home.root
         below = (
             call.org.subtree(request.filter.unit_id)
             if request.filter.unit_id

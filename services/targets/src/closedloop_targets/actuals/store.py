@@ -8,13 +8,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows as records
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_targets.actuals.rules import Fact, Row
-from closedloop_targets.rows import columns
 
 # Two imports of one source follow each other.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.actuals'), hashtext(%(source)s))"
@@ -125,7 +123,7 @@ def write(work: Work, taken_back: Sequence[Row], facts: Sequence[Fact], reason: 
         work.tx.do(TAKE_BACK, {**ids, "now": work.now})
     rows = [*reversals, *(Row(new_id(), fact, recorded_at=work.now) for fact in facts)]
     if rows:
-        work.tx.do(ADD, {"rows": Jsonb([columns(row.fact) | columns(row, ("fact",)) for row in rows])})
+        work.tx.do(ADD, {"rows": records.pack(records.row(row.fact) | records.row(row, "fact") for row in rows)})
     return rows
 
 

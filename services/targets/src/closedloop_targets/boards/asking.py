@@ -10,7 +10,7 @@ from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.work import Call, Work
-from closedloop_targets import amounts, company
+from closedloop_targets import amounts
 from closedloop_targets.boards.rules import BoardRules, Standing
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
@@ -30,7 +30,7 @@ def question(work: Work, metric: str, period: str) -> Question:
 
     Raises InvalidArgument UNKNOWN_METRIC, UNKNOWN_PERIOD or METRIC_NOT_SUMMED.
     """
-    metrics, calendar, today = work.rules(MetricRules), work.rules(FiscalCalendar), company.today(work)
+    metrics, calendar, today = work.rules(MetricRules), work.rules(FiscalCalendar), work.home.today()
     found = metrics.metric(metric or metrics.main)
     if found.aggregation != "sum":
         raise errors.InvalidArgument(
@@ -42,7 +42,7 @@ def question(work: Work, metric: str, period: str) -> Question:
 
 def check_currency(call: Call, code: str) -> None:
     """Raises FailedPrecondition RATE_NOT_FOUND."""
-    base = company.currency(call)
+    base = call.home.currency
     if code not in ("", base):
         raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {base} to {code}")
 
@@ -76,4 +76,4 @@ def tops(org: OrgSnapshot) -> list[str]:
 
 
 def currency(work: Work, metric: str) -> str:
-    return company.currency(work) if work.rules(MetricRules).metric(metric).kind == "money" else ""
+    return work.home.currency if work.rules(MetricRules).metric(metric).kind == "money" else ""

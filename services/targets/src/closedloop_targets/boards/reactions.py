@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import time, timedelta
 
 from google.protobuf.message import Message
 
@@ -13,12 +12,10 @@ from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.boards import asking, people, store, teams
 from closedloop_targets.boards.asking import Question
 from closedloop_targets.boards.rules import BoardRules
 from closedloop_targets.metrics.rules import MetricRules
-from closedloop_targets.org.rules import OrgRules
 
 BOARD_DAY = "targets.board_day"
 COMPANY = "company"
@@ -72,12 +69,9 @@ def _keep(work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str
 
 def _next_morning(work: Work) -> None:
     """One clock for the company; a running one goes on."""
-    top = company.root(work.org)
-    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-    hour = time(work.rules(BoardRules).snapshot_hour)
-    day = work.now.astimezone(zone).date()
-    moment = datetime.combine(day, hour, zone)
-    if moment.astimezone(UTC) <= work.now:
-        moment = datetime.combine(day + timedelta(days=1), hour, zone)
-    ahead = moment.astimezone(UTC) - work.now
-    work.clocks.start(BOARD_DAY, COMPANY, ClockSetting(hours=ahead / timedelta(hours=1)))
+    hour, day = time(work.rules(BoardRules).snapshot_hour), work.home.today()
+    moment = work.home.moment(day, hour)
+    if moment <= work.now:
+        moment = work.home.moment(day + timedelta(days=1), hour)
+    ahead = moment - work.now
+    work.clocks.start(BOARD_DAY, COMPANY, ClockSetting.timer(ahead))

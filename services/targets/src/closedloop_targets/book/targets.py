@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_targets import rows
 from closedloop_targets.book.model import Target
 
 SELECT = """
@@ -158,7 +156,7 @@ async def of_version(reader: Reader | Transaction, plan_id: str, number: int) ->
 def save(tx: Transaction, targets: Sequence[Target]) -> None:
     """Parents before children: a row may refer to one before it."""
     if targets:
-        tx.do(PUT, {"rows": Jsonb([rows.columns(target, ("passed_minor",)) for target in targets])})
+        tx.do(PUT, {"rows": rows.pack(targets, "passed_minor")})
 
 
 def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, int]]) -> None:

@@ -12,7 +12,6 @@ from closedloop_chassis import errors, protos
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.book.exceptions import KIND, ORIGIN, Exemption
 from closedloop_targets.book.model import Plan, Version
 from closedloop_targets.plans import store, version_api
@@ -79,7 +78,7 @@ async def exception_recalled(event: Heard[approvals.RequestRecalled], work: Work
 async def deal_changed(event: Heard[funnel.OpportunityChanged], work: Work) -> None:
     deal = event.message
     shown = deal.reporting_amount if deal.HasField("reporting_amount") else deal.amount
-    known = shown.currency_code == company.currency(work)
+    known = shown.currency_code == work.home.currency
     work.tx.do(
         PUT_DEAL,
         {
@@ -87,7 +86,7 @@ async def deal_changed(event: Heard[funnel.OpportunityChanged], work: Work) -> N
             "owner_id": deal.ownership.owner_id,
             "unit_id": deal.ownership.unit_id,
             "minor": protos.minor_units(shown) if known else 0,
-            "currency": company.currency(work),
+            "currency": work.home.currency,
             "probability": deal.probability_ratio,
             "close_date": protos.day(deal.expected_close_date) if deal.HasField("expected_close_date") else None,
             "open": deal.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN and not deal.under_review,
