@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, time
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from closedloop_chassis.org.snapshot import OrgSnapshot, Unit
-from closedloop_chassis.rulebook.rules import Rules
+from closedloop_chassis.rulebook.rules import Rules, TimeZone
 
 
 class HomeRules(Rules):
@@ -19,17 +19,11 @@ class HomeRules(Rules):
     rulebook: ClassVar[str] = "platform.home"
 
     calendar: str = Field(default="business", min_length=1, max_length=64)
-    time_zone: str = "Asia/Shanghai"
+    time_zone: TimeZone = "Asia/Shanghai"
     currency_code: str = Field(default="CNY", pattern="^[A-Z]{3}$")
     language: str = "zh-CN"
     # When the day begins for what is agreed for a day and no hour.
     morning: time = time(9)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        ZoneInfo(value)
-        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Rules(BaseModel):
@@ -25,6 +26,16 @@ class Part(BaseModel):
 # A clock of more than ten years is a slip of the pen; one of nothing is over before it is written down.
 LONGEST = timedelta(days=3660)
 SHORTEST = timedelta(milliseconds=1)
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no IANA time zone") from error
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class ClockSetting(Part):

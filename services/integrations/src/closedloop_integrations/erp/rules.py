@@ -8,10 +8,10 @@ from datetime import date
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from closedloop_chassis import errors
-from closedloop_chassis.rulebook.rules import Rules
+from closedloop_chassis.rulebook.rules import Rules, TimeZone
 
 
 class ErpRules(Rules):
@@ -27,7 +27,7 @@ class ErpRules(Rules):
         default={"人民币": "CNY", "美元": "USD", "欧元": "EUR", "港币": "HKD", "日元": "JPY", "英镑": "GBP"}
     )
     # Its instants name no zone; they are this one's.
-    time_zone: str = "Asia/Shanghai"
+    time_zone: TimeZone = "Asia/Shanghai"
     # Documents nobody has approved yet are drafts, not facts.
     approved_only: bool = True
     # Of documents that name none.
@@ -38,12 +38,6 @@ class ErpRules(Rules):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        ZoneInfo(value)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
