@@ -19,6 +19,7 @@ from closedloop_chassis import errors
 if TYPE_CHECKING:
     from closedloop_chassis.calendar.business import Calendars
     from closedloop_chassis.clocks.stopwatch import Clocks
+    from closedloop_chassis.clocks.timers import Timers
     from closedloop_chassis.contract import Method
     from closedloop_chassis.data.transaction import Reader, Transaction
     from closedloop_chassis.org.home import Home
@@ -70,6 +71,11 @@ class Work:
     def clocks(self) -> Clocks:
         """The clocks of this unit of work: start, meet, cancel, pause, resume."""
         return self.process.clocks.bind(self)
+
+    @property
+    def timers(self) -> Timers:
+        """What this unit of work wants to be woken for: set, cancel. No clocks: nobody has to meet them."""
+        return self.process.clocks.timers(self)
 
     @property
     def db(self) -> Reader:

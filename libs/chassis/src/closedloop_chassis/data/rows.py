@@ -6,14 +6,14 @@ A record is a dataclass whose fields are columns. Records travel as one JSON arr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from psycopg.types.json import Jsonb
+
+from closedloop_chassis.data import documents
 
 
 @cache
@@ -48,15 +48,7 @@ def row(record: Any, *leave_out: str, only: Sequence[str] = ()) -> dict[str, Any
 
 def pack(records: Iterable[Any], *leave_out: str, only: Sequence[str] = ()) -> Jsonb:
     """Records, or dicts of columns. None becomes NULL, and an absent column NULL as well."""
+    if not leave_out and not only:
+        return Jsonb(list(records), dumps=documents.dumps)
     rows = [each if isinstance(each, dict) else row(each, *leave_out, only=only) for each in records]
-    return Jsonb(rows, dumps=_dumps)
-
-
-def _text(value: Any) -> str:
-    """What JSON has no words for, as PostgreSQL reads it: instants, days, decimals and ids by their text."""
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds()} seconds"
-    return rf"\x{value.hex()}" if isinstance(value, bytes) else str(value)
-
-
-_dumps = partial(json.dumps, default=_text, ensure_ascii=False)
+    return Jsonb(rows, dumps=documents.dumps)
