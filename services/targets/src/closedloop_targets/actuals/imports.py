@@ -44,7 +44,7 @@ async def import_actuals(request: pb.ImportActualsRequest, call: Call) -> BulkSu
     live = [row for row in known.live if (row.fact.source, row.fact.source_id) in kept]
     taken_back, new = rules.restate(live, facts)
     if not request.validate_only and new:
-        store.write(call, taken_back, new, "imported anew with other content")
+        store.write(call, [(row, "imported anew with other content") for row in taken_back], new)
         call.audit(
             "actuals", "import", after={"recorded": len(new), "reversed": len(taken_back), "rejected": len(refused)}
         )

@@ -60,7 +60,7 @@ async def reverse_actual(request: pb.ReverseActualRequest, call: Call) -> pb.Act
         raise errors.FailedPrecondition(
             "ALREADY_REVERSED", "this row was taken back already, or takes another one back"
         )
-    [reversal] = store.write(call, [row], [], request.reason)
+    [reversal] = store.write(call, [(row, request.reason)], [])
     call.audit(
         f"actual:{row.id}",
         "reverse",

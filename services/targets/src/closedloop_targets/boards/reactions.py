@@ -8,8 +8,7 @@ from datetime import time, timedelta
 from google.protobuf.message import Message
 
 from closedloop.targets.v1 import events_pb2
-from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_targets.boards import asking, people, store, teams
@@ -28,8 +27,10 @@ async def plan_published(event: Heard[events_pb2.PlanPublished], work: Work) -> 
     _next_morning(work)
 
 
+@reactions.timer(BOARD_DAY)
+# Set as clocks by releases before there were timers.
 @reactions.clock(BOARD_DAY)
-async def board_day(due: list[Due], work: Work) -> None:
+async def board_day(_: Sequence[Due | Rung], work: Work) -> None:
     rules = work.rules(BoardRules)
     for metric in rules.metrics or (work.rules(MetricRules).main,):
         asked = asking.question(work, metric, "")
@@ -68,10 +69,9 @@ def _keep(work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str
 
 
 def _next_morning(work: Work) -> None:
-    """One clock for the company; a running one goes on."""
+    """One timer for the company; one that is set stays."""
     hour, day = time(work.rules(BoardRules).snapshot_hour), work.home.today()
     moment = work.home.moment(day, hour)
     if moment <= work.now:
         moment = work.home.moment(day + timedelta(days=1), hour)
-    ahead = moment - work.now
-    work.clocks.start(BOARD_DAY, COMPANY, ClockSetting.timer(ahead))
+    work.timers.set(BOARD_DAY, COMPANY, moment)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from closedloop_chassis.org import copy
-from closedloop_chassis.rulebook.rules import LONGEST, ClockSetting
+from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Work
 from closedloop_targets.org import rules, shapes, store
 from closedloop_targets.org.rules import Chart, PersonRecord, UnitRecord
@@ -46,14 +46,13 @@ def save(work: Work, before: Organisation, after: Organisation, today: date) -> 
 
 
 def look_again(work: Work, organisation: Organisation, today: date) -> None:
-    """Starts the clock of the next day on which the organisation will look different."""
+    """Sets the timer of the next day on which the organisation will look different."""
     day = rules.next_day_of_change(organisation.units.values(), organisation.people.values(), today)
     if day is None:
         return
     midnight = datetime.combine(day, time(), ZoneInfo(_zone(work, organisation, today))).astimezone(UTC)
-    ahead = midnight - work.now
-    if ahead <= LONGEST:
-        work.clocks.start(ORG_DAY, day.isoformat(), ClockSetting.timer(ahead), attributes={"day": day.isoformat()})
+    if midnight - work.now <= LONGEST:
+        work.timers.set(ORG_DAY, day.isoformat(), midnight, {"day": day.isoformat()})
 
 
 def today(work: Work, organisation: Organisation) -> date:

@@ -11,7 +11,7 @@ from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.targets.v1 import events_pb2, periods_pb2
 from closedloop.targets.v1 import plans_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
-from closedloop_chassis.rulebook.rules import LONGEST, ClockSetting
+from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Call, Work
 from closedloop_targets import amounts
 from closedloop_targets.book import exceptions, versions
@@ -132,6 +132,8 @@ async def recall_plan_version(request: pb.RecallPlanVersionRequest, call: Call) 
     call.tx.do(store.RECALL, {**params, "reason": request.reason})
     in_force = plan.version_in_force
     if version.state == "scheduled":
+        call.timers.cancel(PLAN_DAY, f"{plan.id}:{version.number}")
+        # Scheduled by a release before there were timers.
         call.clocks.cancel(PLAN_DAY, f"{plan.id}:{version.number}")
     else:
         in_force = await call.tx.value(store.BEFORE_IT, {"plan_id": plan.id}) or 0
@@ -259,14 +261,12 @@ async def _locked(call: Call, plan_id: str, number: int) -> tuple[Plan, Version]
 
 
 def _wait_for(call: Call, plan: Plan, number: int, day: date) -> None:
-    ahead = call.home.moment(day) - call.now
-    if ahead > LONGEST:
+    midnight = call.home.moment(day)
+    if midnight - call.now > LONGEST:
         raise errors.InvalidArgument(
             "DATE_TOO_FAR", "a version is scheduled ten years ahead at most", {"effective_date": "too far"}
         )
-    call.clocks.start(
-        PLAN_DAY, f"{plan.id}:{number}", ClockSetting.timer(ahead), owner_id=plan.owner_id, unit_id=plan.unit_id
-    )
+    call.timers.set(PLAN_DAY, f"{plan.id}:{number}", midnight)
 
 
 def _period(work: Work, plan: Plan) -> periods_pb2.Period:

@@ -8,7 +8,7 @@ from datetime import date
 from closedloop.targets.v1 import products_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.data import patterns
-from closedloop_chassis.rulebook.rules import LONGEST, ClockSetting
+from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Call
 from closedloop_targets.products import rules, shapes, store
 from closedloop_targets.products.reactions import STAGE_DAY
@@ -118,9 +118,9 @@ async def _saved(call: Call, before: Product | None, after: Product, today: date
 
 
 def _look_again(call: Call, day: date) -> None:
-    ahead = call.home.moment(day) - call.now
-    if ahead > LONGEST:
+    midnight = call.home.moment(day)
+    if midnight - call.now > LONGEST:
         raise errors.InvalidArgument(
             "DATE_TOO_FAR", "a stage is planned ten years ahead at most", {"effective_date": "too far"}
         )
-    call.clocks.start(STAGE_DAY, day.isoformat(), ClockSetting.timer(ahead), attributes={"day": day.isoformat()})
+    call.timers.set(STAGE_DAY, day.isoformat(), midnight, {"day": day.isoformat()})
