@@ -122,10 +122,14 @@ SELECT e.id, e.subject, e.subject = %(account_id)s AS of_account, f.key AS field
 PEOPLE_OF = "SELECT id FROM contact WHERE account_id = %(account_id)s"
 
 LAST_WON = "SELECT max(closed_on) FROM account_deal WHERE account_id = %(id)s AND state = 'won'"
-PUT_DEAL = """
+STANDINGS = """
+SELECT id, status, (SELECT max(closed_on) FROM account_deal d WHERE d.account_id = a.id AND state = 'won') AS last_won
+  FROM account a WHERE id = ANY(%(ids)s::uuid[])
+"""
+PUT_DEALS = """
 INSERT INTO account_deal (opportunity_id, account_id, state, amount_minor, currency, closed_on, product_ids, version)
-VALUES (%(opportunity_id)s, %(account_id)s, %(state)s, %(amount_minor)s, %(currency)s, %(closed_on)s,
-       %(product_ids)s, %(version)s)
+SELECT opportunity_id, account_id, state, amount_minor, currency, closed_on, product_ids, version
+  FROM jsonb_populate_recordset(NULL::account_deal, %(rows)s) ORDER BY opportunity_id
 ON CONFLICT (opportunity_id) DO UPDATE
    SET account_id = excluded.account_id, state = excluded.state, amount_minor = excluded.amount_minor,
           currency = excluded.currency,
@@ -218,6 +222,12 @@ async def page(reader: Reader, order: str, params: dict[str, Any]) -> list[tuple
 async def last_won(reader: Reader | Transaction, id: str) -> date | None:
     found: date | None = await reader.value(LAST_WON, {"id": id})
     return found
+
+
+async def standings(tx: Transaction, ids: Collection[str]) -> list[tuple[str, str, date | None]]:
+    """Accounts with their status and the day of their last deal, as they stand, not locked."""
+    rows = await tx.all(STANDINGS, {"ids": list(ids)})
+    return [(row["id"], row["status"], row["last_won"]) for row in rows]
 
 
 async def set_high(tx: Transaction, verdicts: dict[str, bool], now: Any) -> list[Account]:

@@ -165,20 +165,26 @@ def _marked(one: Incoming, first: dict[str, date]) -> Incoming:
 
 async def _write(created: Sequence[Incoming], updated: Sequence[Incoming], work: Work) -> None:
     arrived = [*created, *updated]
-    store.add(work.tx, [one.deal for one in created])
-    store.save(work.tx, [one.deal for one in updated])
-    store.add_moves(work.tx, [move for one in arrived for move in one.moves])
-    store.add_date_changes(work.tx, [change for one in arrived for change in one.date_changes])
-    for position, one in enumerate(arrived):
-        if position % BREATH == 0:
-            await asyncio.sleep(0)
-        if one.before is not None:
-            _tell_change(one.before, one, work)
-            work.audit(one.deal.id, "import", plain_opportunity(one.before), plain_opportunity(one.deal))
-        else:
-            work.audit(one.deal.id, "import", after=_digest_of(one.deal))
-        telling.tell(work, one.deal, one.stage, one.deal.account_name)
+    for begin in range(0, len(arrived), BREATH):
+        part = arrived[begin : begin + BREATH]
+        store.add(work.tx, [one.deal for one in part if one.before is None])
+        store.save(work.tx, [one.deal for one in part if one.before is not None])
+        store.add_moves(work.tx, [move for one in part for move in one.moves])
+        store.add_date_changes(work.tx, [change for one in part for change in one.date_changes])
+        for one in part:
+            _record(one, work)
+        # PostgreSQL writes this part while the next one is put together.
+        await work.tx.send()
     _watch(arrived, work)
+
+
+def _record(one: Incoming, work: Work) -> None:
+    if one.before is not None:
+        _tell_change(one.before, one, work)
+        work.audit(one.deal.id, "import", plain_opportunity(one.before), plain_opportunity(one.deal))
+    else:
+        work.audit(one.deal.id, "import", after=_digest_of(one.deal))
+    telling.tell(work, one.deal, one.stage, one.deal.account_name)
 
 
 def _tell_change(before: Seen, one: Incoming, work: Work) -> None:

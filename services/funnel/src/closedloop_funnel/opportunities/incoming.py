@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -188,12 +188,20 @@ class Desk:
     def _moves(self, deal: Seen, way: Way) -> list[Move]:
         moves = [self._move(deal, "", way[0][0].key, way[0][1], 1)]
         for sequence, ((left, entered), (to, at)) in enumerate(pairwise(way), start=2):
-            move = self._move(deal, left.key, to.key, at, sequence)
-            dwell_days = self._known.dwell_days(entered, left.calendar, deal.unit_id, at)
-            moves.append(replace(move, dwell=at - entered, dwell_days=dwell_days))
+            days = self._known.dwell_days(entered, left.calendar, deal.unit_id, at)
+            moves.append(self._move(deal, left.key, to.key, at, sequence, at - entered, days))
         return moves
 
-    def _move(self, deal: Opportunity, left: str, to: str, at: datetime, sequence: int) -> Move:
+    def _move(
+        self,
+        deal: Opportunity,
+        left: str,
+        to: str,
+        at: datetime,
+        sequence: int,
+        dwell: timedelta | None = None,
+        dwell_days: float | None = None,
+    ) -> Move:
         pipeline = self._pipelines.pipelines[deal.pipeline_id]
         order = [stage.key for stage in pipeline.stages]
         direction = pipeline.stage(to).kind
@@ -210,6 +218,8 @@ class Desk:
             at=at,
             author_id=self._known.actor,
             direction=direction_word,
+            dwell=dwell,
+            dwell_days=dwell_days,
             pipeline_id=deal.pipeline_id,
             pipeline_version=self._version,
             imported=True,
