@@ -61,6 +61,8 @@ class Request:
     version: int
     trail_length: int
     trail_hash: str
+    # Decided in a former system: it clears nothing.
+    imported: bool
     route: Route
     # The rule of each step by its number.
     step_rules: dict[int, dict[str, Any]]
@@ -106,6 +108,7 @@ READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.i
 OF_SUBJECT = f"""
 SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
  WHERE r.origin = %(origin)s AND r.kind = %(kind)s AND r.subject_id = %(subject_id)s
+   AND NOT r.imported
  ORDER BY r.subject_version DESC, r.opened_at DESC LIMIT 1000
 """
 # Submitters of one subject follow each other, also while there is no row to lock yet.

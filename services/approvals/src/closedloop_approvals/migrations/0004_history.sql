@@ -1,0 +1,24 @@
+-- What a former system decided, and how long every signature took.
+
+-- Decided elsewhere: it is shown and counted, and clears nothing.
+ALTER TABLE approval_request ADD COLUMN imported boolean NOT NULL DEFAULT false;
+DROP INDEX approval_request_version_key;
+CREATE UNIQUE INDEX approval_request_version_key ON approval_request (origin, kind, subject_id, subject_version)
+    WHERE state <> 'recalled' AND NOT imported;
+CREATE UNIQUE INDEX approval_request_import_key
+    ON approval_request ((provenance ->> 'source'), (provenance ->> 'source_id')) WHERE imported;
+CREATE INDEX approval_request_closed ON approval_request (closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX approval_request_still_open ON approval_request (opened_at) WHERE closed_at IS NULL;
+
+-- Made of the text that was hashed, so that no figure can say anything else than the chain. Times are UTC in one format,
+-- hence in order as text; a cast to timestamptz would depend on settings.
+ALTER TABLE approval_trail
+    ADD COLUMN time         text COLLATE "C" GENERATED ALWAYS AS (content::jsonb ->> 'time') STORED,
+    ADD COLUMN actor_id     text GENERATED ALWAYS AS (content::jsonb ->> 'actor_id') STORED,
+    ADD COLUMN action       text GENERATED ALWAYS AS (content::jsonb ->> 'action') STORED,
+    ADD COLUMN took_seconds double precision GENERATED ALWAYS AS ((content::jsonb ->> 'took_seconds')::double precision) STORED,
+    ADD COLUMN in_time      boolean GENERATED ALWAYS AS ((content::jsonb ->> 'in_time')::boolean) STORED;
+CREATE INDEX approval_trail_answers ON approval_trail (time) WHERE took_seconds IS NOT NULL;
+
+-- The loop report reads a period of all tasks.
+CREATE INDEX task_raised ON task (raised_at);
