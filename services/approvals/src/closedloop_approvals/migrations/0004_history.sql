@@ -2,6 +2,8 @@
 
 -- Decided elsewhere: it is shown and counted, and clears nothing.
 ALTER TABLE approval_request ADD COLUMN imported boolean NOT NULL DEFAULT false;
+-- What silence means where it decides, in the policies' words.
+ALTER TABLE approval_request ADD COLUMN silence text NOT NULL DEFAULT '';
 DROP INDEX approval_request_version_key;
 CREATE UNIQUE INDEX approval_request_version_key ON approval_request (origin, kind, subject_id, subject_version)
     WHERE state <> 'recalled' AND NOT imported;
@@ -9,6 +11,8 @@ CREATE UNIQUE INDEX approval_request_import_key
     ON approval_request ((provenance ->> 'source'), (provenance ->> 'source_id')) WHERE imported;
 CREATE INDEX approval_request_closed ON approval_request (closed_at) WHERE closed_at IS NOT NULL;
 CREATE INDEX approval_request_still_open ON approval_request (opened_at) WHERE closed_at IS NULL;
+-- Whose signature is still to come, for when they leave.
+CREATE INDEX approval_signer_open ON approval_signer (person_id) WHERE state IN ('asked', 'waiting', 'returned');
 
 -- Made of the text that was hashed, so that no figure can say anything else than the chain. Times are UTC in one format,
 -- hence in order as text; a cast to timestamptz would depend on settings.

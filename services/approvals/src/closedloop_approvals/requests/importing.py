@@ -151,6 +151,7 @@ def _request(row: pb.ImportedRequest, call: Call) -> Request:
         not_required=False,
         decision=book.decision.model_dump(mode="json"),
         on_overdue="escalate",
+        silence="",
         opened_at=opened,
         due_at=None,
         closed_at=closed,

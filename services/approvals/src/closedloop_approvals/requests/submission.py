@@ -202,6 +202,7 @@ def _content(submission: Submission, routed: Routed, unit_id: str) -> dict[str, 
         "not_required": not plan.steps,
         "decision": plan.decision.model_dump(mode="json"),
         "on_overdue": plan.on_overdue,
+        "silence": plan.silence,
         "provenance": as_dict(submission.provenance),
     }
 

@@ -26,7 +26,7 @@ STATES = {
     "returned": {"pending", "returned"},
     "recalled": {"recalled"},
     "withdrawn": {"withdrawn"},
-    "decided_by_silence": {"approved", "rejected"},
+    "decided_by_silence": {"pending", "approved", "rejected"},
 }
 
 
