@@ -7,6 +7,8 @@ ALTER TABLE approval_request ADD COLUMN silence text NOT NULL DEFAULT '';
 DROP INDEX approval_request_version_key;
 CREATE UNIQUE INDEX approval_request_version_key ON approval_request (origin, kind, subject_id, subject_version)
     WHERE state <> 'recalled' AND NOT imported;
+-- Every submission and every clearance asks for all versions of one subject, recalled ones too.
+CREATE INDEX approval_request_subject ON approval_request (origin, kind, subject_id);
 CREATE UNIQUE INDEX approval_request_import_key
     ON approval_request ((provenance ->> 'source'), (provenance ->> 'source_id')) WHERE imported;
 CREATE INDEX approval_request_closed ON approval_request (closed_at) WHERE closed_at IS NOT NULL;
