@@ -76,7 +76,7 @@ def work(filled: str, person: str) -> dict[str, Any]:
         "after_in_time": False,
         "after_due": "-infinity",
         "after_priority": -100,
-        "after_id": "",
+        "after_id": "00000000-0000-0000-0000-000000000000",
         "after_step": -1,
         "after_absent": "",
         "limit": 51,
@@ -89,7 +89,7 @@ def test_a_work_list_reads_its_own_lines_only(filled: str) -> None:
     plan = explain(filled, worklist.WORK, params, analyze=True)
     assert scanned(plan) == set()
     used = {n["Index Name"] for n in nodes(plan) if "Index Name" in n}
-    assert {"approval_signer_asked", "approval_request_pkey", "task_desk"} <= used
+    assert {"approval_signer_open", "approval_request_pkey", "task_desk"} <= used
     assert plan["Actual Rows"] > 5, "there is something on the desk"
     # Ten signatures and a task: a few pages each, whatever else was ever decided.
     assert read(plan) < 400

