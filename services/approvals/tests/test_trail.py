@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import grpc.aio
@@ -61,6 +62,13 @@ def test_every_sort_of_tampering_is_named(length: int, data: st.DataObject) -> N
     assert kinds([*links, *more], length, last) == [("inserted", length + 1)]
 
 
+def test_entries_in_another_order_are_named() -> None:
+    links = chain(4)
+    one, two = links[1], links[2]
+    swapped = [links[0], replace(two, sequence=2), replace(one, sequence=3), links[3]]
+    assert [sequence for _, sequence in kinds(swapped, 4, links[-1].hash)] == [2, 2, 3, 3, 4]
+
+
 def test_a_state_or_a_content_that_contradicts_the_trail_is_named() -> None:
     links = chain(2)
     assert kinds(links, 2, links[-1].hash, state="rejected") == [("state_differs", 1)]
@@ -97,6 +105,10 @@ async def test_rows_touched_in_the_database_are_found(company: Company) -> None:
         await behind_our_back("UPDATE approval_trail SET content = replace(content, 'rejected', 'approved')")
     with pytest.raises(pg.RaiseException, match="never changed"):
         await behind_our_back("DELETE FROM approval_trail")
+    with pytest.raises(pg.RaiseException, match="never changed"):
+        await behind_our_back("TRUNCATE approval_trail")
+    with pytest.raises(pg.RaiseException, match="never deleted"):
+        await behind_our_back("DELETE FROM approval_request WHERE id = %(id)s")
     await behind_our_back("UPDATE approval_request SET state = 'approved' WHERE id = %(id)s")
     assert await company.breaks(first.id, second.id) == ["state_differs:3"]
     await behind_our_back("UPDATE approval_request SET state = 'rejected', digest = '' WHERE id = %(id)s")

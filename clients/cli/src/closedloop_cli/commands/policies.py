@@ -90,9 +90,7 @@ def backtest(
     if run.screen.as_json:
         run.screen.document(plain(found))
         return
-    figures = ("examined", "changed", "signatures_added", "signatures_dropped")
-    figures += ("approved_then_blocked", "rejected_then_cleared")
-    run.screen.fields([(name, str(getattr(found, name))) for name in figures])
+    run.screen.fields([(name, str(getattr(found, name))) for name in _FIGURES])
     run.screen.table(_LOADS, [load for load in found.loads if load.signatures_before != load.signatures_after])
     run.screen.table(_DIFFERENCES, found.differences[: limit or None])
 
@@ -101,6 +99,14 @@ def _stub(run: Session) -> policies_pb2_grpc.PolicyServiceAsyncStub:
     return run.stub("approvals", policies_pb2_grpc.PolicyServiceStub)
 
 
+_FIGURES = (
+    "examined",
+    "changed",
+    "signatures_added",
+    "signatures_dropped",
+    "approved_then_blocked",
+    "rejected_then_cleared",
+)
 _POLICIES = [
     Column("name", lambda policy: policy.name),
     Column("title", lambda policy: policy.title),

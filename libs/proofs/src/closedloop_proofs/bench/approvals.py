@@ -169,7 +169,7 @@ def listen(desk: Desk, people: Sequence[str], calls: int = CALLS, warm_up: int =
     """ListWork as a company reads it: one person's list after the other, none twice in a row."""
     with grpc.insecure_channel(desk.address) as channel:
         ask = worklist_pb2_grpc.WorklistServiceStub(channel).ListWork
-        metadata = [("authorization", f"Bearer {desk.token}")]
+        metadata = (("authorization", f"Bearer {desk.token}"),)
         took, items = [], 0
         for number in range(warm_up + calls):
             request = worklist_pb2.ListWorkRequest(person_id=people[number % len(people)])

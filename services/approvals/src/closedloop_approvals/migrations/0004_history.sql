@@ -28,5 +28,14 @@ ALTER TABLE approval_trail
     ADD COLUMN in_time      boolean GENERATED ALWAYS AS ((content::jsonb ->> 'in_time')::boolean) STORED;
 CREATE INDEX approval_trail_answers ON approval_trail (time) WHERE took_seconds IS NOT NULL;
 
+-- A request that is gone would take its chain along: nothing is deleted here either.
+CREATE FUNCTION approval_request_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a request is closed, never deleted';
+END
+$$;
+CREATE TRIGGER approval_request_stays BEFORE DELETE OR TRUNCATE ON approval_request
+    FOR EACH STATEMENT EXECUTE FUNCTION approval_request_stays();
+
 -- The loop report reads a period of all tasks.
 CREATE INDEX task_raised ON task (raised_at);

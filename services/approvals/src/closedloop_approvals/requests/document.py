@@ -189,4 +189,4 @@ def _lines(text: str) -> str:
 
 
 def _units(money: Money) -> float:
-    return money.units + money.nanos / protos.NANOS
+    return float(money.units + money.nanos / protos.NANOS)

@@ -57,8 +57,8 @@ async def report(request: pb.GetLoopReportRequest, call: Call) -> pb.GetLoopRepo
 
 
 def _row(row: dict[str, Any]) -> pb.LoopSummary:
-    spans = {name: protos.duration(row.pop(name)) for name in ("response_p50", "response_p90")}
-    return pb.LoopSummary(**row, **spans)
+    half, most = (protos.duration(row.pop(name)) for name in ("response_p50", "response_p90"))
+    return pb.LoopSummary(**row, response_p50=half, response_p90=most)
 
 
 def _period(told: Interval) -> tuple[datetime, datetime]:

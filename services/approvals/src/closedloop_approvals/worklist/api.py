@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from closedloop.approvals.v1 import worklist_pb2 as pb
@@ -81,8 +81,8 @@ def _to_proto(item: Item) -> pb.WorkItem:
         step=item.step,
         outcomes=item.outcomes,
         # The runtime takes datetimes as they are, in a fifth of the time.
-        arrive_time=item.arrived_at,
-        due_time=item.due_at,
+        arrive_time=cast(Any, item.arrived_at),
+        due_time=cast(Any, item.due_at),
         overdue=item.overdue,
         escalation_level=item.escalation_level,
         light=cast("Light.ValueType", item.light),

@@ -9,7 +9,8 @@ from typing import Any
 
 from closedloop_chassis.data.transaction import Reader
 
-# The figures stand in the first row alone. The person's own desk, and one for each they stand in for now, which lets through some kinds up to an amount.
+# `desk`: the person's own, and one for each they stand in for now, which lets through some kinds up to an amount.
+# The figures stand in the first row alone.
 WORK = """
 WITH desk AS (
     SELECT %(person)s::text AS person_id, ''::text AS absent, true AS every_kind, '{}'::text[] AS request_kinds,
