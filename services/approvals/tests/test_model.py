@@ -244,6 +244,6 @@ class Office(RuleBasedStateMachine):
 async def test_whatever_people_do_at_whatever_time(company: Company) -> None:
     Office.company, Office.loop, Office.number = company, asyncio.get_running_loop(), 0
     few = settings(
-        max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     await asyncio.to_thread(run_state_machine_as_test, Office, settings=few)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from closedloop.approvals.v1 import worklist_pb2 as pb
@@ -80,9 +80,8 @@ def _to_proto(item: Item) -> pb.WorkItem:
         on_behalf_of=item.absent,
         step=item.step,
         outcomes=item.outcomes,
-        # The runtime takes datetimes as they are, in a fifth of the time.
-        arrive_time=cast(Any, item.arrived_at),
-        due_time=cast(Any, item.due_at),
+        arrive_time=protos.timestamp(item.arrived_at),
+        due_time=protos.timestamp(item.due_at),
         overdue=item.overdue,
         escalation_level=item.escalation_level,
         light=cast("Light.ValueType", item.light),
