@@ -7,7 +7,6 @@ from closedloop_approvals.policies import api as policies
 from closedloop_approvals.policies.rules import ApprovalPolicyRules
 from closedloop_approvals.requests import api as requests
 from closedloop_approvals.requests import reactions as request_reactions
-from closedloop_approvals.requests.exporting import DocumentRules
 from closedloop_approvals.tasks import api as tasks
 from closedloop_approvals.tasks import reactions as task_reactions
 from closedloop_approvals.tasks.rules import TaskRules
@@ -20,7 +19,7 @@ SERVICE = Service(
     package="closedloop.approvals.v1",
     slices=(
         Slice(name="policies", rpcs=(policies.rpcs,), rules=(ApprovalPolicyRules,)),
-        Slice(name="requests", rpcs=(requests.rpcs,), reactions=request_reactions.reactions, rules=(DocumentRules,)),
+        Slice(name="requests", rpcs=(requests.rpcs,), reactions=request_reactions.reactions),
         Slice(name="tasks", rpcs=(tasks.rpcs,), reactions=task_reactions.reactions, rules=(TaskRules,)),
         Slice(name="worklist", rpcs=(worklist.rpcs,), reactions=worklist_reactions.reactions),
         Slice(name="delegations", rpcs=(delegations.rpcs,)),

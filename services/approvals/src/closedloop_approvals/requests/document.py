@@ -79,7 +79,7 @@ class Document:
     request: pb.Request
     entries: list[pb.TrailEntry]
     words: Mapping[str, str]
-    zone: str
+    zone: ZoneInfo
     org: OrgSnapshot
 
     def person(self, person_id: str) -> str:
@@ -87,7 +87,7 @@ class Document:
         return f"{known.name} ({person_id})" if known and known.name != person_id else person_id
 
     def time(self, moment: Timestamp) -> str:
-        local = moment.ToDatetime(tzinfo=UTC).astimezone(ZoneInfo(self.zone))
+        local = moment.ToDatetime(tzinfo=UTC).astimezone(self.zone)
         return f"{local:%Y-%m-%d %H:%M:%S %z}"
 
     def fields(self) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar, Literal
 
 from google.protobuf import json_format
 
@@ -11,25 +10,16 @@ from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop_approvals.requests import messages, reading, store
 from closedloop_approvals.requests.document import Document, html, markdown, wording
 from closedloop_chassis import errors
-from closedloop_chassis.rulebook.rules import Rules
 from closedloop_chassis.work import Call
 
 # A trail this long is a machine gone wild; the rest is read by ListTrail.
 LONGEST = 10_000
 
 
-class DocumentRules(Rules):
-    """In which language a trail is printed when nobody says."""
-
-    rulebook: ClassVar[str] = "approvals.documents"
-
-    language: Literal["zh", "en"] = "zh"
-
-
 async def document(request: pb.ExportTrailRequest, call: Call) -> pb.ExportTrailResponse:
     """Raises InvalidArgument LANGUAGE_UNKNOWN, FailedPrecondition TRAIL_TOO_LONG."""
     held = (await reading.readable(call, request.id)).request
-    language = (request.language or call.rules(DocumentRules).language).replace("_", "-").partition("-")[0].lower()
+    language = (request.language or call.home.rules.language).replace("_", "-").partition("-")[0].lower()
     words = wording(language)
     if words is None:
         violations = {"language": "zh or en"}
@@ -48,7 +38,7 @@ async def document(request: pb.ExportTrailRequest, call: Call) -> pb.ExportTrail
         }
         text, media, ending = json.dumps(body, ensure_ascii=False, indent=1), "application/json", "json"
     else:
-        zone = call.calendars.named("business", held.unit_id).time_zone
+        zone = call.home.zone(held.unit_id)
         shown = Document(messages.request(held), [messages.trail_entry(link) for link in links], words, zone, call.org)
         if request.format == pb.DOCUMENT_FORMAT_HTML:
             text, media, ending = html(shown), "text/html; charset=utf-8", "html"
