@@ -29,7 +29,7 @@ from closedloop_chassis.work import Call
 
 PAGE = 500
 # Others get their turn after so many.
-BREATH = 20
+BREATH = 5
 MOST_DIFFERENCES = 1000
 
 PAST = """
