@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
@@ -53,6 +54,12 @@ def amount(value: Any) -> str:
     if value.WhichOneof("kind") == "number":
         return f"{Decimal(value.number.value or 0):,}"
     return money(value.money)
+
+
+def hours(value: Duration) -> str:
+    """2.5 h; empty for an absent one."""
+    seconds = value.seconds + value.nanos / protos.NANOS
+    return f"{seconds / 3600:.1f} h" if seconds else ""
 
 
 def ratio(value: float) -> str:
