@@ -20,9 +20,9 @@ from closedloop_devstack.platform import Options, Platform
 from closedloop_devstack.platform.home import project
 from closedloop_devstack.platform.layout import SIZE
 from closedloop_devstack.testing.servers import require_rabbitmq
+from closedloop_proofs.loop import Stage, found_company
 
 from .collector import Collector
-from .loop import Stage, found_company
 
 BROKERS = ("redis", "rabbitmq")
 # Some requests of this module are acted on, rulebooks and policies among them: it comes last.

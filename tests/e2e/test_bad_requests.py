@@ -18,9 +18,9 @@ from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.options.v1 import options_pb2
 from closedloop_chassis import client, contract, packages
 from closedloop_chassis.contract import Method
+from closedloop_proofs.loop import Stage, say
 
 from . import requests_out_of_contracts as made
-from .loop import Stage, say
 
 ROLES = tuple(name.removeprefix("ROLE_").lower() for name in options_pb2.Role.keys()[1:])
 PROPER = {
