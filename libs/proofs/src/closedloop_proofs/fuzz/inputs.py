@@ -50,7 +50,10 @@ def _changed(draw: st.DrawFn, part: Any) -> Any:
 
 # Mail.
 
-CHARSETS = ("utf-8", "gb2312", "gb18030", "hz", "utf-7", "utf-16", "idna", "punycode", "rot13", "base64", "unknown-8bit", "x" * 99, "", "ascii\0", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "uu", "zlib")  # fmt: skip
+CHARSETS = (
+    "utf-8", "gb2312", "gb18030", "hz", "utf-7", "utf-16", "idna", "punycode", "rot13", "base64", "unknown-8bit",
+    "x" * 99, "", "ascii\0", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "uu", "zlib",
+)  # fmt: skip
 TRANSFERS = ("7bit", "8bit", "base64", "quoted-printable", "x-uuencode", "binary", "BASE64 ", "x\0")
 KINDS = (
     "text/plain", "text/html", "multipart/mixed", "multipart/alternative", "multipart/report", "message/rfc822",
@@ -63,10 +66,12 @@ HEADERS = (
 )  # fmt: skip
 DATES = (
     "Mon, 5 Jan 2026 09:00:00 +0800", "Mon, 99 Jan 99999 99:99:99 +9999", "-1", "Thu, 01 Jan 1970 00:00:00 -0000", "0",
-    "31 Dec 9999 23:59:59 -2359", "1 Jan 0001 00:00:00 +2359", "Mon, 5 Jan 2026", "5 Jan 26 9:0 EST", "1 Jan 10000 0:0:0 +0000",
+    "31 Dec 9999 23:59:59 -2359", "1 Jan 0001 00:00:00 +2359", "Mon, 5 Jan 2026", "5 Jan 26 9:0 EST",
+    "1 Jan 10000 0:0:0 +0000",
 )  # fmt: skip
 ADDRESSES = (
-    "a@b.example", '"A, B" <a@b.example>', "<>", "@", "a@b@c", '"' + "\\" * 50, "(" * 200, "a" * 500 + "@b.example", "=?utf-8?b?5a6i?= <x@y.z>",
+    "a@b.example", '"A, B" <a@b.example>', "<>", "@", "a@b@c", '"' + "\\" * 50, "(" * 200, "a" * 500 + "@b.example",
+    "=?utf-8?b?5a6i?= <x@y.z>",
     "group: a@b.c, d@e.f;", "a@[127.0.0.1]", "a@b,\r\n c@d", "," * 300, "<" * 300 + "a@b" + ">" * 300,
 )  # fmt: skip
 _word_charsets = st.sampled_from(CHARSETS)
@@ -105,7 +110,8 @@ bodies = st.binary(max_size=300) | st.sampled_from(
 )
 # As much of one thing as a mail holds: whatever counts it more than once takes the process for itself.
 PIECES = (
-    "-- \n", "> ", "On x wrote:\n", "__________\n", "From: x\n", "发件人：", "写道：\n", "离职。", "a@b.c ", "\n\n", "<div>", "<p class='", "Sent from my x\n",
+    "-- \n", "> ", "On x wrote:\n", "__________\n", "From: x\n", "发件人：", "写道：\n", "离职。", "a@b.c ", "\n\n",
+    "<div>", "<p class='", "Sent from my x\n",
     "此致\n", "+86 138 ", "=?utf-8?q?x?= ", "(", "a=b;", "<a@b>", "=", "A" * 9 + " ",
 )  # fmt: skip
 pieces = st.tuples(st.sampled_from(PIECES), st.sampled_from((100, 10_000, 300_000))).map(
@@ -149,11 +155,15 @@ retries = odd_texts | st.sampled_from(DATES) | st.sampled_from(("9" * 400, "²",
 # The ERP.
 
 SALE = {
-    "ccode": "SI26010001", "ddate": "2026-01-05", "dverifydate": "2026-01-05 09:00:00", "dmodifysystime": "2026-01-05 09:00:00",
-    "csocode": "SO1", "ccuscode": "C1", "ccusname": "济南 三中", "cpersoncode": "0001", "cdepcode": "east", "cexch_name": "人民币",
-    "isum": "29999.97", "ccostcode": "K1", "ccostname": "x", "cinvcode": "B86", "cinvname": "x", "cwhcode": "W1", "iquantity": "3.000000",
+    "ccode": "SI26010001", "ddate": "2026-01-05", "dverifydate": "2026-01-05 09:00:00",
+    "dmodifysystime": "2026-01-05 09:00:00",
+    "csocode": "SO1", "ccuscode": "C1", "ccusname": "济南 三中", "cpersoncode": "0001", "cdepcode": "east",
+    "cexch_name": "人民币",
+    "isum": "29999.97", "ccostcode": "K1", "ccostname": "x", "cinvcode": "B86", "cinvname": "x", "cwhcode": "W1",
+    "iquantity": "3.000000",
     "imoney": "26548.65",
-    "entry": [{"irowno": 1, "cinvcode": "B86", "cinvname": "x", "iquantity": "3.000000", "imoney": "26548.65", "itax": "3451.32"}],
+    "entry": [{"irowno": 1, "cinvcode": "B86", "cinvname": "x", "iquantity": "3.000000", "imoney": "26548.65",
+    "itax": "3451.32"}],
 }  # fmt: skip
 ERP_LISTS = ("saleorder", "saleinvoice", "salereturn", "cost", "currentstock")
 erp_documents = st.tuples(
@@ -213,9 +223,12 @@ pages = (
 # Conditions of approval policies.
 
 CEL_PIECES = (
-    "amount", "kind", "facts", "custom", "product_ids", "discount_ratio", "has(facts.amount)", "1", "0", "-1", "1.5", "1e400", "''", '"x"', "b'x'", "r'\\'",
-    "true", "null", "[", "]", "{", "}", "(", ")", "+", "-", "*", "/", "%", "==", "!=", "<", "in", "&&", "||", "!", "?", ":", ",", ".", "size(", "int(", "double(",
-    "string(", ".contains(", ".all(x,", ".matches(", "duration(", "timestamp(", "type(", "dyn(", "__class__", "9223372036854775808", "0xffffffffffffffff", "18446744073709551615u", "'\\ud800'", "'\\U00110000'",
+    "amount", "kind", "facts", "custom", "product_ids", "discount_ratio", "has(facts.amount)", "1", "0", "-1", "1.5",
+    "1e400", "''", '"x"', "b'x'", "r'\\'",
+    "true", "null", "[", "]", "{", "}", "(", ")", "+", "-", "*", "/", "%", "==", "!=", "<", "in", "&&", "||", "!",
+    "?", ":", ",", ".", "size(", "int(", "double(",
+    "string(", ".contains(", ".all(x,", ".matches(", "duration(", "timestamp(", "type(", "dyn(", "__class__",
+    "9223372036854775808", "0xffffffffffffffff", "18446744073709551615u", "'\\ud800'", "'\\U00110000'",
 )  # fmt: skip
 conditions = (
     st.lists(st.sampled_from(CEL_PIECES), max_size=20).map(" ".join)
@@ -269,7 +282,8 @@ key_sets = odd_json.map(json.dumps) | st.builds(
 
 _stamps = st.sampled_from(("1767225600", "0", "-1", "9" * 5000, "١٧٦٧٢٢٥٦٠٠", "²", "1e9", "", " 1 ", "1_0", "NaN"))
 hooks = st.tuples(
-    st.fixed_dictionaries({}, optional={"webhook-id": odd_texts, "webhook-timestamp": _stamps | odd_texts, "webhook-signature": odd_texts | st.just("v1,")}),
+    st.fixed_dictionaries({}, optional={"webhook-id": odd_texts, "webhook-timestamp": _stamps | odd_texts,
+    "webhook-signature": odd_texts | st.just("v1,")}),
     st.binary(max_size=50),
     odd_texts,
 )  # fmt: skip

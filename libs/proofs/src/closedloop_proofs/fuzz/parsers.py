@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hypothesis
 import jwt
@@ -38,6 +38,7 @@ from closedloop_chassis.telemetry.masking import masked_text
 from closedloop_cli.failures import Usage
 from closedloop_cli.loading import contract_rows, mapping, people
 from closedloop_cli.loading.ledger import Ledger
+from closedloop_cli.loading.mapping import Kind
 from closedloop_cli.loading.records import Accounts, Opportunities, Products, readable
 from closedloop_cli.loading.rows import read as read_csv
 from closedloop_customers import identifiers
@@ -105,7 +106,7 @@ def _condition(text: str) -> None:
 
 def _hook(given: tuple[dict[str, str], bytes, str]) -> None:
     headers, body, path = given
-    webhook.check(SECRET, Request("POST", path, headers, {}, body), 1767225600.0)
+    webhook.check(SECRET, Request("POST", path, headers, {}, body), 1767225600.0, MailRules())
     raise AssertionError("nobody signed this")
 
 
@@ -141,22 +142,22 @@ def _key() -> jwt.PyJWK:
 
 
 def _csv(given: tuple[str, list[list[str]], bytes]) -> None:
-    kind, cells, tail = given
+    kind, cells, tail = cast("tuple[Kind, list[list[str]], bytes]", given)
     with tempfile.TemporaryDirectory() as folder:
         layout = mapping.load()
         file = io.StringIO()
         writer = csv.writer(file)
         writer.writerow(inputs.HEADINGS[kind].split(","))
         writer.writerows(cells)
-        Path(folder, layout.files[kind].name).write_bytes(file.getvalue().encode("utf-8", "surrogatepass") + tail)  # type: ignore[index]
+        Path(folder, layout.files[kind].name).write_bytes(file.getvalue().encode("utf-8", "surrogatepass") + tail)
         ledger = Ledger()
-        rows = read_csv(Path(folder), kind, layout, ledger)  # type: ignore[arg-type]
+        rows = read_csv(Path(folder), kind, layout, ledger)
         if kind == "teams":
             list(people.gather(rows, layout, None, ledger).items())
             return
         make: Any = {"products": Products, "accounts": Accounts, "opportunities": Opportunities}[kind]("USD")
         for item in readable(kind, rows, ledger, make):
-            item.message.SerializeToString()  # type: ignore[attr-defined]
+            item.message.SerializeToString()
 
 
 def _rows(given: tuple[str, dict[str, Any], bytes]) -> None:

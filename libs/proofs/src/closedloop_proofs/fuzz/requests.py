@@ -43,8 +43,10 @@ KINDS = {
 FORGED_PAGES = (
     "x", "AAAA", "W10=", "bnVsbA==", *(
         base64.urlsafe_b64encode(text.encode("utf-8", "surrogatepass")).decode()
-        for text in ('["\\ud800"]', '["\\u0000"]', "[" * 500, '["x","y"]', "[1e400]", '["infinity"]', '["9999-99-99"]', '[""]', "{}",
-                     '["infinity","00000000-0000-0000-0000-000000000000"]', "[" + "9" * 400 + "]", '["x",1]', "[true]", "[[]]")
+        for text in ('["\\ud800"]', '["\\u0000"]', "[" * 500, '["x","y"]', "[1e400]", '["infinity"]',
+        '["9999-99-99"]', '[""]', "{}",
+                     '["infinity","00000000-0000-0000-0000-000000000000"]', "[" + "9" * 400 + "]", '["x",1]',
+                     "[true]", "[[]]")
     ),
 )  # fmt: skip
 
@@ -125,9 +127,11 @@ class Plausible:
         self._edgy = draw.random() < 0.6
 
     def made(self) -> Message:
-        return self._fill(self._method.request(), 0)
+        request = self._method.request()
+        self._fill(request, 0)
+        return request
 
-    def _fill(self, message: Any, depth: int) -> Any:
+    def _fill(self, message: Any, depth: int) -> None:
         taken: set[str] = set()
         fields = list(message.DESCRIPTOR.fields)
         for field in fields:
@@ -145,7 +149,6 @@ class Plausible:
             if field.message_type is not None and depth >= DEEPEST:
                 continue
             self._put(message, field, depth)
-        return message
 
     def _put(self, message: Any, field: FieldDescriptor, depth: int) -> None:
         kind, rules = field.message_type, rules_of(field)

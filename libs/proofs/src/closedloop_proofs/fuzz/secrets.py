@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.message import Message
 
 from closedloop.common.v1.common_pb2 import Provenance
@@ -48,7 +50,8 @@ async def _ask_about(ground: Ground, target: Target) -> None:
 
 
 def _fill_personal(message: Message) -> None:
-    for field in message.DESCRIPTOR.fields:
+    fields: Any = message.DESCRIPTOR.fields
+    for field in fields:
         if (
             field.message_type is not None
             and field.message_type.full_name.startswith("closedloop.")

@@ -17,13 +17,17 @@ FITTING_WORDS = (
 
 # What a text can do to those who handle it carelessly. The canary of `attacks/injection.py` has its own.
 TEXTS = (
-    "客户", "nobody", "x", " ", "\t\n\r", "%", "_", "%_\\", "\\", "'", '"', "';--", "\"'`", "--", "/*", "{}", "{0}", "%s%d%n", "%(x)s",
+    "客户", "nobody", "x", " ", "\t\n\r", "%", "_", "%_\\", "\\", "'", '"', "';--", "\"'`", "--", "/*", "{}", "{0}",
+    "%s%d%n", "%(x)s",
     "$1", "${x}", "{{7*7}}", "<script>alert(1)</script>", "=1+1", "@SUM(A1)", "../../etc/passwd", "C:\\con", "null", "None",
     "true", "NaN", "Infinity", "-0", "1e400", "0x10", "١٢٣", "½", "²", "Ⅷ", "ß", "ẞ", "İ", "ı", "ﬁ", "ΰ", "\u0130stanbul",
     "\ufeffbom", "\u200b", "\u200e\u202eabc\u202c", "\u2028", "\u2029", "\x7f", "\x1b[31m", "\x85", "\ufffd", "\uffff",
-    "e\u0301" * 20, "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!", "👩‍👩‍👧‍👦🏴󠁧󠁢󠁥󠁮󠁧󠁿", "𝕏𐍈𠜎", "\U0010ffff", "ﷺ", "🇨🇳" * 8, "بِسْمِ", "शि", "가",
-    "A" * 300, "龙" * 300, "( (" * 40, "[" * 120, "a," * 60, "2026-02-30", "9999-12-31", "0000-00-00", "infinity", "-infinity",
-    "epoch", "now", "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "admin", "service:targets",
+    "e\u0301" * 20, "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!", "👩‍👩‍👧‍👦🏴󠁧󠁢󠁥󠁮󠁧󠁿", "𝕏𐍈𠜎",
+    "\U0010ffff", "ﷺ", "🇨🇳" * 8, "بِسْمِ", "शि", "가",
+    "A" * 300, "龙" * 300, "( (" * 40, "[" * 120, "a," * 60, "2026-02-30", "9999-12-31", "0000-00-00", "infinity",
+    "-infinity",
+    "epoch", "now", "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "admin",
+    "service:targets",
     "rulebook:", "platform.calendars", '"1"', '"9223372036854775807"', "W10=", "bnVsbA==",
 )  # fmt: skip
 
@@ -55,7 +59,8 @@ AMOUNTS = (
     (10**15, 0), (1, 2**31 - 1), (-1, 0),
 )  # fmt: skip
 DECIMALS = (
-    "1", "0", "-0.5", "1e400", "1e-400", "1e999999", "1e999999999", "-1E+999999999999", "NaN", "sNaN", "Infinity", "twelve", "", "1_000",
+    "1", "0", "-0.5", "1e400", "1e-400", "1e999999", "1e999999999", "-1E+999999999999", "NaN", "sNaN", "Infinity",
+    "twelve", "", "1_000",
     "0" * 300, "9" * 300, "٣", "1.", ".1", "0x1", "1e", "+1", " 1 ", "1\n",
 )  # fmt: skip
 REALS = (
@@ -100,10 +105,13 @@ def struct(draw: Random) -> Struct:
     return made
 
 
+ORDINARY: tuple[dict[str, Any], ...] = (
+    {}, {"a": {"b": [1, None, "x"]}}, {"rows": "no list"}, {"n": 1.5, "t": True, "s": "客户"},
+)  # fmt: skip
+
+
 def _plain(made: Struct, draw: Random) -> None:
-    made.update(
-        draw.choice(({}, {"a": {"b": [1, None, "x"]}}, {"rows": "no list"}, {"n": 1.5, "t": True, "s": "客户"}))
-    )
+    made.update(draw.choice(ORDINARY))
 
 
 def _texts(made: Struct, draw: Random) -> None:
@@ -113,7 +121,7 @@ def _texts(made: Struct, draw: Random) -> None:
 
 def _no_numbers(made: Struct, draw: Random) -> None:
     made["n"] = draw.choice(REALS)
-    made.get_or_create_list("list").extend([draw.choice(REALS), {"x": draw.choice(REALS)}])
+    made.update({"list": [draw.choice(REALS), {"x": draw.choice(REALS)}]})
 
 
 def _deep(made: Struct, draw: Random) -> None:

@@ -13,13 +13,15 @@ SETTLE_SECONDS = 60.0
 
 
 async def attack(ground: Ground) -> list[Finding]:
-    found = fallen(ground)
-    found += await parked(ground)
+    found = fallen(ground) + await parked(ground)
+    return found + await asyncio.to_thread(in_logs, ground)
+
+
+def in_logs(ground: Ground) -> list[Finding]:
     folder = ground.platform.home.logs
-    found += [Finding(NAME, "log", line) for line in await asyncio.to_thread(logs.tracebacks, folder)]
     hidden = ground.secrets | dict.fromkeys(ground.tokens, "a token") | secrets.of_platform(ground.platform)
-    leaks = await asyncio.to_thread(logs.leaks, folder, hidden)
-    return found + [Finding(NAME, "log", line) for line in leaks]
+    lines = logs.tracebacks(folder) + logs.leaks(folder, hidden)
+    return [Finding(NAME, "log", line) for line in lines]
 
 
 def fallen(ground: Ground) -> list[Finding]:

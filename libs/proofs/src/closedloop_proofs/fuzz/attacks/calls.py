@@ -69,9 +69,10 @@ async def broken_bytes(ground: Ground, mutations: int = len(MUTATIONS)) -> list[
     def payloads() -> Iterable[tuple[Target, str, bytes]]:
         for target in ground.served:
             draw = ground.draw("bytes", target)
+            descriptor: Any = target.method.request.DESCRIPTOR
             base = plausible(target.method, ground.records, draw).SerializeToString()
             for name in draw.sample(list(MUTATIONS), mutations):
-                yield target, name, MUTATIONS[name](base, target.method.request.DESCRIPTOR, draw)
+                yield target, name, MUTATIONS[name](base, descriptor, draw)
 
     return await all_of(one(*each) for each in payloads())
 

@@ -134,7 +134,7 @@ def _computed(ground: Ground) -> Iterator[str] | list[str]:
                 "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
             )
             for (table,) in tables.fetchall():
-                row = connection.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%{COMPUTED}%'").fetchone()  # type: ignore[arg-type]
+                row = connection.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%{COMPUTED}%'").fetchone()
                 if row and row[0]:
                     found.append(f"{service}: {table} holds {COMPUTED}")
     return found

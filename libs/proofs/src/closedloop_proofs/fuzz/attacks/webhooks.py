@@ -94,7 +94,8 @@ RAW = {
     "a length of words": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nContent-Length: five\r\n\r\n",
     "two lengths": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
     "a length that lies": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\nx",
-    "length and chunks": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "length and chunks": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks that are none": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "a huge chunk": b"POST /hooks/mail HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
     "a path upwards": b"POST /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
