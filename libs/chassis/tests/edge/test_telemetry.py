@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import http.server
 import logging
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -195,6 +197,23 @@ def test_addresses_that_http_clients_tell_are_not_logged(log_lines: Any) -> None
     logging.getLogger("httpx").warning("no way to https://x.example/send?a=1&app_secret=sesame&b=2")
     [line] = log_lines()
     assert line["event"] == "no way to https://x.example/send?a=1&app_secret=***&b=2"
+
+
+def test_a_prober_who_hangs_up_leaves_no_traceback(log_lines: Any, capsys: Any) -> None:
+    """The standard library prints them to standard error, unmasked and in no format of ours."""
+    closing = endpoint.serve("127.0.0.1:0", ready=lambda: True)
+    try:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", closing.port), timeout=5) as prober:
+                prober.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                prober.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + b"\r\n" * 2)
+        give_up = time.monotonic() + 20
+        while not (lines := log_lines()) and time.monotonic() < give_up:
+            time.sleep(0.05)
+    finally:
+        closing.close()
+    assert {line["event"] for line in lines} == {"metrics connection broke off"}
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_caller_who_left_is_no_error_and_no_traceback(log_lines: Any) -> None:
