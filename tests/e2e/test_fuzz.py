@@ -61,7 +61,7 @@ async def test_webhooks(ground: Ground) -> None:
 
 
 async def test_broken_requests(ground: Ground) -> None:
-    nothing(await calls.empty(ground) + await calls.broken_rules(ground) + await calls.broken_bytes(ground, 2))
+    nothing(await calls.empty(ground) + await calls.broken_rules(ground) + await calls.broken_bytes(ground, 1))
 
 
 async def test_well_formed_requests(ground: Ground) -> None:
