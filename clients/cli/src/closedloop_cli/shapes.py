@@ -114,10 +114,16 @@ def parse_money(text: str, option: str, currency: str = "") -> Money:
     named = ((found and found["currency"]) or currency).upper()
     if found is None or not named:
         raise Usage("not_money", option=option, text=text)
-    return to_money(Decimal(found["number"].replace(",", "")), named)
+    try:
+        return to_money(Decimal(found["number"].replace(",", "")), named)
+    except ValueError:
+        raise Usage("not_money", option=option, text=text) from None
 
 
 def to_money(value: Decimal, currency: str) -> Money:
+    """Raises ValueError for what no ledger could hold."""
+    if value.copy_abs() >= LARGEST:
+        raise ValueError(f"{value} is more money than there is")
     units = int(value)
     return Money(currency_code=currency, units=units, nanos=int((value - units) * protos.NANOS))
 
