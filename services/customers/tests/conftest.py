@@ -10,6 +10,7 @@ from closedloop.customers.v1 import (
     accounts_pb2_grpc,
     assignment_pb2_grpc,
     contacts_pb2_grpc,
+    identity_pb2_grpc,
     interactions_pb2_grpc,
     leads_pb2_grpc,
     potential_pb2_grpc,
@@ -52,6 +53,7 @@ STUBS = {
     "interactions": interactions_pb2_grpc.InteractionServiceStub,
     "wake_ups": wake_ups_pb2_grpc.WakeUpServiceStub,
     "suggestions": suggestions_pb2_grpc.SuggestionServiceStub,
+    "identity": identity_pb2_grpc.IdentityServiceStub,
     "potential": potential_pb2_grpc.PotentialServiceStub,
 }
 

@@ -18,6 +18,9 @@ from closedloop_customers.contacts import reactions as contacts_reactions
 from closedloop_customers.contacts.rules import ContactRules
 from closedloop_customers.custom_fields import FieldRules
 from closedloop_customers.identifiers import MatchingRules
+from closedloop_customers.identity import api as identity_api
+from closedloop_customers.identity import reactions as identity_reactions
+from closedloop_customers.identity.rules import IdentityRules
 from closedloop_customers.interactions import api as interactions_api
 from closedloop_customers.interactions import reactions as interactions_reactions
 from closedloop_customers.interactions.rules import InteractionRules
@@ -77,5 +80,6 @@ SERVICE = Service(
         Slice(
             "potential", rpcs=(potential_api.rpcs,), reactions=potential_reactions.reactions, rules=(PotentialRules,)
         ),
+        Slice("identity", rpcs=(identity_api.rpcs,), reactions=identity_reactions.reactions, rules=(IdentityRules,)),
     ),
 )

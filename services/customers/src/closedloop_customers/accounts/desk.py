@@ -22,7 +22,14 @@ PERSONAL = frozenset({"phones"})
 
 def checked(work: Work, profile: Profile) -> Profile:
     """The profile with its region derived where it lacks one. Raises InvalidArgument for codes and fields that are
-    unknown."""
+    unknown, CREDIT_CODE_INVALID for a code whose check character does not fit."""
+    credit_code = profile.get("credit_code", "")
+    if credit_code and not identifiers.credit_code_fits(credit_code):
+        raise errors.InvalidArgument(
+            "CREDIT_CODE_INVALID",
+            f"the check character of {credit_code} does not fit; a character was misread",
+            {"profile.credit_code": "check character does not fit"},
+        )
     codes.check(profile, work.rules(codes.CodeRules), work.org)
     custom_fields.check("account", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, work.rules(codes.CodeRules))):
@@ -171,3 +178,8 @@ async def subject(reader: Reader | Transaction, account_id: str) -> Subject:
         industry=account.profile.get("industry", ""),
         product_lines=tuple(account.profile.get("product_lines", ())),
     )
+
+
+async def children(tx: Transaction, ids: Collection[str]) -> list[Account]:
+    """The living accounts right below these, held until the transaction ends. One round trip."""
+    return await tx.all(store.LOCK_CHILDREN, {"ids": list(ids)}, into=Account)

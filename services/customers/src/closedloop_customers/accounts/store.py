@@ -28,6 +28,10 @@ SELECT {COLUMNS} FROM account
               WHERE p.source = %(source)s AND p.source_id = %(source_id)s)
 """
 LOCK = f"SELECT {COLUMNS} FROM account WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
+LOCK_CHILDREN = f"""
+SELECT {COLUMNS} FROM account
+ WHERE parent_account_id = ANY(%(ids)s::uuid[]) AND status <> 'merged' ORDER BY id FOR UPDATE
+"""
 LOCK_BY_SOURCE = f"""
 SELECT p.source AS by_source, p.source_id AS by_source_id, {COLUMNS.replace("id,", "a.id,", 1)}
   FROM account_provenance p JOIN account a ON a.id = p.account_id
