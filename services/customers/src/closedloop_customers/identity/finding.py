@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -24,6 +25,8 @@ KEYS = {
     "lead": identifiers.lead_keys,
 }
 _HEAD, _TAIL = 8, 3
+# Comparisons between two looks at what else there is to do.
+_BREATH = 200
 
 
 async def like(
@@ -49,9 +52,15 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
     rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
     count, candidates = await store.scan(work.tx, kind, rules.largest_block, since)
     found = await store.records(work.tx, kind, {id_ for pair in candidates for id_ in pair})
-    known = {id_: portrait(kind, id_, row.profile, matching, row.account_id) for id_, row in found.items()}
+    known = {}
+    for number, (id_, row) in enumerate(found.items()):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        known[id_] = portrait(kind, id_, row.profile, matching, row.account_id)
     pairs = []
-    for left, right in candidates:
+    for number, (left, right) in enumerate(candidates):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)  # others are served meanwhile
         comparison = compare(known[left], known[right], kind, rules)
         if comparison.probability >= rules.shown:
             pairs.append(_pair(work, kind, known[left], known[right], comparison))
