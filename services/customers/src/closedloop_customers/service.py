@@ -17,6 +17,9 @@ from closedloop_customers.contacts import api as contacts_api
 from closedloop_customers.contacts import reactions as contacts_reactions
 from closedloop_customers.contacts.rules import ContactRules
 from closedloop_customers.custom_fields import FieldRules
+from closedloop_customers.health import api as health_api
+from closedloop_customers.health import reactions as health_reactions
+from closedloop_customers.health.rules import HealthRules
 from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.identity import api as identity_api
 from closedloop_customers.identity import reactions as identity_reactions
@@ -80,6 +83,7 @@ SERVICE = Service(
         Slice(
             "potential", rpcs=(potential_api.rpcs,), reactions=potential_reactions.reactions, rules=(PotentialRules,)
         ),
+        Slice("health", rpcs=(health_api.rpcs,), reactions=health_reactions.reactions, rules=(HealthRules,)),
         Slice("identity", rpcs=(identity_api.rpcs,), reactions=identity_reactions.reactions, rules=(IdentityRules,)),
     ),
 )

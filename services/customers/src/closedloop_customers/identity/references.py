@@ -37,6 +37,8 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("suggestions", "suggestion", "record_id", only="record_type = 'account'"),
         Reference("suggestions_of_account", "suggestion", "account_id"),
         Reference("opportunity_points", "opportunity_point", "account_id"),
+        Reference("tickets", "ticket", "account_id"),
+        Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
         Reference("tender_matches", "tender_match", "account_id", "notice_id", _NOT_TWICE),
         Reference("merged", "account", "merged_into_id"),
     ),
@@ -47,6 +49,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("suggestions", "suggestion", "record_id", only="record_type = 'contact'"),
         Reference("suggested", "suggestion", "created_contact_id"),
         Reference("opportunity_points", "opportunity_point", "contact_id"),
+        Reference("tickets", "ticket", "contact_id"),
         Reference("opt_outs", "opt_out", "contact_id", "address || ' ' || channel || ' ' || topic"),
         Reference("merged", "contact", "merged_into_id"),
     ),
@@ -64,7 +67,7 @@ LEFT_ALONE = frozenset(
     {
         "account_key.account_id", "account_provenance.account_id", "contact_key.contact_id",
         "contact_provenance.contact_id", "lead_transition.lead_id", "assignment.record_id", "pool_entry.record_id",
-        "potential.account_id",
+        "potential.account_id", "health.account_id", "health_point.account_id",
     }
 )  # fmt: skip
 
@@ -115,7 +118,7 @@ def _touch(tx: Transaction, record_type: str, ids: Sequence[str]) -> None:
 
 
 def _sql(statement: str, reference: Reference) -> str:
-    qualified = f"{reference.table}.{reference.key}" if reference.key == "id::text" else reference.key
+    qualified = f"{reference.table}.id::text" if reference.key == "id::text" else reference.key
     return statement.format(
         kind=reference.kind,
         table=reference.table,

@@ -57,19 +57,7 @@ async def evaluate_potentials(request: pb.EvaluatePotentialsRequest, call: Call)
         ids = [row["id"] for row in await call.tx.all(store.IN_REACH, call.scope.params)]
         outcome = await desk.reevaluate(call, ids, "request")
         return bulk.summary(read=len(ids), created=len(outcome.first), updated=len(outcome.changed), refused=[])
-    standing = await records.find(call.tx, {("account", id_) for id_ in request.account_ids})
-    refused, wanted = [], set()
-    for position, id_ in enumerate(request.account_ids):
-        found = standing.get(("account", id_))
-        if found is None or not found.open:
-            refused.append(
-                bulk.refused(position, errors.NotFound("ACCOUNT_NOT_FOUND", f"no living account {id_}"), "account_ids")
-            )
-        elif not call.scope.covers(found.owner_id, found.unit_id):
-            denied = errors.PermissionDenied("OUT_OF_SCOPE", "beyond the caller's reach")
-            refused.append(bulk.refused(position, denied, "account_ids"))
-        else:
-            wanted.add(found.id)
+    wanted, refused = await records.sifted(call, request.account_ids)
     outcome = await desk.reevaluate(call, wanted, "request")
     return bulk.summary(
         read=len(request.account_ids), created=len(outcome.first), updated=len(outcome.changed), refused=refused
