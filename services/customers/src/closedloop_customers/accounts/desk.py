@@ -10,7 +10,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import codes, custom_fields, identifiers, profiles
+from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, rows
 from closedloop_customers.accounts import store, wire
 from closedloop_customers.accounts.rules import Account, AccountRules
 from closedloop_customers.assignment.desk import Subject
@@ -113,7 +113,7 @@ def change(
 ) -> list[Account]:
     """Queues accounts as they are after a change of (before, after): rows, keys, trail, AccountChanged, and answers
     them."""
-    verifying = work.rules(AccountRules).key_fields
+    verifying, lights = work.rules(AccountRules).key_fields, work.rules(freshness.QualityRules)
     after: list[Account] = []
     keys: dict[str, Collection[str]] = {}
     for old, new in pairs:
@@ -121,7 +121,9 @@ def change(
         verified = (
             work.now if verifying & set(fields) and new.last_verify_at == old.last_verify_at else new.last_verify_at
         )
-        now = replace(new, version=old.version + 1, updated_at=work.now, last_verify_at=verified)
+        touched = new.last_interaction_at or new.created_at
+        light = freshness.light(touched, verified, work.now, lights) if new.status != "merged" else new.quality_light
+        now = replace(new, version=old.version + 1, updated_at=work.now, last_verify_at=verified, quality_light=light)
         if fields and (fresh := keys_of(work, now.profile)) != keys_of(work, old.profile):
             keys[now.id] = fresh
         work.audit(now.id, action, trail(old), trail(now), business_action)
@@ -166,6 +168,29 @@ async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
         before = {"high_potential": not account.high_potential}
         work.audit(account.id, "evaluate", before, {"high_potential": account.high_potential})
         work.tell(wire.changed(account), account.id)
+
+
+async def set_grades(work: Work, grades: Mapping[str, str]) -> None:
+    """Notes grades and tells of accounts for which theirs is new; why is kept by who graded. One round trip."""
+    packed = rows.pack({"id": id_, "grade": grade} for id_, grade in grades.items())
+    for account in await work.tx.all(store.SET_GRADES, {"rows": packed, "now": work.now}, into=Account):
+        work.tell(wire.changed(account), account.id)
+
+
+async def set_lights(work: Work, lights: Mapping[str, str]) -> None:
+    """Notes quality lights and tells of accounts for which theirs is new. One round trip."""
+    if not lights:
+        return
+    packed = rows.pack({"id": id_, "quality_light": light} for id_, light in lights.items())
+    for account in await work.tx.all(store.SET_LIGHTS, {"rows": packed, "now": work.now}, into=Account):
+        work.tell(wire.changed(account), account.id)
+
+
+async def read(reader: Reader | Transaction, account_id: str) -> Account:
+    """An account that stands. One round trip."""
+    account = await reader.one(store.GET, {"id": account_id}, into=Account)
+    assert account is not None
+    return account
 
 
 async def subject(reader: Reader | Transaction, account_id: str) -> Subject:

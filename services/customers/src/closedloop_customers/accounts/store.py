@@ -146,6 +146,18 @@ UPDATE account SET high_potential = r.high_potential, version = account.version 
  WHERE account.id = r.id AND account.high_potential <> r.high_potential
 RETURNING {", ".join("account." + column.strip() for column in COLUMNS.split(","))}
 """
+SET_LIGHTS = f"""
+UPDATE account SET quality_light = r.quality_light, version = account.version + 1, updated_at = %(now)s
+  FROM jsonb_populate_recordset(NULL::account, %(rows)s) AS r
+ WHERE account.id = r.id AND account.quality_light <> r.quality_light
+RETURNING {", ".join("account." + column.strip() for column in COLUMNS.split(","))}
+"""
+SET_GRADES = f"""
+UPDATE account SET grade = r.grade, version = account.version + 1, updated_at = %(now)s
+  FROM jsonb_populate_recordset(NULL::account, %(rows)s) AS r
+ WHERE account.id = r.id AND account.grade <> r.grade
+RETURNING {", ".join("account." + column.strip() for column in COLUMNS.split(","))}
+"""
 OF_OWNERS_ELSEWHERE = f"""
 UPDATE account SET unit_id = %(unit_id)s, version = version + 1, updated_at = %(now)s
  WHERE owner_id = %(owner_id)s AND unit_id <> %(unit_id)s AND status <> 'merged'

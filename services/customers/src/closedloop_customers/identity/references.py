@@ -68,6 +68,7 @@ LEFT_ALONE = frozenset(
         "account_key.account_id", "account_provenance.account_id", "contact_key.contact_id",
         "contact_provenance.contact_id", "lead_transition.lead_id", "assignment.record_id", "pool_entry.record_id",
         "potential.account_id", "health.account_id", "health_point.account_id",
+        "grade_change.account_id", "finding.account_id", "finding.record_id",
     }
 )  # fmt: skip
 

@@ -1,0 +1,31 @@
+"""Records grow old by themselves: they are looked through as often as the rulebook says (S31, S34)."""
+
+from __future__ import annotations
+
+from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_customers.freshness import QualityRules
+from closedloop_customers.quality import desk
+
+reactions = Reactions()
+
+LOOK = "customers.quality_look"
+# Where one look found more than it makes, the next follows.
+SOON = ClockSetting(hours=1 / 60)
+
+
+@reactions.on(targets.OrgUnitChanged)
+async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> None:
+    """From the first unit on records are looked through; a running clock goes on."""
+    work.clocks.start(LOOK, "company", work.rules(QualityRules).look_every)
+
+
+@reactions.clock(LOOK)
+async def look(due: list[Due], work: Work) -> None:
+    for clock in due:
+        if clock.phase == "due":
+            more = await desk.look_through(work)
+            work.clocks.rearm(clock, SOON if more else work.rules(QualityRules).look_every)
