@@ -24,7 +24,11 @@ class QualityRules(Rules):
     required_fields: tuple[str, ...] = ("name", "industry", "region_code")
     # How often all accounts are looked through, and how many findings one look makes at most.
     look_every: ClockSetting = ClockSetting(hours=1)
+    # Where one look found more than it makes, the next follows.
+    look_again: ClockSetting = ClockSetting(hours=1 / 60)
     largest_look: int = Field(default=2000, ge=1, le=100_000)
+    # The report counts findings worked off within so many days before.
+    report_days: int = Field(default=30, ge=1, le=366)
     postpone_most_days: int = Field(default=90, ge=1, le=366)
     # How long a supervisor has for a red account.
     task: ClockSetting = ClockSetting(days=5, calendar="business")

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, rows
+from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles
 from closedloop_customers.accounts import store, wire
 from closedloop_customers.accounts.rules import Account, AccountRules
 from closedloop_customers.assignment.desk import Subject

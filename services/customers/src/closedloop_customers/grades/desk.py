@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import explanations, rows
+from closedloop_customers import explanations
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.grades import store
 from closedloop_customers.grades.rules import GradeRules, sentence

@@ -20,15 +20,7 @@ SENTENCES: dict[Measure, str] = {
     "potential": "潜力分不低于 {value}",
     "interactions": "近 {days} 天有效互动不少于 {value} 次",
 }
-TITLES: dict[Measure, str] = {
-    "revenue": "成交额",
-    "deals": "成交单数",
-    "employees": "员工数",
-    "annual_revenue": "年营业额",
-    "potential": "潜力分",
-    "interactions": "有效互动",
-}
-UNITS: dict[Measure, str] = {"revenue": "CNY", "annual_revenue": "CNY"}
+AMOUNTS: frozenset[Measure] = frozenset({"revenue", "annual_revenue"})
 
 
 Measures = Mapping[Measure, float]
@@ -175,7 +167,7 @@ def dimensions(measures: Measures, customer_type: str, rules: GradeRules) -> lis
                     "holds": holds(condition, measures, customer_type),
                     "measure": measure,
                     "value": value,
-                    "unit": UNITS.get(measure, "1"),  # type: ignore[call-overload]
+                    "unit": rules.currency if measure in AMOUNTS else "1",
                     "text": sentence(condition, rules),
                 }
             )

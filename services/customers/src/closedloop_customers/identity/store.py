@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import rows
 from closedloop_customers.identity.rules import RecordType
 
 # One name in its three blocks: the same brand, its beginning, its end.

@@ -173,6 +173,7 @@ async def _figures(request: pb.GetQualityReportRequest, call: Call, at: datetime
         "units": sorted(call.org.subtree(request.unit_id)) if request.unit_id else None,
         "by_owner": request.by_owner,
         "at": at,
+        "done_within": timedelta(days=call.rules(QualityRules).report_days),
     }
     return await call.db.all(store.REPORT, params, into=store.Figures)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.freshness import QualityRules
@@ -13,8 +12,6 @@ from closedloop_customers.quality import desk
 reactions = Reactions()
 
 LOOK = "customers.quality_look"
-# Where one look found more than it makes, the next follows.
-SOON = ClockSetting(hours=1 / 60)
 
 
 @reactions.on(targets.OrgUnitChanged)
@@ -27,5 +24,6 @@ async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> Non
 async def look(due: list[Due], work: Work) -> None:
     for clock in due:
         if clock.phase == "due":
+            rules = work.rules(QualityRules)
             more = await desk.look_through(work)
-            work.clocks.rearm(clock, SOON if more else work.rules(QualityRules).look_every)
+            work.clocks.rearm(clock, rules.look_again if more else rules.look_every)

@@ -120,7 +120,7 @@ WITH base AS (
       FROM contact c WHERE c.key_contact AND c.state NOT IN ('merged', 'erased') AND c.created_at < %(at)s GROUP BY 1
 ), done AS (
     SELECT account_id, count(*) AS resolved FROM finding
-     WHERE state = 'resolved' AND resolved_at < %(at)s AND resolved_at >= %(at)s - interval '30 days' GROUP BY 1
+     WHERE state = 'resolved' AND resolved_at < %(at)s AND resolved_at >= %(at)s - %(done_within)s GROUP BY 1
 )
 SELECT base.key, count(*) AS accounts,
        count(*) FILTER (WHERE stale) AS stale,
