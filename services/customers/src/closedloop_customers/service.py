@@ -12,6 +12,10 @@ from closedloop_customers.assignment import reactions as assignment_reactions
 from closedloop_customers.assignment import sellers as assignment_api
 from closedloop_customers.assignment.rules import AssignmentRules
 from closedloop_customers.business_actions import BusinessActionRules
+from closedloop_customers.chain import api as chain_api
+from closedloop_customers.chain import brief as brief_api
+from closedloop_customers.chain import reactions as chain_reactions
+from closedloop_customers.chain.rules import BriefRules, ChainRules, ConcernRules, SolutionRules
 from closedloop_customers.codes import CodeRules
 from closedloop_customers.contacts import api as contacts_api
 from closedloop_customers.contacts import reactions as contacts_reactions
@@ -90,6 +94,12 @@ SERVICE = Service(
             "potential", rpcs=(potential_api.rpcs,), reactions=potential_reactions.reactions, rules=(PotentialRules,)
         ),
         Slice("health", rpcs=(health_api.rpcs,), reactions=health_reactions.reactions, rules=(HealthRules,)),
+        Slice(
+            "chain",
+            rpcs=(chain_api.rpcs, brief_api.rpcs),
+            reactions=chain_reactions.reactions,
+            rules=(ChainRules, ConcernRules, SolutionRules, BriefRules),
+        ),
         Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
         Slice("identity", rpcs=(identity_api.rpcs,), reactions=identity_reactions.reactions, rules=(IdentityRules,)),

@@ -27,6 +27,13 @@ _NOT_TWICE = """NOT EXISTS (SELECT FROM tender_match other WHERE other.notice_id
                  AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
                       AND other.account_id < tender_match.account_id))"""
 
+# Where both have the same concern open, each keeps its own.
+_NOT_OPEN_TWICE = """(state <> 'open' OR NOT EXISTS (
+    SELECT FROM concern other WHERE other.state = 'open' AND other.topic = concern.topic AND other.kind = concern.kind
+       AND other.contact_id IS NOT DISTINCT FROM concern.contact_id AND other.id <> concern.id
+       AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
+            AND other.id < concern.id)))"""
+
 REFERENCES: dict[str, tuple[Reference, ...]] = {
     "account": (
         Reference("contacts", "contact", "account_id"),
@@ -38,6 +45,9 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("suggestions_of_account", "suggestion", "account_id"),
         Reference("opportunity_points", "opportunity_point", "account_id"),
         Reference("tickets", "ticket", "account_id"),
+        Reference("opportunities", "account_opportunity", "account_id", "opportunity_id::text"),
+        Reference("relations", "relation", "account_id"),
+        Reference("concerns", "concern", "account_id", only=_NOT_OPEN_TWICE),
         Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
         Reference("tender_matches", "tender_match", "account_id", "notice_id", _NOT_TWICE),
         Reference("merged", "account", "merged_into_id"),
@@ -50,6 +60,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("suggested", "suggestion", "created_contact_id"),
         Reference("opportunity_points", "opportunity_point", "contact_id"),
         Reference("tickets", "ticket", "contact_id"),
+        Reference("concerns", "concern", "contact_id", only="state <> 'open'"),
         Reference("opt_outs", "opt_out", "contact_id", "address || ' ' || channel || ' ' || topic"),
         Reference("merged", "contact", "merged_into_id"),
     ),
@@ -69,6 +80,7 @@ LEFT_ALONE = frozenset(
         "contact_provenance.contact_id", "lead_transition.lead_id", "assignment.record_id", "pool_entry.record_id",
         "potential.account_id", "health.account_id", "health_point.account_id",
         "grade_change.account_id", "finding.account_id", "finding.record_id",
+        "chain_member.account_id", "chain_member.contact_id", "decision_chain.account_id",
     }
 )  # fmt: skip
 
