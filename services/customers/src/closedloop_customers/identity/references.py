@@ -76,11 +76,12 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
 # What stays with the absorbed record: by what it is found, who held it, what was computed of it.
 LEFT_ALONE = frozenset(
     {
-        "account_key.account_id", "account_provenance.account_id", "contact_key.contact_id",
-        "contact_provenance.contact_id", "lead_transition.lead_id", "assignment.record_id", "pool_entry.record_id",
-        "potential.account_id", "health.account_id", "health_point.account_id",
-        "grade_change.account_id", "finding.account_id", "finding.record_id",
-        "chain_member.account_id", "chain_member.contact_id", "decision_chain.account_id",
+        "account_key.account_id", "account_provenance.account_id", "assignment.record_id",
+        "chain_member.account_id", "chain_member.contact_id", "contact_key.contact_id",
+        "contact_provenance.contact_id", "decision_chain.account_id", "finding.account_id",
+        "finding.record_id", "grade_change.account_id", "health.account_id", "health_point.account_id",
+        "lead_transition.lead_id", "pool_entry.record_id", "potential.account_id",
+        "potential_label.account_id", "potential_point.account_id",
     }
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from closedloop_chassis import bulk, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import explanations, records
-from closedloop_customers.potential import desk, store
+from closedloop_customers.potential import desk, history, store
 
 rpcs = Rpcs("closedloop.customers.v1.PotentialService")
 
@@ -27,7 +27,31 @@ async def get_potential(request: pb.GetPotentialRequest, call: Call) -> pb.Poten
         raise errors.FailedPrecondition(
             "NOT_EVALUATED", "nobody has evaluated this account yet; EvaluatePotentials does"
         )
-    return _to_proto(found, (await store.matches(call.db, [standing.id])).get(standing.id, []))
+    potential = _to_proto(found, (await store.matches(call.db, [standing.id])).get(standing.id, []))
+    for row in await call.db.all(store.LABELS, {"account_id": standing.id}):
+        potential.labels.add(
+            account_id=row["account_id"],
+            high=row["high"],
+            labelled_by=row["labelled_by"],
+            label_time=protos.timestamp(row["labelled_at"]),
+            reason=row["reason"],
+        )
+    return potential
+
+
+@rpcs.method
+async def label_potentials(request: pb.LabelPotentialsRequest, call: Call) -> BulkSummary:
+    return await history.label(request, call)
+
+
+@rpcs.method
+async def bulk_record_outcomes(request: pb.BulkRecordOutcomesRequest, call: Call) -> BulkSummary:
+    return await history.outcomes(request, call)
+
+
+@rpcs.method
+async def get_potential_accuracy(request: pb.GetPotentialAccuracyRequest, call: Call) -> pb.PotentialAccuracy:
+    return await history.accuracy(request, call)
 
 
 @rpcs.method
@@ -37,7 +61,6 @@ async def list_potentials(request: pb.ListPotentialsRequest, call: Call) -> pb.L
         **records.filters(request, call),
         "account_ids": list(request.account_ids) or None,
         "high": request.high if request.HasField("high") else None,
-        # No label of a person is kept yet, so none disagrees.
         "disagreeing": request.disagreeing,
         "tender_since": protos.instant(request.tender_since_time) if request.HasField("tender_since_time") else None,
         "after_score": after_score,
