@@ -161,6 +161,13 @@ async def hand_over(work: Work, account_id: str, owner_id: str, unit_id: str) ->
     work.clocks.hand_over(account_id, owner_id, unit_id)
 
 
+def hand_over_many(work: Work, before: Mapping[str, Account], owners: Mapping[str, tuple[str, str]]) -> None:
+    """Queues accounts, held already, with other owners and units."""
+    pairs = [(old, replace(old, owner_id=owners[id_][0], unit_id=owners[id_][1])) for id_, old in before.items()]
+    for after in change(work, pairs, action="assign"):
+        work.clocks.hand_over(after.id, after.owner_id, after.unit_id)
+
+
 async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
     """Notes which accounts are of high potential and tells of those for which that is new. One round trip."""
     if not verdicts:

@@ -1,14 +1,33 @@
-"""The funnel's circuit breaker and earned priority (S55, S56, S90)."""
+"""The funnel's circuit breaker and earned priority (S55, S56, S90); what nobody follows up goes back to the pool (U12)."""
 
 from __future__ import annotations
 
 from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
+from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers.assignment import store
+from closedloop_customers.assignment import pooling, store
+from closedloop_customers.assignment.rules import AssignmentRules
 
 reactions = Reactions()
+
+RECYCLING = "customers.recycling"
+
+
+@reactions.on(targets.OrgUnitChanged)
+async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> None:
+    """From the first unit on what nobody follows up goes back to the pool; a running clock goes on."""
+    work.clocks.start(RECYCLING, "company", work.rules(AssignmentRules).recycle_every)
+
+
+@reactions.clock(RECYCLING)
+async def recycle(due: list[Due], work: Work) -> None:
+    for clock in due:
+        if clock.phase == "due":
+            await pooling.recycle(work)
+            work.clocks.rearm(clock, work.rules(AssignmentRules).recycle_every)
 
 
 @reactions.on(funnel.LeadFeedSuspended)
