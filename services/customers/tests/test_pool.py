@@ -191,7 +191,9 @@ async def test_conversion_is_measured_by_response_time(house: House, rid: Any) -
                 close_time=protos.timestamp(start - timedelta(days=1)),
             )
         )
-    taken = await house.ops.leads.BulkIntakeLeads(leads_pb2.BulkIntakeLeadsRequest(request_id=rid(), rows=rows))
+    taken = await house.ops.leads.BulkIntakeLeads(
+        leads_pb2.BulkIntakeLeadsRequest(request_id=rid(), rows=rows, historical=True)
+    )
     assert taken.created == 100, taken
     span = Interval(start_time=protos.timestamp(start - timedelta(days=30)))
     found = await house.m1.leads.GetResponseReport(leads_pb2.GetResponseReportRequest(received=span))
