@@ -46,7 +46,8 @@ class NameWeights(Part):
     # Who has one of these and who has not are two companies, however alike the rest.
     telling: tuple[str, ...] = ("集团", "分公司", "分行", "支行", "办事处", "研究院", "附属", "分校")
     same_place: float = Field(default=1.5, ge=-30, le=30)
-    # Neither says where; only one of them does. Many a brand stands in more than one town.
+    # Neither says where (Chinese names do, by law; others need not); only one of them does. Many a brand stands in more
+    # than one town.
     place_unknown: float = Field(default=-2.5, ge=-30, le=30)
     place_unsaid: float = Field(default=-2.5, ge=-30, le=30)
     other_place: float = Field(default=-8.0, ge=-30, le=0)
@@ -171,9 +172,9 @@ def _name(one: CompanyName, other: CompanyName, weights: NameWeights) -> Reason:
     told = min((one.core, other.core), key=len)
     worth = min(sum(weights.per_letter if c.isascii() else weights.per_character for c in told), weights.most)
     if similarity == 1.0:
-        weight = worth + _places(one.places, other.places, weights)
+        weight = worth + _places(one, other, weights)
     elif _slip(one.core, other.core, similarity, weights):
-        weight = worth * weights.alike_share + _places(one.places, other.places, weights)
+        weight = worth * weights.alike_share + _places(one, other, weights)
     else:
         weight = weights.differ
     return Reason("name", one.canonical, other.canonical, similarity, weight)
@@ -185,9 +186,9 @@ def _slip(one: str, other: str, similarity: float, weights: NameWeights) -> bool
     return similarity >= weights.alike_from or (len(one) > _LEAST_SHUFFLED and sorted(one) == sorted(other))
 
 
-def _places(one: frozenset[str], other: frozenset[str], weights: NameWeights) -> float:
-    if not one and not other:
-        return weights.place_unknown
-    if not one or not other:
+def _places(one: CompanyName, other: CompanyName, weights: NameWeights) -> float:
+    if not one.places and not other.places:
+        return 0.0 if one.core.isascii() else weights.place_unknown
+    if not one.places or not other.places:
         return weights.place_unsaid
-    return weights.same_place if one <= other or other <= one else weights.other_place
+    return weights.same_place if one.places <= other.places or other.places <= one.places else weights.other_place
