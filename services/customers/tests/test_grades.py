@@ -120,12 +120,12 @@ async def test_a_deal_makes_a_grade_and_every_change_is_kept(house: House, rid: 
         await house.rep9.grades.GetGrade(pb.GetGradeRequest(account_id=one.id))
     # A year later the deal counts no more; nobody has to ask.
     await house.live.hear(targets.OrgUnitChanged(unit_id="co", kind="company", name="总公司", active=True, version=9))
-    await house.live.db.all("UPDATE clock SET state = 'cancelled' WHERE kind <> 'customers.grading_night' RETURNING id")
-    await house.live.db.all("UPDATE clock SET due_at = now() + interval '400 days', next_at = now() + interval '400 days' "
-                            "WHERE kind = 'customers.grading_night' RETURNING id")  # fmt: skip
-    await house.live.move_to(house.live.now.replace(year=house.live.now.year + 2))
+    await house.live.db.all("DELETE FROM timer WHERE kind <> 'customers.grading_daily' RETURNING kind")
+    await house.live.db.all("UPDATE timer SET at = at + interval '400 days', next_at = next_at + interval '400 days' "
+                            "RETURNING kind")  # fmt: skip
+    await house.live.advance(days=402)
     faded = await house.rep1.grades.GetGrade(pb.GetGradeRequest(account_id=one.id))
-    assert (faded.grade, faded.history[0].cause) == ("C", "night")
+    assert (faded.grade, faded.history[0].cause) == ("C", "daily")
 
 
 @pytest.mark.mission("S29")

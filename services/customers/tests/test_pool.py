@@ -51,9 +51,8 @@ async def owner(house: House, id: str) -> str:
 async def days_count(house: House) -> None:
     """Only the pool's clock of the company is of matter here."""
     await house.live.hear(targets.OrgUnitChanged(unit_id="co", kind="company", name="总公司", active=True, version=9))
-    await house.live.db.all(
-        "UPDATE clock SET state = 'cancelled' WHERE kind <> 'customers.recycling' AND state = 'open' RETURNING id"
-    )
+    await house.live.db.all("UPDATE clock SET state = 'cancelled' WHERE state = 'open' RETURNING id")
+    await house.live.db.all("DELETE FROM timer WHERE kind <> 'customers.recycling' RETURNING kind")
 
 
 @pytest.mark.mission("U12")
@@ -118,9 +117,8 @@ async def test_what_nobody_follows_up_is_recycled_unless_protected(house: House)
         opportunity_id=new_id(), version=1, account_id=busy.id, state=opportunities_pb2.OPPORTUNITY_STATE_OPEN
     )
     await house.live.hear(deal, deal.opportunity_id, source="funnel")
-    await house.live.db.all(
-        "UPDATE clock SET state = 'cancelled' WHERE kind <> 'customers.recycling' AND state = 'open' RETURNING id"
-    )
+    await house.live.db.all("UPDATE clock SET state = 'cancelled' WHERE state = 'open' RETURNING id")
+    await house.live.db.all("DELETE FROM timer WHERE kind <> 'customers.recycling' RETURNING kind")
     await house.live.advance(days=31)
     pool = await house.rep9.assignment.ListPool(pb.ListPoolRequest())
     assert [(entry.record.id, entry.reason) for entry in pool.entries] == [(idle.id, pb.POOL_REASON_RECYCLED)]

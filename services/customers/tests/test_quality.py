@@ -56,11 +56,8 @@ async def light(house: House, id: str) -> int:
 async def watched(house: House) -> None:
     """Records are looked through from now on; other clocks of the company are of no matter here."""
     await house.live.hear(targets.OrgUnitChanged(unit_id="co", kind="company", name="总公司", active=True, version=9))
-    await house.live.db.all(
-        """UPDATE clock SET state = 'cancelled' WHERE kind IN
-           ('customers.silence', 'customers.health_night', 'customers.grading_night', 'customers.duplicate_scan')
-           RETURNING id"""
-    )
+    await house.live.db.all("UPDATE clock SET state = 'cancelled' WHERE kind = 'customers.silence' RETURNING id")
+    await house.live.db.all("DELETE FROM timer WHERE kind <> 'customers.quality_look' RETURNING kind")
     await house.live.db.all(
         """INSERT INTO rulebook
            VALUES ('customers.quality', 1, '2020-01-01', '{"look_every": {"days": 1}}', 'ops', 'x', '2020-01-01')

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Rung
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.assignment import pooling, store
@@ -16,18 +19,20 @@ reactions = Reactions()
 RECYCLING = "customers.recycling"
 
 
-@reactions.on(targets.OrgUnitChanged)
-async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> None:
-    """From the first unit on what nobody follows up goes back to the pool; a running clock goes on."""
-    work.clocks.start(RECYCLING, "company", work.rules(AssignmentRules).recycle_every)
+@reactions.batch(targets.OrgUnitChanged)
+async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
+    """From the first unit on what nobody follows up goes back to the pool; a timer that is set stays."""
+    _again(work, work.rules(AssignmentRules).recycle_every)
 
 
-@reactions.clock(RECYCLING)
-async def recycle(due: list[Due], work: Work) -> None:
-    for clock in due:
-        if clock.phase == "due":
-            await pooling.recycle(work)
-            work.clocks.rearm(clock, work.rules(AssignmentRules).recycle_every)
+@reactions.timer(RECYCLING)
+async def recycle(_: list[Rung], work: Work) -> None:
+    await pooling.recycle(work)
+    _again(work, work.rules(AssignmentRules).recycle_every)
+
+
+def _again(work: Work, setting: ClockSetting) -> None:
+    work.timers.set(RECYCLING, "company", work.calendars.due(setting, work.now, ""))
 
 
 @reactions.on(funnel.LeadFeedSuspended)

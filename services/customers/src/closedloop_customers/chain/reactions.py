@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import tickets_pb2
 from closedloop_chassis import ids, protos
+from closedloop_chassis.data import rows
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import records
@@ -18,21 +22,23 @@ reactions = Reactions()
 EXECUTIVE = frozenset({"decision_maker", "economic_buyer"})
 
 
-@reactions.on(funnel.OpportunityChanged)
-async def opportunity(event: Heard[funnel.OpportunityChanged], work: Work) -> None:
-    told = event.message
-    if not (ids.is_id(told.account_id) and ids.is_id(told.opportunity_id)):
-        return
-    row = {
-        "opportunity_id": told.opportunity_id,
-        "account_id": told.account_id,
-        "name": told.name,
-        "stage": told.stage_key,
-        "open": told.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN,
-        "closes_on": protos.day(told.expected_close_date) if told.expected_close_date.year else None,
-        "version": told.version,
-    }
-    work.tx.do(store.PUT_OPPORTUNITY, row)
+@reactions.batch(funnel.OpportunityChanged)
+async def opportunities(events: Sequence[Heard[funnel.OpportunityChanged]], work: Work) -> None:
+    kept = [
+        {
+            "opportunity_id": told.opportunity_id,
+            "account_id": told.account_id,
+            "name": told.name,
+            "stage": told.stage_key,
+            "open": told.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN,
+            "closes_on": protos.day(told.expected_close_date) if told.expected_close_date.year else None,
+            "version": told.version,
+        }
+        for told in (event.message for event in newest(events, lambda told: told.opportunity_id).values())
+        if ids.is_id(told.account_id) and ids.is_id(told.opportunity_id)
+    ]
+    if kept:
+        work.tx.do(store.PUT_OPPORTUNITIES, {"rows": rows.pack(kept)})
 
 
 @reactions.on(funnel.TranscriptAnalyzed)

@@ -106,9 +106,10 @@ SET_CONCERN = f"""
 UPDATE concern SET state = %(state)s, answer = %(answer)s, answered_at = %(answered_at)s, version = version + 1
  WHERE id = %(id)s RETURNING {CONCERN}
 """
-PUT_OPPORTUNITY = """
+PUT_OPPORTUNITIES = """
 INSERT INTO account_opportunity AS o (opportunity_id, account_id, name, stage, open, closes_on, version)
-VALUES (%(opportunity_id)s, %(account_id)s, %(name)s, %(stage)s, %(open)s, %(closes_on)s, %(version)s)
+SELECT opportunity_id, account_id, name, stage, open, closes_on, version
+  FROM jsonb_populate_recordset(NULL::account_opportunity, %(rows)s) ORDER BY opportunity_id
 ON CONFLICT (opportunity_id) DO UPDATE
    SET account_id = excluded.account_id, name = excluded.name, stage = excluded.stage, open = excluded.open,
        closes_on = excluded.closes_on, version = excluded.version

@@ -1,11 +1,15 @@
-"""Deals are graded at once, the rest every night (S29)."""
+"""Deals are graded at once, the rest every day (S29)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import ids
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Rung
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.grades import desk
@@ -13,30 +17,36 @@ from closedloop_customers.grades.rules import GradeRules
 
 reactions = Reactions()
 
-NIGHT = "customers.grading_night"
+DAILY = "customers.grading_daily"
 
 
-@reactions.on(funnel.OpportunityWon)
-async def won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
-    if ids.is_id(event.message.account_id):
-        await desk.evaluate(work, "event:OpportunityWon", [event.message.account_id])
+@reactions.batch(funnel.OpportunityWon)
+async def won(events: Sequence[Heard[funnel.OpportunityWon]], work: Work) -> None:
+    await _regrade(work, events, "event:OpportunityWon")
 
 
-@reactions.on(funnel.OpportunityReopened)
-async def reopened(event: Heard[funnel.OpportunityReopened], work: Work) -> None:
-    if ids.is_id(event.message.account_id):
-        await desk.evaluate(work, "event:OpportunityReopened", [event.message.account_id])
+@reactions.batch(funnel.OpportunityReopened)
+async def reopened(events: Sequence[Heard[funnel.OpportunityReopened]], work: Work) -> None:
+    await _regrade(work, events, "event:OpportunityReopened")
 
 
-@reactions.on(targets.OrgUnitChanged)
-async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> None:
-    """From the first unit on customers are graded every night; a running clock goes on."""
-    work.clocks.start(NIGHT, "company", work.rules(GradeRules).grade_every)
+async def _regrade(work: Work, events: Sequence[Heard[Any]], cause: str) -> None:
+    named = {event.message.account_id for event in events if ids.is_id(event.message.account_id)}
+    if named:
+        await desk.evaluate(work, cause, sorted(named))
 
 
-@reactions.clock(NIGHT)
-async def night(due: list[Due], work: Work) -> None:
-    for clock in due:
-        if clock.phase == "due":
-            await desk.evaluate(work, "night")
-            work.clocks.rearm(clock, work.rules(GradeRules).grade_every)
+@reactions.batch(targets.OrgUnitChanged)
+async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
+    """From the first unit on customers are graded every day; a timer that is set stays."""
+    _again(work, work.rules(GradeRules).grade_every)
+
+
+@reactions.timer(DAILY)
+async def daily(_: list[Rung], work: Work) -> None:
+    await desk.evaluate(work, "daily")
+    _again(work, work.rules(GradeRules).grade_every)
+
+
+def _again(work: Work, setting: ClockSetting) -> None:
+    work.timers.set(DAILY, "company", work.calendars.due(setting, work.now, ""))

@@ -1,12 +1,15 @@
-"""What moves health: tickets here, touches and deals through their desks, the passing of days every night (S33)."""
+"""What moves health: tickets here, touches and deals through their desks, the passing of days every day (S33)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import tickets_pb2
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import enums, ids, protos
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Rung
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import records
@@ -15,7 +18,7 @@ from closedloop_customers.health.rules import HealthRules
 
 reactions = Reactions()
 
-NIGHT = "customers.health_night"
+DAILY = "customers.health_daily"
 
 
 @reactions.on(integrations.TicketReceived)
@@ -44,15 +47,17 @@ async def ticket(event: Heard[integrations.TicketReceived], work: Work) -> None:
         desk.touched(work, [account_id], "event:TicketReceived")
 
 
-@reactions.on(targets.OrgUnitChanged)
-async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> None:
-    """From the first unit on days count; a running clock goes on."""
-    work.clocks.start(NIGHT, "company", work.rules(HealthRules).evaluate_every)
+@reactions.batch(targets.OrgUnitChanged)
+async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
+    """From the first unit on days count; a timer that is set stays."""
+    _again(work, work.rules(HealthRules).evaluate_every)
 
 
-@reactions.clock(NIGHT)
-async def night(due: list[Due], work: Work) -> None:
-    for clock in due:
-        if clock.phase == "due":
-            await desk.evaluate(work, "night")
-            work.clocks.rearm(clock, work.rules(HealthRules).evaluate_every)
+@reactions.timer(DAILY)
+async def daily(_: list[Rung], work: Work) -> None:
+    await desk.evaluate(work, "daily")
+    _again(work, work.rules(HealthRules).evaluate_every)
+
+
+def _again(work: Work, setting: ClockSetting) -> None:
+    work.timers.set(DAILY, "company", work.calendars.due(setting, work.now, ""))

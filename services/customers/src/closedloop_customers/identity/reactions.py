@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from closedloop.targets.v1 import events_pb2 as targets
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.identity import finding
@@ -14,16 +16,21 @@ reactions = Reactions()
 SCAN = "customers.duplicate_scan"
 
 
-@reactions.on(targets.OrgUnitChanged)
-async def company_known(event: Heard[targets.OrgUnitChanged], work: Work) -> None:
-    """From the first unit on there is a company whose records are looked through; a running clock goes on."""
+@reactions.batch(targets.OrgUnitChanged)
+async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
+    """From the first unit on there is a company whose records are looked through; a timer that is set stays."""
     for kind in work.rules(IdentityRules).types:
-        work.clocks.start(SCAN, kind, work.rules(IdentityRules).scan_every)
+        _again(work, kind)
 
 
-@reactions.clock(SCAN)
-async def look_through(due: list[Due], work: Work) -> None:
-    for clock in due:
-        if clock.phase == "due":
-            await finding.scan(work, clock.subject)  # type: ignore[arg-type]
-            work.clocks.rearm(clock, work.rules(IdentityRules).scan_every)
+@reactions.timer(SCAN)
+async def look_through(rung: list[Rung], work: Work) -> None:
+    """What changed since the last look, and a little before; all against all by ScanDuplicates."""
+    span = work.calendars.budget(work.rules(IdentityRules).scan_every, "")
+    for timer in rung:
+        await finding.scan(work, timer.subject, work.now - 2 * span)  # type: ignore[arg-type]
+        _again(work, timer.subject)
+
+
+def _again(work: Work, kind: str) -> None:
+    work.timers.set(SCAN, kind, work.calendars.due(work.rules(IdentityRules).scan_every, work.now, ""))
