@@ -487,3 +487,30 @@ class _Bearing:
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         method = getattr(self._stub, name)
         return lambda request: method(request, metadata=self._metadata, timeout=30)
+
+
+@pytest.mark.mission("U11", "S29", "S33", "S37", "U12")
+def test_a_customer_is_recognised_judged_briefed_on_and_given_up(closedloop: Any, loaded: Any) -> None:
+    account, *_ = closedloop.lines("accounts", "list", "--query", "Cancity")
+    id_, owner = account["id"], account["ownership"]["ownerId"]
+    (match, *_) = closedloop.lines("duplicates", "find", "CANCITY Inc.")
+    assert match["record"]["id"] == id_
+    scanned = closedloop.json("duplicates", "scan", "account")
+    assert int(scanned["records"]) >= 85
+    closedloop("duplicates", "list")
+    brief = closedloop("brief", id_, "--as", owner)
+    assert "Cancity" in brief
+    closedloop("health", "list", "--as", owner)
+    closedloop("health", "findings", "--as", owner)
+    other = closedloop.lines("accounts", "list", "--owner", owner)[-1]
+    assert other["id"] != id_
+    dry = closedloop.json(
+        "duplicates", "merge", id_, other["id"], "--reason", "one", "--override", "one", "--owner", owner, "--dry-run"
+    )
+    assert dry["absorbedIds"] == [other["id"]]
+    merged = closedloop.json(
+        "duplicates", "merge", id_, other["id"], "--reason", "one", "--override", "one", "--owner", owner
+    )
+    undone = closedloop.json("duplicates", "unmerge", merged["id"], "--reason", "two")
+    assert undone["unmergedBy"]
+    closedloop("pool", "list", "--claimable")
