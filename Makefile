@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.11
 BIN := .venv/bin
-PACKAGES := libs/contracts libs/chassis libs/devstack \
+PACKAGES := libs/contracts libs/chassis libs/devstack libs/proofs \
 	$(wildcard services/*) $(wildcard clients/*)
 PROTOS := $(shell find protos -name '*.proto')
 # pip warns about folders it is told to look into and that are not there; that is not news.

@@ -1,0 +1,1 @@
+"""Proof, by command: close to the limit (bench), nothing lost (chaos), nothing let in (fuzz)."""
