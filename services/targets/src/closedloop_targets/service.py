@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from closedloop_chassis.service import Service
-from closedloop_targets import actuals, boards, cascade, metrics, org, periods, plans, products
+from closedloop_targets import actuals, boards, cascade, commitments, metrics, org, periods, plans, products
 
 SERVICE = Service(
     name="targets",
@@ -15,6 +15,7 @@ SERVICE = Service(
         metrics.SLICE,
         plans.SLICE,
         cascade.SLICE,
+        commitments.SLICE,
         actuals.SLICE,
         boards.SLICE,
     ),
