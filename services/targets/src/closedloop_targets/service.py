@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from closedloop_chassis.service import Service
-from closedloop_targets import actuals, boards, cascade, commitments, metrics, org, periods, plans, products
+from closedloop_targets import actuals, alarms, boards, cascade, commitments, metrics, org, periods, plans, products
 
 SERVICE = Service(
     name="targets",
@@ -18,6 +18,7 @@ SERVICE = Service(
         commitments.SLICE,
         actuals.SLICE,
         boards.SLICE,
+        alarms.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )

@@ -181,7 +181,9 @@ def add_cells(tx: Transaction, spreads: Iterable[tuple[str, Sequence[Period], Se
     if rows:
         tx.do(ADD_TIMELINES, {"rows": Jsonb(list(timelines.values()))})
         columns = zip(*rows, strict=True)
-        tx.do(ADD_SPREADS, dict(zip(("target_ids", "grains", "timeline_ids", "minors"), map(list, columns), strict=True)))
+        tx.do(
+            ADD_SPREADS, dict(zip(("target_ids", "grains", "timeline_ids", "minors"), map(list, columns), strict=True))
+        )
 
 
 def _timeline(parts: Sequence[Period]) -> dict[str, Any]:

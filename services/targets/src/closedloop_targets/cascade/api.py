@@ -43,9 +43,7 @@ async def preview_cascade(request: pb.PreviewCascadeRequest, call: Call) -> pb.C
     (after,) = pages.after(request, -1)
     rows = [one for one in allocations if one.position > after][: pages.size(request) + 1]
     page, token = pages.split(rows, request, lambda row: (row.position,))
-    cells = sum(
-        len(parts) for one in (target, *targets) for parts, _ in split.cells(one.minor, *_calendar(call, one))
-    )
+    cells = sum(len(parts) for one in (target, *targets) for parts, _ in split.cells(one.minor, *_calendar(call, one)))
     cascade = _cascade(call, split, targets, cells, request.rules, "")
     shown = [replace(one, target_id="") for one in page]
     return _to_proto(cascade, shown, token)
@@ -62,9 +60,7 @@ async def run_cascade(request: pb.RunCascadeRequest, call: Call) -> pb.Cascade:
     targets = list(_targets(call, split, cascade_id))
     call.tx.do(target_store.REMOVE_BELOW, {"id": target.id})
     target_store.save(call.tx, targets)
-    spreads = [
-        (one.id, *cut) for one in (target, *targets) for cut in split.cells(one.minor, *_calendar(call, one))
-    ]
+    spreads = [(one.id, *cut) for one in (target, *targets) for cut in split.cells(one.minor, *_calendar(call, one))]
     cells = sum(len(parts) for _, parts, _ in spreads)
     call.tx.do(target_store.FORGET_CELLS, {"ids": [target.id]})
     target_store.add_cells(call.tx, spreads)

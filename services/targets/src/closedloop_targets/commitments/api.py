@@ -29,9 +29,7 @@ async def list_commitments(request: pb.ListCommitmentsRequest, call: Call) -> pb
     calendar, today = call.rules(FiscalCalendar), company.today(call)
     metrics = [call.rules(MetricRules).metric(request.metric).code] if request.metric else []
     period = (
-        periods.parse(request.period, calendar)
-        if request.period
-        else periods.containing(today, "fortnight", calendar)
+        periods.parse(request.period, calendar) if request.period else periods.containing(today, "fortnight", calendar)
     )
     key, owner, metric = pages.after(request, -(2**31), "", "")
     rows = await store.lines(
@@ -48,9 +46,7 @@ async def list_commitments(request: pb.ListCommitmentsRequest, call: Call) -> pb
         key_metric=metric,
         limit=pages.size(request) + 1,
     )
-    page, token = pages.split(
-        rows, request, lambda row: (-(row.start_date - EPOCH).days, row.owner_id, row.metric)
-    )
+    page, token = pages.split(rows, request, lambda row: (-(row.start_date - EPOCH).days, row.owner_id, row.metric))
     return pb.ListCommitmentsResponse(commitments=[to_proto(row, call) for row in page], next_page_token=token)
 
 
