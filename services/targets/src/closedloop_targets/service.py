@@ -3,7 +3,19 @@
 from pathlib import Path
 
 from closedloop_chassis.service import Service
-from closedloop_targets import actuals, alarms, boards, cascade, commitments, metrics, org, periods, plans, products
+from closedloop_targets import (
+    actions,
+    actuals,
+    alarms,
+    boards,
+    cascade,
+    commitments,
+    metrics,
+    org,
+    periods,
+    plans,
+    products,
+)
 
 SERVICE = Service(
     name="targets",
@@ -19,6 +31,7 @@ SERVICE = Service(
         actuals.SLICE,
         boards.SLICE,
         alarms.SLICE,
+        actions.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )

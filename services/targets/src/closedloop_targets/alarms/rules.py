@@ -143,7 +143,7 @@ def _unrealistic(signs: Signs, rules: CauseRules) -> Scored:
     if signs.growth is not None:
         score = _clamp(signs.growth / rules.unrealistic_growth)
         said = f"the target is {signs.growth:+.0%} on the year before; {rules.unrealistic_growth:+.0%} counts as wholly unrealistic"
-        numbers = (("growth", signs.growth, "1"),)
+        numbers: tuple[tuple[str, float, str], ...] = (("growth", signs.growth, "1"),)
         if signs.carried is not None:
             # A pipeline that carries the target takes half of the doubt away.
             score *= 1 - _clamp(signs.carried) / 2

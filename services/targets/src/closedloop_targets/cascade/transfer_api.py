@@ -107,9 +107,11 @@ def _divide(
         if not whole:
             first = periods.parse(f"{group[0].start_date}/{eve}", calendar)
             last = periods.parse(f"{day}/{group[0].end_date}", calendar)
-            counted = [period_shapes.working_days(span, call, group[0].unit_id) for span in (first, last)]
+            days_before, days_after = (
+                period_shapes.working_days(span, call, group[0].unit_id) for span in (first, last)
+            )
             pieces = [Piece(one.id, one.parent_id, one.depth, one.base_minor, one.minor) for one in group]
-            parts = halves(pieces, *counted, metrics.metric(metric).step)
+            parts = halves(pieces, days_before, days_after, metrics.metric(metric).step)
         for one in group:
             part = parts[one.id]
             to_taker = (one.holder_kind, one.holder_id) == giver
