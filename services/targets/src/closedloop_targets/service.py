@@ -7,6 +7,7 @@ from closedloop_targets import (
     actions,
     actuals,
     alarms,
+    appraisals,
     boards,
     cascade,
     commitments,
@@ -32,6 +33,7 @@ SERVICE = Service(
         boards.SLICE,
         alarms.SLICE,
         actions.SLICE,
+        appraisals.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )
