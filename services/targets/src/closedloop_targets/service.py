@@ -16,6 +16,7 @@ from closedloop_targets import (
     periods,
     plans,
     products,
+    rates,
 )
 
 SERVICE = Service(
@@ -34,6 +35,7 @@ SERVICE = Service(
         alarms.SLICE,
         actions.SLICE,
         appraisals.SLICE,
+        rates.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )
