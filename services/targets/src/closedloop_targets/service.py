@@ -11,6 +11,7 @@ from closedloop_targets import (
     boards,
     cascade,
     commitments,
+    forecasts,
     metrics,
     org,
     periods,
@@ -36,6 +37,7 @@ SERVICE = Service(
         actions.SLICE,
         appraisals.SLICE,
         rates.SLICE,
+        forecasts.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )
