@@ -20,6 +20,7 @@ from .staff import request_id
 from .test_actuals import fact, import_facts
 from .test_boards import in_force
 from .test_cascade import cascades, fen
+from .test_forecasts import restate, stated, three_years
 from .test_plans import history, plans
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -326,3 +327,25 @@ async def test_alarms_of_a_recalled_plan_lapse(company: Live) -> None:
     )
     await company.move_to(monday(4))
     assert not await listed(company, states=[pb.ALARM_STATE_OPEN])
+
+
+@pytest.mark.mission("S6", "S14")
+async def test_a_week_is_held_against_the_forecast_that_stood_when_it_began(company: Live) -> None:
+    await three_years(company, "rep1")
+    await restate(company)
+    await company.settle()
+    [stood] = await stated(company, person_id="rep1")
+    january = fen(stood.points[0].value)
+    await in_force(company, 4_000)
+    await company.move_to(datetime(2026, 1, 16, 18, tzinfo=SHANGHAI))
+    await import_facts(company, fact("1", 300, "rep1", date(2026, 1, 14)))
+    await company.move_to(monday(4))
+    request = pb.ListDeviationsRequest(person_id="rep1")
+    [line] = (await alarms(company).ListDeviations(request)).deviations
+    # Five of January's twenty working days, of 2026.
+    assert line.period.code == "2026-W03"
+    assert fen(line.forecast) == pytest.approx(january * 5 / 20, abs=january * 0.02)
+    assert line.deviation_ratio == pytest.approx(30_000 / fen(line.forecast) - 1)
+    assert line.rule.explanation == "against the forecast"
+    [other] = (await alarms(company).ListDeviations(pb.ListDeviationsRequest(person_id="rep2"))).deviations
+    assert other.forecast == other.target

@@ -16,6 +16,7 @@ from closedloop_targets.alarms.rules import LIGHTS, AlarmRules
 from closedloop_targets.alarms.store import Deviation
 from closedloop_targets.boards import measuring as boards
 from closedloop_targets.boards.rules import Standing
+from closedloop_targets.forecasts import reading
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import rules as periods
@@ -58,8 +59,9 @@ async def measure(work: Work) -> None:
 
 async def _week(work: Work, metric: str, week: Period) -> list[Deviation]:
     """Keeps and tells what is new or has changed; answers all of the week."""
+    stood = await reading.of_week(work, work.tx, metric, week)
     rows = [
-        _deviation(work, kind, one, metric, week)
+        _deviation(work, kind, one, metric, week, stood.get((kind, one.holder_id)))
         for kind, one in await boards.everybody(work, work.tx, metric, week, week.end + DAY)
     ]
     for row in await store.measured(work.tx, rows):
@@ -67,9 +69,10 @@ async def _week(work: Work, metric: str, week: Period) -> list[Deviation]:
     return rows
 
 
-def _deviation(work: Work, kind: str, one: Standing, metric: str, week: Period) -> Deviation:
-    """Held against the week's target as long as nobody forecasts it."""
-    allowed, expected = work.rules(AlarmRules), one.target or 0
+def _deviation(work: Work, kind: str, one: Standing, metric: str, week: Period, forecast: int | None) -> Deviation:
+    """Held against what was forecast when the week began; against its target where nothing better than a guess was."""
+    allowed, target = work.rules(AlarmRules), one.target or 0
+    expected = target if forecast is None else forecast
     leader = work.org.manager_of(one.unit_id)
     owner = one.holder_id if kind == "person" else leader.id if leader else ""
     return Deviation(
@@ -82,9 +85,9 @@ def _deviation(work: Work, kind: str, one: Standing, metric: str, week: Period) 
         period=week.code,
         start_date=week.start,
         end_date=week.end,
-        target=expected,
+        target=target,
         forecast=expected,
-        forecast_made=False,
+        forecast_made=forecast is not None,
         actual=one.done,
         currency=one.currency,
         deviation_ratio=rules.deviation(one.done, expected),
