@@ -11,6 +11,7 @@ from closedloop_targets import (
     boards,
     cascade,
     commitments,
+    flow,
     forecasts,
     metrics,
     org,
@@ -38,6 +39,7 @@ SERVICE = Service(
         appraisals.SLICE,
         rates.SLICE,
         forecasts.SLICE,
+        flow.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )
