@@ -36,6 +36,8 @@ setup: .venv/.installed $(BIN)/.contracts ## Install everything into .venv (othe
 # The Python code of the contracts follows the .proto files.
 $(BIN)/.contracts: $(PROTOS) libs/contracts/generate.py .venv/.installed
 	@$(BIN)/python libs/contracts/generate.py
+	@# Ten processes read this code; none should have to compile it.
+	@$(BIN)/python -m compileall -q -j 0 libs services clients
 	@touch $@
 
 .PHONY: demo
@@ -55,7 +57,7 @@ logs: setup ## One view of all logs
 .PHONY: test
 test: setup ## Everything: unit, per service, contract, end to end over Redis and over RabbitMQ
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes

@@ -27,6 +27,7 @@ from .loop import Stage, found_company
 BROKERS = ("redis", "rabbitmq")
 # Some requests of this module are acted on, rulebooks and policies among them: it comes last.
 LAST = "test_bad_requests"
+ALONE = "test_demo"
 ATTEMPTS = 3
 
 
@@ -34,9 +35,9 @@ ATTEMPTS = 3
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LAST in item.nodeid)
     if config.pluginmanager.hasplugin("xdist"):
-        # Where tests are shared out by group, each worker keeps one platform.
+        # Where tests are shared out by group, each worker keeps one platform. The demo brings its own.
         for item in items:
-            if Path(item.path).parent == Path(__file__).parent:
+            if Path(item.path).parent == Path(__file__).parent and ALONE not in item.nodeid:
                 item.add_marker(pytest.mark.xdist_group(f"e2e-{_broker(item)}"))
 
 

@@ -69,6 +69,21 @@ def test_days_of_a_setting_are_working_days_on_a_business_calendar() -> None:
         calendars.named("lunar")
 
 
+def test_a_clock_is_due_on_its_own_calendar_and_may_be_shortened() -> None:
+    calendars = Calendars(CalendarRules(), OrgSnapshot())
+    # Friday, an hour before the end of work, in Shanghai.
+    start = datetime(2026, 1, 9, 9, tzinfo=UTC)
+    two_hours = ClockSetting(hours=2, calendar="business", warn_at=0.5)
+    assert calendars.due(two_hours, start) == datetime(2026, 1, 12, 2, tzinfo=UTC)
+    assert calendars.due(ClockSetting(hours=2), start) == start + timedelta(hours=2)
+    left = two_hours.shortened(timedelta(minutes=30))
+    assert (calendars.due(left, start), left.warn_at) == (start + timedelta(minutes=30), 0.5)
+    assert calendars.due(two_hours.shortened(timedelta(-1)), start) - start < timedelta(seconds=1)
+    assert calendars.due(ClockSetting.timer(timedelta(days=400)), start) == start + timedelta(days=400)
+    with pytest.raises(ValueError, match="3660"):
+        ClockSetting.timer(timedelta(days=3661))
+
+
 moments = st.datetimes(datetime(2025, 1, 1), datetime(2026, 11, 1)).map(lambda d: d.replace(tzinfo=UTC))
 
 

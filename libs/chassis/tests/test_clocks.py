@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.events.reactor import Reactor
 from closedloop_chassis.process import Process
 from closedloop_chassis.rulebook.rules import ClockSetting
@@ -108,7 +109,14 @@ async def test_rearmed_clocks_climb_a_level(process: Process) -> None:
         process.time.stop_at(MONDAY + timedelta(hours=hour))
         await turning.sweep_clocks()
     assert levels == [0, 1, 2]
-    assert await process.database.reader.value("SELECT owner_id FROM clock") == "boss"
+    told = await process.database.reader.all("SELECT level, state, owner_id FROM clock ORDER BY level")
+    # Every level stays to be asked for: who had it, and how it ended.
+    assert [(row["level"], row["state"], row["owner_id"]) for row in told] == [
+        (0, "breached", "o"),
+        (1, "breached", "boss"),
+        (2, "breached", "boss"),
+        (3, "open", "boss"),
+    ]
 
 
 async def test_three_sweepers_fire_each_clock_exactly_once(process: Process) -> None:
@@ -148,3 +156,56 @@ async def test_a_clock_whose_handler_fails_does_not_hold_the_others(process: Pro
     await turning.sweep_clocks()
     assert {"good-1", "good-2"} <= set(fired)
     assert (await states(process))["bad"] == "open"
+
+
+async def test_a_timer_rings_once_and_is_no_breach(process: Process) -> None:
+    rung: list[tuple[str, datetime, dict[str, int]]] = []
+
+    async def handler(timers: list[Rung], _: Work) -> None:
+        rung.extend((one.subject, one.time, one.attributes) for one in timers)
+
+    reactions = Reactions()
+    reactions.timer("t")(handler)
+    process.slices = (Slice("test", reactions=reactions),)
+    turning = Reactor(process)
+    process.time.stop_at(MONDAY)
+    doing = work(process)
+    doing.timers.set("t", "a", MONDAY + timedelta(hours=1), {"n": 1})
+    doing.timers.set("t", "a", MONDAY + timedelta(hours=2), {"n": 2})
+    doing.timers.set("t", "b", MONDAY + timedelta(hours=1))
+    doing.timers.cancel("t", "b")
+    await doing.tx.commit()
+    for minutes, expected in ((59, []), (60, [("a", MONDAY + timedelta(hours=1), {"n": 1})]), (180, [])):
+        process.time.stop_at(MONDAY + timedelta(minutes=minutes))
+        rung.clear()
+        await turning.sweep_clocks()
+        assert rung == expected, minutes
+    assert await states(process) == {}
+    assert await process.database.reader.value("SELECT count(*) FROM timer") == 0
+
+
+async def test_a_timer_whose_handler_fails_is_tried_again_and_holds_nobody(process: Process) -> None:
+    rung: list[str] = []
+    broken = True
+
+    async def handler(timers: list[Rung], doing: Work) -> None:
+        for one in timers:
+            if one.subject == "bad" and broken:
+                raise ValueError("cannot")
+            doing.tx.after_commit(partial(rung.append, one.subject))
+
+    reactions = Reactions()
+    reactions.timer("t")(handler)
+    process.slices = (Slice("test", reactions=reactions),)
+    turning = Reactor(process)
+    process.time.stop_at(MONDAY)
+    doing = work(process)
+    for subject in ("bad", "good-1", "good-2"):
+        doing.timers.set("t", subject, MONDAY)
+    await doing.tx.commit()
+    await turning.sweep_clocks()
+    assert sorted(rung) == ["good-1", "good-2"]
+    broken = False
+    process.time.stop_at(MONDAY + timedelta(minutes=2))
+    await turning.sweep_clocks()
+    assert sorted(rung) == ["bad", "good-1", "good-2"]

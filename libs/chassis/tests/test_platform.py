@@ -23,7 +23,7 @@ def new_request() -> str:
 async def test_a_rulebook_is_changed_while_running_and_audited(live: Live) -> None:
     rules = live.stub(rpc.RulebookServiceStub, "ops1", "operations")
     names = {r.name for r in (await rules.ListRulebooks(pb.ListRulebooksRequest())).rulebooks}
-    assert {"platform.calendars", "platform.reactor", "platform.retention"} <= names
+    assert {"platform.calendars", "platform.home", "platform.reactor", "platform.retention"} <= names
     before = await rules.GetRulebook(pb.GetRulebookRequest(name="platform.reactor"))
     assert before.version == 0
     assert before.schema["properties"]["attempts"]["maximum"] == 50

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg
+
+from closedloop.approvals.v1.events_pb2 import ApprovalRequested
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged
-from closedloop_chassis import ids
+from closedloop_chassis import bells, ids
 from closedloop_chassis.events.reactor import Reactor
+from closedloop_chassis.events.waves import waves
 from closedloop_chassis.process import Process
 from closedloop_chassis.service import Reactions, Slice
 from closedloop_chassis.work import Heard, Work
+from closedloop_devstack.testing.service import work
 
 TYPE = "closedloop.targets.org_unit.changed.v1"
 PUT = """
@@ -120,3 +130,127 @@ async def test_an_event_nobody_here_reacts_to_is_done_with(process: Process) -> 
     await put(process, "a", 1)
     assert await turning.drain_inbox() == 1
     assert await process.database.reader.value("SELECT state FROM inbox") == 1
+
+
+def batch_reactor(process: Process, handler: object) -> Reactor:
+    reactions = Reactions()
+    reactions.batch(OrgUnitChanged)(handler)  # type: ignore[type-var]
+    process.slices = (Slice("test", reactions=reactions),)
+    return Reactor(process)
+
+
+async def test_a_batch_reaction_gets_many_events_at_once_in_order_of_each_subject(process: Process) -> None:
+    batches: list[list[tuple[str, int]]] = []
+
+    async def handler(events: Sequence[Heard[OrgUnitChanged]], doing: Work) -> None:
+        batches.append([(event.subject, event.sequence) for event in events])
+        for event in events:
+            doing.audit(event.subject, "seen", {}, {"n": event.sequence})
+
+    turning = batch_reactor(process, handler)
+    subjects = [f"s{n}" for n in range(40)]
+    for sequence in (2, 1, 3):
+        for number, subject in enumerate(subjects):
+            await put(process, subject, sequence * 1000 + number)
+    while await turning.drain_inbox():
+        pass
+    # Eight slots at most, however many events.
+    assert len(batches) <= 8
+    seen = [one for batch in batches for one in batch]
+    for number, subject in enumerate(subjects):
+        assert [n for s, n in seen if s == subject] == [1000 + number, 2000 + number, 3000 + number]
+    assert await process.database.reader.value("SELECT count(*) FROM audit_entry") == 120
+
+
+async def test_a_poison_event_in_a_batch_is_parked_alone_and_the_others_apply_once(process: Process) -> None:
+    async def handler(events: Sequence[Heard[OrgUnitChanged]], doing: Work) -> None:
+        for event in events:
+            doing.audit(event.subject, "seen", {}, {"n": event.sequence})
+        if any(event.sequence == 77 for event in events):
+            raise ValueError("poison")
+
+    turning = batch_reactor(process, handler)
+    for sequence in range(70, 170):
+        await put(process, f"s{sequence % 20}", sequence)
+    await turning.drain_inbox()
+    held = "SELECT sequence FROM inbox WHERE state = 0 ORDER BY sequence"
+    # Those behind it, of its own subject, wait with it.
+    assert [row["sequence"] for row in await process.database.reader.all(held)] == [77, 97, 117, 137, 157]
+    await drain(process, turning)
+    parked = await process.database.reader.all("SELECT sequence, attempts FROM inbox WHERE state <> 1")
+    assert parked == [{"sequence": 77, "attempts": 8}]
+    assert await process.database.reader.value("SELECT count(*) FROM audit_entry") == 99
+    assert await process.database.reader.value("SELECT count(DISTINCT subject) FROM audit_entry") == 20
+
+
+async def test_three_reactors_apply_every_event_once_and_in_order(process: Process) -> None:
+    seen: list[tuple[str, int]] = []
+
+    async def handler(events: Sequence[Heard[OrgUnitChanged]], doing: Work) -> None:
+        # Seen only if it commits.
+        for event in events:
+            doing.tx.after_commit(partial(seen.append, (event.subject, event.sequence)))
+        await doing.tx.value("SELECT pg_sleep(0.001)")
+
+    turning = [batch_reactor(process, handler) for _ in range(3)]
+    for sequence in range(300):
+        await put(process, f"s{sequence % 30}", sequence)
+
+    async def turn(reactor: Reactor) -> None:
+        while await process.database.reader.value("SELECT count(*) FROM inbox WHERE state = 0"):
+            await reactor.drain_inbox()
+
+    await asyncio.gather(*map(turn, turning))
+    assert len(seen) == len(set(seen)) == 300
+    for subject in {s for s, _ in seen}:
+        order = [n for s, n in seen if s == subject]
+        assert order == sorted(order)
+
+
+async def test_the_inbox_is_applied_when_its_bell_rings(process: Process) -> None:
+    applied = asyncio.Event()
+
+    async def handler(event: Heard[OrgUnitChanged], doing: Work) -> None:
+        doing.tx.after_commit(applied.set)
+
+    turning = reactor(process, handler)
+    turning.start()
+    try:
+        await _eventually(lambda: turning.listening)
+        await put(process, "a", 1)
+        async with await psycopg.AsyncConnection.connect(process.settings.dsn, autocommit=True) as courier:
+            await courier.execute(bells.RING, {"bell": bells.INBOX})
+            await asyncio.wait_for(applied.wait(), 10)
+    finally:
+        await turning.stop()
+
+
+async def test_events_told_ring_the_couriers_bell_once_they_are_committed(process: Process) -> None:
+    async with await psycopg.AsyncConnection.connect(process.settings.dsn, autocommit=True) as courier:
+        await courier.execute(bells.LISTEN.format(bell=bells.OUTBOX).encode())
+        doing = work(process)
+        doing.tell(ApprovalRequested(), "a")
+        await doing.tx.commit()
+        async for rung in courier.notifies(timeout=10, stop_after=1):
+            assert rung.channel == bells.OUTBOX
+
+
+async def _eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def test_waves_keep_the_order_of_each_subject_and_group_what_they_can() -> None:
+    told = [("a", "won"), ("b", "changed"), ("a", "changed"), ("b", "won"), ("c", "won"), ("a", "changed")]
+    events = [_Told("s", subject, type, number) for number, (subject, type) in enumerate(told)]
+    grouped = [(type, [event.number for event in group]) for type, group in waves(events)]
+    assert grouped == [("won", [0, 4]), ("changed", [1]), ("changed", [2, 5]), ("won", [3])]
+
+
+@dataclass(frozen=True)
+class _Told:
+    source: str
+    subject: str
+    type: str
+    number: int

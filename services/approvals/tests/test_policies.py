@@ -15,6 +15,7 @@ from closedloop_approvals.policies import condition
 from closedloop_approvals.policies.rules import ApprovalPolicyRules, Facts, Plan, PolicyRule, StepRule, plan
 from closedloop_approvals.signatories import About, find
 from closedloop_chassis import errors
+from closedloop_chassis.calendar.business import CalendarRules, Calendars
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_chassis.rulebook.rules import ClockSetting
 
@@ -38,11 +39,14 @@ ORG = OrgSnapshot(
     + [person("east_fin", "team1", ["signatory"], "controlling"), person("gone", "team1", ["rep"], active=False)],
 )
 RULES = ApprovalPolicyRules()
+CALENDARS = Calendars(CalendarRules(), ORG)
 
 
 def route(rules: ApprovalPolicyRules = RULES, submitter: str = "rep", **told: object) -> Plan:
     fields = {"kind": "quote", "origin": "funnel", "owner_id": "rep", "unit_id": "team1", "discount_ratio": 0.0, **told}
-    return plan(Facts(submitter_id=submitter, **fields), rules, ORG, [], NOW)
+    return plan(
+        Facts(submitter_id=submitter, **fields), rules, ORG, [], NOW, lambda decision: CALENDARS.due(decision, NOW)
+    )
 
 
 def people(made: Plan) -> list[list[str]]:

@@ -363,6 +363,22 @@ def test_a_priority_lies_between_0_and_100(by_source: dict[str, int], fen: int, 
     assert points >= leads.priority({}, "phone", False, NOW, rules)
 
 
+@pytest.mark.parametrize(
+    ("currency", "minor", "points"),
+    [
+        ("CNY", 19_999_999, 10),
+        ("CNY", 20_000_000, 20),
+        ("USD", 2_800_000, 20),
+        ("JPY", 20_000_000, 35),
+        ("GBP", 10**9, 0),
+    ],
+)
+def test_a_budget_counts_in_its_own_currency(currency: str, minor: int, points: int) -> None:
+    defaults = leads.PriorityRules()
+    rules = defaults.model_copy(update={"base": 0, "by_budget": {**defaults.by_budget, "JPY": {20_000_000: 35}}})
+    assert leads.priority({"budget": {"currency": currency, "minor": minor}}, "", False, NOW, rules) == points
+
+
 def test_a_lead_is_reopened_only_for_a_while() -> None:
     closed = leads.closed(replace(LEAD, stage="nurture"), "lost", "price", NOW)
     assert leads.reopened(closed, NOW + timedelta(days=90), leads.LeadRules()).stage == "nurture"

@@ -18,7 +18,7 @@ from closedloop_funnel.activities.record import Activity
 from closedloop_funnel.activities.rules import ActivityRules, effective, risen
 from closedloop_funnel.boards.rules import BoardRules, light
 from closedloop_funnel.clearance.rules import digest
-from closedloop_funnel.custom_fields.rules import CustomField, CustomFieldRules, check
+from closedloop_funnel.custom_fields.rules import CustomField, FunnelFieldRules
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.rules import pushed_days
 from closedloop_funnel.opportunities.worth import Rates, apportion, line_amount, total
@@ -254,10 +254,10 @@ def test_declared_fields_are_typed_and_others_refused(values: dict[str, Any], wr
         "tier": CustomField(options=("gold", "silver")),
         "since": CustomField(type="date"),
     }
-    rules = CustomFieldRules(opportunity=declared, undeclared=False)
+    rules = FunnelFieldRules(opportunity=declared, undeclared=False)
     if not wrong:
-        check(rules, "opportunity", values)
+        rules.check("opportunity", values)
         return
     with pytest.raises(errors.InvalidArgument) as refused:
-        check(rules, "opportunity", values)
+        rules.check("opportunity", values)
     assert set(refused.value.violations) == wrong

@@ -13,9 +13,12 @@ from closedloop_chassis.cache import Cache
 from closedloop_chassis.calendar.business import CalendarRules, Calendars
 from closedloop_chassis.client import Peers
 from closedloop_chassis.clocks.stopwatch import Clocks
+from closedloop_chassis.clocks.timers import Timers
 from closedloop_chassis.data import schema
 from closedloop_chassis.data.transaction import Database
+from closedloop_chassis.events.bells import Ringer
 from closedloop_chassis.org import copy as org_copy
+from closedloop_chassis.org.home import Home, HomeRules
 from closedloop_chassis.org.snapshot import Org
 from closedloop_chassis.rulebook.shelf import Shelf
 from closedloop_chassis.service import Service, Slice
@@ -37,6 +40,9 @@ class ClockDesk:
 
     def bind(self, work: Work) -> Clocks:
         return Clocks(work)
+
+    def timers(self, work: Work) -> Timers:
+        return Timers(work)
 
 
 class Process:
@@ -65,6 +71,10 @@ class Process:
         self.org = Org()
         self.rulebooks = Shelf(model for part in self.slices for model in part.rules)
         self.clocks = ClockDesk()
+        # Set when the inbox may hold something to apply.
+        self.inbox_filled = asyncio.Event()
+        self._ringer = Ringer(self.database.reader)
+        self.database.told = self._ringer.ring
         self.peers = Peers(settings)
         self.ready = asyncio.Event()
         self._calendars: tuple[CalendarRules, object, Calendars] | None = None
@@ -79,15 +89,20 @@ class Process:
             held = self._calendars = (rules, tree, Calendars(rules, tree))
         return held[2]
 
+    def home(self, at: datetime) -> Home:
+        return Home(self.org.current, self.rulebooks.in_force(HomeRules, at), at)
+
     async def start(self) -> None:
         """Opens what it needs without waiting for it: a database that is away delays readiness, not the process."""
         await self.database.pool.open()
+        self._ringer.start()
         self._watching = asyncio.create_task(self._watch(), name="watch")
 
     async def stop(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self._ringer.stop()
         await self.peers.close()
         await self.cache.close()
         await self.database.pool.close()

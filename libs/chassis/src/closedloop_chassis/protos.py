@@ -10,9 +10,8 @@ from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
 from closedloop_chassis import errors
+from closedloop_chassis.currency import coins
 
-# Digits after the decimal point, ISO 4217, where they are not two.
-_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3}
 NANOS = 1_000_000_000
 # Python's own time ends at the years 1 and 9999; nobody's arithmetic over days and time zones shall fall off its edge.
 YEARS = range(1900, 9000)
@@ -69,7 +68,7 @@ def span(message: Duration) -> timedelta:
 
 def money(minor: int, currency: str) -> Money:
     """`minor` units of the currency (fen, cents) as google.type.Money."""
-    scale: int = 10 ** _EXPONENTS.get(currency, 2)
+    scale = coins(currency)
     units, rest = divmod(abs(minor), scale)
     sign = -1 if minor < 0 else 1
     return Money(currency_code=currency, units=sign * units, nanos=sign * rest * (NANOS // scale))
@@ -80,7 +79,7 @@ def minor_units(message: Money, field: str = "amount") -> int:
     code = message.currency_code
     if len(code) != 3 or not code.isascii() or not code.isupper():
         raise errors.InvalidArgument("NOT_MONEY", "the currency is no ISO 4217 code", {f"{field}.currency_code": code})
-    scale: int = 10 ** _EXPONENTS.get(code, 2)
+    scale = coins(code)
     minor, rest = divmod(message.nanos, NANOS // scale)
     mixed = message.units * message.nanos < 0
     if rest or mixed or not -NANOS < message.nanos < NANOS or abs(message.units) > 10**15:

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
 
     # The reactor applies inbox rows and due clocks: inside the api, in a process of its own, or not here.
     reactor: Literal["api", "own", "off"] = "api"
+    reactor_workers: int = Field(default=2, ge=1, le=8, description="transactions that apply the inbox side by side")
 
     # Telemetry.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

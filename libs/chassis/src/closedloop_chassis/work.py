@@ -19,8 +19,10 @@ from closedloop_chassis import errors
 if TYPE_CHECKING:
     from closedloop_chassis.calendar.business import Calendars
     from closedloop_chassis.clocks.stopwatch import Clocks
+    from closedloop_chassis.clocks.timers import Timers
     from closedloop_chassis.contract import Method
     from closedloop_chassis.data.transaction import Reader, Transaction
+    from closedloop_chassis.org.home import Home
     from closedloop_chassis.org.snapshot import OrgSnapshot
     from closedloop_chassis.process import Process
     from closedloop_chassis.rulebook.rules import Rules
@@ -57,6 +59,11 @@ class Work:
         return self.process.org.current
 
     @property
+    def home(self) -> Home:
+        """The day, the hour and the money of the company and its units."""
+        return self.process.home(self.now)
+
+    @property
     def calendars(self) -> Calendars:
         return self.process.calendars(self.now)
 
@@ -64,6 +71,11 @@ class Work:
     def clocks(self) -> Clocks:
         """The clocks of this unit of work: start, meet, cancel, pause, resume."""
         return self.process.clocks.bind(self)
+
+    @property
+    def timers(self) -> Timers:
+        """What this unit of work wants to be woken for: set, cancel. No clocks: nobody has to meet them."""
+        return self.process.clocks.timers(self)
 
     @property
     def db(self) -> Reader:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from closedloop.common.v1.event_pb2 import Event
 from closedloop.customers.v1.events_pb2 import LeadReceived
+from closedloop_chassis import bells
+
+from .conftest import Pair, rows
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -55,12 +59,32 @@ def test_an_event_sent_twice_arrives_once(pair: Any, rows: Callable[..., Any], e
     assert sorted(pair.arrived()) == sorted(told)
 
 
+def test_a_courier_asleep_is_woken_by_its_bell(
+    broker: Any, new_courier: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    patient = {"CLOSEDLOOP_COURIER_ASLEEP_SECONDS": "300", "CLOSEDLOOP_COURIER_RESEND_SECONDS": "3000"}
+    pair = Pair(broker, new_courier("customers", broker.url, **patient), new_courier("funnel", broker.url)).start()
+    # Asleep: what nobody rings for stays where it is.
+    listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+    eventually(lambda: rows(pair.source.dsn, listening)[0][0] == 1, "the courier listens")
+    with psycopg.connect(pair.consumer.dsn, autocommit=True) as reactor:
+        reactor.execute(bells.LISTEN.format(bell=bells.INBOX))
+        told = pair.tell(3)
+        with psycopg.connect(pair.source.dsn, autocommit=True) as api:
+            api.execute(bells.RING, {"bell": bells.OUTBOX})
+        pair.complete(told)
+        assert {rung.channel for rung in reactor.notifies(timeout=20, stop_after=1)} == {bells.INBOX}
+
+
 def test_replicas_share_the_work(
     pair: Any, new_courier: Callable[..., Any], rows: Callable[..., Any], eventually: Callable[..., None]
 ) -> None:
+    # On a slow machine receipts take their time; what is told again would be counted twice.
+    patient = {"CLOSEDLOOP_COURIER_RESEND_SECONDS": "120"}
+    pair.source.extra.update(patient)
     pair.start()
     couriers = [pair.source, pair.consumer]
-    couriers += [new_courier(courier.service, courier.broker, courier.dsn).start() for courier in couriers]
+    couriers += [new_courier(courier.service, courier.broker, courier.dsn, **patient).start() for courier in couriers]
     told = [id for _ in range(10) for id in pair.tell(300)]
     pair.complete(told)
     received = [couriers[at].metric("closedloop_courier_received_total") for at in (1, 3)]

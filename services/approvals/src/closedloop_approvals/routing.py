@@ -18,6 +18,7 @@ from closedloop_approvals.policies import rules as policies
 from closedloop_approvals.policies.rules import ApprovalPolicyRules, Facts, Neighbour, Plan
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors, protos
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
 
 # Rejected and recalled matters count for nothing, and a subject does not count beside itself.
@@ -113,7 +114,11 @@ async def route(
         for row in found["neighbours"]
     ]
     facts = _facts(matter, None if base_minor is None else _units(base_minor, rules.base_currency))
-    plan = policies.plan(facts, rules, work.org, neighbours, at, matter.parties)
+
+    def due(decision: ClockSetting) -> datetime:
+        return work.calendars.due(decision, at, matter.unit_id)
+
+    plan = policies.plan(facts, rules, work.org, neighbours, at, due, matter.parties)
     return Routed(plan, base_minor, rules.base_currency, version, standing_in.parse(found["stand_ins"]))
 
 

@@ -1,16 +1,14 @@
-"""Where records came from; the pair (source, source_id) finds them again for ever."""
+"""Here every record says where it came from."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from closedloop.common.v1.common_pb2 import Provenance
-from closedloop_chassis import errors, protos
+from closedloop_chassis import errors, protos, provenance
 from closedloop_chassis.ids import new_id
+from closedloop_chassis.provenance import Kept
 from closedloop_chassis.work import Call
-
-Kept = dict[str, Any]
 
 
 def by_hand(call: Call, given: Provenance, field: str = "provenance") -> Kept:
@@ -29,24 +27,14 @@ def by_hand(call: Call, given: Provenance, field: str = "provenance") -> Kept:
 
 
 def keep(given: Provenance, brought_by: str, now: datetime) -> Kept:
-    observed = (
-        protos.instant(given.observed_time, "provenance.observed_time") if given.HasField("observed_time") else now
-    )
-    return {
-        "source": given.source or "manual",
-        "source_id": given.source_id.strip(),
-        "brought_by": brought_by,
-        "observed_time": observed.isoformat(),
-    }
+    """Never empty: what says nothing of its origin was observed now, by hand."""
+    observed = given.observed_time if given.HasField("observed_time") else protos.timestamp(now)
+    said = Provenance(source=given.source or "manual", source_id=given.source_id, observed_time=observed)
+    return provenance.keep(said, brought_by)
 
 
 def to_proto(kept: Kept) -> Provenance:
-    return Provenance(
-        source=kept["source"],
-        source_id=kept["source_id"],
-        brought_by=kept.get("brought_by", ""),
-        observed_time=protos.timestamp(observed(kept)),
-    )
+    return provenance.to_proto(kept) or Provenance()
 
 
 def observed(kept: Kept) -> datetime:

@@ -14,7 +14,7 @@ from closedloop_funnel.clearance import reactions as clearance
 from closedloop_funnel.contracts import api as contracts
 from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.copies import reactions as copies
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import api as opportunities
 from closedloop_funnel.opportunities import importing, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
@@ -30,7 +30,7 @@ SERVICE = Service(
     package="closedloop.funnel.v1",
     slices=(
         Slice("copies", reactions=copies.reactions),
-        Slice("custom_fields", rules=(CustomFieldRules,)),
+        Slice("custom_fields", rules=(FunnelFieldRules,)),
         Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
         Slice(
             "opportunities",

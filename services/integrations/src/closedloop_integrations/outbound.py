@@ -92,9 +92,9 @@ class Outbound:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, bytes(content))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            raise NotSentError(_line(error)) from error
+            raise NotSentError(in_one_line(error)) from error
         except httpx.HTTPError as error:
-            raise LostError(_line(error)) from error
+            raise LostError(in_one_line(error)) from error
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
@@ -102,6 +102,6 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port
 
 
-def _line(error: Exception) -> str:
-    # The URL, which may carry a key, is not in httpx's messages; its class says most.
+def in_one_line(error: Exception) -> str:
+    """For people. The URL, which may carry a key, is not in httpx's messages; the class says most."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]

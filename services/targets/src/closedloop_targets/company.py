@@ -1,32 +1,12 @@
-"""The company as a whole: its day, its currency, and units and people by id, out of memory."""
+"""Units and people of the company by id, out of memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
-from zoneinfo import ZoneInfo
 
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_chassis.work import Call, Work
-from closedloop_targets.org.rules import OrgRules
-
-
-def root(org: OrgSnapshot) -> Unit | None:
-    return next((unit for unit in org.children("") if unit.active), None)
-
-
-def today(work: Work) -> date:
-    """The calendar day at the root's time zone."""
-    top = root(work.org)
-    zone = (top.time_zone if top else "") or work.rules(OrgRules).time_zone
-    return work.now.astimezone(ZoneInfo(zone)).date()
-
-
-def currency(work: Work) -> str:
-    """What the ledger is kept in."""
-    top = root(work.org)
-    return (top.currency_code if top else "") or work.rules(OrgRules).currency_code
 
 
 async def unit(work: Work, unit_id: str) -> Unit:

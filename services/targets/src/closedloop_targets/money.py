@@ -9,7 +9,7 @@ from closedloop.targets.v1.metrics_pb2 import Amount
 from closedloop_chassis import protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, company
+from closedloop_targets import amounts
 from closedloop_targets.book import rates
 from closedloop_targets.book.rates import Rates
 
@@ -36,7 +36,7 @@ class Shown:
 
 async def shown(work: Work, reader: Reader | Transaction, currency: str) -> Shown:
     """Raises FailedPrecondition RATE_NOT_FOUND where no rate leads from the books' currency there; a round trip at most."""
-    base, today = company.currency(work), company.today(work)
+    base, today = work.home.currency, work.home.today()
     if currency in ("", base):
         return Shown("", today, Rates([], base))
     known = await rates.held(reader, base, [today])

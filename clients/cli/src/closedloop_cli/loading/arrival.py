@@ -14,8 +14,8 @@ from closedloop_cli.session import Session
 PAUSE_SECONDS = 0.25
 # A way that does not get shorter for so long is blocked by something else than us.
 STANDSTILL_SECONDS = 15.0
-# Copies are read from memory that looks for changes once a second.
-MEMORY_SECONDS = 1.0
+# Copies are read from memory, renewed as they arrive; a replica may be a second late, and what comes too early is sent again.
+MEMORY_SECONDS = 0.25
 
 
 def wait(run: Session, tellers: Sequence[str], listener: str) -> None:

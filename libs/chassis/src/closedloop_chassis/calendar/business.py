@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
-from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
+from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules, TimeZone
 
 PLAIN = "plain"
 DAY = timedelta(days=1)
@@ -46,7 +46,7 @@ class BusinessCalendar(Part):
     """When people work. `country` CN takes the official table; an empty one knows weekends only."""
 
     country: str = Field(default="CN", pattern="^(CN)?$")
-    time_zone: str = "Asia/Shanghai"
+    time_zone: TimeZone = "Asia/Shanghai"
     hours: tuple[Hours, ...] = Field(
         default=(Hours(start=time(9), end=time(12)), Hours(start=time(13), end=time(18))), min_length=1, max_length=6
     )
@@ -54,12 +54,6 @@ class BusinessCalendar(Part):
     # The company's own: free days and worked days that override everything else.
     days_off: frozenset[date] = frozenset()
     days_on: frozenset[date] = frozenset()
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        ZoneInfo(value)
-        return value
 
     @field_validator("hours")
     @classmethod
@@ -177,6 +171,10 @@ class Calendars:
 
     def is_workday(self, day: date, calendar: str, unit_id: str = "") -> bool:
         return calendar == PLAIN or is_workday(self.named(calendar, unit_id), day)
+
+    def due(self, setting: ClockSetting, start: datetime, unit_id: str = "") -> datetime:
+        """When a clock of the setting that starts then runs out."""
+        return self.add(start, self.budget(setting, unit_id), setting.calendar, unit_id)
 
     def budget(self, setting: ClockSetting, unit_id: str = "") -> timedelta:
         """The setting's hours and days as time of its calendar."""

@@ -1,4 +1,4 @@
-"""What a handler learns about a clock whose time has come."""
+"""What a handler learns about a clock or a timer whose time has come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """`phase` is "warn" before the end of the budget, "due" at its end; `level` counts earlier escalations."""
+    """`phase` is "warn" before the end of the budget, "due" at its end; `level` counts earlier escalations, each of
+    which started anew at its `start_time`."""
 
     id: str
     kind: str
@@ -20,4 +21,14 @@ class Due:
     level: int
     start_time: datetime
     due_time: datetime
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A timer whose moment, `time`, has come."""
+
+    kind: str
+    subject: str
+    time: datetime
     attributes: dict[str, Any]

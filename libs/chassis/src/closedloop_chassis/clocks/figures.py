@@ -10,9 +10,9 @@ from closedloop_chassis.telemetry import metrics
 
 
 def answered(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of clocks that were met: kind, state and seconds since their start."""
+    """Rows of subjects whose clocks were answered: kind, whether one was still met, seconds since the first started."""
     for row in rows:
-        if row["state"] == "met":
+        if row["met"]:
             metrics.CLOCKS_MET.labels(row["kind"]).inc()
         metrics.CLOCK_TIME_TO_MEET.labels(row["kind"]).observe(row["seconds"])
 

@@ -22,24 +22,29 @@ VALUES (%(id)s, %(kind)s, %(subject)s, %(owner_id)s, %(unit_id)s, %(calendar)s, 
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
+# A unit's times are sent once, however many of its subjects start.
 START_MANY = """
 INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
 SELECT id, %(kind)s, subject, owner_id, unit_id, %(calendar)s, 0, budget, %(now)s, warn_at, due_at,
        least(warn_at, due_at), attributes
-  FROM unnest(%(ids)s::uuid[], %(subjects)s::text[], %(owner_ids)s::text[], %(unit_ids)s::text[], %(budgets)s::interval[],
-              %(warn_ats)s::timestamptz[], %(due_ats)s::timestamptz[], %(attributes)s::jsonb[])
-       AS started (id, subject, owner_id, unit_id, budget, warn_at, due_at, attributes)
+  FROM jsonb_to_recordset(%(started)s) AS started (id uuid, subject text, owner_id text, unit_id text, attributes jsonb)
+  JOIN jsonb_to_recordset(%(times)s) AS times (unit_id text, budget interval, warn_at timestamptz, due_at timestamptz)
+       USING (unit_id)
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
-# A breached clock that is answered late keeps its verdict and notes when.
+# Breached levels that are answered late keep their verdict and note when. The time to meet counts from the first level.
 MEET = """
-UPDATE clock
-   SET state = CASE WHEN state = 'breached' THEN state ELSE 'met' END,
-       ended_at = coalesce(ended_at, %(now)s), answered_at = %(now)s
- WHERE kind = %(kind)s AND subject = ANY(%(subjects)s)
-   AND (state IN ('open', 'paused') OR (state = 'breached' AND answered_at IS NULL))
-RETURNING kind, state, extract(epoch FROM %(now)s - started_at)::float8 AS seconds
+WITH answered AS (
+    UPDATE clock
+       SET state = CASE WHEN state = 'breached' THEN state ELSE 'met' END,
+           ended_at = coalesce(ended_at, %(now)s), answered_at = %(now)s
+     WHERE kind = %(kind)s AND subject = ANY(%(subjects)s)
+       AND (state IN ('open', 'paused') OR (state = 'breached' AND answered_at IS NULL))
+    RETURNING kind, subject, state, started_at
+)
+SELECT kind, bool_or(state = 'met') AS met, extract(epoch FROM %(now)s - min(started_at))::float8 AS seconds
+  FROM answered GROUP BY kind, subject
 """
 
 CANCEL = """
@@ -59,11 +64,13 @@ UPDATE clock SET state = 'open', paused_at = NULL, remaining = NULL, due_at = %(
  WHERE id = %(id)s
 """
 
+# The breached level stays as it ended; the next one is a row of its own.
 REARM = """
-UPDATE clock
-   SET state = 'open', level = level + 1, ended_at = NULL, calendar = %(calendar)s, budget = %(budget)s, owner_id = %(owner_id)s,
-       warn_at = %(warn_at)s, due_at = %(due_at)s, next_at = %(next_at)s
- WHERE id = %(id)s AND state = 'breached'
+INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
+SELECT %(next_id)s, kind, subject, %(owner_id)s, unit_id, %(calendar)s, level + 1, %(budget)s, %(now)s, %(warn_at)s,
+       %(due_at)s, %(next_at)s, attributes
+  FROM clock WHERE id = %(id)s AND state = 'breached'
+ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
 HAND_OVER = """
@@ -122,14 +129,19 @@ class Clocks:
                 "kind": kind,
                 "calendar": setting.calendar,
                 "now": self._work.now,
-                "ids": [new_id() for _ in subjects],
-                "subjects": [subject for subject, _, _, _ in subjects],
-                "owner_ids": [owner for _, owner, _, _ in subjects],
-                "unit_ids": [unit for _, _, unit, _ in subjects],
-                "budgets": [times[unit][0] for _, _, unit, _ in subjects],
-                "warn_ats": [times[unit][1] for _, _, unit, _ in subjects],
-                "due_ats": [times[unit][2] for _, _, unit, _ in subjects],
-                "attributes": [Jsonb(attributes) for _, _, _, attributes in subjects],
+                "started": Jsonb(
+                    [
+                        {
+                            "id": new_id(),
+                            "subject": subject,
+                            "owner_id": owner,
+                            "unit_id": unit,
+                            "attributes": attributes,
+                        }
+                        for subject, owner, unit, attributes in subjects
+                    ]
+                ),
+                "times": Jsonb([_plain(unit, *found) for unit, found in times.items()]),
             },
         )
 
@@ -160,12 +172,14 @@ class Clocks:
         return due_at
 
     def rearm(self, due: Due, setting: ClockSetting, *, owner_id: str | None = None) -> datetime:
-        """The next level of a clock that has just breached: it runs again, from now, by `setting`."""
+        """The next level of a clock that has just breached: another one, from now, by `setting`; the breached one stays."""
         budget, warn_at, due_at = self._times(setting, due.unit_id)
         self._work.tx.do(
             REARM,
             {
                 "id": due.id,
+                "next_id": new_id(),
+                "now": self._work.now,
                 "calendar": setting.calendar,
                 "budget": budget,
                 "owner_id": due.owner_id if owner_id is None else owner_id,
@@ -187,3 +201,10 @@ class Clocks:
         if setting.warn_at is None:
             return budget, None, due_at
         return budget, calendars.add(now, budget * setting.warn_at, setting.calendar, unit_id), due_at
+
+
+def _plain(unit_id: str, budget: timedelta, warn_at: datetime | None, due_at: datetime) -> dict[str, Any]:
+    """Times as JSON carries them to PostgreSQL."""
+    warns = warn_at.isoformat() if warn_at else None
+    seconds = f"{budget.days * 86400 + budget.seconds}.{budget.microseconds:06} seconds"
+    return {"unit_id": unit_id, "budget": seconds, "warn_at": warns, "due_at": due_at.isoformat()}

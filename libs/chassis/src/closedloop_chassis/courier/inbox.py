@@ -12,6 +12,7 @@ import psycopg
 from google.protobuf.message import DecodeError
 
 from closedloop.common.v1.event_pb2 import Event
+from closedloop_chassis import bells
 from closedloop_chassis.courier.database import Connection
 
 PENDING, PARKED = 0, 2
@@ -106,7 +107,11 @@ def write(connection: Connection, letters: Sequence[Letter], now: datetime) -> i
         "states": [letter.state for letter in letters],
         "errors": [letter.error for letter in letters],
     }
-    return connection.execute(WRITE, values).rowcount
+    written = connection.execute(WRITE, values).rowcount
+    if written:
+        # After the commit where the connection is in no transaction, otherwise with it.
+        connection.execute(bells.RING, {"bell": bells.INBOX})
+    return written
 
 
 def write_singly(connection: Connection, bodies: Sequence[bytes], letters: Sequence[Letter], now: datetime) -> int:

@@ -18,7 +18,9 @@ from nameko.runners import ServiceRunner
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer
 
+from closedloop_chassis import bells
 from closedloop_chassis.courier import brokers, database, green, webhooks
+from closedloop_chassis.courier.bell import Bell
 from closedloop_chassis.courier.brokers import Batch, Subscription
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.link import Link
@@ -37,12 +39,18 @@ class Again(Entrypoint):  # type: ignore[misc]
 
     AFTER_FAILURE = 1.0
 
+    def __init__(self, hurry: Callable[[], None] = lambda: None, **options: Any) -> None:
+        """`hurry` is called when the step under way should not wait any longer."""
+        self._hurry = hurry
+        super().__init__(**options)
+
     def start(self) -> None:
         self._stopping = Event()
         self.container.spawn_managed_thread(self._run, identifier=f"again {self.method_name}")
 
     def stop(self) -> None:
         self._stopping.send()
+        self._hurry()
 
     def _run(self) -> None:
         while not self._stopping.ready():
@@ -163,7 +171,9 @@ def _app(name: str, parts: str, settings: Settings, pace: Pace) -> tuple[type, C
     pool = database.pool(settings, name)
     desk = Desk(name, settings, pool)
     leadership = Leadership(settings.dsn, name)
-    relay = Relay(post, pool)
+    bell = Bell(settings.dsn, name, bells.OUTBOX)
+    relay = Relay(post, pool, bell)
+    eventlet.spawn(bell.run)
     receiver = Receiver(post, pool)
     receipts = Receipts(pool)
 
@@ -178,7 +188,7 @@ def _app(name: str, parts: str, settings: Settings, pace: Pace) -> tuple[type, C
         method.nameko_entrypoints = {entrypoint}  # type: ignore[attr-defined]
         members[method_name] = method
 
-    add("relay", Again(), relay.step)
+    add("relay", Again(hurry=relay.hurry), relay.step)
     inbox = post.inbox(Link("broker, receiving"))
     add("receive", Letters(inbox, Link("database, receiving"), pace.batch_size), receiver.receive)
     add("send_receipts", Again(), receiver.send_receipts)

@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 
 from closedloop.common.v1.event_pb2 import Event
 from closedloop_chassis.courier import outbox, spans
+from closedloop_chassis.courier.bell import Bell
 from closedloop_chassis.courier.brokers import EVENT_CONTENT, Broker, Parcel
 from closedloop_chassis.courier.database import Pool
 from closedloop_chassis.courier.link import Link
@@ -23,10 +24,11 @@ from closedloop_chassis.telemetry import courier_metrics, metrics
 class Relay:
     """One per process; `step` is called again and again."""
 
-    def __init__(self, broker: Broker, pool: Pool) -> None:
+    def __init__(self, broker: Broker, pool: Pool, bell: Bell) -> None:
         self._broker = broker
         self._press = broker.press()
         self._pool = pool
+        self._bell = bell
         self._pace = broker.pace
         self._to_broker = Link("broker, telling")
         self._to_database = Link("database, telling")
@@ -51,8 +53,8 @@ class Relay:
         self._to_database.up()
         if not rows:
             self._to_broker.up()
-            self._pause = min(self._pause * 2, self._pace.idle_seconds)
-            return self._pause
+            self._sleep()
+            return 0.0
         try:
             self._tell(rows, again)
         except BaseException as cause:
@@ -63,10 +65,22 @@ class Relay:
             return self._broker_away(cause)
         self._to_broker.up()
         self._pause = self._pace.busy_seconds
+        # Not interrupted by the bell: what comes meanwhile travels together.
         return 0.0 if len(rows) == self._pace.batch_size else self._pause
+
+    def hurry(self) -> None:
+        """Ends a sleep at once."""
+        self._bell.ring()
 
     def close(self) -> None:
         self._press.close()
+
+    def _sleep(self) -> None:
+        longest = self._pace.idle_seconds
+        if self._bell.listening:
+            longest = min(self._pace.asleep_seconds, self._pace.resend_seconds / 6)
+        self._pause = min(self._pause * 2, longest)
+        self._bell.wait(self._pause)
 
     def _claim(self) -> tuple[list[Told], bool]:
         now = datetime.now(UTC)

@@ -8,7 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.adapt import Loader
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import AsyncConnectionPool
+
+from closedloop_chassis.data import documents
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -20,6 +23,7 @@ class _UuidAsText(Loader):
 
 async def _configure(connection: Connection) -> None:
     connection.adapters.register_loader("uuid", _UuidAsText)
+    set_json_dumps(documents.dumps, connection)
     connection.prepare_threshold = 2
 
 

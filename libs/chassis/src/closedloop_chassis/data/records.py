@@ -19,7 +19,7 @@ from closedloop_chassis.telemetry.tracing import current_traceparent
 if TYPE_CHECKING:
     from closedloop_chassis.work import Work
 
-# Up to so many rows stand in VALUES, each shape a prepared statement of its own; more go in as arrays.
+# Up to so many rows stand in VALUES, each shape a prepared statement of its own; more go in as one document.
 MOST_IN_VALUES = 4
 
 TOLD = ("id", "type", "subject", "time", "traceparent", "data", "waiting")
@@ -39,17 +39,14 @@ AUDITED = (
 TELL_MANY = """
 INSERT INTO outbox (id, type, subject, time, traceparent, data, waiting)
 SELECT id, type, subject, time, traceparent, data, string_to_array(waiting, ',')
-  FROM unnest(%(told_id)s::uuid[], %(told_type)s::text[], %(told_subject)s::text[], %(told_time)s::timestamptz[],
-              %(told_traceparent)s::text[], %(told_data)s::bytea[], %(told_waiting)s::text[])
-       AS told (id, type, subject, time, traceparent, data, waiting)
+  FROM jsonb_to_recordset(%(told)s) AS told (id uuid, type text, subject text, time timestamptz, traceparent text,
+                                             data bytea, waiting text)
 """
 AUDIT_MANY = """
 INSERT INTO audit_entry (id, time, actor_id, on_behalf_of, cause, business_action, subject, action, changes, trace_id)
-SELECT *
-  FROM unnest(%(audited_id)s::uuid[], %(audited_time)s::timestamptz[], %(audited_actor_id)s::text[],
-              %(audited_on_behalf_of)s::text[], %(audited_cause)s::text[], %(audited_business_action)s::text[],
-              %(audited_subject)s::text[], %(audited_action)s::text[], %(audited_changes)s::jsonb[],
-              %(audited_trace_id)s::text[])
+SELECT * FROM jsonb_to_recordset(%(audited)s)
+    AS audited (id uuid, time timestamptz, actor_id text, on_behalf_of text, cause text, business_action text,
+                subject text, action text, changes jsonb, trace_id text)
 """
 REMEMBER = """
 INSERT INTO idempotency (caller, request_id, method, request_hash, response)
@@ -87,7 +84,7 @@ class Records:
         }
         who = (work.actor, work.on_behalf_of, work.cause, business_action)
         trace_id = current_traceparent()[3:35]
-        self._audited.append((new_id(), work.now, *who, subject, action, Jsonb(changes), trace_id))
+        self._audited.append((new_id(), work.now, *who, subject, action, changes, trace_id))
 
     def remember(self, caller: str, request_id: str, method: str, request_hash: bytes, response: bytes) -> None:
         self._answer = {"caller": caller, "request_id": request_id, "method": method}
@@ -112,18 +109,18 @@ class Records:
 
 
 def _in_values(rows: list[tuple[Any, ...]]) -> int:
-    """How many rows stand in VALUES; -1 for as many as there are, in arrays."""
+    """How many rows stand in VALUES; -1 for as many as there are, in one document."""
     return len(rows) if len(rows) <= MOST_IN_VALUES else -1
 
 
 def _params(prefix: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, in_values: bool) -> dict[str, Any]:
     if in_values:
         return {
-            f"{prefix}_{name}_{n}": value
+            f"{prefix}_{name}_{n}": Jsonb(value) if name == "changes" else value
             for n, row in enumerate(rows)
             for name, value in zip(columns, row, strict=True)
         }
-    return {f"{prefix}_{name}": [row[n] for row in rows] for n, name in enumerate(columns)}
+    return {prefix: Jsonb([dict(zip(columns, row, strict=True)) for row in rows])}
 
 
 def _sql(told: int, audited: int, answered: bool) -> str:

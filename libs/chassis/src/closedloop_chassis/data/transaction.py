@@ -68,8 +68,11 @@ def _factory(into: type[Any] | None) -> Any:
 class Transaction:
     """State, events, audit and answer of one unit of work; all of it or nothing. A connection is taken when first needed."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, told: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
+        # Called when events have become true.
+        self._on_told = told
+        self._tells = False
         self._connection: Connection | None = None
         self._pipeline: AbstractAsyncContextManager[Any] | None = None
         self._queue: list[_Queued] = []
@@ -133,6 +136,7 @@ class Transaction:
 
     def tell(self, message: Message, subject: str, time: datetime) -> None:
         self._records.tell(message, subject, time)
+        self._tells = True
 
     def audit(
         self,
@@ -149,12 +153,21 @@ class Transaction:
         """Keeps the answer for the next call with the same request_id; commit raises DuplicateRequest if one was faster."""
         self._records.remember(caller, request_id, method, request_hash, response)
 
+    async def send(self) -> None:
+        """Lets PostgreSQL begin with all there is so far, while the caller prepares more. No round trip: what is wrong
+        with it shows in the next read or in the commit."""
+        self._gather_records()
+        try:
+            connection = await self._begin()
+            queue, self._queue = self._queue, []
+            for queued in queue:
+                await self._send(connection, queued)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
     async def commit(self) -> None:
         """Sends everything queued and commits. Raises DuplicateRequest, a refusal, or psycopg's error."""
-        records = self._records.statement()
-        self._records.clear()
-        if records is not None:
-            self._queue.append(_Queued(*records, None))
+        self._gather_records()
         if self._connection is None and not self._queue:
             self._committed([])
             return
@@ -198,6 +211,14 @@ class Transaction:
             then(rows)
         for callback in self._after_commit:
             callback()
+        if self._tells:
+            self._on_told()
+
+    def _gather_records(self) -> None:
+        records = self._records.statement()
+        self._records.clear()
+        if records is not None:
+            self._queue.append(_Queued(*records, None))
 
     async def _enter(self) -> Connection:
         if self._connection is None:
@@ -299,9 +320,11 @@ class Database:
     def __init__(self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, name: str) -> None:
         self.pool = Pool(dsn, minimum=minimum, maximum=maximum, wait_seconds=wait_seconds, name=name)
         self.reader = Reader(self.pool)
+        # What every transaction that told events calls once it has committed.
+        self.told: Callable[[], None] = lambda: None
 
     def transaction(self) -> Transaction:
-        return Transaction(self.pool)
+        return Transaction(self.pool, lambda: self.told())
 
     async def recall(self, caller: str, request_id: str) -> Remembered | None:
         """The answer given to an earlier call with this request_id, if there was one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -11,6 +11,7 @@ from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import events_pb2
 from closedloop.targets.v1.org_pb2 import Territory
 from closedloop_chassis.data.transaction import Transaction
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions, Slice
 from closedloop_chassis.work import Heard, Work
 
@@ -39,15 +40,15 @@ ON CONFLICT (id) DO UPDATE
 MOVED = "UPDATE memory_revision SET value = value + 1 WHERE name = 'org'"
 
 
-@reactions.on(events_pb2.OrgUnitChanged)
-async def copy_unit(event: Heard[events_pb2.OrgUnitChanged], work: Work) -> None:
-    put_unit(work.tx, event.message)
+@reactions.batch(events_pb2.OrgUnitChanged)
+async def copy_units(events: Sequence[Heard[events_pb2.OrgUnitChanged]], work: Work) -> None:
+    put_units(work.tx, [event.message for event in newest(events, lambda unit: unit.unit_id).values()])
     work.tx.after_commit(work.process.reload_soon)
 
 
-@reactions.on(events_pb2.PersonChanged)
-async def copy_person(event: Heard[events_pb2.PersonChanged], work: Work) -> None:
-    put_person(work.tx, event.message)
+@reactions.batch(events_pb2.PersonChanged)
+async def copy_people(events: Sequence[Heard[events_pb2.PersonChanged]], work: Work) -> None:
+    put_people(work.tx, [event.message for event in newest(events, lambda person: person.person_id).values()])
     work.tx.after_commit(work.process.reload_soon)
 
 

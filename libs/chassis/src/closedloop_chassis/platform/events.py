@@ -69,6 +69,7 @@ async def redrive_parked_events(request: pb.RedriveParkedEventsRequest, call: Ca
     rows = await call.tx.all(REDRIVE, {"ids": list(request.event_ids), "type": request.type})
     for row in rows:
         call.audit(row["id"], "redrive", {"state": "parked"}, {"state": "pending"})
+    call.tx.after_commit(call.process.inbox_filled.set)
     return pb.RedriveParkedEventsResponse(redriven=len(rows))
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar, Token
 
 from opentelemetry import context as otel_context
@@ -108,6 +108,23 @@ def work(name: str, traceparent: str = "", kind: SpanKind = SpanKind.CONSUMER) -
 
 
 @contextmanager
+def together(name: str, traceparents: Sequence[str], kind: SpanKind = SpanKind.CONSUMER) -> Iterator[None]:
+    """`work` for what many causes share: each sampled trace gets its span, and what is told belongs to the last one."""
+    *others, last = sorted(traceparents, key=_sampled)
+    with ExitStack() as spans:
+        for traceparent in others:
+            if _sampled(traceparent):
+                spans.enter_context(work(name, traceparent, kind))
+        spans.enter_context(work(name, last, kind))
+        yield
+
+
+def _sampled(traceparent: str) -> bool:
+    # The flags are the last two hex digits; the lowest bit says sampled (W3C trace context).
+    return traceparent[-1:] in set("13579bdf")
+
+
+@contextmanager
 def span(name: str, attributes: Attributes | None = None, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[Span]:
     """A step within the work at hand; nothing at all when that is not sampled."""
     present = trace.get_current_span()
@@ -120,9 +137,11 @@ def span(name: str, attributes: Attributes | None = None, kind: SpanKind = SpanK
 
 def current_traceparent() -> str:
     """The W3C `traceparent` of the work at hand, to be carried by calls and events; made up if there was none."""
-    present = trace.get_current_span().get_span_context()
-    if present.is_valid:
-        return f"00-{present.trace_id:032x}-{present.span_id:016x}-{present.trace_flags:02x}"
+    # Asked for once per event and audit entry; nothing is sampled where nothing is exported.
+    if _tracer is not None:
+        present = trace.get_current_span().get_span_context()
+        if present.is_valid:
+            return f"00-{present.trace_id:032x}-{present.span_id:016x}-{present.trace_flags:02x}"
     known = _unsampled.get()
     if not known:
         known = f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"

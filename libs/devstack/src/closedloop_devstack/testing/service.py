@@ -28,6 +28,7 @@ from pydantic import SecretStr
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged, PersonChanged
 from closedloop_chassis import client, contract, ids
+from closedloop_chassis.clocks import sweep
 from closedloop_chassis.edge.server import EdgeServer
 from closedloop_chassis.events.reactor import Reactor
 from closedloop_chassis.org import copy
@@ -130,9 +131,9 @@ class Live:
         await self.process.look()
 
     async def move_to(self, moment: datetime) -> None:
-        """Moves the service's time; clocks that fall due on the way fire at their moment, in order."""
+        """Moves the service's time; clocks and timers that fall due on the way fire at their moment, in order."""
         while True:
-            due = await self.db.value("SELECT min(next_at) FROM clock WHERE state = 'open'")
+            due = await sweep.next_due(self.db)
             if due is None or due > moment:
                 break
             self._set_time(max(due, self.now))

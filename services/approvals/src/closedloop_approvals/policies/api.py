@@ -112,8 +112,7 @@ def _budget(decision: ClockSetting, work: Work) -> timedelta:
 
 def _route(routed: Routed, matter: Matter, work: Work, at: datetime) -> pb.Route:
     plan = routed.plan
-    budget = work.calendars.budget(plan.decision, matter.unit_id)
-    due_at = work.calendars.add(at, budget, plan.decision.calendar, matter.unit_id) if plan.steps else None
+    due_at = work.calendars.due(plan.decision, at, matter.unit_id) if plan.steps else None
     route = pb.Route(
         approval_required=bool(plan.steps),
         steps=[_step(number, step, routed, matter, due_at) for number, step in enumerate(plan.steps, 1)],

@@ -252,9 +252,11 @@ def plan(
     org: OrgSnapshot,
     neighbours: Sequence[Neighbour],
     now: datetime,
+    due: Callable[[ClockSetting], datetime],
     parties: Collection[str] = (),
 ) -> Plan:
-    """The route of a matter. `parties` never sign it: who submitted, opened or owns it.
+    """The route of a matter. `parties` never sign it: who submitted, opened or owns it. Of several times to decide
+    in, the one that is `due` first counts.
 
     Raises as `holding` does, and FailedPrecondition SIGNER_NOT_FOUND for a word that names nobody.
     """
@@ -277,7 +279,7 @@ def plan(
         references=tuple(reference for _, reference in held),
         accumulated_ids=tuple(neighbour.request_id for neighbour in counted),
         accumulated_amount=_sum(facts.amount, counted) if counted else None,
-        decision=min((policy.decision or rules.decision for policy, _ in held), key=_length),
+        decision=min((policy.decision or rules.decision for policy, _ in held), key=due),
         on_overdue="reject" if any(policy.on_overdue == "reject" for policy, _ in held) else "escalate",
     )
 
@@ -350,8 +352,3 @@ def _said(value: Any) -> str:
     if isinstance(value, Mapping | tuple):
         return f"of {len(value)}"
     return "unknown" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _length(setting: ClockSetting) -> float:
-    """For comparing settings of different calendars: eight working hours weigh as much as a plain day."""
-    return setting.days + setting.hours / (24 if setting.calendar == "plain" else 8)

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from closedloop_approvals import standing_in
 from closedloop_approvals.requests.rules import Route, Signer, State, Step
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 
 
@@ -264,11 +263,11 @@ def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -
     moved = [change.after for change in changes if not change.anew]
     if anew:
         refuse = {"approval_request_version_key": TAKEN, "approval_request_open_key": TAKEN}
-        tx.do(PUT, {"rows": Jsonb([_row(request) for request in anew])}, refuse=refuse)
+        tx.do(PUT, {"rows": rows.pack(map(_row, anew))}, refuse=refuse)
         for statement in FORGET_ROUTE:
             tx.do(statement, {"ids": [request.id for request in anew]})
     if moved:
-        tx.do(MOVE, {"rows": Jsonb([_row(request) for request in moved])})
+        tx.do(MOVE, {"rows": rows.pack(map(_row, moved))})
     steps, signers = [], []
     for change in changes:
         after, old = change.after, {}
@@ -281,9 +280,9 @@ def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -
             written = set(before.signers) if before else set()
             signers += [_signer_row(after.id, step.number, signer) for signer in step.signers if signer not in written]
     if steps:
-        tx.do(PUT_STEPS, {"rows": Jsonb(steps)})
+        tx.do(PUT_STEPS, {"rows": rows.pack(steps)})
     if signers:
-        tx.do(PUT_SIGNERS, {"rows": Jsonb(signers)})
+        tx.do(PUT_SIGNERS, {"rows": rows.pack(signers)})
     if links:
         tx.do(
             APPEND,
@@ -318,8 +317,7 @@ def _times(row: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _row(request: Request) -> dict[str, Any]:
-    row = {name: _json(getattr(request, name)) for name in COLUMNS}
-    return row | {"state": request.state, "decided_step": request.route.decided_step}
+    return rows.row(request, only=COLUMNS) | {"state": request.state, "decided_step": request.route.decided_step}
 
 
 def _step_row(request: Request, step: Step) -> dict[str, Any]:
@@ -331,17 +329,10 @@ def _step_row(request: Request, step: Step) -> dict[str, Any]:
         "quorum": step.quorum,
         "parallel_group": step.parallel_group,
         "rule": request.step_rules.get(step.number, {}),
-        "started_at": _json(step.started_at),
-        "ended_at": _json(step.ended_at),
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
     }
 
 
 def _signer_row(request_id: str, step: int, signer: Signer) -> dict[str, Any]:
-    row = {name: _json(value) for name, value in asdict(signer).items()}
-    return {"request_id": request_id, "step": step, **row}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return f"{value.total_seconds()} seconds" if isinstance(value, timedelta) else value
+    return {"request_id": request_id, "step": step, **asdict(signer)}

@@ -31,8 +31,7 @@ def draft(content: pb.TaskContent, provenance: Provenance, raised_by: str, work:
     assignee_id, unit_id = _assignee(content, book, work)
     window = protos.span(content.check_window) if content.HasField("check_window") else timedelta(days=kind.check_days)
     told_due = protos.instant(content.due_time, "content.due_time") if content.HasField("due_time") else None
-    budget = work.calendars.budget(kind.due, unit_id)
-    due_at = told_due or work.calendars.add(work.now, budget, kind.due.calendar, unit_id)
+    due_at = told_due or work.calendars.due(kind.due, work.now, unit_id)
     return Task(
         id=new_id(),
         kind=content.kind,

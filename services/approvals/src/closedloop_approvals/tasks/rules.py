@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from closedloop_chassis import errors
-from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
+from closedloop_chassis.rulebook.rules import LONGEST, ClockSetting, Part, Rules
 
 
 class TaskKind(Part):
@@ -46,13 +46,11 @@ class TaskRules(Rules):
 
 
 OPEN = frozenset({"open", "started"})
-LONGEST = timedelta(days=366)
-SHORTEST = timedelta(seconds=1)
 
 
 def until(due_at: datetime, now: datetime) -> ClockSetting:
-    """A clock that ends at a moment; at once if that is over, in a year at the latest."""
-    return ClockSetting(hours=min(max(due_at - now, SHORTEST), LONGEST) / timedelta(hours=1))
+    """A clock that ends at a moment; at once if that is over."""
+    return ClockSetting.timer(min(due_at - now, LONGEST))
 
 
 def shown(state: str, snoozed_until: datetime | None, now: datetime) -> str:

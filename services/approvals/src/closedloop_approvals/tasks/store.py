@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from closedloop_approvals import standing_in
 from closedloop_approvals.standing_in import StandIn
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 
 
@@ -180,8 +179,8 @@ async def raise_all(tx: Transaction, tasks: Sequence[Task], now: datetime) -> tu
     tx.do(LOCK_CAUSES, causes)
     recurred = await tx.all(RECURRED, {**causes, "now": now}, into=Task)
     previous = {(task.origin, task.cause_key): task.id for task in recurred}
-    rows = [_row(task) | {"previous_task_id": previous.get((task.origin, task.cause_key))} for task in tasks]
-    raised = {(t.origin, t.cause_key): t for t in await tx.all(RAISE, {"rows": Jsonb(rows)}, into=Task)}
+    packed = [rows.row(task) | {"previous_task_id": previous.get((task.origin, task.cause_key))} for task in tasks]
+    raised = {(t.origin, t.cause_key): t for t in await tx.all(RAISE, {"rows": rows.pack(packed)}, into=Task)}
     return [raised[task.origin, task.cause_key] for task in tasks], recurred
 
 
@@ -224,25 +223,14 @@ async def page(db: Reader, params: Mapping[str, Any]) -> list[Task]:
 
 def save(tx: Transaction, tasks: Sequence[Task]) -> None:
     if tasks:
-        tx.do(SAVE, {"rows": Jsonb([_row(task) for task in tasks])})
+        tx.do(SAVE, {"rows": rows.pack(tasks)})
 
 
 def note(tx: Transaction, lines: Sequence[Happened]) -> None:
     if lines:
-        rows = [{name: _json(getattr(line, name)) for name in Happened.__slots__} for line in lines]
-        tx.do(NOTE, {"rows": Jsonb(rows)})
+        tx.do(NOTE, {"rows": rows.pack(lines)})
 
 
 def _held(row: dict[str, Any]) -> Held:
     stand_ins = row.pop("stand_ins")
     return Held(Task(**row), standing_in.parse(stand_ins))
-
-
-def _row(task: Task) -> dict[str, Any]:
-    return {name: _json(getattr(task, name)) for name in COLUMNS}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return f"{value.total_seconds()} seconds" if isinstance(value, timedelta) else value

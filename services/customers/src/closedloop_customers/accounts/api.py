@@ -7,6 +7,7 @@ from dataclasses import replace
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import business_actions, profiles, provenance, records
@@ -37,7 +38,7 @@ async def list_accounts(request: pb.ListAccountsRequest, call: Call) -> pb.ListA
     after_key, after_id = pages.after(request, store.ORDERS[order][1], FIRST_ID)
     params = {
         **records.filters(request, call),
-        "words": [f"%{_escaped(word)}%" for word in request.query.lower().split()] or ["%"],
+        "words": [patterns.containing(word) for word in request.query.lower().split()] or ["%"],
         # No territory is kept yet, so none contains an account.
         "by_territory": bool(request.territory_id),
         "industries": list(request.industries) or None,
@@ -148,7 +149,7 @@ async def list_account_changes(request: pb.ListAccountChangesRequest, call: Call
     params = {
         "account_id": account.id,
         "subjects": subjects,
-        "field_prefix": _escaped(request.field_prefix) + "%",
+        "field_prefix": patterns.beginning(request.field_prefix),
         "actor_id": request.actor_id,
         "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
         "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
@@ -191,7 +192,3 @@ async def _check_parent(call: Call, account: Account) -> None:
         raise errors.InvalidArgument("ACCOUNT_NOT_FOUND", f"no account {parent} to be the parent", field)
     if rules.in_cycle(account.id, parent, parents):
         raise errors.InvalidArgument("PARENT_CYCLE", "an account cannot belong to one that belongs to it", field)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from google.type.date_pb2 import Date
-from google.type.money_pb2 import Money
 
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import ids, protos
+from closedloop_chassis.data import rows
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.accounts import desk, store, wire
@@ -18,43 +21,23 @@ from closedloop_customers.accounts.rules import AccountRules, status_by_deals
 
 reactions = Reactions()
 
-
-@reactions.on(funnel.OpportunityWon)
-async def won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
-    told = event.message
-    products = sorted({line.product_id for line in told.lines if line.product_id})
-    await _note_deal(
-        work,
-        told.opportunity_id,
-        told.account_id,
-        "won",
-        told.amount,
-        _day(told.close_date, event.time.date()),
-        products,
-        told.version,
-    )
+# No deal changes the status of such an account.
+SETTLED = frozenset({"retired", "merged"})
 
 
-@reactions.on(funnel.OpportunityLost)
-async def lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
-    told = event.message
-    await _note_deal(
-        work,
-        told.opportunity_id,
-        told.account_id,
-        "lost",
-        told.amount,
-        _day(told.close_date, event.time.date()),
-        [],
-        told.version,
-    )
+@reactions.batch(funnel.OpportunityWon)
+async def won(events: Sequence[Heard[funnel.OpportunityWon]], work: Work) -> None:
+    await _note_deals(events, "won", work)
 
 
-@reactions.on(funnel.OpportunityReopened)
-async def reopened(event: Heard[funnel.OpportunityReopened], work: Work) -> None:
-    told = event.message
-    day = _day(told.close_date, event.time.date())
-    await _note_deal(work, told.opportunity_id, told.account_id, "reopened", told.amount, day, [], told.version)
+@reactions.batch(funnel.OpportunityLost)
+async def lost(events: Sequence[Heard[funnel.OpportunityLost]], work: Work) -> None:
+    await _note_deals(events, "lost", work)
+
+
+@reactions.batch(funnel.OpportunityReopened)
+async def reopened(events: Sequence[Heard[funnel.OpportunityReopened]], work: Work) -> None:
+    await _note_deals(events, "reopened", work)
 
 
 @reactions.on(targets.PersonChanged)
@@ -70,39 +53,40 @@ async def owner_moved(event: Heard[targets.PersonChanged], work: Work) -> None:
         work.tell(wire.changed(account), account.id)
 
 
-async def _note_deal(
-    work: Work,
-    opportunity_id: str,
-    account_id: str,
-    state: str,
-    amount: Money,
-    day: date,
-    products: list[str],
-    version: int,
-) -> None:
-    known = account_id if ids.is_id(account_id) else None
-    minor, currency = (protos.minor_units(amount), amount.currency_code) if amount.currency_code else (0, "")
-    work.tx.do(
-        store.PUT_DEAL,
-        {
-            "opportunity_id": opportunity_id,
-            "account_id": known,
-            "state": state,
-            "amount_minor": minor,
-            "currency": currency,
-            "closed_on": day,
-            "product_ids": products,
-            "version": version,
-        },
-    )
-    if known is None:
+async def _note_deals(events: Sequence[Heard[Any]], state: str, work: Work) -> None:
+    """Keeps the deals, and the accounts' status where it follows from them."""
+    deals = newest(events, lambda told: told.opportunity_id).values()
+    work.tx.do(store.PUT_DEALS, {"rows": rows.pack(_deal(event, state) for event in deals)})
+    named = {event.message.account_id for event in deals if ids.is_id(event.message.account_id)}
+    if not named:
         return
-    account = (await store.lock(work.tx, [known])).get(known)
-    if account is None or account.status in ("retired", "merged"):
-        return
-    status = status_by_deals(await store.last_won(work.tx, known), work.now.date(), work.rules(AccountRules))
-    if status != account.status:
-        desk.change(work, [(account, replace(account, status=status))], action="deal")
+    today, rules = work.now.date(), work.rules(AccountRules)
+    # Only those whose status follows are locked: most deals are of customers that are customers already.
+    due = {
+        id: becomes
+        for id, status, last_won in await store.standings(work.tx, named)
+        if (becomes := status_by_deals(last_won, today, rules)) != status and status not in SETTLED
+    }
+    if due:
+        locked = (await store.lock(work.tx, sorted(due))).values()
+        pairs = [(old, replace(old, status=due[old.id])) for old in locked if old.status not in SETTLED]
+        desk.change(work, [(old, new) for old, new in pairs if old != new], action="deal")
+
+
+def _deal(event: Heard[Any], state: str) -> dict[str, Any]:
+    told = event.message
+    amount, named = told.amount, ids.is_id(told.account_id)
+    lines = told.lines if state == "won" else ()
+    return {
+        "opportunity_id": told.opportunity_id,
+        "account_id": told.account_id if named else None,
+        "state": state,
+        "amount_minor": protos.minor_units(amount) if amount.currency_code else 0,
+        "currency": amount.currency_code,
+        "closed_on": _day(told.close_date, event.time.date()),
+        "product_ids": sorted({line.product_id for line in lines if line.product_id}),
+        "version": told.version,
+    }
 
 
 def _day(told: Date, otherwise: date) -> date:

@@ -8,9 +8,10 @@ from datetime import date
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.accounts.rules import Account
 
 COLUMNS = """id, profile, status, owner_id, unit_id, participant_ids, grade, quality_light, high_potential, provenances,
@@ -121,10 +122,14 @@ SELECT e.id, e.subject, e.subject = %(account_id)s AS of_account, f.key AS field
 PEOPLE_OF = "SELECT id FROM contact WHERE account_id = %(account_id)s"
 
 LAST_WON = "SELECT max(closed_on) FROM account_deal WHERE account_id = %(id)s AND state = 'won'"
-PUT_DEAL = """
+STANDINGS = """
+SELECT id, status, (SELECT max(closed_on) FROM account_deal d WHERE d.account_id = a.id AND state = 'won') AS last_won
+  FROM account a WHERE id = ANY(%(ids)s::uuid[])
+"""
+PUT_DEALS = """
 INSERT INTO account_deal (opportunity_id, account_id, state, amount_minor, currency, closed_on, product_ids, version)
-VALUES (%(opportunity_id)s, %(account_id)s, %(state)s, %(amount_minor)s, %(currency)s, %(closed_on)s,
-       %(product_ids)s, %(version)s)
+SELECT opportunity_id, account_id, state, amount_minor, currency, closed_on, product_ids, version
+  FROM jsonb_populate_recordset(NULL::account_deal, %(rows)s) ORDER BY opportunity_id
 ON CONFLICT (opportunity_id) DO UPDATE
    SET account_id = excluded.account_id, state = excluded.state, amount_minor = excluded.amount_minor,
           currency = excluded.currency,
@@ -190,7 +195,7 @@ def put(
     """Queues the accounts as they are now; `keys` by id for those whose keys changed; new (source, source_id, id).
 
     `fresh`: none of them was there before."""
-    tx.do(PUT, {"rows": rows.pack([{**_fields(account), "search": account.search} for account in accounts])})
+    tx.do(PUT, {"rows": rows.pack([{**rows.row(account), "search": account.search} for account in accounts])})
     if keys:
         if not fresh:
             tx.do(FORGET_KEYS, {"ids": list(keys)})
@@ -219,6 +224,12 @@ async def last_won(reader: Reader | Transaction, id: str) -> date | None:
     return found
 
 
+async def standings(tx: Transaction, ids: Collection[str]) -> list[tuple[str, str, date | None]]:
+    """Accounts with their status and the day of their last deal, as they stand, not locked."""
+    rows = await tx.all(STANDINGS, {"ids": list(ids)})
+    return [(row["id"], row["status"], row["last_won"]) for row in rows]
+
+
 async def set_high(tx: Transaction, verdicts: dict[str, bool], now: Any) -> list[Account]:
     packed = rows.pack({"id": id_, "high_potential": high} for id_, high in verdicts.items())
     return await tx.all(SET_HIGH, {"rows": packed, "now": now}, into=Account)
@@ -226,7 +237,3 @@ async def set_high(tx: Transaction, verdicts: dict[str, bool], now: Any) -> list
 
 async def follow_owner(tx: Transaction, owner_id: str, unit_id: str, now: Any) -> list[Account]:
     return await tx.all(OF_OWNERS_ELSEWHERE, {"owner_id": owner_id, "unit_id": unit_id, "now": now}, into=Account)
-
-
-def _fields(account: Account) -> dict[str, Any]:
-    return {name: getattr(account, name) for name in account.__slots__}

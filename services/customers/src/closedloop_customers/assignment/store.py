@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import rows
 
 COLUMNS = """id, record_type, record_id, owner_id, unit_id, previous_owner_id, method, rule, reason, candidates,
        assigned_by,

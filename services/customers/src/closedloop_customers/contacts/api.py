@@ -5,6 +5,7 @@ from __future__ import annotations
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import contacts_pb2 as pb
 from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import business_actions, profiles, provenance, records
@@ -36,7 +37,7 @@ async def list_contacts(request: pb.ListContactsRequest, call: Call) -> pb.ListC
             {"account_id": "one of account_id, query, states, updated_since_time is required"},
         )
     (after_id,) = pages.after(request, FIRST_ID)
-    begins = _escaped(request.query.strip().lower()) + "%"
+    begins = patterns.beginning(compact(request.query.strip().lower()))
     params = {
         **records.filters(request, call),
         "account_id": request.account_id or None,
@@ -124,7 +125,3 @@ def _refuse_erased(contact: Contact) -> None:
         raise errors.FailedPrecondition(
             "CONTACT_ERASED", "this person was erased at their own wish; only the id is left"
         )
-
-
-def _escaped(text: str) -> str:
-    return compact(text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.contacts.rules import Contact
 
 OWN = """id, account_id, profile, state, employments, closed_channels, provenances, last_interaction_at, last_verify_at,
@@ -144,10 +145,8 @@ def put(
     new_sources: Sequence[tuple[str, str, str]],
 ) -> None:
     """Queues the contacts as they are now; `keys` by id for those whose keys changed; new (source, source_id, id)."""
-    beside = {"owner_id", "unit_id", "participant_ids"}
-    packed = [
-        {**{name: getattr(c, name) for name in c.__slots__ if name not in beside}, "search": c.search} for c in contacts
-    ]
+    beside = ("owner_id", "unit_id", "participant_ids")
+    packed = [{**rows.row(contact, *beside), "search": contact.search} for contact in contacts]
     tx.do(PUT, {"rows": rows.pack(packed)})
     if keys:
         tx.do(FORGET_KEYS, {"ids": list(keys)})

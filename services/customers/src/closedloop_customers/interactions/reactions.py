@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
 
 from closedloop.funnel.v1 import activities_pb2
@@ -168,13 +168,13 @@ async def order(event: Heard[integrations.OrderRecorded], work: Work) -> None:
     told = event.message
     if told.cancelled:
         return
-    day = protos.day(told.date) if told.HasField("date") else event.time.date()
+    day = protos.day(told.date) if told.HasField("date") else work.home.day(event.time)
     touch = Touch(
         kept=_kept("order", told.number, "integrations", event.time),
         channel="web",
         action="order",
         direction="inbound",
-        occurred_at=min(datetime.combine(day, time(9), UTC), work.now),
+        occurred_at=min(work.home.morning(day), work.now),
         person_id=told.person_id,
         summary=told.number,
         product_ids=[line.product_id for line in told.lines if line.product_id],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_customers import rows
 
 COLUMNS = """id, account_id, contact_id, lead_id, opportunity_id, channel, direction, action, occurred_at,
        duration, person_id,

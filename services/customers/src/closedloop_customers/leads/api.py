@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import interactions_pb2
 from closedloop.customers.v1 import leads_pb2 as pb
 from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import asking, business_actions, codes, custom_fields, profiles, provenance, records
@@ -64,7 +63,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
     asked = {"phone": request.query, "email_address": request.query} if request.query else {}
     params = {
         **records.filters(request, call),
-        "words": [f"%{_escaped(word)}%" for word in request.query.lower().split()] or ["%"],
+        "words": [patterns.containing(word) for word in request.query.lower().split()] or ["%"],
         "keys": desk.keys_of(call, asked),
         # No territory is kept yet, so none contains a lead.
         "by_territory": bool(request.territory_id),
@@ -265,10 +264,8 @@ def _responder(call: Call, request: pb.RecordResponseRequest) -> str:
 def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> None:
     """An agreed talk is on the owner's list for that morning."""
     day = protos.day(request.next_contact_date, "next_contact_date")
-    if day < call.now.date():
+    if day < call.home.today(lead.unit_id):
         raise errors.InvalidArgument("TIME_IN_PAST", "an agreed talk lies ahead", {"next_contact_date": "in the past"})
-    unit = call.org.unit(lead.unit_id)
-    zone = ZoneInfo(unit.time_zone if unit is not None and unit.time_zone else "Asia/Shanghai")
     asking.task(
         call,
         kind="follow_up",
@@ -281,7 +278,7 @@ def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> No
         owner_id=lead.owner_id,
         unit_id=lead.unit_id,
         light=Light.LIGHT_NONE,
-        due_time=datetime.combine(day, time(9), zone),
+        due_time=call.home.morning(day, lead.unit_id),
         account_id=lead.account_id or "",
     )
 
@@ -335,7 +332,3 @@ async def _contact_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, a
 
 def _set(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

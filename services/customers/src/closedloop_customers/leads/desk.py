@@ -80,8 +80,7 @@ def owed(work: Work, lead: Lead, choice: Choice) -> Lead:
     if lead.responded_at is not None or lead.stage == "closed" or lead.historical:
         return held
     setting = work.rules(ResponseRules).first_response
-    budget = work.calendars.budget(setting, choice.unit_id)
-    return replace(held, response_due_at=work.calendars.add(work.now, budget, setting.calendar, choice.unit_id))
+    return replace(held, response_due_at=work.calendars.due(setting, work.now, choice.unit_id))
 
 
 def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:
@@ -112,8 +111,7 @@ def alarm_setting(work: Work, lead: Lead) -> ClockSetting:
     late = work.now - lead.received_at
     if setting.calendar != "plain" or late <= timedelta():
         return setting
-    left = max(setting.budget(timedelta(days=1)) - late, timedelta(seconds=1))
-    return setting.model_copy(update={"hours": left.total_seconds() / 3600, "days": 0})
+    return setting.shortened(setting.budget(timedelta(days=1)) - late)
 
 
 def hand_over(

@@ -334,7 +334,7 @@ def _past(row: pb.LeadRow, received: datetime) -> Past:
 
 
 def _check_moment(received: datetime, now: datetime, rules: LeadRules, historical: bool) -> None:
-    if received > now + timedelta(minutes=5):
+    if received > now + timedelta(minutes=rules.ahead_minutes):
         raise errors.InvalidArgument(
             "TIME_IN_FUTURE", "an inquiry has happened", {"provenance.observed_time": "in the future"}
         )

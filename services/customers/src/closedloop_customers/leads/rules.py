@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from closedloop_chassis import errors
+from closedloop_chassis.currency import coins
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 
 
@@ -36,8 +37,14 @@ class PriorityRules(Part):
 
     base: int = Field(default=30, ge=0, le=100)
     by_source: dict[str, int] = Field(default={"phone": 20, "web_form": 10, "wechat": 10, "procurement": 20})
-    # Points from a budget of so many yuan on; the highest that fits.
-    by_budget: dict[int, int] = Field(default={50_000: 10, 200_000: 20, 1_000_000: 35})
+    # By currency: points from a budget of so much on; the highest that fits. Another currency earns none.
+    by_budget: dict[str, dict[int, int]] = Field(
+        default={
+            "CNY": {50_000: 10, 200_000: 20, 1_000_000: 35},
+            "USD": {7_000: 10, 28_000: 20, 140_000: 35},
+            "EUR": {6_500: 10, 26_000: 20, 130_000: 35},
+        }
+    )
     named_product: int = Field(default=10, ge=0, le=100)
     known_customer: int = Field(default=15, ge=0, le=100)
     expected_within_days: int = Field(default=90, ge=0, le=3660)
@@ -57,6 +64,8 @@ class LeadRules(Rules):
     # Channels whose inquiries must bring consent to being contacted.
     consent_sources: frozenset[str] = frozenset()
     consent_purpose: str = "sales_contact"
+    # Clocks of outside systems go ahead of ours by so much and are believed.
+    ahead_minutes: float = Field(default=5, ge=0, le=1440)
     # Older inquiries are history and come in by BulkIntakeLeads.
     stale_days: int = Field(default=180, ge=1, le=3660)
     reopen_days: int = Field(default=90, ge=0, le=3660)
@@ -143,8 +152,9 @@ def priority(
 ) -> int:
     points = rules.base + rules.by_source.get(source, 0)
     budget = profile.get("budget", {})
-    yuan = budget.get("minor", 0) / 100 if budget.get("currency") == "CNY" else 0
-    points += max((bonus for least, bonus in rules.by_budget.items() if yuan >= least), default=0)
+    currency = budget.get("currency", "")
+    amount = budget.get("minor", 0) / coins(currency)
+    points += max((bonus for least, bonus in rules.by_budget.get(currency, {}).items() if amount >= least), default=0)
     points += rules.named_product if profile.get("product_lines") else 0
     points += rules.known_customer if known_customer else 0
     expected = profile.get("expected_date", "")

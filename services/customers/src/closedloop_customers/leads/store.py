@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope, Work
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.leads.rules import Lead
 
 COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, unit_id, assignment_rule, priority,
@@ -188,7 +189,7 @@ async def lock_of_opportunity(tx: Transaction, opportunity_id: str, lead_id: str
 
 
 def put(tx: Transaction, leads: Sequence[Lead]) -> None:
-    packed = [{**{name: getattr(lead, name) for name in lead.__slots__}, "search": lead.search} for lead in leads]
+    packed = [{**rows.row(lead), "search": lead.search} for lead in leads]
     tx.do(PUT, {"rows": rows.pack(packed)})
 
 

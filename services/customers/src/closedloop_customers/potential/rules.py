@@ -43,6 +43,8 @@ class PotentialRules(Rules):
     )
     # A tender counts less the older it is, and not at all after so many days.
     tender_days: int = Field(default=365, ge=1, le=3660)
+    # A notice that does not say when it was published is taken to be this share of that time old.
+    undated_ratio: float = Field(default=0.5, ge=0, le=1)
     # What a person has confirmed counts as certain.
     confirmed_ratio: float = Field(default=1.0, ge=0, le=1)
     interaction_days: int = Field(default=90, ge=1, le=3660)
@@ -118,7 +120,7 @@ def _tenders(tenders: Sequence[Tender], today: date, rules: PotentialRules) -> t
     doubt = 1.0
     for tender in tenders:
         sure = rules.confirmed_ratio if tender.confirmed else tender.confidence
-        age = max((today - tender.published).days, 0) if tender.published else rules.tender_days / 2
+        age = max((today - tender.published).days, 0) if tender.published else rules.tender_days * rules.undated_ratio
         doubt *= 1 - min(max(sure, 0.0), 1.0) * max(0.0, 1 - age / rules.tender_days)
     newest = max(tenders, key=lambda tender: tender.published or date.min)
     return 1 - doubt, "1", f"{len(tenders)} procurement notices name the account, the newest: {newest.title}"

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.potential.rules import Inputs, PotentialRules, Tender
 
 COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score"

@@ -95,7 +95,6 @@ def made(work: Work, proposal: Proposal) -> Suggestion:
     """The suggestion as it would be kept."""
     rules = work.rules(SuggestionRules)
     record = proposal.record
-    budget = work.calendars.budget(rules.decide, record.unit_id)
     return Suggestion(
         id=new_id(),
         record_type=record.type,
@@ -113,7 +112,7 @@ def made(work: Work, proposal: Proposal) -> Suggestion:
         owner_id=record.owner_id,
         unit_id=record.unit_id,
         created_at=work.now,
-        due_at=work.calendars.add(work.now, budget, rules.decide.calendar, record.unit_id),
+        due_at=work.calendars.due(rules.decide, work.now, record.unit_id),
         decided_by="",
         decided_at=None,
         decision_reason="",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.suggestions.rules import Suggestion
 
 COLUMNS = """id, record_type, record_id, account_id, kind, state, changes, summary, quote, provenance, source,

@@ -70,7 +70,7 @@ async def plans(
 async def begin(work: Work, planned: Sequence[tuple[Standing, Plan]]) -> list[tuple[store.WakeUp, store.Message]]:
     """Starts these and sends the first message of each; records that are being woken already are left alone."""
     rules = work.rules(WakeUpRules)
-    following = work.calendars.add(work.now, work.calendars.budget(rules.answer), rules.answer.calendar)
+    following = work.calendars.due(rules.answer, work.now)
     made = []
     for standing, chosen in planned:
         control = in_control(standing.id, rules)
@@ -153,7 +153,7 @@ def send(work: Work, wake_up: store.WakeUp, what: store.Message) -> None:
         topic=wake_up.topic,
         experiment=rules.experiment,
         arm="control" if wake_up.control else "treated",
-        expire_time=protos.timestamp(work.now + work.calendars.budget(rules.answer)),
+        expire_time=protos.timestamp(work.calendars.due(rules.answer, work.now)),
         subject_type="wake_up",
         subject_id=wake_up.id,
         sender_id=wake_up.owner_id,

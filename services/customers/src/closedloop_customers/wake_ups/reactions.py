@@ -59,7 +59,7 @@ async def no_answer(due: list[Due], work: Work) -> None:
         flow.send(work, wake_up, message)
     if more:
         work.clocks.start_many(desk.STEP, rules.answer, [(w.id, w.owner_id, w.unit_id, {}) for w in more])
-        following_at = work.calendars.add(work.now, work.calendars.budget(rules.answer), rules.answer.calendar)
+        following_at = work.calendars.due(rules.answer, work.now)
         last = [w.id for w in more if len(sent[w.id]) + 1 >= rules.messages]
         work.tx.do(store.NEXT, {"ids": last, "at": None})
         work.tx.do(store.NEXT, {"ids": [w.id for w in more if w.id not in last], "at": following_at})

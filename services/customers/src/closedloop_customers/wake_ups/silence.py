@@ -33,7 +33,7 @@ def touched(work: Work, record_type: str, held: Sequence[Held], last: datetime |
     elapsed = work.now - last if last is not None else timedelta()
     span = setting.budget(timedelta(days=1))
     if setting.calendar == "plain" and timedelta() < elapsed < span:
-        setting = setting.model_copy(update={"hours": (span - elapsed).total_seconds() / 3600, "days": 0})
+        setting = setting.shortened(span - elapsed)
     watch(work, record_type, held, setting)
 
 

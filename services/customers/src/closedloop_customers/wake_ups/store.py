@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records, rows
+from closedloop_customers import records
 from closedloop_customers.wake_ups.rules import Interest
 
 COLUMNS = """id, record_type, record_id, contact_id, owner_id, unit_id, state, topic, control, behaviours, rule,

@@ -8,16 +8,16 @@ from typing import Any
 
 from closedloop.funnel.v1 import activities_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.data import patterns
+from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
+from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
 from closedloop_funnel.activities import proto, rules, store
 from closedloop_funnel.activities.record import Around, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
-from closedloop_funnel.custom_fields import rules as custom_fields
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
-from closedloop_funnel.rows import changes
-from closedloop_funnel.structs import plain
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ActivityService")
@@ -58,7 +58,7 @@ async def plan_activity(request: pb.PlanActivityRequest, call: Call) -> pb.Activ
         updated_at=call.now,
     )
     store.add(call.tx, planned)
-    call.audit(planned.id, "plan", after=changes(planned, *PRIVATE))
+    call.audit(planned.id, "plan", after=row(planned, *PRIVATE))
     return proto.write(planned)
 
 
@@ -70,7 +70,7 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     ended = protos.instant(request.end_time, "end_time") if request.HasField("end_time") else None
     rules.check_times(judged_by, started, ended, call.now)
     values = plain(request.custom_fields)
-    custom_fields.check(call.rules(CustomFieldRules), "activity", values)
+    call.rules(FunnelFieldRules).check("activity", values)
     around = await store.around(
         call.tx,
         opportunity_id=request.opportunity_id,
@@ -125,7 +125,7 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     (store.save if planned else store.add)(call.tx, log)
     if opportunity_id:
         store.touch(call.tx, opportunity_id, started)
-    call.audit(log.id, "log", after=changes(log, *PRIVATE))
+    call.audit(log.id, "log", after=row(log, *PRIVATE))
     call.tell(proto.logged(log), subject=log.id)
     return proto.write(log)
 
@@ -141,7 +141,7 @@ async def cancel_activity(request: pb.CancelActivityRequest, call: Call) -> pb.A
         before, state="cancelled", cancel_reason=request.reason, version=before.version + 1, updated_at=call.now
     )
     store.save(call.tx, after)
-    call.audit(after.id, "cancel", changes(before, *PRIVATE), changes(after, *PRIVATE))
+    call.audit(after.id, "cancel", row(before, *PRIVATE), row(after, *PRIVATE))
     return proto.write(after)
 
 
@@ -155,7 +155,6 @@ async def get_activity(request: pb.GetActivityRequest, call: Call) -> pb.Activit
 @rpcs.method
 async def list_activities(request: pb.ListActivitiesRequest, call: Call) -> pb.ListActivitiesResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    escaped = request.query.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     period = request.period
     params: dict[str, Any] = {
         **call.scope.params,
@@ -170,7 +169,7 @@ async def list_activities(request: pb.ListActivitiesRequest, call: Call) -> pb.L
         "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
         "authenticities": [word(pb.Authenticity, one) for one in request.authenticities] or None,
         "action_unit_key": request.action_unit_key,
-        "query": f"%{escaped}%" if escaped else "",
+        "query": patterns.containing(request.query),
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

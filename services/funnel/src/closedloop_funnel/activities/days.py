@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from closedloop.funnel.v1 import activities_pb2 as pb
 from closedloop_chassis import errors, protos
+from closedloop_chassis.data.rows import row
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel import company
 from closedloop_funnel.activities import proto, store
 from closedloop_funnel.activities.record import DailyLog
 from closedloop_funnel.activities.rules import ActivityRules
-from closedloop_funnel.rows import changes
 
 rpcs = Rpcs("closedloop.funnel.v1.ActivityService")
 
@@ -22,7 +21,7 @@ async def submit_daily_log(request: pb.SubmitDailyLogRequest, call: Call) -> pb.
     rules, person_id = call.rules(ActivityRules), call.caller.subject
     unit_id = _unit_of(person_id, call)
     day = protos.day(request.date, "date")
-    today = company.today(call.org, unit_id, call.now)
+    today = call.home.today(unit_id)
     if day > today:
         raise errors.InvalidArgument("DATE_IN_FUTURE", f"{day} has not come yet", {"date": "in the future"})
     if (today - day).days > rules.daily_log_days:
@@ -31,7 +30,7 @@ async def submit_daily_log(request: pb.SubmitDailyLogRequest, call: Call) -> pb.
     log = DailyLog(person_id, day, unit_id, request.summary, request.plan, request.help_needed, call.now)
     of_day = await store.of_day(call.tx, person_id, *_bounds(day, unit_id, call), call.now)
     store.put_log(call.tx, log)
-    call.audit(f"{person_id}/{day}", "submit_daily_log", changes(before) if before else None, changes(log))
+    call.audit(f"{person_id}/{day}", "submit_daily_log", row(before) if before else None, row(log))
     return proto.daily_log(log, of_day, rules, with_activities=False)
 
 
@@ -54,5 +53,4 @@ def _unit_of(person_id: str, call: Call) -> str:
 
 
 def _bounds(day: date, unit_id: str, call: Call) -> tuple[datetime, datetime]:
-    zone = company.zone(call.org, unit_id)
-    return datetime.combine(day, time(), zone), datetime.combine(day + timedelta(days=1), time(), zone)
+    return call.home.moment(day, unit_id=unit_id), call.home.moment(day + timedelta(days=1), unit_id=unit_id)

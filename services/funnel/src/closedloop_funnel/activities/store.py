@@ -6,9 +6,9 @@ from datetime import date, datetime
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_funnel import rows
 from closedloop_funnel.activities.record import Activity, Around, DailyLog, Seen
 
 # A planned one whose time has passed is missed (S57).
@@ -93,11 +93,11 @@ async def around(tx: Transaction, *, opportunity_id: str, account_id: str, plann
 
 
 def add(tx: Transaction, activity: Activity) -> None:
-    tx.do(INSERT, rows.rows(Activity, [activity]), refuse=DUPLICATE)
+    tx.do(INSERT, {"rows": rows.pack([activity], only=rows.columns(Activity))}, refuse=DUPLICATE)
 
 
 def save(tx: Transaction, activity: Activity) -> None:
-    tx.do(UPDATE, rows.rows(Activity, [activity]))
+    tx.do(UPDATE, {"rows": rows.pack([activity], only=rows.columns(Activity))})
 
 
 def touch(tx: Transaction, opportunity_id: str, at: datetime) -> None:
@@ -136,4 +136,4 @@ async def daily_log(db: Reader | Transaction, person_id: str, day: date) -> Dail
 
 
 def put_log(tx: Transaction, log: DailyLog) -> None:
-    tx.do(PUT_LOG, rows.changes(log))
+    tx.do(PUT_LOG, rows.row(log))

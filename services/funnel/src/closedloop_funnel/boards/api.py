@@ -14,7 +14,6 @@ from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel import company
 from closedloop_funnel.boards import rules, store
 from closedloop_funnel.boards.rules import BoardRules
 from closedloop_funnel.pipelines import scope
@@ -35,7 +34,7 @@ async def get_funnel_board(request: pb.GetFunnelBoardRequest, call: Call) -> pb.
     about.pipeline_id = about.pipeline_id or pipelines.default
     pipeline = pipelines.pipeline(about.pipeline_id)
     begins, ends = _period(request.period, call)
-    zone = company.zone(call.org, about.unit_id)
+    zone = call.home.zone(about.unit_id)
     params: dict[str, Any] = {
         **scope.params(about, call),
         "from": begins,
@@ -67,7 +66,7 @@ async def get_forecast_board(request: pb.GetForecastBoardRequest, call: Call) ->
         )
     grouping = word(pb.BoardGrouping, request.grouping)
     params = {**scope.params(request.scope, call), "first_day": first, "last_day": last}
-    currency = company.currency(call.org)
+    currency = call.home.currency
     totals: dict[str, list[pb.CategoryTotal]] = defaultdict(list)
     for row in await store.forecast(call.db, grouping, params):
         amount = protos.money(row["amount_minor"], currency)
@@ -100,7 +99,7 @@ def _period(period: Interval, call: Call) -> tuple[datetime, datetime]:
     if period.HasField("start_time"):
         begins = protos.instant(period.start_time, "period.start_time")
     else:
-        local = ends.astimezone(company.zone(call.org, ""))
+        local = ends.astimezone(call.home.zone())
         begins = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     if ends <= begins:
         raise errors.InvalidArgument("TIMES_REVERSED", "the period ends before it begins", {"period": "reversed"})
@@ -128,7 +127,7 @@ class _Writer:
         self._call = call
         self._rules = call.rules(BoardRules)
         self._version = call.process.rulebooks.version(BoardRules, call.now)
-        self._currency = company.currency(call.org)
+        self._currency = call.home.currency
 
     def rows(self, found: store.Funnel, grouping: str) -> list[pb.FunnelBoardRow]:
         flows = {(row["group_key"], row["stage_key"], row["period"]): row for row in found.flows}

@@ -8,19 +8,18 @@ from typing import Any, Literal
 
 from closedloop.funnel.v1 import contracts_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
+from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
-from closedloop_funnel import attachments, company
+from closedloop_funnel import attachments
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.contracts import proto, rules, store
 from closedloop_funnel.contracts.record import Seen
 from closedloop_funnel.contracts.rules import ContractRules
-from closedloop_funnel.custom_fields import rules as custom_fields
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
-from closedloop_funnel.rows import changes
-from closedloop_funnel.structs import plain
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ContractService")
@@ -38,12 +37,12 @@ async def create_contract(request: pb.CreateContractRequest, call: Call) -> pb.C
     call.authorize(deal["owner_id"], deal["unit_id"], deal["participant_ids"])
     if deal["state"] != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {deal['state']}")
-    today = company.today(call.org, deal["unit_id"], call.now)
+    today = call.home.today(deal["unit_id"])
     if request.quote_id:
         _check_quote(request.quote_id, quote, today)
     attachments.check(request.attachment_ids, "attachment_ids")
     values = plain(request.custom_fields)
-    custom_fields.check(call.rules(CustomFieldRules), "contract", values)
+    call.rules(FunnelFieldRules).check("contract", values)
     amount, currency = _amount(request, quote)
     made = call.rules(ContractRules).number_format.format(year=today.year, sequence=basis.sequence)
     contract = Seen(
@@ -102,7 +101,7 @@ async def submit_contract(request: pb.SubmitContractRequest, call: Call) -> pb.C
         amount=protos.money(after.amount_minor, after.currency),
         discount_ratio=known.get("discount_ratio"),
         product_ids=known.get("product_ids", []),
-        major_project=rules.is_major(judged_by, after, company.currency(call.org)),
+        major_project=rules.is_major(judged_by, after, call.home.currency),
     )
     deviating = [clause["title"] or clause["key"] for clause in after.clauses if clause["deviates"]]
     telling.ask(
@@ -134,7 +133,7 @@ async def withdraw_contract(request: pb.WithdrawContractRequest, call: Call) -> 
 async def sign_contract(request: pb.SignContractRequest, call: Call) -> pb.Contract:
     before = await _held(request, call)
     signed = protos.day(request.sign_date, "sign_date")
-    rules.check_signable(before, signed, company.today(call.org, before.unit_id, call.now))
+    rules.check_signable(before, signed, call.home.today(before.unit_id))
     attachments.check(request.attachment_ids, "attachment_ids")
     after = replace(
         before,
@@ -240,7 +239,7 @@ def _plain(request: pb.UpdateContractRequest, mask: set[str], call: Call) -> dic
         values["attachment_ids"] = []
     if "custom_fields" in mask:
         values["custom_fields"] = plain(request.custom_fields)
-        custom_fields.check(call.rules(CustomFieldRules), "contract", values["custom_fields"])
+        call.rules(FunnelFieldRules).check("contract", values["custom_fields"])
     return values
 
 
@@ -257,4 +256,4 @@ def _changed(before: Seen, after: Seen, action: str, call: Call) -> pb.Contract:
 
 
 def _trail(contract: Seen) -> dict[str, Any]:
-    return changes(contract, "revision", "updated_at", "deal", "quote", "signer_name")
+    return row(contract, "revision", "updated_at", "deal", "quote", "signer_name")

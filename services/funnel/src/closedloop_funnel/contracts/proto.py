@@ -9,9 +9,9 @@ from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import contracts_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop_chassis import etags, protos
+from closedloop_chassis.structs import struct
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.contracts.record import Contract, Seen
-from closedloop_funnel.structs import struct
 from closedloop_funnel.words import number
 
 

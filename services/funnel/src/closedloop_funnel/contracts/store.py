@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_funnel import rows
 from closedloop_funnel.contracts.record import Contract, Seen
 
 DEAL = """
@@ -94,8 +94,8 @@ async def page(db: Reader, params: dict[str, Any]) -> list[Seen]:
 
 
 def add(tx: Transaction, contract: Contract) -> None:
-    tx.do(INSERT, rows.rows(Contract, [contract]), refuse=TAKEN)
+    tx.do(INSERT, {"rows": rows.pack([contract], only=rows.columns(Contract))}, refuse=TAKEN)
 
 
 def save(tx: Transaction, contract: Contract) -> None:
-    tx.do(UPDATE, rows.rows(Contract, [contract]))
+    tx.do(UPDATE, {"rows": rows.pack([contract], only=rows.columns(Contract))})

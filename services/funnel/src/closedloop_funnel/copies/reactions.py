@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from closedloop.customers.v1 import accounts_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop.targets.v1 import rates_pb2
 from closedloop_chassis import protos
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.copies import store
@@ -15,27 +19,28 @@ from closedloop_funnel.words import word
 reactions = Reactions()
 
 
-@reactions.on(customers.AccountChanged)
-async def copy_account(event: Heard[customers.AccountChanged], work: Work) -> None:
-    account = event.message
-    store.put_account(
-        work.tx,
-        {
-            "id": account.account_id,
-            "name": account.name,
-            "industry": account.industry,
-            "customer_type": account.customer_type,
-            "region_code": account.region_code,
-            "grade": account.grade,
-            "status": word(accounts_pb2.AccountStatus, account.status),
-            "owner_id": account.ownership.owner_id,
-            "unit_id": account.ownership.unit_id,
-            "participant_ids": list(account.participant_ids),
-            "merged_into_id": account.merged_into_id or None,
-            "words": store.folded([account.account_id, account.name, account.legal_name, *account.aliases]),
-            "version": account.version,
-        },
-    )
+@reactions.batch(customers.AccountChanged)
+async def copy_accounts(events: Sequence[Heard[customers.AccountChanged]], work: Work) -> None:
+    accounts = newest(events, lambda account: account.account_id).values()
+    store.put_accounts(work.tx, [_account(event.message) for event in accounts])
+
+
+def _account(account: customers.AccountChanged) -> dict[str, Any]:
+    return {
+        "id": account.account_id,
+        "name": account.name,
+        "industry": account.industry,
+        "customer_type": account.customer_type,
+        "region_code": account.region_code,
+        "grade": account.grade,
+        "status": word(accounts_pb2.AccountStatus, account.status),
+        "account_owner_id": account.ownership.owner_id,
+        "account_unit_id": account.ownership.unit_id,
+        "account_participant_ids": list(account.participant_ids),
+        "merged_into_id": account.merged_into_id or None,
+        "words": store.folded([account.account_id, account.name, account.legal_name, *account.aliases]),
+        "version": account.version,
+    }
 
 
 @reactions.on(targets.ProductChanged)

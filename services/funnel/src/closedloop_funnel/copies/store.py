@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data.transaction import Transaction
 
-PUT_ACCOUNT = """
+PUT_ACCOUNTS = """
 INSERT INTO account (id, name, industry, customer_type, region_code, grade, status, account_owner_id, account_unit_id,
                      account_participant_ids, merged_into_id, words, version)
-VALUES (%(id)s, %(name)s, %(industry)s, %(customer_type)s, %(region_code)s, %(grade)s, %(status)s, %(owner_id)s,
-        %(unit_id)s, %(participant_ids)s, %(merged_into_id)s, %(words)s, %(version)s)
+SELECT id, name, industry, customer_type, region_code, grade, status, account_owner_id, account_unit_id,
+       account_participant_ids, merged_into_id, words, version
+  FROM jsonb_populate_recordset(NULL::account, %(rows)s) ORDER BY id
 ON CONFLICT (id) DO UPDATE
    SET name = excluded.name, industry = excluded.industry, customer_type = excluded.customer_type,
        region_code = excluded.region_code, grade = excluded.grade, status = excluded.status,
@@ -43,8 +46,9 @@ def folded(words: Iterable[str]) -> list[str]:
     return sorted({" ".join(word.casefold().split()) for word in words} - {""})
 
 
-def put_account(tx: Transaction, row: dict[str, Any]) -> None:
-    tx.do(PUT_ACCOUNT, row)
+def put_accounts(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Accounts as their columns, each once."""
+    tx.do(PUT_ACCOUNTS, {"rows": Jsonb(rows)})
 
 
 def put_product(tx: Transaction, row: dict[str, Any]) -> None:

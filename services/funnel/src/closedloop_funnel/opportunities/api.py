@@ -13,10 +13,11 @@ from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
+from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
-from closedloop_funnel.custom_fields import rules as custom_fields
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import evidence, opening, proto, store, telling
 from closedloop_funnel.opportunities.changing import change
 from closedloop_funnel.opportunities.record import DateChange, Seen
@@ -24,7 +25,6 @@ from closedloop_funnel.opportunities.rules import pushed_days
 from closedloop_funnel.pipelines import api as pipelines_api
 from closedloop_funnel.pipelines import scope
 from closedloop_funnel.pipelines.rules import PipelineRules
-from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
@@ -38,7 +38,7 @@ async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -
     unit_id = opening.unit_of(owner_id, call)
     call.authorize(owner_id, unit_id)
     values = plain(request.custom_fields)
-    custom_fields.check(call.rules(CustomFieldRules), "opportunity", values)
+    call.rules(FunnelFieldRules).check("opportunity", values)
     participants = {p.person_id: word(pb.ParticipantRole, p.role) for p in request.participants}
     found = await store.references(call.tx, request.account_id, [line.product_id for line in request.lines])
     if request.account_id and found.account is None:
@@ -109,7 +109,7 @@ async def list_opportunities(request: pb.ListOpportunitiesRequest, call: Call) -
         "created_to": _instant(request, "create_time_to"),
         "lights": list(LIGHTS[least:]) if least else None,
         "least_pushes": request.least_push_count,
-        "query": _pattern(request.query),
+        "query": patterns.containing(request.query),
         "without_account": request.without_account,
         "under_review": request.under_review,
         "reason_code": request.reason_code,
@@ -199,12 +199,6 @@ def _key(order_by: str, deal: Seen) -> list[Any]:
     if order_by == "expected_close_date":
         return [str(deal.expected_close_date or "infinity"), deal.id]
     return [(deal.updated_at if order_by == "update_time desc" else deal.stage_entered_at).isoformat(), deal.id]
-
-
-def _pattern(query: str) -> str:
-    """For ILIKE; what a person types has no wildcards."""
-    escaped = query.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    return f"%{escaped}%" if query else ""
 
 
 def _day(message: Any, field: str) -> Any:

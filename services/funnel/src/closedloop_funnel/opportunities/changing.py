@@ -8,14 +8,13 @@ from typing import Any, Literal
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, protos
+from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Work
-from closedloop_funnel.custom_fields import rules as custom_fields
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import opening, proto, store
 from closedloop_funnel.opportunities.record import Line, Seen
 from closedloop_funnel.opportunities.rules import check_dates
 from closedloop_funnel.pipelines.rules import PipelineRules
-from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 PATHS = {
@@ -67,7 +66,7 @@ def _plain(request: pb.UpdateOpportunityRequest, mask: set[str], work: Work) -> 
         values["participant_ids"] = list(values["participants"])
     if "custom_fields" in mask:
         values["custom_fields"] = plain(request.custom_fields)
-        custom_fields.check(work.rules(CustomFieldRules), "opportunity", values["custom_fields"])
+        work.rules(FunnelFieldRules).check("opportunity", values["custom_fields"])
     return values
 
 

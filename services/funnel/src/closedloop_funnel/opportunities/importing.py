@@ -12,11 +12,11 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import RowError
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop_chassis import bulk, errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
-from closedloop_funnel import company, rows
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import store, telling
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.incoming import Desk, Incoming, digest
@@ -118,15 +118,15 @@ async def _compare(given: Rows, ids: list[str], tx: Transaction) -> tuple[Rows, 
 async def _resolve(given: Rows, earlier: dict[str, Seen], refused: list[RowError], call: Call) -> list[Incoming]:
     if not given:
         return []
-    into = company.currency(call.org)
+    into = call.home.currency
     currencies = {row.value.currency_code for _, row in given}
     currencies |= {line.amount.currency_code or line.unit_price.currency_code for _, row in given for line in row.lines}
     rates = await store.rates(call.tx, into, currencies)
-    known = Known(call.org, Dwell(call.calendars, call.now), rates, call.now, call.actor)
+    known = Known(call.home, Dwell(call.calendars, call.now), rates, call.actor)
     products = [name for _, row in given for name in (row.product, *(line.product_id for line in row.lines))]
     await known.look_up(call.tx, [row.account for _, row in given], products)
     version = call.process.rulebooks.version(PipelineRules, call.now)
-    desk = Desk(known, call.rules(PipelineRules), version, call.rules(CustomFieldRules))
+    desk = Desk(known, call.rules(PipelineRules), version, call.rules(FunnelFieldRules))
     arrived: list[Incoming] = []
     for position, row in given:
         if position % BREATH == 0:
@@ -165,20 +165,26 @@ def _marked(one: Incoming, first: dict[str, date]) -> Incoming:
 
 async def _write(created: Sequence[Incoming], updated: Sequence[Incoming], work: Work) -> None:
     arrived = [*created, *updated]
-    store.add(work.tx, [one.deal for one in created])
-    store.save(work.tx, [one.deal for one in updated])
-    store.add_moves(work.tx, [move for one in arrived for move in one.moves])
-    store.add_date_changes(work.tx, [change for one in arrived for change in one.date_changes])
-    for position, one in enumerate(arrived):
-        if position % BREATH == 0:
-            await asyncio.sleep(0)
-        if one.before is not None:
-            _tell_change(one.before, one, work)
-            work.audit(one.deal.id, "import", plain_opportunity(one.before), plain_opportunity(one.deal))
-        else:
-            work.audit(one.deal.id, "import", after=_digest_of(one.deal))
-        telling.tell(work, one.deal, one.stage, one.deal.account_name)
+    for begin in range(0, len(arrived), BREATH):
+        part = arrived[begin : begin + BREATH]
+        store.add(work.tx, [one.deal for one in part if one.before is None])
+        store.save(work.tx, [one.deal for one in part if one.before is not None])
+        store.add_moves(work.tx, [move for one in part for move in one.moves])
+        store.add_date_changes(work.tx, [change for one in part for change in one.date_changes])
+        for one in part:
+            _record(one, work)
+        # PostgreSQL writes this part while the next one is put together.
+        await work.tx.send()
     _watch(arrived, work)
+
+
+def _record(one: Incoming, work: Work) -> None:
+    if one.before is not None:
+        _tell_change(one.before, one, work)
+        work.audit(one.deal.id, "import", plain_opportunity(one.before), plain_opportunity(one.deal))
+    else:
+        work.audit(one.deal.id, "import", after=_digest_of(one.deal))
+    telling.tell(work, one.deal, one.stage, one.deal.account_name)
 
 
 def _tell_change(before: Seen, one: Incoming, work: Work) -> None:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.ids import new_id
-from closedloop_funnel.company import zone
-from closedloop_funnel.custom_fields import rules as custom_fields
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_chassis.structs import plain
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import proto, worth
 from closedloop_funnel.opportunities.known import Known
 from closedloop_funnel.opportunities.record import DateChange, Line, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.rules import check_dates, check_past, pushed_days
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import PipelineRule, StageRule
-from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 # The stages a deal passed, the present one last: (stage, entered at).
@@ -46,7 +44,7 @@ def digest(row: pb.OpportunityRow) -> str:
 class Desk:
     """Resolves rows against what is known here. Everything it raises is an error of that row alone."""
 
-    def __init__(self, known: Known, pipelines: PipelineRules, version: int, fields: CustomFieldRules) -> None:
+    def __init__(self, known: Known, pipelines: PipelineRules, version: int, fields: FunnelFieldRules) -> None:
         self._known = known
         self._pipelines = pipelines
         self._version = version
@@ -61,15 +59,15 @@ class Desk:
         stage = _stage(pipeline, row.stage, "stage")
         state = _state(row, stage)
         days = _Days.of(row)
-        today = self._known.now.astimezone(zone(self._known.org, unit_id)).date()
+        today = self._known.home.today(unit_id)
         check_past(days.engaged, today, "engage_date")
         check_past(days.closed, today, "close_date")
         check_dates(days.engaged, days.closed)
         reason = self._reason(pipeline, state, row)
         values = plain(row.custom_fields)
-        custom_fields.check(self._fields, "opportunity", values)
+        self._fields.check("opportunity", values)
         lines, amount, currency = self._worth(row, product_id)
-        at_home = zone(self._known.org, unit_id)
+        at_home = self._known.home.zone(unit_id)
         opened_at = self._opened(row, days, at_home)
         way = _way(pipeline, row, stage, state, _entered(days, at_home, opened_at))
         closed_at = datetime.combine(days.closed, time(), at_home) if state != "open" and days.closed else None
@@ -190,12 +188,20 @@ class Desk:
     def _moves(self, deal: Seen, way: Way) -> list[Move]:
         moves = [self._move(deal, "", way[0][0].key, way[0][1], 1)]
         for sequence, ((left, entered), (to, at)) in enumerate(pairwise(way), start=2):
-            move = self._move(deal, left.key, to.key, at, sequence)
-            dwell_days = self._known.dwell_days(entered, left.calendar, deal.unit_id, at)
-            moves.append(replace(move, dwell=at - entered, dwell_days=dwell_days))
+            days = self._known.dwell_days(entered, left.calendar, deal.unit_id, at)
+            moves.append(self._move(deal, left.key, to.key, at, sequence, at - entered, days))
         return moves
 
-    def _move(self, deal: Opportunity, left: str, to: str, at: datetime, sequence: int) -> Move:
+    def _move(
+        self,
+        deal: Opportunity,
+        left: str,
+        to: str,
+        at: datetime,
+        sequence: int,
+        dwell: timedelta | None = None,
+        dwell_days: float | None = None,
+    ) -> Move:
         pipeline = self._pipelines.pipelines[deal.pipeline_id]
         order = [stage.key for stage in pipeline.stages]
         direction = pipeline.stage(to).kind
@@ -212,6 +218,8 @@ class Desk:
             at=at,
             author_id=self._known.actor,
             direction=direction_word,
+            dwell=dwell,
+            dwell_days=dwell_days,
             pipeline_id=deal.pipeline_id,
             pipeline_version=self._version,
             imported=True,

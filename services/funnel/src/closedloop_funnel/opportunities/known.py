@@ -9,7 +9,7 @@ from datetime import datetime
 
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Transaction
-from closedloop_chassis.org.snapshot import OrgSnapshot
+from closedloop_chassis.org.home import Home
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.worth import Rates
 
@@ -42,14 +42,14 @@ def folded(words: str) -> str:
 class Known:
     """Names to ids. Each lookup raises InvalidArgument *_UNKNOWN or *_AMBIGUOUS."""
 
-    def __init__(self, org: OrgSnapshot, dwell: Dwell, rates: Rates, now: datetime, actor: str) -> None:
-        self.org = org
+    def __init__(self, home: Home, dwell: Dwell, rates: Rates, actor: str) -> None:
+        self.home = home
         self.rates = rates
-        self.now = now
+        self.now = home.now
         self.actor = actor
         self._dwell = dwell
         self._people: dict[str, set[str]] = defaultdict(set)
-        for person in org.people.values():
+        for person in home.org.people.values():
             self._people[folded(person.name)].add(person.id)
         self._accounts: dict[str, dict[str, Account]] = defaultdict(dict)
         self._products: dict[str, set[str]] = defaultdict(set)
@@ -68,9 +68,9 @@ class Known:
 
     def owner(self, name: str) -> tuple[str, str]:
         """Person and unit; people who have left still own what they sold."""
-        person = self.org.person(name)
+        person = self.home.org.person(name)
         if person is None:
-            person = self.org.people[_only(list(self._people.get(folded(name), ())), "owner", name)]
+            person = self.home.org.people[_only(list(self._people.get(folded(name), ())), "owner", name)]
         return person.id, person.unit_id
 
     def account(self, name: str) -> Account:

@@ -7,15 +7,14 @@ from datetime import date
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_funnel import company
 from closedloop_funnel.opportunities import store, telling, worth
 from closedloop_funnel.opportunities.record import Line, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.rules import check_dates
 from closedloop_funnel.opportunities.store import References
 from closedloop_funnel.pipelines.rules import PipelineRules
-from closedloop_funnel.rows import changes
 
 DWELL = "funnel.stage_dwell"
 
@@ -104,7 +103,7 @@ async def open_deal(begun: Beginning, found: References, work: Work) -> Seen:
     )
     store.add(work.tx, [deal])
     store.add_moves(work.tx, [opened])
-    work.audit(deal.id, "open", after=changes(deal, "version", "updated_at"))
+    work.audit(deal.id, "open", after=row(deal, "version", "updated_at"))
     telling.tell(work, deal, stage, deal.account_name)
     return deal
 
@@ -144,9 +143,9 @@ async def valued(deal: Seen, lines: list[Line], amount: int | None, currency: st
 
 async def restated(deal: Seen, work: Work) -> Seen:
     """The deal with its amount in the company's currency, at the rate of the close date or of the expected one."""
-    into = company.currency(work.org)
+    into = work.home.currency
     rates = await store.rates(work.tx, into, [deal.currency])
-    day = deal.close_date or deal.expected_close_date or company.today(work.org, deal.unit_id, work.now)
+    day = deal.close_date or deal.expected_close_date or work.home.today(deal.unit_id)
     return replace(deal, reporting_minor=rates.convert(deal.amount_minor, deal.currency, day), reporting_currency=into)
 
 
@@ -160,4 +159,4 @@ def unit_of(owner_id: str, work: Work) -> str:
 
 def plain_opportunity(deal: Opportunity) -> dict[str, Any]:
     """What the trail compares."""
-    return changes(deal, "version", "updated_at", "account_name")
+    return row(deal, "version", "updated_at", "account_name")

@@ -11,13 +11,13 @@ from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, etags, protos
 from closedloop_chassis.ids import new_id
+from closedloop_chassis.structs import plain, struct
 from closedloop_chassis.work import Work
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.record import DateChange, Evidence, Line, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.rules import OpportunityRules, validity
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import StageRule
-from closedloop_funnel.structs import plain, struct
 from closedloop_funnel.words import number, word
 
 

@@ -9,16 +9,15 @@ from typing import Any
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop_chassis import errors, etags, protos
+from closedloop_chassis.data import rows
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
-from closedloop_funnel import company
 from closedloop_funnel.opportunities import evidence, moves, opening, proto, store, telling, worth
 from closedloop_funnel.opportunities.opening import DWELL, plain_opportunity
 from closedloop_funnel.opportunities.record import Evidence, Held, Move, Seen
 from closedloop_funnel.opportunities.rules import check_dates, check_past
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import PipelineRule
-from closedloop_funnel.rows import columns
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
@@ -55,7 +54,7 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
     _check_reason(pipeline, outcome, request)
     deal, given = _with_evidence(deal, request.evidence, pipeline, call)
     step = moves.win(deal, pipeline, request.skip_reason) if outcome == "won" else moves.lose(pipeline)
-    today = company.today(call.org, deal.unit_id, call.now)
+    today = call.home.today(deal.unit_id)
     closed = protos.day(request.close_date, "close_date") if request.HasField("close_date") else today
     check_past(closed, today, "close_date")
     check_dates(deal.engage_date, closed)
@@ -160,7 +159,7 @@ def _moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **ch
     """Queues move, evidence and clocks; answers the deal after the step."""
     writer = proto.Writer(work)
     version = work.process.rulebooks.version(PipelineRules, work.now)
-    plain = {name: getattr(deal, name) for name in columns(Seen)}
+    plain = rows.row(deal, only=rows.columns(Seen))
     dwelt = work.now - deal.stage_entered_at if deal.state == "open" else None
     move = Move(
         opportunity_id=deal.id,
@@ -224,7 +223,7 @@ def _answer(
     before: Held, after: Seen, action: str, call: Call, *, tells: bool = True, contract_id: str = ""
 ) -> pb.Opportunity:
     store.save(call.tx, [after])
-    seen = Seen(**{name: getattr(before, name) for name in columns(Seen)})
+    seen = Seen(**rows.row(before, only=rows.columns(Seen)))
     call.audit(after.id, action, plain_opportunity(seen), plain_opportunity(after))
     writer = proto.Writer(call)
     if tells:

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_funnel import rows
 from closedloop_funnel.opportunities.record import DateChange, Evidence, Held, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.worth import Rates
 from closedloop_funnel.pipelines import scope
@@ -132,27 +132,27 @@ async def rates(tx: Transaction, into: str, currencies: Iterable[str]) -> Rates:
 
 def add(tx: Transaction, deals: Sequence[Opportunity]) -> None:
     if deals:
-        tx.do(INSERT, rows.rows(Opportunity, deals), refuse=DUPLICATE)
+        tx.do(INSERT, {"rows": rows.pack(deals, only=rows.columns(Opportunity))}, refuse=DUPLICATE)
 
 
 def save(tx: Transaction, deals: Sequence[Opportunity]) -> None:
     if deals:
-        tx.do(UPDATE, rows.rows(Opportunity, deals))
+        tx.do(UPDATE, {"rows": rows.pack(deals, only=rows.columns(Opportunity))})
 
 
 def add_moves(tx: Transaction, moves: Sequence[Move]) -> None:
     if moves:
-        tx.do(ADD_MOVES, rows.rows(Move, moves))
+        tx.do(ADD_MOVES, {"rows": rows.pack(moves)})
 
 
 def add_evidence(tx: Transaction, evidence: Sequence[Evidence]) -> None:
     if evidence:
-        tx.do(ADD_EVIDENCE, rows.rows(Evidence, evidence))
+        tx.do(ADD_EVIDENCE, {"rows": rows.pack(evidence)})
 
 
 def add_date_changes(tx: Transaction, changes: Sequence[DateChange]) -> None:
     if changes:
-        tx.do(ADD_DATE_CHANGES, rows.rows(DateChange, changes))
+        tx.do(ADD_DATE_CHANGES, {"rows": rows.pack(changes)})
 
 
 def take_back(tx: Transaction, kind: str, opportunity_id: str, now: datetime) -> None:

@@ -11,19 +11,18 @@ from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
+from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
-from closedloop_funnel import attachments, company
+from closedloop_funnel import attachments
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
-from closedloop_funnel.custom_fields import rules as custom_fields
-from closedloop_funnel.custom_fields.rules import CustomFieldRules
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.quotes import proto, rules, store
 from closedloop_funnel.quotes.record import Seen
 from closedloop_funnel.quotes.rules import QuoteRules
-from closedloop_funnel.rows import changes
-from closedloop_funnel.structs import plain
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.QuoteService")
@@ -46,10 +45,10 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
     _known(product_ids, basis.products)
     attachments.check(request.attachment_ids, "attachment_ids")
     revised = basis.revised or {}
-    year = company.today(call.org, deal["unit_id"], call.now).year
+    year = call.home.today(deal["unit_id"]).year
     made = call.rules(QuoteRules).number_format.format(year=year, sequence=basis.sequence)
     values = plain(request.custom_fields) or revised.get("custom_fields", {})
-    custom_fields.check(call.rules(CustomFieldRules), "quote", values)
+    call.rules(FunnelFieldRules).check("quote", values)
     valid_until = revised.get("valid_until")
     quote = Seen(
         id=new_id(),
@@ -115,7 +114,7 @@ async def submit_quote(request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
         amount=total,
         discount_ratio=after.discount_ratio,
         product_ids=sorted({line["product_id"] for line in after.lines}),
-        major_project=rules.is_major(call.rules(QuoteRules), after, company.currency(call.org)),
+        major_project=rules.is_major(call.rules(QuoteRules), after, call.home.currency),
     )
     telling.ask(
         after,
@@ -189,7 +188,7 @@ async def list_quotes(request: pb.ListQuotesRequest, call: Call) -> pb.ListQuote
         "in_owner": request.owner_id,
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
         "states": [word(pb.QuoteState, state) for state in request.states] or None,
-        "today": company.today(call.org, "", call.now),
+        "today": call.home.today(),
         "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
         "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
         "after": after,
@@ -218,7 +217,7 @@ def _plain(request: pb.UpdateQuoteRequest, mask: set[str], call: Call) -> dict[s
         values["attachment_ids"] = []
     if "custom_fields" in mask:
         values["custom_fields"] = plain(request.custom_fields)
-        custom_fields.check(call.rules(CustomFieldRules), "quote", values["custom_fields"])
+        call.rules(FunnelFieldRules).check("quote", values["custom_fields"])
     return values
 
 
@@ -231,7 +230,7 @@ def _known(wanted: set[str], found: Iterable[str]) -> None:
 
 
 def _today(quote: Seen, call: Call) -> date:
-    return company.today(call.org, quote.deal["unit_id"], call.now)
+    return call.home.today(quote.deal["unit_id"])
 
 
 def _changed(before: Seen, after: Seen, action: str, call: Call) -> pb.Quote:
@@ -241,7 +240,7 @@ def _changed(before: Seen, after: Seen, action: str, call: Call) -> pb.Quote:
 
 
 def _trail(quote: Seen) -> dict[str, Any]:
-    return changes(quote, "revision", "updated_at", "deal")
+    return row(quote, "revision", "updated_at", "deal")
 
 
 def _answer(quote: Seen, call: Call) -> pb.Quote:

@@ -10,10 +10,10 @@ from google.type.money_pb2 import Money
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop_chassis import etags, protos
+from closedloop_chassis.structs import struct
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.quotes import rules
 from closedloop_funnel.quotes.record import Line, Quote, Seen
-from closedloop_funnel.structs import struct
 from closedloop_funnel.words import number
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_funnel import rows
 from closedloop_funnel.quotes.record import Quote, Seen
 
 DEAL = """
@@ -113,11 +113,11 @@ async def page(db: Reader, params: dict[str, Any]) -> list[Seen]:
 
 
 def add(tx: Transaction, quote: Quote) -> None:
-    tx.do(INSERT, rows.rows(Quote, [quote]), refuse=TAKEN)
+    tx.do(INSERT, {"rows": rows.pack([quote], only=rows.columns(Quote))}, refuse=TAKEN)
 
 
 def save(tx: Transaction, quote: Quote) -> None:
-    tx.do(UPDATE, rows.rows(Quote, [quote]))
+    tx.do(UPDATE, {"rows": rows.pack([quote], only=rows.columns(Quote))})
 
 
 def supersede_earlier(tx: Transaction, quote_id: str, now: datetime) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from closedloop_integrations.deliveries.gateway import Letter, Receipt
 from closedloop_integrations.outbound import Answer, LostError, NotSentError, Outbound
 from closedloop_integrations.settings import DingtalkRobot
+from closedloop_integrations.sources.rules import PollRules
 
 WECOM_BYTES = 2048
 DINGTALK_BYTES = 20_000
@@ -26,8 +27,8 @@ LOST = {502, 504}
 class WecomRobots:
     """`robots`: webhook URLs by name."""
 
-    def __init__(self, robots: Mapping[str, str], seconds: float, max_bytes: int) -> None:
-        self._robots, self._seconds, self._max_bytes = robots, seconds, max_bytes
+    def __init__(self, robots: Mapping[str, str], limits: PollRules) -> None:
+        self._robots, self._limits = robots, limits
 
     def __enter__(self) -> Self:
         return self
@@ -42,14 +43,14 @@ class WecomRobots:
         text: dict[str, Any] = {"content": _fit(_content(letter), WECOM_BYTES)}
         if letter.address:
             text["mentioned_list"] = [letter.address]
-        return _post(url, {"msgtype": "text", "text": text}, self._seconds, self._max_bytes)
+        return _post(url, {"msgtype": "text", "text": text}, self._limits)
 
 
 class DingtalkRobots:
     """Signs where a robot has a secret."""
 
-    def __init__(self, robots: Mapping[str, DingtalkRobot], seconds: float, max_bytes: int) -> None:
-        self._robots, self._seconds, self._max_bytes = robots, seconds, max_bytes
+    def __init__(self, robots: Mapping[str, DingtalkRobot], limits: PollRules) -> None:
+        self._robots, self._limits = robots, limits
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +66,7 @@ class DingtalkRobots:
         if letter.address:
             by_phone = letter.address.removeprefix("+").isdigit()
             message["at"] = {"atMobiles" if by_phone else "atUserIds": [letter.address]}
-        return _post(self._signed(robot), message, self._seconds, self._max_bytes)
+        return _post(self._signed(robot), message, self._limits)
 
     def _signed(self, robot: DingtalkRobot) -> str:
         url, secret = robot.url.get_secret_value(), robot.secret.get_secret_value()
@@ -87,20 +88,20 @@ def _fit(text: str, size: int) -> str:
     return text if len(raw) <= size else raw[: size - 3].decode(errors="ignore") + "…"
 
 
-def _post(url: str, message: dict[str, Any], seconds: float, max_bytes: int) -> Receipt:
+def _post(url: str, message: dict[str, Any], limits: PollRules) -> Receipt:
     parts = urlsplit(url)
-    with Outbound(f"{parts.scheme}://{parts.netloc}", seconds, max_bytes) as client:
+    with Outbound(f"{parts.scheme}://{parts.netloc}", limits.timeout_seconds, limits.max_bytes) as client:
         try:
             answer = client.post_json(url, message)
         except LostError as error:
             return Receipt("unknown", str(error))
-    return _read(answer)
+    return _read(answer, limits.patience_seconds)
 
 
-def _read(answer: Answer) -> Receipt:
+def _read(answer: Answer, patience: float) -> Receipt:
     """Raises NotSentError where the platform itself is broken."""
     if answer.status == 429:
-        return Receipt("deferred", "429", retry_after=answer.retry_after or 60.0)
+        return Receipt("deferred", "429", retry_after=answer.retry_after or patience)
     if answer.status in LOST:
         return Receipt("unknown", f"the platform answers {answer.status}")
     if answer.status >= 500:
@@ -113,5 +114,5 @@ def _read(answer: Answer) -> Receipt:
     if code == 0:
         return Receipt("accepted", detail)
     if code in TOO_FAST:
-        return Receipt("deferred", f"{code} {detail}", retry_after=60.0)
+        return Receipt("deferred", f"{code} {detail}", retry_after=patience)
     return Receipt("refused", f"{code} {detail}")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from closedloop.integrations.v1 import events_pb2 as events
+from closedloop_chassis.data.rows import pack
 from closedloop_chassis.work import Work
 from closedloop_integrations.deliveries import store, wire
 from closedloop_integrations.deliveries.rules import DeliveryRules
 
-_dumps = partial(json.dumps, default=str, ensure_ascii=False)
 Key = tuple[str, str | None, str, str]
 
 
@@ -27,7 +23,7 @@ async def record(work: Work, rows: Sequence[dict[str, Any]], *, dry: bool = Fals
 
     Messages that wait for somebody who no longer wants them are suppressed at once."""
     newest = {key(row): row for row in sorted(rows, key=lambda row: row["at"])}
-    asked = {"rows": Jsonb(list(newest.values()), dumps=_dumps)}
+    asked = {"rows": pack(newest.values())}
     current = {key(row): row for row in await work.tx.all(store.CURRENT, asked)}
     fresh = [row for row in newest.values() if key(row) not in current]
     changed = [
@@ -38,7 +34,7 @@ async def record(work: Work, rows: Sequence[dict[str, Any]], *, dry: bool = Fals
     written = [*fresh, *changed]
     if dry or not written:
         return len(fresh), len(changed)
-    params = {"rows": Jsonb(written, dumps=_dumps), "now": work.now}
+    params = {"rows": pack(written), "now": work.now}
     work.tx.do(store.SUPERSEDE, params)
     work.tx.do(store.ADD_CONSENTS, params)
     for row in written:

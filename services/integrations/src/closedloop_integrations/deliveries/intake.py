@@ -195,7 +195,7 @@ def _words(work: Work, content: pb.DeliveryContent, target: Target) -> tuple[str
     """Subject and text."""
     rules = work.rules(TemplateRules)
     if content.WhichOneof("body") == "template":
-        return _from_template(content, target, rules, _zone(target.zone, work.rules(DeliveryRules)))
+        return _from_template(content, target, rules, _zone(target.zone, work))
     subject, text = content.written.subject, content.written.text
     sender = work.org.person(content.sender_id)
     if sender is not None and content.purpose != pb.DELIVERY_PURPOSE_INTERNAL:
@@ -239,7 +239,7 @@ async def _admit(
             purpose=delivery.purpose,
             channel=target.channel,
             topic=content.topic,
-            zone=_zone(target.zone, rules),
+            zone=_zone(target.zone, work),
             urgent=content.urgent,
             not_before=not_before,
             expires_at=delivery.expires_at,
@@ -258,8 +258,9 @@ async def _admit(
         delivery.ended_at = work.now
 
 
-def _zone(name: str, rules: DeliveryRules) -> str:
+def _zone(name: str, work: Work) -> str:
+    home = work.home.zone()
     try:
-        return ZoneInfo(name or rules.default_zone).key
+        return ZoneInfo(name or home.key).key
     except (ZoneInfoNotFoundError, ValueError):
-        return rules.default_zone
+        return home.key

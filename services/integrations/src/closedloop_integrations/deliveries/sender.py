@@ -128,12 +128,12 @@ def _observe(desk: Desk, delivery_id: str, attempt: int, receipt: Receipt | None
 
 
 def _gateway(channel: str, mine: Turn) -> AbstractContextManager[Gateway]:
-    rules, where = mine.rules, outside()
+    where = outside()
     if channel == "mail":
-        return SmtpGateway(where.smtp_url.get_secret_value(), where.mail_from, rules.timeout_seconds, mine.now)
+        return SmtpGateway(where.smtp_url.get_secret_value(), where.mail_from, mine.rules, mine.now)
     if channel == "wecom":
         robots = {name: url.get_secret_value() for name, url in where.wecom_robots.items()}
-        return WecomRobots(robots, rules.timeout_seconds, rules.max_bytes)
+        return WecomRobots(robots, mine.rules)
     if channel == "dingtalk":
-        return DingtalkRobots(where.dingtalk_robots, rules.timeout_seconds, rules.max_bytes)
+        return DingtalkRobots(where.dingtalk_robots, mine.rules)
     raise NotSentError(f"no gateway for {channel}")

@@ -14,7 +14,8 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from closedloop_integrations.deliveries.gateway import Letter, Receipt
-from closedloop_integrations.outbound import NotSentError, SlowDownError
+from closedloop_integrations.outbound import NotSentError, SlowDownError, in_one_line
+from closedloop_integrations.sources.rules import PollRules
 
 # "Too many connections" and its kin.
 TOO_MANY = (421, 450, 452)
@@ -23,10 +24,10 @@ TOO_MANY = (421, 450, 452)
 class SmtpGateway:
     """`url`: smtp://, smtp+starttls:// or smtps:// with credentials; connects when the first letter is there."""
 
-    def __init__(self, url: str, mail_from: str, seconds: float, now: datetime) -> None:
+    def __init__(self, url: str, mail_from: str, limits: PollRules, now: datetime) -> None:
         self._url = urlsplit(url)
         self._from_name, self._from_address = parseaddr(mail_from)
-        self._seconds = seconds
+        self._limits = limits
         self._now = now
         self._connection: smtplib.SMTP | None = None
 
@@ -54,7 +55,7 @@ class SmtpGateway:
                 return _refusal(code, answer, of_address=sender_taken)
         except (smtplib.SMTPException, OSError) as error:
             self._connection = None
-            return Receipt("deferred", _line(error))
+            return Receipt("deferred", in_one_line(error))
         # From here on an answer can be lost.
         try:
             code, answer = connection.data(content)
@@ -63,7 +64,7 @@ class SmtpGateway:
             return _refusal(error.smtp_code, error.smtp_error, of_address=False)
         except (smtplib.SMTPException, OSError) as error:
             self._connection = None
-            return Receipt("unknown", _line(error))
+            return Receipt("unknown", in_one_line(error))
         if code != 250:
             return _refusal(code, answer, of_address=False)
         return Receipt("accepted", _text(answer), gateway_id=letter.message_id)
@@ -76,10 +77,10 @@ class SmtpGateway:
             if parts.scheme == "smtps":
                 context = ssl.create_default_context()
                 made: smtplib.SMTP = smtplib.SMTP_SSL(
-                    parts.hostname or "", parts.port or 465, timeout=self._seconds, context=context
+                    parts.hostname or "", parts.port or 465, timeout=self._limits.timeout_seconds, context=context
                 )
             else:
-                made = smtplib.SMTP(parts.hostname or "", parts.port or 587, timeout=self._seconds)
+                made = smtplib.SMTP(parts.hostname or "", parts.port or 587, timeout=self._limits.timeout_seconds)
             if parts.scheme == "smtp+starttls":
                 made.starttls(context=ssl.create_default_context())
             made.ehlo_or_helo_if_needed()
@@ -87,10 +88,10 @@ class SmtpGateway:
                 made.login(unquote(parts.username), unquote(parts.password or ""))
         except smtplib.SMTPResponseException as error:
             if error.smtp_code in TOO_MANY:
-                raise SlowDownError(30.0) from error
+                raise SlowDownError(self._limits.patience_seconds) from error
             raise NotSentError(f"SMTP {error.smtp_code}: {_text(error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError) as error:
-            raise NotSentError(_line(error)) from error
+            raise NotSentError(in_one_line(error)) from error
         self._connection = made
         return made
 
@@ -118,7 +119,3 @@ def _refusal(code: int, answer: bytes | str, *, of_address: bool) -> Receipt:
 def _text(answer: bytes | str) -> str:
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
     return " ".join(text.split())[:300]
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
-from zoneinfo import ZoneInfo
 
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.courier.desk import Desk
@@ -21,10 +20,10 @@ from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.outbound import Outbound, OutsideError, SlowDownError
 from closedloop_integrations.polling import Turn, in_force, turn
 from closedloop_integrations.settings import Outside, outside
+from closedloop_integrations.sources.rules import PollRules
 
 # The adapter's name; documents carry the rulebook's source.
 ADAPTER = "erp"
-CHINA = ZoneInfo("Asia/Shanghai")
 TOKEN_INVALID = "20002"
 
 Record = dict[str, Any]
@@ -59,9 +58,9 @@ TOKEN = Token()
 class U8:
     """The open interface of a U8-like ERP over HTTP."""
 
-    def __init__(self, client: Outbound, where: Outside, token: Token, calls: int, pause: float) -> None:
+    def __init__(self, client: Outbound, where: Outside, token: Token, limits: PollRules) -> None:
         self._client, self._where, self._token = client, where, token
-        self._calls, self._pause = calls, pause
+        self._limits, self._calls = limits, limits.max_requests
 
     def pages(self, list_name: str, modified: str, size: int) -> Iterator[list[Record]]:
         page, count = 1, 1
@@ -107,10 +106,10 @@ class U8:
 
     def _get(self, path: str, params: dict[str, Any]) -> Record:
         self._calls -= 1
-        time.sleep(self._pause)
+        time.sleep(self._limits.pause_seconds)
         answer = self._client.get(self._where.erp_url.rstrip("/") + path, params=params)
         if answer.status in (429, 503):
-            raise SlowDownError(answer.retry_after or 30.0)
+            raise SlowDownError(answer.retry_after or self._limits.patience_seconds)
         if answer.status != 200:
             raise OutsideError(f"the ERP answers {answer.status}")
         try:
@@ -131,7 +130,7 @@ def poll(desk: Desk) -> None:
             if mine is not None:
                 limits = mine.rules
                 with Outbound(where.erp_url, limits.timeout_seconds, limits.max_bytes) as client:
-                    ledger = U8(client, where, TOKEN, limits.max_requests, limits.pause_seconds)
+                    ledger = U8(client, where, TOKEN, limits)
                     fetch_changed(desk, mine, ledger, list_name, rules)
                     mine.unfinished = ledger.exhausted
 
@@ -159,15 +158,15 @@ def fetch_changed(desk: Desk, mine: Turn, ledger: Ledger, list_name: str, rules:
                 cursor["modified"], cursor["seen"] = modified, []
             if modified == cursor.get("modified"):
                 cursor["seen"] = sorted({*cursor["seen"], digest})
-        mine.newest = _instant(cursor.get("modified", "")) or mine.newest
+        mine.newest = _instant(cursor.get("modified", ""), rules) or mine.newest
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _instant(text: str) -> datetime | None:
+def _instant(text: str, rules: ErpRules) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=CHINA)
+        return datetime.fromisoformat(text).replace(tzinfo=rules.zone)
     except ValueError:
         return None

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from closedloop_chassis import errors
-from closedloop_chassis.rulebook.rules import Rules
+from closedloop_chassis.rulebook.rules import Rules, TimeZone
 
 
 class ErpRules(Rules):
@@ -25,12 +26,18 @@ class ErpRules(Rules):
     currencies: dict[str, str] = Field(
         default={"人民币": "CNY", "美元": "USD", "欧元": "EUR", "港币": "HKD", "日元": "JPY", "英镑": "GBP"}
     )
+    # Its instants name no zone; they are this one's.
+    time_zone: TimeZone = "Asia/Shanghai"
     # Documents nobody has approved yet are drafts, not facts.
     approved_only: bool = True
     # Of documents that name none.
     channel: str = Field(default="direct", max_length=64)
     # Nothing is booked into months up to this one any more.
     closed_until: date | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
 
 
 @dataclass(frozen=True, slots=True)

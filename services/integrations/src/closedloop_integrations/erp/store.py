@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from functools import partial
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_integrations.erp.rules import Account, Book, Codes
-
-_dumps = partial(json.dumps, default=str, ensure_ascii=False)
 
 
 @dataclass(slots=True)
@@ -185,17 +180,17 @@ async def known(tx: Transaction, keys: Sequence[tuple[str, str]]) -> dict[tuple[
 def put(tx: Transaction, entries: Sequence[Entry]) -> None:
     """New versions; those they replace go out of force."""
     tx.do(SUPERSEDE, {"sources": [e.source for e in entries], "source_ids": [e.source_id for e in entries]})
-    tx.do(PUT, {"rows": _rows(entries)})
+    tx.do(PUT, {"rows": rows.pack(entries, only=NAMES)})
 
 
 def restate(tx: Transaction, entries: Sequence[Entry]) -> None:
-    tx.do(RESTATE, {"rows": _rows(entries)})
+    tx.do(RESTATE, {"rows": rows.pack(entries, only=NAMES)})
 
 
-def used(tx: Transaction, rows: list[dict[str, Any]]) -> None:
+def used(tx: Transaction, codes: list[dict[str, Any]]) -> None:
     """Codes that were met: `source`, `type`, `code`, `name`, `uses`."""
-    if rows:
-        tx.do(USED, {"rows": Jsonb(rows, dumps=_dumps)})
+    if codes:
+        tx.do(USED, {"rows": rows.pack(codes)})
 
 
 async def book(tx: Transaction, codes: Sequence[Codes], product_key: Any) -> Book:
@@ -243,26 +238,19 @@ async def listed(db: Reader, params: dict[str, Any]) -> list[Entry]:
     return await db.all(LIST, params, into=Entry)
 
 
-async def mappings(tx: Transaction, rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    found = await tx.all(MAPPINGS, {"rows": Jsonb(rows, dumps=_dumps)})
+async def mappings(tx: Transaction, asked: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    found = await tx.all(MAPPINGS, {"rows": rows.pack(asked)})
     return {(row["source"], row["type"], row["code"]): row for row in found}
 
 
-def set_mappings(tx: Transaction, rows: list[dict[str, Any]]) -> None:
-    tx.do(SET_MAPPINGS, {"rows": Jsonb(rows, dumps=_dumps)})
+def set_mappings(tx: Transaction, given: list[dict[str, Any]]) -> None:
+    tx.do(SET_MAPPINGS, {"rows": rows.pack(given)})
 
 
 async def existing(tx: Transaction, ids: list[str]) -> tuple[set[str], set[str]]:
     """Which of these are accounts, and which are products."""
     found = await tx.one(EXISTING, {"ids": ids}) or {"accounts": [], "products": []}
     return set(found["accounts"]), set(found["products"])
-
-
-def _rows(entries: Sequence[Entry]) -> Jsonb:
-    rows = [
-        {name: getattr(entry, name) for name in NAMES} | {"document": f"\\x{entry.document.hex()}"} for entry in entries
-    ]
-    return Jsonb(rows, dumps=_dumps)
 
 
 def _all(codes: Codes) -> list[str]:

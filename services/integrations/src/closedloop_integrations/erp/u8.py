@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from google.type.decimal_pb2 import Decimal as DecimalText
 from google.type.money_pb2 import Money
@@ -15,10 +14,9 @@ from google.type.money_pb2 import Money
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop_chassis import protos
+from closedloop_chassis.currency import coins
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.procurement.matching import normalise
-
-CHINA = ZoneInfo("Asia/Shanghai")
 
 
 class Unreadable(ValueError):
@@ -69,7 +67,7 @@ def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRul
         person_code=record.get("cpersoncode", ""),
         channel=rules.channel if list_name != "cost" else "",
         order_number=record.get("csocode", "") if list_name != "saleorder" else "",
-        provenance=_provenance(record, source, f"{list_name}/{number}"),
+        provenance=_provenance(record, source, f"{list_name}/{number}", rules),
     )
     names = {("account", row.account_code): record.get("ccusname", "")} if row.account_code else {}
     if list_name == "cost":
@@ -106,13 +104,13 @@ def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRul
 def _stock(record: dict[str, Any], source: str, rules: ErpRules) -> Document:
     code, warehouse = _text(record, "cinvcode"), _text(record, "cwhcode")
     currency = next(iter(rules.currencies.values()))
-    day = _instant(record).date()
+    day = _instant(record, rules).date()
     row = pb.Transaction(
         number=f"{warehouse}/{code}",
         date=protos.date_proto(day),
         currency=currency,
         # One balance a day: the last one that was seen.
-        provenance=_provenance(record, source, f"currentstock/{warehouse}/{code}/{day}"),
+        provenance=_provenance(record, source, f"currentstock/{warehouse}/{code}/{day}", rules),
     )
     row.stock_balance.CopyFrom(
         pb.StockBalance(
@@ -125,17 +123,17 @@ def _stock(record: dict[str, Any], source: str, rules: ErpRules) -> Document:
     return Document(row, "", {("product", code): record.get("cinvname", "")})
 
 
-def _provenance(record: dict[str, Any], source: str, source_id: str) -> Provenance:
+def _provenance(record: dict[str, Any], source: str, source_id: str, rules: ErpRules) -> Provenance:
     return Provenance(
         source=source,
         source_id=source_id,
         brought_by=f"poll:{source}",
-        observed_time=protos.timestamp(_instant(record)),
+        observed_time=protos.timestamp(_instant(record, rules)),
     )
 
 
-def _instant(record: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(_text(record, "dmodifysystime")).replace(tzinfo=CHINA)
+def _instant(record: dict[str, Any], rules: ErpRules) -> datetime:
+    return datetime.fromisoformat(_text(record, "dmodifysystime")).replace(tzinfo=rules.zone)
 
 
 def _text(record: dict[str, Any], name: str) -> str:
@@ -154,7 +152,7 @@ def _quantity(text: str) -> DecimalText:
 
 
 def _money(text: str, currency: str) -> Money:
-    minor = Decimal(text) * 100
+    minor = Decimal(text) * coins(currency)
     if minor != minor.to_integral_value() or abs(minor) > 10**17:
-        raise Unreadable(f"{text} is no amount of fen")
+        raise Unreadable(f"{text} is no amount of {currency}")
     return protos.money(int(minor), currency)

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
-from closedloop_integrations.outbound import OutsideError
+from closedloop_integrations.outbound import OutsideError, in_one_line
 
 _SIZE = re.compile(rb"UID (\d+)[^)]*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)[^)]*?UID (\d+)")
 _ARRIVED = re.compile(rb'INTERNALDATE "([^"]+)"')
@@ -71,7 +71,7 @@ class ImapMailbox:
             validity = self._connection.response("UIDVALIDITY")[1]
             self.uid_validity = int(validity[0]) if validity and validity[0] else 0
         except (imaplib.IMAP4.error, OSError, ValueError) as error:
-            raise OutsideError(_line(error)) from error
+            raise OutsideError(in_one_line(error)) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,7 +103,7 @@ class ImapMailbox:
         try:
             return self._told(self._connection.uid(*arguments))
         except (imaplib.IMAP4.error, OSError) as error:
-            raise OutsideError(_line(error)) from error
+            raise OutsideError(in_one_line(error)) from error
 
     def _told(self, answer: tuple[str, list[Any]]) -> list[Any]:
         status, data = answer
@@ -118,7 +118,3 @@ def _instant(text: str) -> datetime | None:
         return parsedate_to_datetime(text.strip().replace("-", " ", 2)).astimezone(UTC)
     except (TypeError, ValueError):
         return None
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -15,7 +15,6 @@ from closedloop_integrations.mail.mime import Parsed
 FactKind = Literal["job_change", "left_company", "new_contact", "new_project", "absence", "contact_detail"]
 
 # A longer stretch without a full stop is no sentence, and patterns stay cheap.
-LONGEST_SENTENCE = 300
 _SENTENCE = re.compile(r"[^。！？!?；;\n.]+(?:\.(?!\s|$)[^。！？!?；;\n.]*)*[。！？!?；;.]?")
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.A)
 _PHONE = re.compile(
@@ -221,6 +220,10 @@ class MailRules(Rules):
         "out of office",
         "不在办公室",
     )
+    # A gateway's signed call of longer ago, or of a time to come, may be a recorded one.
+    webhook_seconds: int = Field(default=300, ge=1, le=86_400)
+    # A longer one is no sentence, and states nothing.
+    longest_sentence: int = Field(default=300, ge=20, le=2000)
     # How long after sending a bounce that names only an address is laid to the last mail there.
     bounce_days: int = Field(default=7, ge=1, le=60)
     max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
@@ -279,7 +282,7 @@ def facts_in(text: str, nature: str, rules: MailRules) -> list[Fact]:
         return []
     compiled = [(rule, re.compile(rule.pattern)) for rule in rules.facts]
     found: list[Fact] = []
-    for offset, sentence in sentences(text):
+    for offset, sentence in sentences(text, rules.longest_sentence):
         best: dict[str, Fact] = {}
         for rule, pattern in compiled:
             fact = _fact(sentence, offset, rule, pattern, nature, rules)
@@ -289,11 +292,11 @@ def facts_in(text: str, nature: str, rules: MailRules) -> list[Fact]:
     return found
 
 
-def sentences(text: str) -> Iterator[tuple[int, str]]:
+def sentences(text: str, longest: int) -> Iterator[tuple[int, str]]:
     """Sentences with their offsets, without white space around them."""
     for found in _SENTENCE.finditer(text):
         sentence = found[0].strip()
-        if sentence and len(sentence) <= LONGEST_SENTENCE:
+        if sentence and len(sentence) <= longest:
             yield found.start() + len(found[0]) - len(found[0].lstrip()), sentence
 
 

@@ -14,10 +14,9 @@ from closedloop_chassis import errors
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Request, Response
 from closedloop_integrations.mail.poller import SOURCE
+from closedloop_integrations.mail.rules import MailRules
+from closedloop_integrations.polling import in_force
 from closedloop_integrations.settings import outside
-
-# An older call may be a recorded one.
-WINDOW_SECONDS = 300
 
 
 def receive(desk: Desk, request: Request) -> Response:
@@ -25,7 +24,9 @@ def receive(desk: Desk, request: Request) -> Response:
     secret = outside().webhook_secret.get_secret_value()
     if not secret:
         raise errors.NotFound("WEBHOOK_NOT_CONFIGURED", "no secret is set for this webhook")
-    check(secret, request, time.time())
+    with desk.connection() as connection:
+        rules = in_force(connection, MailRules, desk.now())
+    check(secret, request, time.time(), rules)
     if not request.body:
         raise errors.InvalidArgument("MAIL_UNREADABLE", "the body is the raw mail")
     name = request.headers["webhook-id"]
@@ -35,10 +36,10 @@ def receive(desk: Desk, request: Request) -> Response:
     return Response(201 if new else 200)
 
 
-def check(secret: str, request: Request, now: float) -> None:
+def check(secret: str, request: Request, now: float, rules: MailRules) -> None:
     """Raises Unauthenticated for a signature that is missing, wrong or out of time."""
     id, stamp = request.headers.get("webhook-id", ""), request.headers.get("webhook-timestamp", "")
-    if not (id and stamp.isascii() and stamp.isdigit()) or abs(now - int(stamp)) > WINDOW_SECONDS:
+    if not (id and stamp.isascii() and stamp.isdigit()) or abs(now - int(stamp)) > rules.webhook_seconds:
         raise errors.Unauthenticated("SIGNATURE_EXPIRED", "sign with webhook-id and a webhook-timestamp of now")
     expected = signature(secret, id, stamp, request.body)
     given = request.headers.get("webhook-signature", "").split()

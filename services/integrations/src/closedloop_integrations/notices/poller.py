@@ -24,8 +24,6 @@ from closedloop_integrations.procurement.site import ListPage, NoticeRow, decode
 from closedloop_integrations.settings import outside
 
 SOURCE = "procurement"
-# When a site says neither how long nor why.
-PATIENCE = 30.0
 
 SEEN = "SELECT url, row_digest FROM fetched_page WHERE url = ANY(%(urls)s)"
 KEEP = """
@@ -162,7 +160,7 @@ class Walk:
         self._calls += 1
         answer = self._client.get(url, headers)
         if answer.status in (429, 503):
-            raise SlowDownError(answer.retry_after or PATIENCE)
+            raise SlowDownError(answer.retry_after or self._turn.rules.patience_seconds)
         if answer.status not in (200, 304, 404, 410):
             raise OutsideError(f"the site answers {answer.status}")
         return answer

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_integrations.notices.rules import Notice
@@ -20,7 +17,6 @@ FEW = 20
 
 COLUMNS = tuple(field.name for field in fields(Notice))
 NAMES = ", ".join(COLUMNS)
-_dumps = partial(json.dumps, default=str, ensure_ascii=False)
 
 # One at a time: of two who bring the same notice, the second finds it.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('notices'))"
@@ -171,8 +167,7 @@ async def known(tx: Transaction, notices: Sequence[Notice]) -> dict[tuple[str, s
 
 
 def put(tx: Transaction, notices: Sequence[Notice]) -> None:
-    rows = [{name: getattr(notice, name) for name in COLUMNS} for notice in notices]
-    tx.do(PUT, {"rows": Jsonb(rows, dumps=_dumps)})
+    tx.do(PUT, {"rows": rows.pack(notices, only=COLUMNS)})
 
 
 async def names_in(tx: Transaction, notices: Sequence[Notice]) -> list[Name]:
@@ -191,11 +186,9 @@ async def matches_of(tx: Transaction, notice_ids: Sequence[str]) -> list[Match]:
     return await tx.all(OF_NOTICES, {"ids": list(notice_ids)}, into=Match) if notice_ids else []
 
 
-def put_matches(tx: Transaction, matches: Iterable[Match]) -> None:
-    names = MATCH_COLUMNS.replace(" ", "").split(",")
-    rows = [{name: getattr(match, name) for name in names} for match in matches]
-    if rows:
-        tx.do(PUT_MATCHES, {"rows": Jsonb(rows, dumps=_dumps)})
+def put_matches(tx: Transaction, matches: Sequence[Match]) -> None:
+    if matches:
+        tx.do(PUT_MATCHES, {"rows": rows.pack(matches, only=MATCH_COLUMNS.replace(" ", "").split(","))})
 
 
 async def new_names(tx: Transaction, account_id: str) -> list[str]:

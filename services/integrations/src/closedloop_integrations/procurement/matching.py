@@ -16,7 +16,6 @@ from typing import Literal
 import ahocorasick
 from pydantic import BaseModel, ConfigDict, Field
 
-REACH = 30
 Place = Literal["buyer", "title", "body"]
 
 _BRACKETS = str.maketrans("【[〔［{<《】]〕］}>》", "((((((()))))))")
@@ -41,6 +40,8 @@ class MatchingRules(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     minimum_name_length: int = Field(default=4, ge=2, description="shorter names are matched as buyers only")
+    look_behind: int = Field(default=8, ge=1, le=100, description="characters before a name that are read with it")
+    look_ahead: int = Field(default=30, ge=1, le=500, description="characters behind a name that are read with it")
     own_parts: tuple[str, ...] = Field(
         default=("本级", "机关", "本部", "校本部", "院本部", "采购人", "招标人", "甲方", "买方"),
         description="in brackets or behind a name: the unit itself",
@@ -211,7 +212,8 @@ class NoticeMatcher:
                 yield key
 
     def _stands_alone(self, text: str, start: int, end: int, key: str) -> bool:
-        before, after = text[max(0, start - 8) : start], text[end : end + REACH]
+        before = text[max(0, start - self.rules.look_behind) : start]
+        after = text[end : end + self.rules.look_ahead]
         if _CHINESE.match(before[-1:]) and not before.endswith(self.rules.openers + self.rules.breaks):
             # 山东省 before 济南市第三中学 says where the town lies; before 第三中学 it makes another school.
             places = self._openers.split(before)[-1]

@@ -25,6 +25,8 @@ class PollRules(Part):
     max_requests: int = Field(default=50, ge=1, le=1000)
     # Between two calls, out of politeness.
     pause_seconds: float = Field(default=0.1, ge=0, le=60)
+    # How long we keep away when told that it is too much, and not for how long.
+    patience_seconds: float = Field(default=30, gt=0, le=86_400)
 
 
 class BreakerRules(Part):
@@ -46,8 +48,8 @@ class SourceRules(Rules):
             "mail": PollRules(every_seconds=10, max_bytes=25 * 1024 * 1024),
             "erp": PollRules(every_seconds=30),
             "mail_out": PollRules(every_seconds=1, timeout_seconds=20),
-            "wecom": PollRules(every_seconds=1),
-            "dingtalk": PollRules(every_seconds=1),
+            "wecom": PollRules(every_seconds=1, patience_seconds=60),
+            "dingtalk": PollRules(every_seconds=1, patience_seconds=60),
         }
     )
     breaker: BreakerRules = BreakerRules()

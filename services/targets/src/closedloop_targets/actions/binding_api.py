@@ -55,7 +55,7 @@ async def end_binding(request: pb.EndBindingRequest, call: Call) -> pb.ActionBin
         raise errors.NotFound("BINDING_NOT_FOUND", f"there is no binding {request.binding_id}")
     call.authorize("", binding.unit_id)
     etags.check(request.etag, binding.version)
-    day = protos.day(request.end_date, "end_date") if request.HasField("end_date") else company.today(call)
+    day = protos.day(request.end_date, "end_date") if request.HasField("end_date") else call.home.today()
     [target] = await call.tx.all(store.BELOW, {"id": binding.target_id, "below": False})
     version = await versions.version(call.tx, target["plan_id"], target["number"])
     least = call.rules(ActionRules).minimum

@@ -24,7 +24,7 @@ async def list_key_actions(request: pb.ListKeyActionsRequest, call: Call) -> pb.
     if request.unit_id:
         await company.unit(call, request.unit_id)
     calendar = call.rules(FiscalCalendar)
-    today = company.today(call)
+    today = call.home.today()
     period = periods.parse(request.period, calendar) if request.period else periods.containing(today, "day", calendar)
     params = {
         "after": after,

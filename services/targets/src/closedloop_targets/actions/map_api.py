@@ -17,7 +17,7 @@ from closedloop_targets.periods.rules import FiscalCalendar
 
 @rpcs.method
 async def get_action_result_map(request: pb.GetActionResultMapRequest, call: Call) -> pb.ActionResultMap:
-    top = company.root(call.org)
+    top = call.home.root
     unit_id = request.unit_id or (top.id if top else "")
     await company.unit(call, unit_id)
     call.authorize("", unit_id)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from datetime import time, timedelta
 
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2
 from closedloop_chassis import protos
-from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.actions import store
 from closedloop_targets.actions.rules import ActionRules
 from closedloop_targets.alarms import raising
 from closedloop_targets.alarms.raising import Finding
-from closedloop_targets.org.rules import OrgRules
 
 ACTION_DAY = "targets.action_day"
 COMPANY = "company"
@@ -29,7 +26,7 @@ reactions = Reactions()
 async def activity_logged(event: Heard[funnel.ActivityLogged], work: Work) -> None:
     """The nearest waiting action of each kind the activity proves is verified; one found false proves nothing."""
     told = event.message
-    day = company.today(work)
+    day = work.home.today()
     if not told.effective:
         work.tx.do(store.DISPROVE, {"activity_id": told.activity_id, "day": day})
         return
@@ -45,7 +42,7 @@ async def activity_logged(event: Heard[funnel.ActivityLogged], work: Work) -> No
             "kinds": kinds,
             "activity_id": told.activity_id,
             "owner_id": told.ownership.owner_id,
-            "day": at.astimezone(_zone(work)).date(),
+            "day": work.home.day(at),
             "days": allowed.match_days,
             "subjects": [told.account_id, told.opportunity_id],
             "time": at,
@@ -58,10 +55,10 @@ async def plan_published(event: Heard[events_pb2.PlanPublished], work: Work) -> 
     _next_morning(work)
 
 
-@reactions.clock(ACTION_DAY)
-async def day_over(due: list[Due], work: Work) -> None:
+@reactions.timer(ACTION_DAY)
+async def day_over(_: Sequence[Rung], work: Work) -> None:
     allowed = work.rules(ActionRules)
-    until = company.today(work) - timedelta(days=allowed.grace_days)
+    until = work.home.today() - timedelta(days=allowed.grace_days)
     work.tx.do(store.MISS, {"until": until})
     rows = await work.tx.all(store.BEHIND, {"until": until, "least": allowed.behind_after})
     findings = []
@@ -93,16 +90,10 @@ async def day_over(due: list[Due], work: Work) -> None:
     _next_morning(work)
 
 
-def _zone(work: Work) -> ZoneInfo:
-    top = company.root(work.org)
-    return ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-
-
 def _next_morning(work: Work) -> None:
-    """One clock for the company; a running one goes on."""
-    zone = _zone(work)
-    moment = datetime.combine(work.now.astimezone(zone).date(), time(work.rules(ActionRules).hour), zone)
-    if moment.astimezone(UTC) <= work.now:
-        moment += timedelta(days=1)
-    ahead = moment.astimezone(UTC) - work.now
-    work.clocks.start(ACTION_DAY, COMPANY, ClockSetting(hours=ahead / timedelta(hours=1)))
+    """One timer for the company; one that is set stays."""
+    hour, day = time(work.rules(ActionRules).hour), work.home.today()
+    moment = work.home.moment(day, hour)
+    if moment <= work.now:
+        moment = work.home.moment(day + timedelta(days=1), hour)
+    work.timers.set(ACTION_DAY, COMPANY, moment)

@@ -8,7 +8,6 @@ from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.targets.v1 import actuals_pb2 as pb
 from closedloop_chassis import bulk, errors
 from closedloop_chassis.work import Call
-from closedloop_targets import company
 from closedloop_targets.actuals import inputs, rules, store
 from closedloop_targets.actuals.inputs import Claim
 from closedloop_targets.actuals.rpcs import rpcs
@@ -19,7 +18,7 @@ from closedloop_targets.book.rates import Rates
 @rpcs.method
 async def import_actuals(request: pb.ImportActualsRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.actuals)
-    today = company.today(call)
+    today = call.home.today()
     await _see_newcomers(call, [given for _, given in good])
     rates = await inputs.rates_of(call, [given for _, given in good])
     claims: list[tuple[int, Claim]] = []
@@ -47,7 +46,7 @@ async def import_actuals(request: pb.ImportActualsRequest, call: Call) -> BulkSu
     live = [row for row in known.live if (row.fact.source, row.fact.source_id) in kept]
     taken_back, new = rules.restate(live, facts)
     if not request.validate_only and new:
-        store.write(call, taken_back, new, "imported anew with other content")
+        store.write(call, [(row, "imported anew with other content") for row in taken_back], new)
         call.audit(
             "actuals", "import", after={"recorded": len(new), "reversed": len(taken_back), "rejected": len(refused)}
         )

@@ -11,7 +11,7 @@ from decimal import Decimal
 from closedloop.targets.v1 import actuals_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company
+from closedloop_targets import amounts
 from closedloop_targets.actuals import rules
 from closedloop_targets.actuals.rules import Fact
 from closedloop_targets.actuals.store import Known
@@ -36,7 +36,7 @@ class Claim:
 
 async def rates_of(call: Call, given: Iterable[pb.ActualInput]) -> Rates:
     """Spot rates of the days on which money of another currency came in; a round trip where there is any."""
-    base = company.currency(call)
+    base = call.home.currency
     foreign = [one for one in given if one.amount.money.currency_code not in ("", base)]
     days = set()
     for one in foreign:
@@ -60,7 +60,7 @@ def read(call: Call, given: pb.ActualInput, entry: Entry, today: date, known: Ra
     rules.check_kind(metric, quantity.currency)
     base = quantity.minor
     if quantity.currency:
-        base = known.convert(quantity.minor, quantity.currency, company.currency(call), day)
+        base = known.convert(quantity.minor, quantity.currency, call.home.currency, day)
     unit_id = person.unit_id if person else given.holder.unit_id
     return Claim(given, metric, given.holder.person_id, unit_id, day, quantity.minor, quantity.currency, base)
 
@@ -83,7 +83,7 @@ def fact(call: Call, claim: Claim, known: Known, source_id: str) -> Fact:
         minor=claim.minor,
         currency=claim.currency,
         base_minor=claim.base_minor,
-        base_currency=company.currency(call) if claim.currency else "",
+        base_currency=call.home.currency if claim.currency else "",
         weight=Decimal(given.weight.value) if given.HasField("weight") else Decimal(1),
         stage=known.stage(scope.product_id, claim.day),
         reason=given.reason,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from google.type.money_pb2 import Money
+from psycopg.types.json import Jsonb
 
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import protos
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.actuals import rules, store
-from closedloop_targets.actuals.rules import ActualRules, Fact
+from closedloop_targets.actuals.rules import ActualRules, Fact, Row
 from closedloop_targets.amounts import MILLIONTHS
 from closedloop_targets.metrics.rules import MetricRules
 
@@ -24,29 +27,52 @@ ONE = Decimal(1)
 reactions = Reactions()
 
 
-@reactions.on(funnel.OpportunityWon)
-async def opportunity_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
-    won = event.message
-    day = protos.day(won.close_date) if won.HasField("close_date") else company.today(work)
-    minor, currency = protos.minor_units(won.amount), won.amount.currency_code
-    shown = won.reporting_amount if won.HasField("reporting_amount") else won.amount
-    base = company.currency(work)
-    base_minor = rules.in_base(protos.minor_units(shown), shown.currency_code, base)
-    products = [line.product_id for line in won.lines]
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a source says of a record now: its facts as of a revision, and why they are others than before."""
+
+    subject: str
+    revision: int
+    facts: Sequence[Fact]
+    reason: str
+
+
+@reactions.batch(funnel.OpportunityWon)
+async def opportunities_won(events: Sequence[Heard[funnel.OpportunityWon]], work: Work) -> None:
+    deals = newest(events, lambda won: won.opportunity_id)
+    today, metric, base = work.home.today(), work.rules(ActualRules).won, work.home.currency
+    days = {subject: _close_day(event.message, today) for subject, event in deals.items()}
     known = await store.known(
         work.tx,
         source=CRM,
-        subject=won.opportunity_id,
-        holders=[(won.ownership.owner_id, day)],
-        products=products,
+        subjects=list(deals),
+        holders=[(event.message.ownership.owner_id, days[subject]) for subject, event in deals.items()],
+        products=sorted({line.product_id for event in deals.values() for line in event.message.lines}),
     )
-    if known.revision is not None and known.revision >= won.version:
-        return
+    again = "the opportunity was won again"
+    said = [
+        Said(subject, event.message.version, _won(event, days[subject], metric, base, known), again)
+        for subject, event in deals.items()
+        if known.news(subject, event.message.version)
+    ]
+    _restate(work, known, CRM, said)
+
+
+def _close_day(won: funnel.OpportunityWon, today: date) -> date:
+    return protos.day(won.close_date) if won.HasField("close_date") else today
+
+
+def _won(event: Heard[funnel.OpportunityWon], day: date, metric: str, base: str, known: store.Known) -> Sequence[Fact]:
+    won = event.message
+    minor, currency = protos.minor_units(won.amount), won.amount.currency_code
+    shown = won.reporting_amount if won.HasField("reporting_amount") else won.amount
+    base_minor = rules.in_base(protos.minor_units(shown), shown.currency_code, base)
+    products = [line.product_id for line in won.lines]
     given = [_line_minor(line.amount, line.unit_price, line.quantity, currency) for line in won.lines] or [minor]
     amounts, bases = rules.lines(minor, given), rules.lines(base_minor, given)
-    facts = [
+    return [
         Fact(
-            metric=work.rules(ActualRules).won,
+            metric=metric,
             owner_id=won.ownership.owner_id,
             unit_id=known.units.get((won.ownership.owner_id, day), won.ownership.unit_id),
             product_id=product,
@@ -70,35 +96,56 @@ async def opportunity_won(event: Heard[funnel.OpportunityWon], work: Work) -> No
         )
         for number, (product, amount, in_base) in enumerate(zip(products or [""], amounts, bases, strict=True))
     ]
-    _restate(work, known, facts, CRM, won.opportunity_id, won.version, "the opportunity was won again")
 
 
-@reactions.on(funnel.OpportunityReopened)
-async def opportunity_reopened(event: Heard[funnel.OpportunityReopened], work: Work) -> None:
-    reopened = event.message
-    known = await store.known(work.tx, source=CRM, subject=reopened.opportunity_id)
-    if known.revision is None or known.revision < reopened.version:
-        reason = reopened.reason or "the opportunity is open again"
-        _restate(work, known, [], CRM, reopened.opportunity_id, reopened.version, reason)
+@reactions.batch(funnel.OpportunityReopened)
+async def opportunities_reopened(events: Sequence[Heard[funnel.OpportunityReopened]], work: Work) -> None:
+    deals = newest(events, lambda reopened: reopened.opportunity_id)
+    known = await store.known(work.tx, source=CRM, subjects=list(deals))
+    said = [
+        Said(subject, event.message.version, [], event.message.reason or "the opportunity is open again")
+        for subject, event in deals.items()
+        if known.news(subject, event.message.version)
+    ]
+    _restate(work, known, CRM, said)
 
 
-@reactions.on(integrations.InvoiceRecorded)
-async def invoice_recorded(event: Heard[integrations.InvoiceRecorded], work: Work) -> None:
+@reactions.batch(integrations.InvoiceRecorded)
+async def invoices_recorded(events: Sequence[Heard[integrations.InvoiceRecorded]], work: Work) -> None:
+    invoices = newest(events, lambda invoice: invoice.number)
+    today, metric, base = work.home.today(), work.rules(ActualRules).invoiced, work.home.currency
+    days = {
+        number: protos.day(event.message.date) if event.message.HasField("date") else today
+        for number, event in invoices.items()
+    }
+    known = await store.known(
+        work.tx,
+        source=ERP,
+        subjects=list(invoices),
+        holders=[(event.message.person_id, days[number]) for number, event in invoices.items()],
+        products=sorted({line.product_id for event in invoices.values() for line in event.message.lines}),
+    )
+    anew = "the invoice was booked anew"
+    said = [
+        Said(number, event.message.version, _invoiced(event, days[number], metric, base, known), anew)
+        for number, event in invoices.items()
+        if known.news(number, event.message.version)
+    ]
+    _restate(work, known, ERP, said)
+
+
+def _invoiced(
+    event: Heard[integrations.InvoiceRecorded], day: date, metric: str, base: str, known: store.Known
+) -> Sequence[Fact]:
     invoice = event.message
-    day = protos.day(invoice.date) if invoice.HasField("date") else company.today(work)
-    currency, base = invoice.net_amount.currency_code, company.currency(work)
+    currency = invoice.net_amount.currency_code
     minor = protos.minor_units(invoice.net_amount)
     rules.in_base(minor, currency, base)
     products = [line.product_id for line in invoice.lines]
-    known = await store.known(
-        work.tx, source=ERP, subject=invoice.number, holders=[(invoice.person_id, day)], products=products
-    )
-    if known.revision is not None and known.revision >= invoice.version:
-        return
     given = [protos.minor_units(line.net_amount) for line in invoice.lines] or [minor]
-    facts = [
+    return [
         Fact(
-            metric=work.rules(ActualRules).invoiced,
+            metric=metric,
             owner_id=invoice.person_id,
             unit_id=known.units.get((invoice.person_id, day), invoice.unit_id),
             product_id=product,
@@ -122,7 +169,6 @@ async def invoice_recorded(event: Heard[integrations.InvoiceRecorded], work: Wor
         )
         for number, (product, amount) in enumerate(zip(products or [""], rules.lines(minor, given), strict=True))
     ]
-    _restate(work, known, facts, ERP, invoice.number, invoice.version, "the invoice was booked anew")
 
 
 @reactions.on(funnel.ProcessMetricsMeasured)
@@ -131,8 +177,8 @@ async def process_metrics_measured(event: Heard[funnel.ProcessMetricsMeasured], 
     measured, catalogue = event.message, work.rules(MetricRules)
     week = protos.day(measured.week)
     subject = f"{measured.person_id}:{week}"
-    known = await store.known(work.tx, source=FUNNEL, subject=subject, holders=[(measured.person_id, week)])
-    if known.revision is not None and known.revision >= measured.version:
+    known = await store.known(work.tx, source=FUNNEL, subjects=[subject], holders=[(measured.person_id, week)])
+    if not known.news(subject, measured.version):
         return
     facts = []
     for one in measured.metrics:
@@ -165,19 +211,30 @@ async def process_metrics_measured(event: Heard[funnel.ProcessMetricsMeasured], 
                 revision=measured.version,
             )
         )
-    _restate(work, known, facts, FUNNEL, subject, measured.version, "the week was measured anew")
+    _restate(work, known, FUNNEL, [Said(subject, measured.version, facts, "the week was measured anew")])
 
 
-def _restate(
-    work: Work, known: store.Known, facts: Sequence[Fact], source: str, subject: str, revision: int, reason: str
-) -> None:
-    taken_back, new = rules.restate(known.live, facts)
-    store.write(work, taken_back, new, reason)
-    work.tx.do(store.HEARD, {"source": source, "subject": subject, "revision": revision})
-    if taken_back or new:
-        totals = {"rows": len(known.live), "base_minor": sum(row.fact.base_minor for row in known.live)}
-        after = {"rows": len(facts), "base_minor": sum(fact.base_minor for fact in facts)}
-        work.audit(f"actual:{source}:{subject}", "restate" if taken_back else "record", before=totals, after=after)
+def _restate(work: Work, known: store.Known, source: str, said: Sequence[Said]) -> None:
+    if not said:
+        return
+    standing: dict[str, list[Row]] = {}
+    for row in known.live:
+        standing.setdefault(row.fact.subject, []).append(row)
+    taken_back: list[tuple[Row, str]] = []
+    written: list[Fact] = []
+    for one in said:
+        live = standing.get(one.subject, [])
+        back, new = rules.restate(live, one.facts)
+        taken_back += [(row, one.reason) for row in back]
+        written += new
+        if back or new:
+            totals = {"rows": len(live), "base_minor": sum(row.fact.base_minor for row in live)}
+            after = {"rows": len(one.facts), "base_minor": sum(fact.base_minor for fact in one.facts)}
+            action = "restate" if back else "record"
+            work.audit(f"actual:{source}:{one.subject}", action, before=totals, after=after)
+    store.write(work, taken_back, written)
+    revisions = {one.subject: one.revision for one in said}
+    work.tx.do(store.HEARD, {"source": source, "revisions": Jsonb(revisions)})
 
 
 def _line_minor(amount: Money, price: Money, quantity: float, currency: str) -> int:

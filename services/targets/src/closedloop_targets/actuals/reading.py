@@ -96,7 +96,7 @@ async def summarize_actuals(request: pb.SummarizeActualsRequest, call: Call) -> 
     joins = ""
     if pb.ACTUAL_DIMENSION_UNIT in dimensions:
         joins += TREE
-        top = company.root(call.org)
+        top = call.home.root
         below = (
             call.org.subtree(request.filter.unit_id)
             if request.filter.unit_id

@@ -18,7 +18,7 @@ async def record_actual(request: pb.RecordActualRequest, call: Call) -> pb.Actua
     else:
         await company.unit(call, given.holder.unit_id)
     rates = await inputs.rates_of(call, [given])
-    claim = inputs.read(call, given, "hand", company.today(call), rates)
+    claim = inputs.read(call, given, "hand", call.home.today(), rates)
     source_id = given.provenance.source_id or ids.new_id()
     known = await store.known(
         call.tx,
@@ -61,7 +61,7 @@ async def reverse_actual(request: pb.ReverseActualRequest, call: Call) -> pb.Act
         raise errors.FailedPrecondition(
             "ALREADY_REVERSED", "this row was taken back already, or takes another one back"
         )
-    [reversal] = store.write(call, [row], [], request.reason)
+    [reversal] = store.write(call, [(row, request.reason)], [])
     call.audit(
         f"actual:{row.id}",
         "reverse",

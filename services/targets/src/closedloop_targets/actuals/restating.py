@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date
 
 from closedloop_chassis.work import Work
-from closedloop_targets import company
 from closedloop_targets.actuals import store
 from closedloop_targets.book import rates
 
@@ -22,7 +21,7 @@ SELECT * FROM actual
 
 async def by_rates(work: Work, currencies: Collection[str], since: date) -> int:
     """How many rows were restated. Two round trips; the rates are those that the transaction has queued, too."""
-    base = company.currency(work)
+    base = work.home.currency
     rows = [
         store.row(one)
         for one in await work.tx.all(CONVERTED, {"currencies": sorted(set(currencies) - {base}), "since": since})
@@ -36,5 +35,6 @@ async def by_rates(work: Work, currencies: Collection[str], since: date) -> int:
         if minor != row.fact.base_minor:
             changed.append((row, replace(row.fact, base_minor=minor)))
     if changed:
-        store.write(work, [row for row, _ in changed], [fact for _, fact in changed], "its exchange rate was changed")
+        taken_back = [(row, "its exchange rate was changed") for row, _ in changed]
+        store.write(work, taken_back, [fact for _, fact in changed])
     return len(changed)

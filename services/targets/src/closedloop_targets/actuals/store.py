@@ -8,19 +8,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows as records
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_targets.actuals.rules import Fact, Row
-from closedloop_targets.rows import columns
 
 # Two imports of one source follow each other.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('targets.actuals'), hashtext(%(source)s))"
 
 # All that is needed to write facts, in one round trip: live rows of the records or sources, where people were on the
-# days, what is known of the products, and the newest version heard of the record.
+# days, what is known of the products, and the newest versions heard of the records.
 KNOWN = """
 SELECT (SELECT coalesce(jsonb_agg(to_jsonb(live)), '[]') FROM (
           SELECT a.* FROM actual a
@@ -39,7 +37,8 @@ SELECT (SELECT coalesce(jsonb_agg(to_jsonb(live)), '[]') FROM (
                  SELECT jsonb_agg(jsonb_build_array(start_date, stage) ORDER BY start_date)
                    FROM product_stage s WHERE s.product_id = p.id))), '{}')
           FROM product p WHERE p.id = ANY(%(products)s)) AS products,
-       (SELECT revision FROM actual_source WHERE subject = %(source)s || ':' || %(subject)s) AS revision
+       (SELECT coalesce(jsonb_object_agg(asked.subject, s.revision), '{}') FROM unnest(%(subjects)s::text[]) AS asked (subject)
+          JOIN actual_source s ON s.subject = %(source)s || ':' || asked.subject) AS revisions
 """
 ADD = "INSERT INTO actual SELECT * FROM jsonb_populate_recordset(NULL::actual, %(rows)s)"
 TAKE_BACK = """
@@ -47,7 +46,8 @@ UPDATE actual SET reversed_by_id = taken.by_id, reversed_at = %(now)s
   FROM unnest(%(ids)s::uuid[], %(by_ids)s::uuid[]) AS taken (id, by_id) WHERE actual.id = taken.id
 """
 HEARD = """
-INSERT INTO actual_source (subject, revision) VALUES (%(source)s || ':' || %(subject)s, %(revision)s)
+INSERT INTO actual_source (subject, revision)
+SELECT %(source)s || ':' || key, value::bigint FROM jsonb_each_text(%(revisions)s)
 ON CONFLICT (subject) DO UPDATE SET revision = excluded.revision
 """
 LOCK_ROW = "SELECT * FROM actual WHERE id = %(id)s FOR UPDATE"
@@ -57,12 +57,16 @@ FACT = tuple(field.name for field in fields(Fact))
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`units` by person and day, `products` by id with line and stages by day."""
+    """`units` by person and day, `products` by id with line and stages by day, `revisions` by record."""
 
     live: list[Row]
     units: dict[tuple[str, date], str]
     products: dict[str, tuple[str, list[tuple[date, str]]]]
-    revision: int | None
+    revisions: dict[str, int]
+
+    def news(self, subject: str, revision: int) -> bool:
+        """Whether nothing as new was heard of the record before."""
+        return self.revisions.get(subject, -1) < revision
 
     def line(self, product_id: str) -> str:
         return self.products[product_id][0] if product_id in self.products else ""
@@ -77,7 +81,7 @@ async def known(
     tx: Transaction,
     *,
     source: str = "",
-    subject: str = "",
+    subjects: Sequence[str] = (),
     sources: Sequence[tuple[str, str]] = (),
     holders: Sequence[tuple[str, date]] = (),
     products: Sequence[str] = (),
@@ -86,8 +90,7 @@ async def known(
         KNOWN,
         {
             "source": source,
-            "subject": subject,
-            "subjects": [subject] if subject else [],
+            "subjects": list(subjects),
             "sources": [one for one, _ in sources],
             "source_ids": [one for _, one in sources],
             "people": [person for person, _ in holders],
@@ -103,12 +106,12 @@ async def known(
             product: (line, [(date.fromisoformat(day), stage) for day, stage in stages or ()])
             for product, (line, stages) in row["products"].items()
         },
-        revision=row["revision"],
+        revisions=row["revisions"],
     )
 
 
-def write(work: Work, taken_back: Sequence[Row], facts: Sequence[Fact], reason: str = "") -> list[Row]:
-    """Queues reversals and new rows; answers the rows written, reversals first."""
+def write(work: Work, taken_back: Sequence[tuple[Row, str]], facts: Sequence[Fact]) -> list[Row]:
+    """Queues reversals, each with its reason, and new rows; answers the rows written, reversals first."""
     reversals = [
         Row(
             new_id(),
@@ -118,14 +121,14 @@ def write(work: Work, taken_back: Sequence[Row], facts: Sequence[Fact], reason: 
             reverses_id=row.id,
             recorded_at=work.now,
         )
-        for row in taken_back
+        for row, reason in taken_back
     ]
     if taken_back:
-        ids = {"ids": [row.id for row in taken_back], "by_ids": [row.id for row in reversals]}
+        ids = {"ids": [row.id for row, _ in taken_back], "by_ids": [row.id for row in reversals]}
         work.tx.do(TAKE_BACK, {**ids, "now": work.now})
     rows = [*reversals, *(Row(new_id(), fact, recorded_at=work.now) for fact in facts)]
     if rows:
-        work.tx.do(ADD, {"rows": Jsonb([columns(row.fact) | columns(row, ("fact",)) for row in rows])})
+        work.tx.do(ADD, {"rows": records.pack(records.row(row.fact) | records.row(row, "fact") for row in rows)})
     return rows
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from closedloop.targets.v1 import alarms_pb2 as pb
 from closedloop_chassis import enums, errors, etags, pages, protos
@@ -14,7 +13,6 @@ from closedloop_targets.alarms import effects, raising, shapes, store
 from closedloop_targets.alarms.rpcs import rpcs
 from closedloop_targets.alarms.rules import AlarmRules
 from closedloop_targets.alarms.store import Alarm
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import DAY, FiscalCalendar
 
@@ -45,7 +43,7 @@ async def get_alarm(request: pb.GetAlarmRequest, call: Call) -> pb.Alarm:
 async def respond_to_alarm(request: pb.RespondToAlarmRequest, call: Call) -> pb.Alarm:
     alarm = await _locked(call, request.alarm_id, request.etag)
     raising.require_open(alarm)
-    today = company.today(call)
+    today = call.home.today()
     check = today + timedelta(days=call.rules(AlarmRules).check_after_days)
     if request.HasField("check_date"):
         check = protos.day(request.check_date, "check_date")
@@ -100,10 +98,8 @@ async def _filter(request: pb.ListAlarmsRequest, call: Call) -> dict[str, Any]:
     since = until = None
     if request.period:
         period = periods.parse(request.period, call.rules(FiscalCalendar))
-        top = company.root(call.org)
-        zone = ZoneInfo((top.time_zone if top else "") or call.rules(OrgRules).time_zone)
-        since = datetime.combine(period.start, time(), zone).astimezone(UTC)
-        until = datetime.combine(period.end + DAY, time(), zone).astimezone(UTC)
+        since = call.home.moment(period.start)
+        until = call.home.moment(period.end + DAY)
     return {
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
         "owner_id": request.owner_id,

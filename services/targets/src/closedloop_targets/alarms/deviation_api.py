@@ -23,7 +23,7 @@ async def list_deviations(request: pb.ListDeviationsRequest, call: Call) -> pb.L
             call.authorize("", request.unit_id)
     if request.person_id:
         await company.person(call, request.person_id)
-    this_week = periods.containing(company.today(call), "week", calendar)
+    this_week = periods.containing(call.home.today(), "week", calendar)
     period = (
         periods.parse(request.period, calendar)
         if request.period
@@ -59,7 +59,7 @@ async def list_deviations(request: pb.ListDeviationsRequest, call: Call) -> pb.L
 async def compare_deviation(request: pb.CompareDeviationRequest, call: Call) -> pb.DeviationComparison:
     metrics, calendar = call.rules(MetricRules), call.rules(FiscalCalendar)
     metric = metrics.metric(request.metric or metrics.main).code
-    top = company.root(call.org)
+    top = call.home.root
     unit_id = request.unit_id or (top.id if top else "")
     await company.unit(call, unit_id)
     call.authorize("", unit_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from closedloop_chassis.work import Work
-from closedloop_targets import company
 from closedloop_targets.alarms import rules, store
 from closedloop_targets.alarms.rules import AlarmRules, Effect
 from closedloop_targets.alarms.store import Alarm
@@ -35,7 +34,7 @@ async def _quarter(work: Work, alarm: Alarm, allowed: AlarmRules) -> Effect:
     """Held against what its weeks ask for by now."""
     period = Period(alarm.period, "quarter", alarm.start_date, alarm.end_date)
     who = (alarm.holder_kind, alarm.holder_id)
-    standings = await measuring.everybody(work, work.tx, alarm.metric, period, company.today(work), who)
+    standings = await measuring.everybody(work, work.tx, alarm.metric, period, work.home.today(), who)
     if not standings:
         return rules.effect(alarm.deviation_ratio, None, False, allowed)
     [(_, standing)] = standings

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, time, timedelta
 
 from closedloop.targets.v1 import events_pb2
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, company, holders
+from closedloop_targets import amounts, holders
 from closedloop_targets.alarms import causes, raising, rules, store
 from closedloop_targets.alarms.raising import Finding
 from closedloop_targets.alarms.rules import LIGHTS, AlarmRules
@@ -18,7 +16,6 @@ from closedloop_targets.boards import measuring as boards
 from closedloop_targets.boards.rules import Standing
 from closedloop_targets.forecasts import reading
 from closedloop_targets.metrics.rules import MetricRules
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import DAY, FiscalCalendar, Period
@@ -28,23 +25,19 @@ COMPANY = "company"
 
 
 def next_week(work: Work) -> None:
-    """One clock for the company; a running one goes on."""
-    allowed = work.rules(AlarmRules)
-    top = company.root(work.org)
-    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-    today = work.now.astimezone(zone).date()
-    ahead = (allowed.weekday - today.isoweekday()) % 7
-    moment = datetime.combine(today + timedelta(days=ahead), time(allowed.hour), zone)
-    if moment.astimezone(UTC) <= work.now:
-        moment += timedelta(days=7)
-    span = moment.astimezone(UTC) - work.now
-    work.clocks.start(WEEK_DAY, COMPANY, ClockSetting(hours=span / timedelta(hours=1)))
+    """One timer for the company; one that is set stays."""
+    allowed, today = work.rules(AlarmRules), work.home.today()
+    day = today + timedelta(days=(allowed.weekday - today.isoweekday()) % 7)
+    moment = work.home.moment(day, time(allowed.hour))
+    if moment <= work.now:
+        moment = work.home.moment(day + timedelta(days=7), time(allowed.hour))
+    work.timers.set(WEEK_DAY, COMPANY, moment)
 
 
 async def measure(work: Work) -> None:
     """The last full week, and once more those before it."""
     allowed, calendar = work.rules(AlarmRules), work.rules(FiscalCalendar)
-    today = company.today(work)
+    today = work.home.today()
     last = periods.containing(periods.containing(today, "week", calendar).start - DAY, "week", calendar)
     for metric in allowed.metrics or (work.rules(MetricRules).main,):
         week = last

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from closedloop.common.v1.common_pb2 import Evidence, Ownership
 from closedloop.targets.v1 import alarms_pb2 as pb
@@ -14,11 +13,10 @@ from closedloop.targets.v1 import events_pb2
 from closedloop_chassis import enums, errors, ids, protos
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
-from closedloop_targets import asking, company, holders
+from closedloop_targets import asking, holders
 from closedloop_targets.alarms import store
 from closedloop_targets.alarms.rules import LIGHTS, AlarmRules, Effect, Light
 from closedloop_targets.alarms.store import Alarm
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import shapes as period_shapes
 
 RESPONSE = "targets.alarm_response"
@@ -114,8 +112,8 @@ def answer(work: Work, alarm: Alarm, cause: str, action: str, check_date: date, 
     )
     store.put(work.tx, [answered])
     work.clocks.meet(RESPONSE, alarm.id)
-    work.clocks.cancel(CHECK, alarm.id)
-    work.clocks.start(CHECK, alarm.id, until(work, check_date), owner_id=alarm.owner_id, unit_id=alarm.unit_id)
+    work.timers.cancel(CHECK, alarm.id)
+    work.timers.set(CHECK, alarm.id, work.home.moment(check_date))
     asking.withdraw(work, task_cause(alarm), alarm.id)
     work.audit(
         f"alarm:{alarm.id}",
@@ -137,7 +135,7 @@ def judge(work: Work, alarm: Alarm, effect: Effect) -> Alarm:
         "verdict": effect.verdict,
     }
     checked = replace(alarm, checks=[*(alarm.checks or []), check])
-    work.clocks.cancel(CHECK, alarm.id)
+    work.timers.cancel(CHECK, alarm.id)
     if effect.worked:
         checked = replace(checked, state="resolved", settled_at=work.now)
         _settled(work, checked, effect.verdict)
@@ -145,9 +143,9 @@ def judge(work: Work, alarm: Alarm, effect: Effect) -> Alarm:
         checked = _higher(work, replace(checked, state="open", light=min(alarm.light + 1, LIGHTS.index("red"))))
         _tell(work, checked)
     else:
-        again = company.today(work) + timedelta(days=work.rules(AlarmRules).check_after_days)
+        again = work.home.today() + timedelta(days=work.rules(AlarmRules).check_after_days)
         checked = replace(checked, check_date=again)
-        work.clocks.start(CHECK, alarm.id, until(work, again), owner_id=alarm.owner_id, unit_id=alarm.unit_id)
+        work.timers.set(CHECK, alarm.id, work.home.moment(again))
     store.put(work.tx, [checked])
     work.audit(f"alarm:{alarm.id}", "check", before={"state": alarm.state}, after={"state": checked.state, **check})
     return replace(checked, version=alarm.version + 1)
@@ -190,14 +188,6 @@ def require_open(alarm: Alarm) -> None:
     """Raises FailedPrecondition ALARM_SETTLED."""
     if alarm.state in ("resolved", "lapsed"):
         raise errors.FailedPrecondition("ALARM_SETTLED", f"this alarm is {alarm.state}")
-
-
-def until(work: Work, day: date) -> ClockSetting:
-    """A clock that ends when the company's day begins, at once if it has."""
-    top = company.root(work.org)
-    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-    ahead = datetime.combine(day, time(), zone).astimezone(UTC) - work.now
-    return ClockSetting(hours=max(ahead / timedelta(hours=1), 1 / 3600))
 
 
 def task_cause(alarm: Alarm) -> str:

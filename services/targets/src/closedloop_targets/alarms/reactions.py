@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.targets.v1 import events_pb2
 from closedloop_chassis import protos
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import asking, company
+from closedloop_targets import asking
 from closedloop_targets.alarms import effects, measuring, raising, store
 from closedloop_targets.alarms.rules import AlarmRules
 
@@ -23,8 +24,8 @@ async def plan_published(event: Heard[events_pb2.PlanPublished], work: Work) -> 
     measuring.next_week(work)
 
 
-@reactions.clock(measuring.WEEK_DAY)
-async def week_over(due: list[Due], work: Work) -> None:
+@reactions.timer(measuring.WEEK_DAY)
+async def week_over(_: Sequence[Rung], work: Work) -> None:
     await measuring.measure(work)
     measuring.next_week(work)
 
@@ -39,9 +40,9 @@ async def response_due(due: list[Due], work: Work) -> None:
             raising.escalate(work, alarm)
 
 
-@reactions.clock(raising.CHECK)
-async def check_due(due: list[Due], work: Work) -> None:
-    alarms = [one for one in await store.lock(work.tx, *(one.subject for one in due)) if one.state == "answered"]
+@reactions.timer(raising.CHECK)
+async def check_due(rung: Sequence[Rung], work: Work) -> None:
+    alarms = [one for one in await store.lock(work.tx, *(one.subject for one in rung)) if one.state == "answered"]
     found = await effects.measure(work, alarms)
     for alarm in alarms:
         raising.judge(work, alarm, found[alarm.id])
@@ -57,6 +58,6 @@ async def task_settled(event: Heard[approvals.TaskSettled], work: Work) -> None:
         if alarm.state != "open" or settled.state != tasks_pb2.TASK_STATE_DONE:
             continue
         at = protos.instant(settled.response_time) if settled.HasField("response_time") else event.time
-        check = company.today(work) + timedelta(days=work.rules(AlarmRules).check_after_days)
+        check = work.home.today() + timedelta(days=work.rules(AlarmRules).check_after_days)
         action = settled.comment or settled.outcome or "done"
         raising.answer(work, alarm, "other", action, check, at, settled.settled_by)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_targets.rows import columns
 
 # A week that was measured before is told anew only where something differs.
 PUT_DEVIATIONS = """
@@ -201,9 +199,12 @@ class Alarm:
     version: int = 1
 
 
-async def measured(tx: Transaction, rows: list[Deviation]) -> list[Deviation]:
+async def measured(tx: Transaction, weeks: list[Deviation]) -> list[Deviation]:
     """Keeps weeks; answers those that are new or differ from what was known."""
-    return await tx.all(PUT_DEVIATIONS, {"rows": Jsonb([columns(row) for row in rows])}, into=Deviation) if rows else []
+    if not weeks:
+        return []
+    given = rows.pack(weeks, only=rows.columns(Deviation))
+    return await tx.all(PUT_DEVIATIONS, {"rows": given}, into=Deviation)
 
 
 async def lock(tx: Transaction, *ids: str) -> list[Alarm]:
@@ -220,9 +221,9 @@ async def alarm(reader: Reader | Transaction, alarm_id: str) -> Alarm:
 
 def add(tx: Transaction, alarms: list[Alarm]) -> None:
     if alarms:
-        tx.do(ADD, {"rows": Jsonb([columns(one) | {"checks": one.checks or []} for one in alarms])})
+        tx.do(ADD, {"rows": rows.pack([rows.row(one) | {"checks": one.checks or []} for one in alarms])})
 
 
 def put(tx: Transaction, alarms: list[Alarm]) -> None:
     if alarms:
-        tx.do(PUT, {"rows": Jsonb([columns(one) | {"checks": one.checks or []} for one in alarms])})
+        tx.do(PUT, {"rows": rows.pack([rows.row(one) | {"checks": one.checks or []} for one in alarms])})

@@ -32,7 +32,7 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 @rpcs.method
 async def list_scorecards(request: pb.ListScorecardsRequest, call: Call) -> pb.ListScorecardsResponse:
     calendar = call.rules(FiscalCalendar)
-    today = company.today(call)
+    today = call.home.today()
     period = (
         periods.parse(request.period, calendar) if request.period else periods.containing(today, "quarter", calendar)
     )
@@ -57,7 +57,7 @@ async def issue_appraisals(request: pb.IssueAppraisalsRequest, call: Call) -> pb
     await company.unit(call, request.unit_id)
     call.authorize("", request.unit_id)
     period = periods.parse(request.period, call.rules(FiscalCalendar))
-    if period.end >= company.today(call):
+    if period.end >= call.home.today():
         raise errors.FailedPrecondition("PERIOD_NOT_OVER", f"{period.code} ends on {period.end}")
     units = call.org.subtree(request.unit_id)
     people = sorted(person.id for unit in units for person in call.org.members(unit))
@@ -145,7 +145,7 @@ async def _cards(
     """In the order asked; two queries."""
     metrics = [metric for metric in call.rules(MetricRules).metrics if metric.track in rules.TRACKS]
     goals, done = await store.figures(call, reader, kind, list(found), period)
-    money = company.currency(call)
+    money = call.home.currency
     cards = []
     for holder in found:
         figures = []

@@ -11,7 +11,7 @@ from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.work import Call, Work
-from closedloop_targets import amounts, company, money
+from closedloop_targets import amounts, money
 from closedloop_targets.boards.rules import BoardRules, Standing
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
@@ -31,7 +31,7 @@ def question(work: Work, metric: str, period: str) -> Question:
 
     Raises InvalidArgument UNKNOWN_METRIC, UNKNOWN_PERIOD or METRIC_NOT_SUMMED.
     """
-    metrics, calendar, today = work.rules(MetricRules), work.rules(FiscalCalendar), company.today(work)
+    metrics, calendar, today = work.rules(MetricRules), work.rules(FiscalCalendar), work.home.today()
     found = metrics.metric(metric or metrics.main)
     if found.aggregation != "sum":
         raise errors.InvalidArgument(
@@ -80,4 +80,4 @@ def tops(org: OrgSnapshot) -> list[str]:
 
 
 def currency(work: Work, metric: str) -> str:
-    return company.currency(work) if work.rules(MetricRules).metric(metric).kind == "money" else ""
+    return work.home.currency if work.rules(MetricRules).metric(metric).kind == "money" else ""

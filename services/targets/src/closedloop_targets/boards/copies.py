@@ -7,7 +7,6 @@ from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.boards import customers_store as store
 from closedloop_targets.boards.reactions import reactions
 
@@ -34,7 +33,7 @@ async def account_changed(event: Heard[customers.AccountChanged], work: Work) ->
 async def deal_moved(event: Heard[funnel.OpportunityChanged], work: Work) -> None:
     told = event.message
     amount = told.reporting_amount if told.HasField("reporting_amount") else told.amount
-    money = amount.currency_code == company.currency(work)
+    money = amount.currency_code == work.home.currency
     work.tx.do(
         store.PUT_DEAL,
         {
@@ -45,7 +44,7 @@ async def deal_moved(event: Heard[funnel.OpportunityChanged], work: Work) -> Non
             "stage_at": protos.instant(told.stage_enter_time) if told.HasField("stage_enter_time") else None,
             "probability": told.probability_ratio,
             "minor": protos.minor_units(amount) if money else 0,
-            "currency": company.currency(work),
+            "currency": work.home.currency,
             "open": told.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN,
             "version": told.version,
         },

@@ -45,7 +45,7 @@ async def list_key_customers(request: pb.ListKeyCustomersRequest, call: Call) ->
                 pipeline=row["pipeline"] or "",
                 stage=row["stage"] or "",
                 stage_time=protos.timestamp(row["stage_at"]),
-                open_amount=amounts.amount(row["open_minor"], row["currency"] or company.currency(call)),
+                open_amount=amounts.amount(row["open_minor"], row["currency"] or call.home.currency),
                 last_activity_time=protos.timestamp(row["last_at"]),
                 stale=row["days"] > allowed.stale_after_days,
                 days_without_movement=row["days"],

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import time, timedelta
 
 from google.protobuf.message import Message
 
 from closedloop.targets.v1 import events_pb2
-from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.boards import asking, people, reminding, store, teams
 from closedloop_targets.boards.asking import Question
 from closedloop_targets.boards.rules import BoardRules
 from closedloop_targets.metrics.rules import MetricRules
-from closedloop_targets.org.rules import OrgRules
 
 BOARD_DAY = "targets.board_day"
 COMPANY = "company"
@@ -31,8 +27,10 @@ async def plan_published(event: Heard[events_pb2.PlanPublished], work: Work) -> 
     _next_morning(work)
 
 
+@reactions.timer(BOARD_DAY)
+# Set as clocks by releases before there were timers.
 @reactions.clock(BOARD_DAY)
-async def board_day(due: list[Due], work: Work) -> None:
+async def board_day(_: Sequence[Due | Rung], work: Work) -> None:
     rules = work.rules(BoardRules)
     await reminding.remind(work)
     for metric in rules.metrics or (work.rules(MetricRules).main,):
@@ -72,13 +70,9 @@ def _keep(work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str
 
 
 def _next_morning(work: Work) -> None:
-    """One clock for the company; a running one goes on."""
-    top = company.root(work.org)
-    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-    hour = time(work.rules(BoardRules).snapshot_hour)
-    day = work.now.astimezone(zone).date()
-    moment = datetime.combine(day, hour, zone)
-    if moment.astimezone(UTC) <= work.now:
-        moment = datetime.combine(day + timedelta(days=1), hour, zone)
-    ahead = moment.astimezone(UTC) - work.now
-    work.clocks.start(BOARD_DAY, COMPANY, ClockSetting(hours=ahead / timedelta(hours=1)))
+    """One timer for the company; one that is set stays."""
+    hour, day = time(work.rules(BoardRules).snapshot_hour), work.home.today()
+    moment = work.home.moment(day, hour)
+    if moment <= work.now:
+        moment = work.home.moment(day + timedelta(days=1), hour)
+    work.timers.set(BOARD_DAY, COMPANY, moment)

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from psycopg.types.json import Jsonb
-
 from closedloop_chassis import ids
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.work import Work
-from closedloop_targets.rows import columns
 
 # A new version's targets take the bindings of those they were copied from: the same holder, metric, scope and period.
 COPY = """
@@ -85,21 +83,21 @@ class Binding:
 
 def add(tx: Transaction, bindings: Sequence[Binding]) -> None:
     if bindings:
-        tx.do(ADD, {"rows": Jsonb([columns(one) for one in bindings])})
+        tx.do(ADD, {"rows": rows.pack(bindings, only=rows.columns(Binding))})
 
 
 def plan(work: Work, bindings: Iterable[Binding]) -> None:
     """Occurrences spread evenly over the binding's working days, over its own days."""
     spread: dict[tuple[date, date, int, str], list[date]] = {}
-    rows: list[tuple[str, str, date]] = []
+    planned: list[tuple[str, str, date]] = []
     for one in bindings:
         unit = work.org.unit(one.unit_id)
         key = (one.start_date, one.end_date, one.quantity, unit.calendar if unit else "")
         if key not in spread:
             spread[key] = _days(work, one)
-        rows += [(ids.new_id(), one.id, day) for day in spread[key]]
-    if rows:
-        ids_, bound, dates = (list(column) for column in zip(*rows, strict=True))
+        planned += [(ids.new_id(), one.id, day) for day in spread[key]]
+    if planned:
+        ids_, bound, dates = (list(column) for column in zip(*planned, strict=True))
         work.tx.do(PLAN, {"ids": ids_, "bindings": bound, "dates": dates})
 
 

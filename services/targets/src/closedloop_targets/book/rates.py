@@ -9,9 +9,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from google.type.money_pb2 import Money
-
-from closedloop_chassis import errors, protos
+from closedloop_chassis import errors
+from closedloop_chassis.currency import coins
 from closedloop_chassis.data.transaction import Reader, Transaction
 
 # Every rate of a kind that held on some day of a span: the one before it and those that began within.
@@ -74,7 +73,7 @@ class Rates:
         way = self.way(source, target, day)
         if way is None:
             raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {source} to {target} on {day}")
-        exact = Fraction(minor) * _coins(target) / _coins(source)
+        exact = Fraction(minor) * coins(target) / coins(source)
         for step in way:
             exact *= step.factor
         return rounded(exact)
@@ -94,11 +93,6 @@ class Rates:
 def rounded(exact: Fraction) -> int:
     sign = -1 if exact < 0 else 1
     return sign * int(abs(exact) + Fraction(1, 2))
-
-
-def _coins(currency: str) -> int:
-    """Smallest coins to the unit."""
-    return protos.minor_units(Money(currency_code=currency, units=1))
 
 
 async def held(reader: Reader | Transaction, hub: str, days: Collection[date], kind: str = "spot") -> Rates:

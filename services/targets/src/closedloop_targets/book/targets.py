@@ -7,11 +7,9 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_targets import rows
 from closedloop_targets.book.model import Target
 from closedloop_targets.periods.rules import Period
 
@@ -164,23 +162,23 @@ async def of_version(reader: Reader | Transaction, plan_id: str, number: int) ->
 def save(tx: Transaction, targets: Sequence[Target]) -> None:
     """Parents before children: a row may refer to one before it."""
     if targets:
-        tx.do(PUT, {"rows": Jsonb([rows.columns(target, ("passed_minor",)) for target in targets])})
+        tx.do(PUT, {"rows": rows.pack(targets, "passed_minor")})
 
 
 def add_cells(tx: Transaction, spreads: Iterable[tuple[str, Sequence[Period], Sequence[int]]]) -> None:
     """(target id, the parts of one grain, their amounts)"""
     names: dict[int, str] = {}
     timelines: dict[str, dict[str, Any]] = {}
-    rows = []
+    cut = []
     for target_id, parts, minors in spreads:
         # Targets that are cut alike share the very list of parts.
         if id(parts) not in names:
             row = _timeline(parts)
             names[id(parts)], timelines[row["id"]] = row["id"], row
-        rows.append((target_id, parts[0].grain, names[id(parts)], f"{{{','.join(map(str, minors))}}}"))
-    if rows:
-        tx.do(ADD_TIMELINES, {"rows": Jsonb(list(timelines.values()))})
-        columns = zip(*rows, strict=True)
+        cut.append((target_id, parts[0].grain, names[id(parts)], f"{{{','.join(map(str, minors))}}}"))
+    if cut:
+        tx.do(ADD_TIMELINES, {"rows": rows.pack(timelines.values())})
+        columns = zip(*cut, strict=True)
         tx.do(
             ADD_SPREADS, dict(zip(("target_ids", "grains", "timeline_ids", "minors"), map(list, columns), strict=True))
         )

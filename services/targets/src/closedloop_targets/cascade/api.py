@@ -24,7 +24,6 @@ from closedloop_targets.cascade.store import Allocation, Cascade, Cell
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.rows import columns
 
 rpcs = Rpcs("closedloop.targets.v1.CascadeService")
 
@@ -66,7 +65,7 @@ async def run_cascade(request: pb.RunCascadeRequest, call: Call) -> pb.Cascade:
     target_store.add_cells(call.tx, spreads)
     cascade = _cascade(call, split, targets, cells, request.rules, cascade_id)
     rows = _allocations(split, targets, cascade_id)
-    store.save(call.tx, cascade, [columns(row) for row in rows])
+    store.save(call.tx, cascade, rows)
     call.tx.do(versions.TOUCH, {"plan_id": target.plan_id, "number": target.number})
     await exceptions.lapse(call, target.plan_id, target.number)
     call.audit(

@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 
@@ -134,6 +135,6 @@ async def products(reader: Reader | Transaction, ids: Sequence[str], line: str, 
     return [(row["id"], row["stage"]) for row in rows]
 
 
-def save(tx: Transaction, cascade: Cascade, allocations: Sequence[dict[str, Any]]) -> None:
+def save(tx: Transaction, cascade: Cascade, allocations: Sequence[Allocation]) -> None:
     tx.do(ADD, {**{name: getattr(cascade, name) for name in Cascade.__slots__}, "rules": Jsonb(cascade.rules)})
-    tx.do(ADD_ALLOCATIONS, {"rows": Jsonb(list(allocations))})
+    tx.do(ADD_ALLOCATIONS, {"rows": rows.pack(allocations)})

@@ -26,7 +26,7 @@ EPOCH = date(2000, 1, 1)
 @rpcs.method
 async def list_commitments(request: pb.ListCommitmentsRequest, call: Call) -> pb.ListCommitmentsResponse:
     people = await company.people(call, request.unit_id, request.person_id)
-    calendar, today = call.rules(FiscalCalendar), company.today(call)
+    calendar, today = call.rules(FiscalCalendar), call.home.today()
     metrics = [call.rules(MetricRules).metric(request.metric).code] if request.metric else []
     period = (
         periods.parse(request.period, calendar) if request.period else periods.containing(today, "fortnight", calendar)
@@ -56,7 +56,7 @@ async def commit(request: pb.CommitRequest, call: Call) -> pb.Commitment:
     call.authorize(person.id, person.unit_id)
     metric = call.rules(MetricRules).metric(request.metric)
     fortnight = periods.parse(request.period, call.rules(FiscalCalendar))
-    today = company.today(call)
+    today = call.home.today()
     given = amounts.read(request.amount)
     where = {"owner_id": person.id, "metric": metric.code, "period": fortnight.code}
     call.tx.do(store.LOCK, where)

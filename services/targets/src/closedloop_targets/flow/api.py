@@ -10,7 +10,7 @@ from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop.targets.v1 import commitments_pb2
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company, ledger
+from closedloop_targets import amounts, ledger
 from closedloop_targets.actions import shapes as action_shapes
 from closedloop_targets.actions import store as action_store
 from closedloop_targets.actions.store import Bound, KeyAction
@@ -70,7 +70,7 @@ async def get_target_flow(request: pb.GetTargetFlowRequest, call: Call) -> pb.Ta
     if target is None:
         raise errors.NotFound("TARGET_NOT_FOUND", f"there is no target {request.target_id}")
     call.authorize(target.owner_id, target.unit_id)
-    today = company.today(call)
+    today = call.home.today()
     steps = await call.db.all(STEPS, {"id": target.id})
     return pb.TargetFlow(
         target=plan_shapes.target(target, call),

@@ -43,7 +43,7 @@ async def list_forecasts(request: pb.ListForecastsRequest, call: Call) -> pb.Lis
     page, token = pages.split(rows, request, lambda row: (row["holder_kind"], row["holder_id"], row["product_id"]))
     period = periods.parse(request.period, call.rules(FiscalCalendar)) if request.period else None
     known = [(Forecast(**{one.name: row[one.name] for one in fields(Forecast)}), row["previous"]) for row in page]
-    today = company.today(call)
+    today = call.home.today()
     asked = [
         ledger.Asked(one.holder_kind, one.holder_id, one.metric, start, end, one.product_id)  # type: ignore[arg-type]
         for one, _ in known

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
-from closedloop_targets import company
 from closedloop_targets.forecasts import store
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import Period
 
@@ -20,9 +17,7 @@ Counted = dict[tuple[date, date, str], int]
 
 async def of_week(work: Work, reader: Reader | Transaction, metric: str, week: Period) -> dict[tuple[str, str], int]:
     """By holder (kind, id), in minor units or millionths; a naive forecast holds nobody to anything. One round trip."""
-    top = company.root(work.org)
-    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-    began = datetime.combine(week.start, time(), zone).astimezone(UTC)
+    began = work.home.moment(week.start)
     counted: Counted = {}
     found = {}
     for row in await reader.all(store.STOOD, {"metric": metric, "moment": began}):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime, time
+from datetime import time
 from multiprocessing import get_context
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis import ids
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
 from closedloop_targets import company, extrapolation
 from closedloop_targets.cascade.rules import CascadeDefaults
@@ -22,15 +20,12 @@ from closedloop_targets.forecasts import rules, store
 from closedloop_targets.forecasts.rules import ForecastRules
 from closedloop_targets.forecasts.store import Run
 from closedloop_targets.metrics.rules import MetricRules
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import DAY, FiscalCalendar, Period
 
 RUN = "targets.forecast_run"
 MONTH = "targets.restatement"
 COMPANY = "company"
-# Due at once, in the next sweep.
-AT_ONCE = ClockSetting(hours=1e-12)
 
 # (holder kind, holder id, metric, product id)
 Series = Sequence[str]
@@ -71,7 +66,7 @@ async def begin(work: Work, unit_id: str, metrics: Sequence[str], requested_by: 
             "now": work.now,
         },
     )
-    work.clocks.start(RUN, run.id, AT_ONCE, unit_id=unit_id)
+    work.timers.set(RUN, run.id, work.now)
     return run
 
 
@@ -107,13 +102,13 @@ async def go_on(work: Work, run: Run) -> None:
     if over:
         _worker.rest()
     else:
-        work.clocks.start(RUN, run.id, AT_ONCE, unit_id=run.unit_id)
+        work.timers.set(RUN, run.id, work.now)
 
 
 async def _state(work: Work, run: Run, piece: Sequence[Series], allowed: ForecastRules) -> tuple[int, int, str]:
     """(naive, failed, first error)"""
     calendar, catalogue = work.rules(FiscalCalendar), work.rules(MetricRules)
-    past, ahead = _months(company.today(work), allowed, calendar)
+    past, ahead = _months(work.home.today(), allowed, calendar)
     params = {
         "kinds": [one[0] for one in piece],
         "holders": [one[1] for one in piece],
@@ -169,7 +164,7 @@ def _row(
         "product_id": product,
         "stated_at": work.now.isoformat(),
         "run_id": run.id,
-        "currency": company.currency(work) if money else "",
+        "currency": work.home.currency if money else "",
         "method": found.method,
         "naive": found.naive,
         "explanation": found.explanation,
@@ -229,17 +224,13 @@ def _growth(work: Work, trends: Sequence[dict[str, Any]], unit_id: str, product:
 
 
 def next_month(work: Work) -> None:
-    """One clock for the company; a running one goes on."""
-    allowed = work.rules(ForecastRules)
-    top = company.root(work.org)
-    zone = ZoneInfo((top.time_zone if top else "") or work.rules(OrgRules).time_zone)
-    today = work.now.astimezone(zone).date()
-    moment = datetime.combine(today.replace(day=allowed.day), time(allowed.hour), zone)
-    if moment.astimezone(UTC) <= work.now:
+    """One timer for the company; one that is set stays."""
+    allowed, today = work.rules(ForecastRules), work.home.today()
+    moment = work.home.moment(today.replace(day=allowed.day), time(allowed.hour))
+    if moment <= work.now:
         following = (today.replace(day=28) + 7 * DAY).replace(day=allowed.day)
-        moment = datetime.combine(following, time(allowed.hour), zone)
-    span = moment.astimezone(UTC) - work.now
-    work.clocks.start(MONTH, COMPANY, ClockSetting(hours=span.total_seconds() / 3600))
+        moment = work.home.moment(following, time(allowed.hour))
+    work.timers.set(MONTH, COMPANY, moment)
 
 
 class _Worker:

@@ -8,9 +8,9 @@ from psycopg.types.json import Jsonb
 
 from closedloop.targets.v1 import forecasts_pb2 as pb
 from closedloop.targets.v1.plans_pb2 import TargetScope
-from closedloop_chassis import errors, ids, pages, protos
+from closedloop_chassis import errors, ids, pages, protos, provenance
 from closedloop_chassis.work import Call
-from closedloop_targets import company, provenance
+from closedloop_targets import company
 from closedloop_targets.forecasts import store
 from closedloop_targets.forecasts.rpcs import rpcs
 from closedloop_targets.forecasts.store import Trend
@@ -41,7 +41,7 @@ async def record_market_trend(request: pb.RecordMarketTrendRequest, call: Call) 
         growth_ratio=request.growth_ratio,
         reason=request.reason,
         author_id=call.caller.subject,
-        provenance=provenance.to_json(request.provenance, call.actor),
+        provenance=provenance.keep(request.provenance, call.actor),
         recorded_at=call.now,
         superseded_by="",
     )
@@ -95,7 +95,7 @@ def _to_proto(row: Trend) -> pb.MarketTrend:
         growth_ratio=row.growth_ratio,
         reason=row.reason,
         author_id=row.author_id,
-        provenance=provenance.from_json(row.provenance),
+        provenance=provenance.to_proto(row.provenance),
         record_time=protos.timestamp(row.recorded_at),
         superseded_by=row.superseded_by,
     )

@@ -7,7 +7,7 @@ from closedloop.targets.v1 import metrics_pb2 as pb
 from closedloop_chassis import pages
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company
+from closedloop_targets import amounts
 from closedloop_targets.metrics.rules import Metric, MetricRules
 
 rpcs = Rpcs("closedloop.targets.v1.MetricService")
@@ -24,7 +24,7 @@ async def list_metrics(request: pb.ListMetricsRequest, call: Call) -> pb.ListMet
     ]
     page, token = pages.split(rows[: pages.size(request) + 1], request, lambda row: (row[0],))
     version = call.process.rulebooks.version(MetricRules, call.now)
-    money = company.currency(call)
+    money = call.home.currency
     return pb.ListMetricsResponse(
         metrics=[_to_proto(metric, money, version) for _, metric in page], next_page_token=token
     )

@@ -155,12 +155,16 @@ ALIGNMENT = (
 
 
 class MetricRules(Rules):
-    """The metrics by code, and the one that is meant when a sentence or a board names none."""
+    """The metrics by code, the one that is meant when a sentence or a board names none, and what words mean which money."""
 
     rulebook: ClassVar[str] = "targets.metrics"
 
     metrics: tuple[Metric, ...] = (*FINANCE, *PROCESS, *ALIGNMENT)
     main: str = "won_value"
+    # A code of three letters means itself.
+    currency_words: dict[str, str] = Field(
+        default={"¥": "CNY", "￥": "CNY", "元": "CNY", "块": "CNY", "RMB": "CNY", "$": "USD", "€": "EUR"}
+    )
 
     def model_post_init(self, context: object, /) -> None:
         codes = [metric.code for metric in self.metrics]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from closedloop_chassis.org import copy
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Work
 from closedloop_targets.org import rules, shapes, store
-from closedloop_targets.org.rules import Chart, OrgRules, PersonRecord, UnitRecord
+from closedloop_targets.org.rules import Chart, PersonRecord, UnitRecord
 from closedloop_targets.org.store import Organisation
 
 ORG_DAY = "targets.org_day"
-LONGEST = timedelta(days=3660)
 
 
 def save(work: Work, before: Organisation, after: Organisation, today: date) -> Organisation:
@@ -23,8 +22,8 @@ def save(work: Work, before: Organisation, after: Organisation, today: date) -> 
 
     A record that lies below a changed one is told, too, when its path, leader or calendar came out different.
     """
-    org_rules = work.rules(OrgRules)
-    chart = Chart(after.units.values(), today, org_rules)
+    home = work.home.rules
+    chart = Chart(after.units.values(), today, home)
     units, told_units = _units(work, before, after.units.values(), chart)
     saved = Organisation({**after.units, **{unit.id: unit for unit in units}}, dict(after.people))
     chart.units.update({unit.id: unit for unit in units})
@@ -34,7 +33,7 @@ def save(work: Work, before: Organisation, after: Organisation, today: date) -> 
     store.save_units(work.tx, units)
     store.save_people(work.tx, people)
     unit_events = [shapes.unit_changed(unit, chart) for unit in told_units]
-    person_events = [shapes.person_changed(person, chart, org_rules.language) for person in told_people]
+    person_events = [shapes.person_changed(person, chart, home.language) for person in told_people]
     copy.put_units(work.tx, unit_events)
     copy.put_people(work.tx, person_events)
     for unit_event in unit_events:
@@ -47,27 +46,25 @@ def save(work: Work, before: Organisation, after: Organisation, today: date) -> 
 
 
 def look_again(work: Work, organisation: Organisation, today: date) -> None:
-    """Starts the clock of the next day on which the organisation will look different."""
+    """Sets the timer of the next day on which the organisation will look different."""
     day = rules.next_day_of_change(organisation.units.values(), organisation.people.values(), today)
     if day is None:
         return
     midnight = datetime.combine(day, time(), ZoneInfo(_zone(work, organisation, today))).astimezone(UTC)
-    ahead = midnight - work.now
-    if ahead <= LONGEST:
-        setting = ClockSetting(days=max(ahead / timedelta(days=1), 1e-6))
-        work.clocks.start(ORG_DAY, day.isoformat(), setting, attributes={"day": day.isoformat()})
+    if midnight - work.now <= LONGEST:
+        work.timers.set(ORG_DAY, day.isoformat(), midnight, {"day": day.isoformat()})
 
 
 def today(work: Work, organisation: Organisation) -> date:
     """The calendar day at the root, by the tree as it stands in the transaction."""
-    day = work.now.astimezone(ZoneInfo(work.rules(OrgRules).time_zone)).date()
+    day = work.now.astimezone(ZoneInfo(work.home.rules.time_zone)).date()
     return work.now.astimezone(ZoneInfo(_zone(work, organisation, day))).date()
 
 
 def _zone(work: Work, organisation: Organisation, day: date) -> str:
-    chart = Chart(organisation.units.values(), day, work.rules(OrgRules))
+    chart = Chart(organisation.units.values(), day, work.home.rules)
     roots = [unit for unit in chart.children("") if chart.is_active(unit)]
-    return chart.inherited(roots[0]).time_zone if roots else work.rules(OrgRules).time_zone
+    return chart.inherited(roots[0]).time_zone if roots else work.home.rules.time_zone
 
 
 def _units(

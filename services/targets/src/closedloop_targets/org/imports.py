@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from closedloop.targets.v1 import org_pb2 as pb
-from closedloop_chassis import bulk, errors, protos
+from closedloop_chassis import bulk, errors, protos, provenance
 from closedloop_chassis.work import Call
-from closedloop_targets import provenance
 from closedloop_targets.org import announce, inputs, intake, rules, store
 from closedloop_targets.org.intake import Row
 from closedloop_targets.org.rpcs import rpcs
@@ -37,7 +36,7 @@ def _save(
     call: Call, before: Organisation, taken: intake.Intake, request: pb.ImportOrgRequest, refused: list[RowError]
 ) -> None:
     after = Organisation({**before.units, **taken.units}, {**before.people, **taken.people})
-    rules.check_tree(after.units, taken.units, call.rules(OrgRules))
+    rules.check_tree(after.units, taken.units, call.home.rules)
     # A first import brings the root and with it the company's zone: its day is looked up in the tree that comes.
     announce.save(call, before, after, announce.today(call, after))
     call.audit(
@@ -55,9 +54,9 @@ def _save(
 
 def _row(position: int, given: pb.OrgRow, actor: str) -> Row:
     if given.HasField("unit"):
-        source = provenance.to_json(given.unit.provenance, actor)
+        source = provenance.keep(given.unit.provenance, actor)
         return Row(position, "unit", given.unit.id, inputs.unit_fields(given.unit), source)
     person = given.person
     hired = protos.day(person.hire_date, "person.hire_date") if person.HasField("hire_date") else None
-    source = provenance.to_json(person.provenance, actor)
+    source = provenance.keep(person.provenance, actor)
     return Row(position, "person", person.id, inputs.person_fields(person), source, hired)

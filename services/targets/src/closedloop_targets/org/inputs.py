@@ -9,8 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import org_pb2 as pb
-from closedloop_chassis import errors
-from closedloop_targets import structs
+from closedloop_chassis import errors, structs
 from closedloop_targets.org import rules
 
 UNIT_TEXTS = ("name", "kind", "parent_id", "manager_id", "calendar", "time_zone", "currency_code")
@@ -27,7 +26,7 @@ def unit_fields(unit: pb.UnitInput) -> dict[str, Any]:
     return {
         **{name: getattr(unit, name) for name in UNIT_TEXTS},
         "territory": territory(unit.territory),
-        "custom_fields": structs.to_json(unit.custom_fields),
+        "custom_fields": structs.plain(unit.custom_fields),
     }
 
 
@@ -38,7 +37,7 @@ def person_fields(person: pb.PersonInput) -> dict[str, Any]:
         "roles": [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles],
         "handles": dict(person.handles),
         "territory": territory(person.territory),
-        "custom_fields": structs.to_json(person.custom_fields),
+        "custom_fields": structs.plain(person.custom_fields),
     }
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
-from closedloop_chassis import errors
-from closedloop_targets import provenance
+from closedloop_chassis import errors, provenance
 from closedloop_targets.org import dated, rules
 from closedloop_targets.org.rules import OrgRules, PersonRecord, PersonState, UnitRecord, UnitState
 

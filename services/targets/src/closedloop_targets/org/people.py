@@ -6,12 +6,11 @@ from dataclasses import replace
 from datetime import date
 
 from closedloop.targets.v1 import org_pb2 as pb
-from closedloop_chassis import errors, etags, protos
+from closedloop_chassis import errors, etags, protos, provenance
 from closedloop_chassis.work import Call
-from closedloop_targets import provenance
 from closedloop_targets.org import announce, dated, inputs, shapes, store
 from closedloop_targets.org.rpcs import rpcs
-from closedloop_targets.org.rules import Chart, OrgRules, PersonRecord, PersonState, digest
+from closedloop_targets.org.rules import Chart, PersonRecord, PersonState, digest
 from closedloop_targets.org.store import Organisation
 
 
@@ -29,7 +28,7 @@ async def create_person(request: pb.CreatePersonRequest, call: Call) -> pb.Perso
         id=given.id,
         hire_date=day,
         leave_date=None,
-        provenance=provenance.to_json(given.provenance, call.actor),
+        provenance=provenance.keep(given.provenance, call.actor),
         version=0,
         updated_at=call.now,
         told="",
@@ -56,7 +55,7 @@ async def update_person(request: pb.UpdatePersonRequest, call: Call) -> pb.Perso
     if "unit_id" in fields:
         _check_unit(before, fields["unit_id"], day)
     held = dated.as_of(person.states, day)
-    source = provenance.to_json(request.person.provenance, call.actor) if "provenance" in paths else {}
+    source = provenance.keep(request.person.provenance, call.actor) if "provenance" in paths else {}
     hired = "hire_date" in paths and request.person.HasField("hire_date")
     changed = replace(
         person,
@@ -85,7 +84,7 @@ async def deactivate_person(request: pb.DeactivatePersonRequest, call: Call) -> 
         raise errors.InvalidArgument(
             "DATE_BEFORE_HIRE", f"{person.id} came on {person.hire_date}", {"leave_date": "too early"}
         )
-    chart = Chart(before.units.values(), day, call.rules(OrgRules))
+    chart = Chart(before.units.values(), day, call.home.rules)
     led = [unit for unit in chart.units if chart.is_active(unit) and chart.state(unit).manager_id == person.id]
     if led:
         raise errors.FailedPrecondition(
@@ -103,7 +102,7 @@ async def deactivate_person(request: pb.DeactivatePersonRequest, call: Call) -> 
 
 def _saved(call: Call, before: Organisation, person: PersonRecord, today: date) -> pb.Person:
     saved = announce.save(call, before, Organisation(before.units, {person.id: person}), today)
-    chart = Chart(saved.units.values(), today, call.rules(OrgRules))
+    chart = Chart(saved.units.values(), today, call.home.rules)
     return shapes.person(saved.people[person.id], chart, memberships=True)
 
 

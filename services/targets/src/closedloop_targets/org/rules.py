@@ -10,9 +10,10 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from closedloop_chassis import errors
+from closedloop_chassis.org.home import HomeRules
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_targets.org import dated
 
@@ -21,25 +22,15 @@ OrgStateName = Literal["planned", "active", "closed"]
 
 
 class OrgRules(Rules):
-    """Levels of the tree, and what holds at the root where nobody said anything."""
+    """Levels of the tree, and how much of it is shown at once."""
 
     rulebook: ClassVar[str] = "targets.org"
 
     kinds: tuple[str, ...] = Field(
         default=("company", "division", "region", "area", "branch", "team", "store", "department"), min_length=1
     )
-    calendar: str = "business"
-    time_zone: str = "Asia/Shanghai"
-    currency_code: str = Field(default="CNY", pattern="^[A-Z]{3}$")
-    language: str = "zh-CN"
     # A larger tree is asked for level by level.
     largest_tree: int = Field(default=20_000, ge=1)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        ZoneInfo(value)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +115,14 @@ class Inherited:
 class Chart:
     """The tree on one day."""
 
-    def __init__(self, units: Iterable[UnitRecord], day: date, rules: OrgRules) -> None:
+    def __init__(self, units: Iterable[UnitRecord], day: date, home: HomeRules) -> None:
         self.day = day
         self.units = {unit.id: unit for unit in units}
         self._states = {unit.id: dated.as_of(unit.states, day) for unit in self.units.values()}
         self._children: dict[str, list[str]] = defaultdict(list)
         for unit_id in sorted(self.units):
             self._children[self._states[unit_id].parent_id].append(unit_id)
-        self._rules = rules
+        self._home = home
         self._inherited: dict[str, Inherited] = {}
 
     def state(self, unit_id: str) -> UnitState:
@@ -164,7 +155,7 @@ class Chart:
     def inherited(self, unit_id: str) -> Inherited:
         if unit_id not in self._inherited:
             line = list(self.ancestry(unit_id))
-            rules = self._rules
+            home = self._home
 
             def nearest(name: str, default: str) -> str:
                 return next((value for unit in line if (value := getattr(self._states[unit], name))), default)
@@ -172,9 +163,9 @@ class Chart:
             self._inherited[unit_id] = Inherited(
                 tuple(reversed(line)),
                 nearest("manager_id", ""),
-                nearest("calendar", rules.calendar),
-                nearest("time_zone", rules.time_zone),
-                nearest("currency_code", rules.currency_code),
+                nearest("calendar", home.calendar),
+                nearest("time_zone", home.time_zone),
+                nearest("currency_code", home.currency_code),
             )
         return self._inherited[unit_id]
 
@@ -184,12 +175,12 @@ class Chart:
         return next((leader for leader in leaders if leader and leader != person_id), "")
 
 
-def check_tree(units: Mapping[str, UnitRecord], changed: Iterable[str], rules: OrgRules) -> None:
+def check_tree(units: Mapping[str, UnitRecord], changed: Iterable[str], home: HomeRules) -> None:
     """Looks at every day on which something changes. Raises FailedPrecondition ORG_CYCLE or PARENT_CLOSED."""
     watched = list(changed)
     days = {state.start_date for unit in watched for state in units[unit].states}
     for day in sorted(days):
-        chart = Chart(units.values(), day, rules)
+        chart = Chart(units.values(), day, home)
         for unit_id in watched:
             unit, state = units[unit_id], chart.state(unit_id)
             if unit.state_on(day) != "active":

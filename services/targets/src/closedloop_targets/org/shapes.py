@@ -7,8 +7,7 @@ from datetime import timedelta
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import events_pb2
 from closedloop.targets.v1 import org_pb2 as pb
-from closedloop_chassis import etags, protos
-from closedloop_targets import provenance, structs
+from closedloop_chassis import etags, protos, provenance, structs
 from closedloop_targets.org import dated
 from closedloop_targets.org.rules import Chart, OrgStateName, PersonRecord, UnitRecord
 
@@ -31,8 +30,8 @@ def unit(record: UnitRecord, chart: Chart) -> pb.Unit:
         open_date=protos.date_proto(record.open_date),
         close_date=protos.date_proto(record.close_date),
         successor_id=record.successor_id,
-        custom_fields=structs.from_json(state.custom_fields),
-        provenance=provenance.from_json(record.provenance),
+        custom_fields=structs.struct(state.custom_fields),
+        provenance=provenance.to_proto(record.provenance),
         etag=etags.of(record.version),
         update_time=protos.timestamp(record.updated_at),
     )
@@ -59,8 +58,8 @@ def person(record: PersonRecord, chart: Chart, *, memberships: bool = False) -> 
         hire_date=protos.date_proto(record.hire_date),
         leave_date=protos.date_proto(record.leave_date),
         memberships=_memberships(record) if memberships else (),
-        custom_fields=structs.from_json(state.custom_fields),
-        provenance=provenance.from_json(record.provenance),
+        custom_fields=structs.struct(state.custom_fields),
+        provenance=provenance.to_proto(record.provenance),
         etag=etags.of(record.version),
         update_time=protos.timestamp(record.updated_at),
     )

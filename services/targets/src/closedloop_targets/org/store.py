@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_targets import rows
 from closedloop_targets.org.rules import PersonRecord, PersonState, UnitRecord, UnitState
 
 # Changes of the organisation follow each other: a cycle is made by two that do not see each other.
@@ -94,18 +92,18 @@ async def load_for_change(tx: Transaction, people: Collection[str] | None = None
 
 def save_units(tx: Transaction, units: Sequence[UnitRecord]) -> None:
     if units:
-        tx.do(PUT_UNITS, {"rows": Jsonb([rows.columns(unit, ("states",)) for unit in units])})
+        tx.do(PUT_UNITS, {"rows": rows.pack(units, "states")})
         tx.do(FORGET_UNIT_STATES, {"ids": [unit.id for unit in units]})
-        states = [{"unit_id": unit.id, **rows.columns(state)} for unit in units for state in unit.states]
-        tx.do(PUT_UNIT_STATES, {"rows": Jsonb(states)})
+        states = [{"unit_id": unit.id, **rows.row(state)} for unit in units for state in unit.states]
+        tx.do(PUT_UNIT_STATES, {"rows": rows.pack(states)})
 
 
 def save_people(tx: Transaction, people: Sequence[PersonRecord]) -> None:
     if people:
-        tx.do(PUT_PEOPLE, {"rows": Jsonb([rows.columns(person, ("states",)) for person in people])})
+        tx.do(PUT_PEOPLE, {"rows": rows.pack(people, "states")})
         tx.do(FORGET_PERSON_STATES, {"ids": [person.id for person in people]})
-        states = [{"person_id": person.id, **rows.columns(state)} for person in people for state in person.states]
-        tx.do(PUT_PERSON_STATES, {"rows": Jsonb(states)})
+        states = [{"person_id": person.id, **rows.row(state)} for person in people for state in person.states]
+        tx.do(PUT_PERSON_STATES, {"rows": rows.pack(states)})
 
 
 def _unit(row: dict[str, Any]) -> UnitRecord:

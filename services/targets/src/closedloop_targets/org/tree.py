@@ -9,28 +9,28 @@ from google.type.date_pb2 import Date
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import org_pb2 as pb
 from closedloop_chassis import errors, pages, protos
+from closedloop_chassis.data import patterns
 from closedloop_chassis.work import Call
-from closedloop_targets import company
 from closedloop_targets.org import dated, shapes, store
 from closedloop_targets.org.rpcs import rpcs
 from closedloop_targets.org.rules import Chart, OrgRules, PersonRecord
 
 
 def _day(call: Call, message: Date, given: bool) -> date:
-    return protos.day(message) if given else company.today(call)
+    return protos.day(message) if given else call.home.today()
 
 
 @rpcs.method
 async def get_unit(request: pb.GetUnitRequest, call: Call) -> pb.Unit:
     organisation = await store.load(call.db, ())
-    chart = Chart(organisation.units.values(), _day(call, request.date, request.HasField("date")), call.rules(OrgRules))
+    chart = Chart(organisation.units.values(), _day(call, request.date, request.HasField("date")), call.home.rules)
     return shapes.unit(organisation.units[_known(chart, request.unit_id)], chart)
 
 
 @rpcs.method
 async def list_units(request: pb.ListUnitsRequest, call: Call) -> pb.ListUnitsResponse:
     organisation = await store.load(call.db, ())
-    chart = Chart(organisation.units.values(), _day(call, request.date, request.HasField("date")), call.rules(OrgRules))
+    chart = Chart(organisation.units.values(), _day(call, request.date, request.HasField("date")), call.home.rules)
     wanted = set(chart.subtree(_known(chart, request.unit_id))) if request.unit_id else set(chart.units)
     words = request.query.casefold()
     found = []
@@ -55,7 +55,7 @@ async def get_person(request: pb.GetPersonRequest, call: Call) -> pb.Person:
     organisation = await store.load(call.db, (request.person_id,))
     if request.person_id not in organisation.people:
         raise errors.NotFound("PERSON_NOT_FOUND", f"there is no person {request.person_id}")
-    chart = Chart(organisation.units.values(), _day(call, request.date, request.HasField("date")), call.rules(OrgRules))
+    chart = Chart(organisation.units.values(), _day(call, request.date, request.HasField("date")), call.home.rules)
     return shapes.person(organisation.people[request.person_id], chart, memberships=True)
 
 
@@ -63,19 +63,18 @@ async def get_person(request: pb.GetPersonRequest, call: Call) -> pb.Person:
 async def list_people(request: pb.ListPeopleRequest, call: Call) -> pb.ListPeopleResponse:
     (after,) = pages.after(request, "")
     units = (await store.load(call.db, ())).units
-    chart = Chart(units.values(), _day(call, request.date, request.HasField("date")), call.rules(OrgRules))
+    chart = Chart(units.values(), _day(call, request.date, request.HasField("date")), call.home.rules)
     below: list[str] | None = None
     if request.unit_id:
         below = (
             [_known(chart, request.unit_id)] if request.direct_only else chart.subtree(_known(chart, request.unit_id))
         )
-    escaped = request.query.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     params = {
         "day": chart.day,
         "after": after,
         "units": below,
         "query": request.query,
-        "like": f"%{escaped}%",
+        "like": patterns.containing(request.query),
         "role": options_pb2.Role.Name(request.role).removeprefix("ROLE_").lower() if request.role else "",
         "function": request.function,
         "state": pb.OrgState.Name(request.state).removeprefix("ORG_STATE_").lower() if request.state else "",
@@ -95,7 +94,7 @@ async def get_org_tree(request: pb.GetOrgTreeRequest, call: Call) -> pb.OrgTree:
     organisation = await store.load(call.db)
     org_rules = call.rules(OrgRules)
     day = _day(call, request.date, request.HasField("date"))
-    chart = Chart(organisation.units.values(), day, org_rules)
+    chart = Chart(organisation.units.values(), day, call.home.rules)
     members: dict[str, list[PersonRecord]] = {}
     for person in sorted(organisation.people.values(), key=lambda person: person.id):
         if person.state_on(day) == "active":

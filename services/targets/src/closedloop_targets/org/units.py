@@ -8,9 +8,8 @@ from datetime import date
 from typing import Any
 
 from closedloop.targets.v1 import org_pb2 as pb
-from closedloop_chassis import errors, etags, protos
+from closedloop_chassis import errors, etags, protos, provenance
 from closedloop_chassis.work import Call
-from closedloop_targets import provenance
 from closedloop_targets.org import announce, dated, inputs, rules, shapes, store
 from closedloop_targets.org.rpcs import rpcs
 from closedloop_targets.org.rules import Chart, OrgRules, UnitRecord, UnitState
@@ -34,7 +33,7 @@ async def create_unit(request: pb.CreateUnitRequest, call: Call) -> pb.Unit:
         open_date=day,
         close_date=None,
         successor_id="",
-        provenance=provenance.to_json(given.provenance, call.actor),
+        provenance=provenance.keep(given.provenance, call.actor),
         version=0,
         updated_at=call.now,
         told="",
@@ -64,7 +63,7 @@ async def update_unit(request: pb.UpdateUnitRequest, call: Call) -> pb.Unit:
     if fields.get("parent_id") == "" and held.parent_id:
         raise errors.FailedPrecondition("ROOT_EXISTS", "only the root has no parent")
     _check_links(before, fields, day, call.rules(OrgRules))
-    source = provenance.to_json(request.unit.provenance, call.actor) if "provenance" in paths else {}
+    source = provenance.keep(request.unit.provenance, call.actor) if "provenance" in paths else {}
     changed = replace(unit, states=dated.change(unit.states, day, fields), provenance=source or unit.provenance)
     call.audit(
         f"unit:{unit.id}",
@@ -81,13 +80,13 @@ async def close_unit(request: pb.CloseUnitRequest, call: Call) -> pb.Unit:
     before = await store.load_for_change(call.tx)
     unit = _known(before, request.unit_id)
     etags.check(request.etag, unit.version)
-    today, org_rules = announce.today(call, before), call.rules(OrgRules)
+    today, home = announce.today(call, before), call.home.rules
     day = protos.day(request.close_date, "close_date") if request.HasField("close_date") else today
     if day < unit.open_date:
         raise errors.InvalidArgument(
             "DATE_BEFORE_OPENING", f"{unit.id} opens on {unit.open_date}", {"close_date": "too early"}
         )
-    chart = Chart(before.units.values(), day, org_rules)
+    chart = Chart(before.units.values(), day, home)
     successor = request.successor_id
     if successor and (not chart.is_active(successor) or successor in chart.subtree(unit.id)):
         raise errors.FailedPrecondition(
@@ -134,11 +133,11 @@ def _saved(
     people: Mapping[str, rules.PersonRecord] | None = None,
 ) -> pb.Unit:
     after = Organisation({**before.units, **units}, {**before.people, **(people or {})})
-    org_rules = call.rules(OrgRules)
-    rules.check_tree(after.units, units, org_rules)
+    home = call.home.rules
+    rules.check_tree(after.units, units, home)
     today = announce.today(call, before)
     saved = announce.save(call, before, after, today)
-    return shapes.unit(saved.units[unit_id], Chart(saved.units.values(), today, org_rules))
+    return shapes.unit(saved.units[unit_id], Chart(saved.units.values(), today, home))
 
 
 def _known(organisation: Organisation, unit_id: str) -> UnitRecord:

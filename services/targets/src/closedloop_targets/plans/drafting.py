@@ -8,6 +8,7 @@ from typing import Any
 
 from closedloop.targets.v1 import plans_pb2 as pb
 from closedloop_chassis import errors
+from closedloop_chassis.currency import coins
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.work import Call
@@ -124,9 +125,9 @@ def _read(
     given = pb.TargetInput()
     given.CopyFrom(said)
     metrics, calendar = call.rules(MetricRules), call.rules(FiscalCalendar)
-    money = plan.currency if plan else company.currency(call)
+    money = plan.currency if plan else call.home.currency
     if given.statement:
-        words = statement.read(given.statement, names, metrics, calendar, company.today(call), within)
+        words = statement.read(given.statement, names, metrics, calendar, call.home.today(), within)
         _complete(given, words, metrics, money)
     sketch = Sketch(given, metric=metrics.find(given.metric))
     try:
@@ -169,9 +170,9 @@ def _complete(given: pb.TargetInput, words: statement.Reading[Holder], metrics: 
         given.growth.ratio = words.growth_ratio
     elif words.amount is not None:
         metric = metrics.find(given.metric)
-        is_money = metric is None or metric.kind == "money"
-        scale = 100 if is_money else amounts.MILLIONTHS
-        given.amount.CopyFrom(amounts.amount(int(words.amount * scale), (words.currency or money) if is_money else ""))
+        currency = (words.currency or money) if metric is None or metric.kind == "money" else ""
+        scale = coins(currency) if currency else amounts.MILLIONTHS
+        given.amount.CopyFrom(amounts.amount(int(words.amount * scale), currency))
 
 
 def _find_holder(sketch: Sketch, org: OrgSnapshot) -> None:

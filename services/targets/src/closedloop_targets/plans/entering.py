@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from closedloop_chassis import errors, ids
+from closedloop_chassis import errors, ids, provenance, structs
 from closedloop_chassis.work import Call
-from closedloop_targets import provenance, structs
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book import versions
 from closedloop_targets.book.model import Plan, Target
@@ -80,10 +79,10 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
         strategy=given.strategy,
         cascade_id=None,
         counts=parent is None or (parent.holder_kind, parent.holder_id) != (key.holder_kind, key.holder_id),
-        custom_fields=structs.to_json(given.custom_fields),
+        custom_fields=structs.plain(given.custom_fields),
         source=given.provenance.source,
         source_id=given.provenance.source_id,
-        provenance=provenance.to_json(given.provenance, call.actor),
+        provenance=provenance.keep(given.provenance, call.actor),
         version=1,
         updated_at=call.now,
     )

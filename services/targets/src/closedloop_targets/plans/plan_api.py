@@ -7,9 +7,10 @@ from dataclasses import asdict, replace
 from psycopg.types.json import Jsonb
 
 from closedloop.targets.v1 import plans_pb2 as pb
-from closedloop_chassis import errors, etags, ids, pages
+from closedloop_chassis import errors, etags, ids, pages, structs
+from closedloop_chassis.data import patterns
 from closedloop_chassis.work import Call
-from closedloop_targets import company, structs
+from closedloop_targets import company
 from closedloop_targets.book import versions
 from closedloop_targets.book.model import Plan
 from closedloop_targets.periods import rules as periods
@@ -37,10 +38,10 @@ async def create_plan(request: pb.CreatePlanRequest, call: Call) -> pb.Plan:
         period=period.code,
         start_date=period.start,
         end_date=period.end,
-        currency=request.currency_code or unit.currency_code or company.currency(call),
+        currency=request.currency_code or unit.currency_code or call.home.currency,
         must_sum=request.must_sum if request.HasField("must_sum") else call.rules(PlanRules).must_sum,
         strategy=request.strategy,
-        custom_fields=structs.to_json(request.custom_fields),
+        custom_fields=structs.plain(request.custom_fields),
         version_in_force=0,
         latest_version=1,
         version=1,
@@ -73,7 +74,6 @@ async def list_plans(request: pb.ListPlansRequest, call: Call) -> pb.ListPlansRe
     period = periods.parse(request.period, call.rules(FiscalCalendar)) if request.period else None
     if request.unit_id:
         await company.unit(call, request.unit_id)
-    escaped = request.query.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     params = {
         "before": before,
         "before_id": before_id,
@@ -81,7 +81,7 @@ async def list_plans(request: pb.ListPlansRequest, call: Call) -> pb.ListPlansRe
         "since": period.start if period else None,
         "until": period.end if period else None,
         "query": request.query,
-        "like": f"%{escaped}%",
+        "like": patterns.containing(request.query),
         "limit": pages.size(request) + 1,
     }
     rows = await call.db.all(store.LIST_PLANS, params, into=Plan)
@@ -109,7 +109,7 @@ async def update_plan(request: pb.UpdatePlanRequest, call: Call) -> pb.Plan:
         )
     given = {path: getattr(request, path) for path in paths - {"custom_fields"}}
     if "custom_fields" in paths:
-        given["custom_fields"] = structs.to_json(request.custom_fields)
+        given["custom_fields"] = structs.plain(request.custom_fields)
     after = replace(before, **given, version=before.version + 1, updated_at=call.now)
     call.tx.do(store.UPDATE_PLAN, {**asdict(after), "custom_fields": Jsonb(after.custom_fields), "now": call.now})
     call.audit(f"plan:{after.id}", "update", before=_audited(before), after=_audited(after))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop_chassis import errors, protos
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Due, Rung
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets import company
 from closedloop_targets.book.exceptions import KIND, ORIGIN, Exemption
 from closedloop_targets.book.model import Plan, Version
 from closedloop_targets.plans import store, version_api
@@ -20,10 +24,10 @@ from closedloop_targets.plans import store, version_api
 reactions = Reactions()
 
 # Newer versions win; a reopened deal comes back with its own OpportunityChanged.
-PUT_DEAL = """
+PUT_DEALS = """
 INSERT INTO pipeline_deal (id, owner_id, unit_id, minor, currency, probability, close_date, open, version)
-VALUES (%(id)s, %(owner_id)s, %(unit_id)s, %(minor)s, %(currency)s, %(probability)s, %(close_date)s, %(open)s,
-    %(version)s)
+SELECT id, owner_id, unit_id, minor, currency, probability, close_date, open, version
+  FROM jsonb_populate_recordset(NULL::pipeline_deal, %(rows)s) ORDER BY id
 ON CONFLICT (id) DO UPDATE
    SET owner_id = excluded.owner_id, unit_id = excluded.unit_id, minor = excluded.minor, currency = excluded.currency,
        probability = excluded.probability, close_date = excluded.close_date, open = excluded.open,
@@ -31,7 +35,10 @@ ON CONFLICT (id) DO UPDATE
  WHERE pipeline_deal.version < excluded.version
 """
 # Won and lost share their counter with the changes.
-CLOSE_DEAL = "UPDATE pipeline_deal SET open = false, version = %(version)s WHERE id = %(id)s AND version <= %(version)s"
+CLOSE_DEALS = """
+UPDATE pipeline_deal d SET open = false, version = closed.value::bigint
+  FROM jsonb_each_text(%(versions)s) AS closed WHERE d.id = closed.key AND d.version <= closed.value::bigint
+"""
 DUE = """
 SELECT p.* FROM plan p JOIN plan_version v ON v.plan_id = p.id
  WHERE v.state = 'scheduled' AND v.plan_id::text || ':' || v.number = ANY(%(subjects)s)
@@ -75,39 +82,27 @@ async def exception_recalled(event: Heard[approvals.RequestRecalled], work: Work
         )
 
 
-@reactions.on(funnel.OpportunityChanged)
-async def deal_changed(event: Heard[funnel.OpportunityChanged], work: Work) -> None:
-    deal = event.message
-    shown = deal.reporting_amount if deal.HasField("reporting_amount") else deal.amount
-    known = shown.currency_code == company.currency(work)
-    work.tx.do(
-        PUT_DEAL,
-        {
-            "id": deal.opportunity_id,
-            "owner_id": deal.ownership.owner_id,
-            "unit_id": deal.ownership.unit_id,
-            "minor": protos.minor_units(shown) if known else 0,
-            "currency": company.currency(work),
-            "probability": deal.probability_ratio,
-            "close_date": protos.day(deal.expected_close_date) if deal.HasField("expected_close_date") else None,
-            "open": deal.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN and not deal.under_review,
-            "version": deal.version,
-        },
-    )
+@reactions.batch(funnel.OpportunityChanged)
+async def deals_changed(events: Sequence[Heard[funnel.OpportunityChanged]], work: Work) -> None:
+    # One statement may not touch a row twice: the newest version of each.
+    deals = newest(events, lambda deal: deal.opportunity_id).values()
+    work.tx.do(PUT_DEALS, {"rows": Jsonb([_deal(event.message, work.home.currency) for event in deals])})
 
 
-@reactions.on(funnel.OpportunityWon)
-async def deal_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
-    work.tx.do(CLOSE_DEAL, {"id": event.message.opportunity_id, "version": event.message.version})
+@reactions.batch(funnel.OpportunityWon)
+async def deals_won(events: Sequence[Heard[funnel.OpportunityWon]], work: Work) -> None:
+    _close(events, work)
 
 
-@reactions.on(funnel.OpportunityLost)
-async def deal_lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
-    work.tx.do(CLOSE_DEAL, {"id": event.message.opportunity_id, "version": event.message.version})
+@reactions.batch(funnel.OpportunityLost)
+async def deals_lost(events: Sequence[Heard[funnel.OpportunityLost]], work: Work) -> None:
+    _close(events, work)
 
 
+@reactions.timer(version_api.PLAN_DAY)
+# Set as clocks by releases before there were timers.
 @reactions.clock(version_api.PLAN_DAY)
-async def day_of_version(due: list[Due], work: Work) -> None:
+async def day_of_version(due: Sequence[Due | Rung], work: Work) -> None:
     """A version published for a later day comes into force."""
     subjects = {"subjects": [one.subject for one in due]}
     plans = {plan.id: plan for plan in await work.tx.all(DUE, subjects, into=Plan)}
@@ -115,6 +110,27 @@ async def day_of_version(due: list[Due], work: Work) -> None:
     for version in await work.tx.all(SCHEDULED, subjects, into=Version):
         await version_api.bring_into_force(work, plans[version.plan_id], version.number)
         plans[version.plan_id] = await store.lock_plan(work.tx, version.plan_id)
+
+
+def _deal(deal: funnel.OpportunityChanged, currency: str) -> dict[str, Any]:
+    shown = deal.reporting_amount if deal.HasField("reporting_amount") else deal.amount
+    expected = protos.day(deal.expected_close_date).isoformat() if deal.HasField("expected_close_date") else None
+    return {
+        "id": deal.opportunity_id,
+        "owner_id": deal.ownership.owner_id,
+        "unit_id": deal.ownership.unit_id,
+        "minor": protos.minor_units(shown) if shown.currency_code == currency else 0,
+        "currency": currency,
+        "probability": deal.probability_ratio,
+        "close_date": expected,
+        "open": deal.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN and not deal.under_review,
+        "version": deal.version,
+    }
+
+
+def _close(events: Sequence[Heard[Any]], work: Work) -> None:
+    closed = newest(events, lambda deal: deal.opportunity_id)
+    work.tx.do(CLOSE_DEALS, {"versions": Jsonb({id: event.message.version for id, event in closed.items()})})
 
 
 def _ours(subject: requests_pb2.Subject) -> bool:

@@ -6,9 +6,9 @@ from google.protobuf import json_format
 
 from closedloop.common.v1.common_pb2 import Evidence, Ownership, RuleReference
 from closedloop.targets.v1 import plans_pb2 as pb
-from closedloop_chassis import etags, protos
+from closedloop_chassis import etags, protos, provenance, structs
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, provenance, structs
+from closedloop_targets import amounts
 from closedloop_targets.book.exceptions import Exemption
 from closedloop_targets.book.model import Plan, Target
 from closedloop_targets.periods import rules as periods
@@ -32,7 +32,7 @@ def plan(row: Plan, work: Work) -> pb.Plan:
         strategy=row.strategy,
         version_in_force=row.version_in_force,
         latest_version=row.latest_version,
-        custom_fields=structs.from_json(row.custom_fields),
+        custom_fields=structs.struct(row.custom_fields),
         etag=etags.of(row.version),
         create_time=protos.timestamp(row.created_at),
         update_time=protos.timestamp(row.updated_at),
@@ -99,8 +99,8 @@ def target(row: Target, work: Work, check: pb.SmartCheck | None = None) -> pb.Ta
         strategy=row.strategy,
         smart=check,
         cascade_id=row.cascade_id or "",
-        custom_fields=structs.from_json(row.custom_fields),
-        provenance=provenance.from_json(row.provenance),
+        custom_fields=structs.struct(row.custom_fields),
+        provenance=provenance.to_proto(row.provenance),
         etag=etags.of(row.version),
         update_time=protos.timestamp(row.updated_at),
     )

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from closedloop_chassis.currency import coins
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_targets import amounts
 from closedloop_targets.metrics.rules import Metric
@@ -145,7 +146,7 @@ def _achievable(draft: Draft, facts: Facts, rules: SmartRules) -> Finding:
 
 
 def _evidence(draft: Draft, facts: Facts) -> tuple[Evidence, ...]:
-    scale = 100 if draft.currency else amounts.MILLIONTHS
+    scale = coins(draft.currency) if draft.currency else amounts.MILLIONTHS
     unit = _unit(draft)
     found = []
     if facts.base_minor is not None:

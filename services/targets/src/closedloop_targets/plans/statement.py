@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from closedloop_chassis import errors
@@ -27,10 +28,6 @@ SCALES = {
     "billion": 10**9, "bn": 10**9, "million": 10**6, "m": 10**6, "thousand": 10**3, "k": 10**3,
 }  # fmt: skip
 SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
-AMOUNT = re.compile(
-    rf"(?P<before>[¥￥$€]|\b[A-Z]{{3}}\b)?\s*(?P<number>{NUMBER})\s*(?P<scale>(?:{SCALE})(?![a-z]))?\s*(?P<after>元|块|\b[A-Z]{{3}}\b)?",
-    re.I,
-)
 YEAR = r"(?:(?P<year>(?:19|20)\d\d)\s*(?:年|-|/)?\s*)?"
 CHINESE = {"一": 1, "二": 2, "三": 3, "四": 4, "1": 1, "2": 2, "3": 3, "4": 4, "上": 1, "下": 2}
 PERIODS = (
@@ -69,7 +66,7 @@ def read(
     `within`, else the next that has not passed."""
     period, rest = _period(text, calendar, today, within)
     growth, rest = _growth(rest)
-    amount, currency = (None, "") if growth is not None else _amount(rest)
+    amount, currency = (None, "") if growth is not None else _amount(rest, metrics.currency_words)
     folded = text.casefold()
     named = [(len(name), holder) for name, holder in names if name and name.casefold() in folded]
     holder = max(named, key=lambda found: found[0])[1] if named else None
@@ -89,19 +86,23 @@ def _growth(text: str) -> tuple[float | None, str]:
     return float(sign * Decimal(match[2].replace(",", "")) / 100), text.replace(match[0], " ", 1)
 
 
-def _amount(text: str) -> tuple[Decimal | None, str]:
+def _amount(text: str, currencies: Mapping[str, str]) -> tuple[Decimal | None, str]:
     """A bare number says nothing; with a scale or a currency it is an amount."""
-    for match in AMOUNT.finditer(text):
-        currency = _currency(match["before"]) or _currency(match["after"])
+    for match in _amounts(tuple(currencies)).finditer(text):
+        said = match["before"] or match["after"] or ""
+        currency = currencies.get(said, said)
         if match["scale"] or currency:
             number = Decimal(match["number"].replace(",", ""))
             return number * SCALES.get((match["scale"] or "").casefold(), 1), currency
     return None, ""
 
 
-def _currency(sign: str | None) -> str:
-    known = {"¥": "CNY", "￥": "CNY", "元": "CNY", "块": "CNY", "RMB": "CNY", "$": "USD", "€": "EUR", None: ""}
-    return known.get(sign, sign or "")
+@lru_cache(maxsize=16)
+def _amounts(words: tuple[str, ...]) -> re.Pattern[str]:
+    """A number with its scale, and what money it is before or behind it."""
+    money = "|".join([*map(re.escape, words), r"\b[A-Z]{3}\b"])
+    scaled = rf"(?P<number>{NUMBER})\s*(?P<scale>(?:{SCALE})(?![a-z]))?"
+    return re.compile(rf"(?P<before>{money})?\s*{scaled}\s*(?P<after>{money})?", re.I)
 
 
 def _period(text: str, calendar: FiscalCalendar, today: date, within: Period | None) -> tuple[Period | None, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from google.protobuf import json_format
 from psycopg.types.json import Jsonb
@@ -12,13 +11,12 @@ from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.targets.v1 import events_pb2, periods_pb2
 from closedloop.targets.v1 import plans_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Call, Work
-from closedloop_targets import amounts, company
+from closedloop_targets import amounts
 from closedloop_targets.book import bindings, exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Plan, Version
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import FiscalCalendar
@@ -99,7 +97,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
             f"version {plan.version_in_force} was published since this draft was opened; open a new one",
         )
     rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
-    today = company.today(call)
+    today = call.home.today()
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
     await spreading.complete(call, plan, version.number)
     await carrying.complete(call, plan, version.number)
@@ -136,6 +134,8 @@ async def recall_plan_version(request: pb.RecallPlanVersionRequest, call: Call) 
     call.tx.do(store.RECALL, {**params, "reason": request.reason})
     in_force = plan.version_in_force
     if version.state == "scheduled":
+        call.timers.cancel(PLAN_DAY, f"{plan.id}:{version.number}")
+        # Scheduled by a release before there were timers.
         call.clocks.cancel(PLAN_DAY, f"{plan.id}:{version.number}")
     else:
         in_force = await call.tx.value(store.BEFORE_IT, {"plan_id": plan.id}) or 0
@@ -265,15 +265,12 @@ async def _locked(call: Call, plan_id: str, number: int) -> tuple[Plan, Version]
 
 
 def _wait_for(call: Call, plan: Plan, number: int, day: date) -> None:
-    top = company.root(call.org)
-    zone = ZoneInfo((top.time_zone if top else "") or call.rules(OrgRules).time_zone)
-    ahead = datetime.combine(day, time(), zone).astimezone(UTC) - call.now
-    if ahead > timedelta(days=3660):
+    midnight = call.home.moment(day)
+    if midnight - call.now > LONGEST:
         raise errors.InvalidArgument(
             "DATE_TOO_FAR", "a version is scheduled ten years ahead at most", {"effective_date": "too far"}
         )
-    setting = ClockSetting(days=ahead / timedelta(days=1))
-    call.clocks.start(PLAN_DAY, f"{plan.id}:{number}", setting, owner_id=plan.owner_id, unit_id=plan.unit_id)
+    call.timers.set(PLAN_DAY, f"{plan.id}:{number}", midnight)
 
 
 def _period(work: Work, plan: Plan) -> periods_pb2.Period:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from closedloop.targets.v1 import products_pb2 as pb
 from closedloop_chassis import errors, etags, pages, protos
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.data import patterns
+from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Call
-from closedloop_targets import company
-from closedloop_targets.org.rules import OrgRules
 from closedloop_targets.products import rules, shapes, store
 from closedloop_targets.products.reactions import STAGE_DAY
 from closedloop_targets.products.rpcs import rpcs
@@ -23,20 +21,19 @@ async def get_product(request: pb.GetProductRequest, call: Call) -> pb.Product:
     product = await store.find(call.db, request.product_id)
     if product is None:
         raise errors.NotFound("PRODUCT_NOT_FOUND", f"no product is called {request.product_id!r}")
-    return shapes.to_proto(product, call, company.today(call), stages=True)
+    return shapes.to_proto(product, call, call.home.today(), stages=True)
 
 
 @rpcs.method
 async def list_products(request: pb.ListProductsRequest, call: Call) -> pb.ListProductsResponse:
     (after,) = pages.after(request, "")
-    today = company.today(call)
-    escaped = request.query.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    today = call.home.today()
     params = {
         "after": after,
         "include_retired": request.include_retired,
         "line": request.line,
         "query": request.query,
-        "like": f"%{escaped}%",
+        "like": patterns.containing(request.query),
         "stage": shapes.life_cycle(request.stage) if request.stage else "",
         "day": today,
         "limit": pages.size(request) + 1,
@@ -49,7 +46,7 @@ async def list_products(request: pb.ListProductsRequest, call: Call) -> pb.ListP
 
 @rpcs.method
 async def create_product(request: pb.CreateProductRequest, call: Call) -> pb.Product:
-    today = company.today(call)
+    today = call.home.today()
     product = shapes.created(request.product, call, today)
     call.tx.do(store.LOCK)
     if await store.by_id(call.tx, (product.id,)):
@@ -71,7 +68,7 @@ async def update_product(request: pb.UpdateProductRequest, call: Call) -> pb.Pro
     if "name" in paths and not request.product.name:
         raise errors.InvalidArgument("PRODUCT_INCOMPLETE", "a product has a name", {"product.name": "is needed"})
     after = shapes.updated(before, request.product, paths, call.actor, call.now)
-    return await _saved(call, before, after, company.today(call), "update")
+    return await _saved(call, before, after, call.home.today(), "update")
 
 
 @rpcs.method
@@ -79,7 +76,7 @@ async def change_product_stage(request: pb.ChangeProductStageRequest, call: Call
     call.tx.do(store.LOCK)
     before = await _known(call, request.product_id)
     etags.check(request.etag, before.version)
-    today = company.today(call)
+    today = call.home.today()
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
     entered = Stage(day, shapes.life_cycle(request.stage), call.actor, request.reason)
     stages = rules.enter_stage(before.stages, entered)
@@ -121,12 +118,9 @@ async def _saved(call: Call, before: Product | None, after: Product, today: date
 
 
 def _look_again(call: Call, day: date) -> None:
-    top = company.root(call.org)
-    zone = ZoneInfo((top.time_zone if top else "") or call.rules(OrgRules).time_zone)
-    ahead = datetime.combine(day, time(), zone).astimezone(UTC) - call.now
-    if ahead > timedelta(days=3660):
+    midnight = call.home.moment(day)
+    if midnight - call.now > LONGEST:
         raise errors.InvalidArgument(
             "DATE_TOO_FAR", "a stage is planned ten years ahead at most", {"effective_date": "too far"}
         )
-    setting = ClockSetting(days=ahead / timedelta(days=1))
-    call.clocks.start(STAGE_DAY, day.isoformat(), setting, attributes={"day": day.isoformat()})
+    call.timers.set(STAGE_DAY, day.isoformat(), midnight, {"day": day.isoformat()})

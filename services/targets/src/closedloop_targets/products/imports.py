@@ -6,7 +6,6 @@ from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.targets.v1 import products_pb2 as pb
 from closedloop_chassis import bulk, errors
 from closedloop_chassis.work import Call
-from closedloop_targets import company
 from closedloop_targets.products import shapes, store
 from closedloop_targets.products.rpcs import rpcs
 from closedloop_targets.products.rules import Product, alias_key, check_aliases
@@ -18,7 +17,7 @@ PATHS = set(shapes.FIELDS)
 @rpcs.method
 async def import_products(request: pb.ImportProductsRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.products)
-    today = company.today(call)
+    today = call.home.today()
     call.tx.do(store.LOCK)
     known = await store.by_id(call.tx, {given.id for _, given in good})
     taken = await store.taken_aliases(call.tx, {alias for _, given in good for alias in given.aliases})
@@ -49,7 +48,7 @@ def _product(given: pb.ProductInput, known: Product | None, call: Call, taken: d
     if not given.name:
         raise errors.InvalidArgument("PRODUCT_INCOMPLETE", "a product has a name")
     if known is None:
-        product = shapes.created(given, call, company.today(call))
+        product = shapes.created(given, call, call.home.today())
     else:
         product = shapes.updated(known, given, PATHS, call.actor, call.now)
     check_aliases(product.id, product.aliases, taken)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Work
 from closedloop_targets.products import shapes, store
@@ -16,8 +17,10 @@ ENTERING = "SELECT product_id FROM product_stage WHERE start_date = ANY(%(days)s
 reactions = Reactions()
 
 
+@reactions.timer(STAGE_DAY)
+# Set as clocks by releases before there were timers.
 @reactions.clock(STAGE_DAY)
-async def day_of_stage(due: list[Due], work: Work) -> None:
+async def day_of_stage(due: Sequence[Due | Rung], work: Work) -> None:
     days = [date.fromisoformat(one.attributes["day"]) for one in due]
     work.tx.do(store.LOCK)
     ids = {row["product_id"] for row in await work.tx.all(ENTERING, {"days": days})}

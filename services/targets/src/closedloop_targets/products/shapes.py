@@ -9,9 +9,9 @@ from typing import Any, cast
 from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop.targets.v1 import events_pb2
 from closedloop.targets.v1 import products_pb2 as pb
-from closedloop_chassis import etags, protos
+from closedloop_chassis import etags, protos, provenance, structs
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, provenance, structs
+from closedloop_targets import amounts
 from closedloop_targets.products.rules import LifeCycle, Product, ProductRules, Stage, without_repeats
 
 FIELDS = ("name", "line", "series", "aliases", "list_price", "launch_date", "retired", "custom_fields", "provenance")
@@ -33,8 +33,8 @@ def fields(given: pb.ProductInput, actor: str) -> dict[str, Any]:
             "launch_date": protos.day(given.launch_date, "launch_date") if given.HasField("launch_date") else None
         },
         "retired": {"retired": given.retired},
-        "custom_fields": {"custom_fields": structs.to_json(given.custom_fields)},
-        "provenance": {"provenance": provenance.to_json(given.provenance, actor)},
+        "custom_fields": {"custom_fields": structs.plain(given.custom_fields)},
+        "provenance": {"provenance": provenance.keep(given.provenance, actor)},
     }
 
 
@@ -97,8 +97,8 @@ def to_proto(product: Product, work: Work, today: date, *, stages: bool = False)
             )
             for stage in (product.stages if stages else ())
         ],
-        custom_fields=structs.from_json(product.custom_fields),
-        provenance=provenance.from_json(product.provenance),
+        custom_fields=structs.struct(product.custom_fields),
+        provenance=provenance.to_proto(product.provenance),
         etag=etags.of(product.version),
         update_time=protos.timestamp(product.updated_at),
     )

@@ -6,10 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_targets import rows
 from closedloop_targets.products.rules import Product, Stage, alias_key
 
 # Two who claim the same alias follow each other.
@@ -87,16 +85,16 @@ async def taken_aliases(tx: Transaction, aliases: Collection[str]) -> dict[str, 
 def save(tx: Transaction, products: Sequence[Product]) -> None:
     if not products:
         return
-    tx.do(PUT, {"rows": Jsonb([rows.columns(one, ("aliases", "stages")) for one in products])})
+    tx.do(PUT, {"rows": rows.pack(products, "aliases", "stages")})
     tx.do(FORGET_ALIASES, {"ids": [one.id for one in products]})
     aliases = [
         {"key": alias_key(alias), "alias": alias, "product_id": one.id, "position": position}
         for one in products
         for position, alias in enumerate(one.aliases)
     ]
-    tx.do(PUT_ALIASES, {"rows": Jsonb(aliases)})
-    stages = [{"product_id": one.id, **rows.columns(stage)} for one in products for stage in one.stages]
-    tx.do(PUT_STAGES, {"rows": Jsonb(stages)})
+    tx.do(PUT_ALIASES, {"rows": rows.pack(aliases)})
+    stages = [{"product_id": one.id, **rows.row(stage)} for one in products for stage in one.stages]
+    tx.do(PUT_STAGES, {"rows": rows.pack(stages)})
 
 
 def _product(row: dict[str, Any]) -> Product:

@@ -11,10 +11,10 @@ from psycopg.types.json import Jsonb
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.targets.v1 import events_pb2
 from closedloop.targets.v1 import rates_pb2 as pb
-from closedloop_chassis import bulk, enums, errors, pages, protos
+from closedloop_chassis import bulk, enums, errors, pages, protos, provenance
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company, provenance
+from closedloop_targets import amounts
 from closedloop_targets.actuals import restating
 from closedloop_targets.book import rates
 from closedloop_targets.book.rates import Rate
@@ -97,9 +97,9 @@ async def import_rates(request: pb.ImportRatesRequest, call: Call) -> BulkSummar
 
 @rpcs.method
 async def convert_money(request: pb.ConvertMoneyRequest, call: Call) -> pb.ConvertMoneyResponse:
-    day = protos.day(request.date, "date") if request.HasField("date") else company.today(call)
+    day = protos.day(request.date, "date") if request.HasField("date") else call.home.today()
     kind = enums.word(pb.RateKind, request.kind) or "spot"
-    known = await rates.held(call.db, company.currency(call), [day], kind)
+    known = await rates.held(call.db, call.home.currency, [day], kind)
     source, target = request.amount.currency_code, request.currency_code
     minor = known.convert(protos.minor_units(request.amount), source, target, day)
     way = known.way(source, target, day) or []
@@ -113,7 +113,7 @@ def to_proto(row: Rate) -> pb.ExchangeRate:
         kind=enums.number(pb.RateKind, row.kind),
         start_date=protos.date_proto(row.start_date),
         rate=amounts.decimal(row.rate),
-        provenance=provenance.from_json(row.provenance),
+        provenance=provenance.to_proto(row.provenance),
     )
 
 
@@ -132,7 +132,7 @@ async def _keep(call: Call, told: list[Rate], known: dict[tuple[Any, ...], Rate]
         by_pair.setdefault(f"{one.base}/{one.quote}:{one.kind}", []).append(one)
     for subject, of_pair in sorted(by_pair.items()):
         call.tell(events_pb2.ExchangeRateChanged(rates=[to_proto(one) for one in of_pair]), subject=subject)
-    spot = [one for one in told if one.kind == "spot" and one.start_date <= company.today(call)]
+    spot = [one for one in told if one.kind == "spot" and one.start_date <= call.home.today()]
     restated = 0
     if spot:
         currencies = {code for one in spot for code in (one.base, one.quote)}
@@ -155,7 +155,7 @@ def _read(call: Call, given: pb.ExchangeRate) -> Rate:
         kind=enums.word(pb.RateKind, given.kind),
         start_date=protos.day(given.start_date, "start_date"),
         rate=rate,
-        provenance=provenance.to_json(given.provenance, call.actor),
+        provenance=provenance.keep(given.provenance, call.actor),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format
@@ -11,14 +12,14 @@ from closedloop_chassis import errors
 
 
 def plain(values: Struct, field: str = "custom_fields") -> dict[str, Any]:
-    """Raises InvalidArgument NOT_A_NUMBER for what JSON cannot carry."""
+    """Raises InvalidArgument NOT_A_NUMBER for what JSON, and with it jsonb, cannot carry: NaN and the infinities."""
     try:
-        return json_format.MessageToDict(values)
+        return dict(json_format.MessageToDict(values))
     except ValueError as error:
         raise errors.InvalidArgument("NOT_A_NUMBER", "numbers are finite", {field: str(error)}) from error
 
 
-def struct(values: dict[str, Any] | None) -> Struct | None:
+def struct(values: Mapping[str, Any] | None) -> Struct | None:
     """None for nothing, which leaves the field unset."""
     if not values:
         return None
