@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
-from closedloop_chassis.work import Work
+from closedloop_chassis.work import Call, Work
 
 
 async def unit(work: Work, unit_id: str) -> Unit:
@@ -35,3 +35,29 @@ def closure(org: OrgSnapshot, unit_ids: Iterable[str]) -> dict[str, list[str]]:
     """Parallel arrays for SQL: each unit asked for beside every unit of its subtree, itself included."""
     pairs = [(above, below) for above in unit_ids for below in sorted(org.subtree(above))]
     return {"above": [above for above, _ in pairs], "below": [below for _, below in pairs]}
+
+
+async def people(call: Call, unit_id: str, person_id: str) -> list[Person]:
+    """Whom the caller asks about and may see: one person, or everybody at and below a unit, or all within reach.
+
+    Raises NotFound PERSON_NOT_FOUND or UNIT_NOT_FOUND, and PermissionDenied OUT_OF_SCOPE."""
+    if person_id:
+        one = await person(call, person_id)
+        call.authorize(one.id, one.unit_id)
+        return [one]
+    if unit_id:
+        await unit(call, unit_id)
+    units = call.org.subtree(unit_id) if unit_id else None
+    found = [
+        one
+        for one in call.org.people.values()
+        if (units is None or one.unit_id in units) and call.scope.covers(one.id, one.unit_id)
+    ]
+    if unit_id and not found:
+        call.authorize("", unit_id)
+    return found
+
+
+def tops(org: OrgSnapshot) -> list[str]:
+    """Units from the root down: the plan of whoever stands higher is the one that counts."""
+    return sorted(org.units, key=lambda unit: (len(list(org.ancestry(unit))), unit))

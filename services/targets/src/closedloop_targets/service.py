@@ -3,7 +3,23 @@
 from pathlib import Path
 
 from closedloop_chassis.service import Service
-from closedloop_targets import actuals, boards, cascade, metrics, org, periods, plans, products
+from closedloop_targets import (
+    actions,
+    actuals,
+    alarms,
+    appraisals,
+    boards,
+    cascade,
+    commitments,
+    flow,
+    forecasts,
+    metrics,
+    org,
+    periods,
+    plans,
+    products,
+    rates,
+)
 
 SERVICE = Service(
     name="targets",
@@ -15,8 +31,15 @@ SERVICE = Service(
         metrics.SLICE,
         plans.SLICE,
         cascade.SLICE,
+        commitments.SLICE,
         actuals.SLICE,
         boards.SLICE,
+        alarms.SLICE,
+        actions.SLICE,
+        appraisals.SLICE,
+        rates.SLICE,
+        forecasts.SLICE,
+        flow.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
 )

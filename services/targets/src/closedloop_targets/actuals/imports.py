@@ -12,6 +12,7 @@ from closedloop_targets.actuals import inputs, rules, store
 from closedloop_targets.actuals.inputs import Claim
 from closedloop_targets.actuals.rpcs import rpcs
 from closedloop_targets.actuals.rules import Fact
+from closedloop_targets.book.rates import Rates
 
 
 @rpcs.method
@@ -19,11 +20,12 @@ async def import_actuals(request: pb.ImportActualsRequest, call: Call) -> BulkSu
     good, refused = bulk.sift(request.actuals)
     today = call.home.today()
     await _see_newcomers(call, [given for _, given in good])
+    rates = await inputs.rates_of(call, [given for _, given in good])
     claims: list[tuple[int, Claim]] = []
     seen: set[tuple[str, str]] = set()
     for position, given in good:
         try:
-            claims.append((position, _read(call, given, seen, today)))
+            claims.append((position, _read(call, given, seen, today, rates)))
         except errors.DomainError as error:
             refused.append(bulk.refused(position, error))
     for source in sorted({source for source, _ in seen}):
@@ -52,7 +54,7 @@ async def import_actuals(request: pb.ImportActualsRequest, call: Call) -> BulkSu
     return bulk.summary(read=len(request.actuals), created=created, updated=updated, refused=refused)
 
 
-def _read(call: Call, given: pb.ActualInput, seen: set[tuple[str, str]], today: date) -> Claim:
+def _read(call: Call, given: pb.ActualInput, seen: set[tuple[str, str]], today: date, rates: Rates) -> Claim:
     key = (given.provenance.source, given.provenance.source_id)
     if not key[1]:
         raise errors.InvalidArgument(
@@ -60,7 +62,7 @@ def _read(call: Call, given: pb.ActualInput, seen: set[tuple[str, str]], today: 
         )
     if key in seen:
         raise errors.InvalidArgument("ROW_REPEATED", f"{key[1]} of {key[0]} stands in the batch twice")
-    claim = inputs.read(call, given, "import", today)
+    claim = inputs.read(call, given, "import", today, rates)
     seen.add(key)
     return claim
 

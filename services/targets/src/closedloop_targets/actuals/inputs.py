@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,6 +15,8 @@ from closedloop_targets import amounts
 from closedloop_targets.actuals import rules
 from closedloop_targets.actuals.rules import Fact
 from closedloop_targets.actuals.store import Known
+from closedloop_targets.book import rates
+from closedloop_targets.book.rates import Rates
 from closedloop_targets.metrics.rules import Entry, Metric, MetricRules
 
 
@@ -30,7 +34,18 @@ class Claim:
     base_minor: int
 
 
-def read(call: Call, given: pb.ActualInput, entry: Entry, today: date) -> Claim:
+async def rates_of(call: Call, given: Iterable[pb.ActualInput]) -> Rates:
+    """Spot rates of the days on which money of another currency came in; a round trip where there is any."""
+    base = call.home.currency
+    foreign = [one for one in given if one.amount.money.currency_code not in ("", base)]
+    days = set()
+    for one in foreign:
+        with suppress(errors.DomainError):
+            days.add(protos.day(one.date))
+    return await rates.held(call.tx, base, days)
+
+
+def read(call: Call, given: pb.ActualInput, entry: Entry, today: date, known: Rates) -> Claim:
     """Raises the reasons of RecordActual that need no database."""
     metric = call.rules(MetricRules).metric(given.metric)
     rules.check_entry(metric, entry)
@@ -43,7 +58,9 @@ def read(call: Call, given: pb.ActualInput, entry: Entry, today: date) -> Claim:
     rules.check_date(day, today)
     quantity = amounts.read(given.amount, "amount")
     rules.check_kind(metric, quantity.currency)
-    base = rules.in_base(quantity.minor, quantity.currency, call.home.currency)
+    base = quantity.minor
+    if quantity.currency:
+        base = known.convert(quantity.minor, quantity.currency, call.home.currency, day)
     unit_id = person.unit_id if person else given.holder.unit_id
     return Claim(given, metric, given.holder.person_id, unit_id, day, quantity.minor, quantity.currency, base)
 

@@ -9,7 +9,7 @@ from closedloop.targets.v1 import actuals_pb2 as pb
 from closedloop.targets.v1 import metrics_pb2
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.work import Call, Scope
-from closedloop_targets import amounts, company
+from closedloop_targets import company, money
 from closedloop_targets.actuals import shapes, store
 from closedloop_targets.actuals.rpcs import rpcs
 from closedloop_targets.metrics.rules import MetricRules
@@ -91,9 +91,7 @@ async def summarize_actuals(request: pb.SummarizeActualsRequest, call: Call) -> 
     params = await _filter(call, request.filter)
     if not params["metrics"]:
         raise errors.InvalidArgument("METRICS_MISSING", "name one metric at least", {"filter.metrics": "is needed"})
-    base = call.home.currency
-    if request.currency_code not in ("", base):
-        raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {base} to {request.currency_code}")
+    shown = await money.shown(call, call.db, request.currency_code)
     dimensions = list(request.group_by)
     joins = ""
     if pb.ACTUAL_DIMENSION_UNIT in dimensions:
@@ -117,7 +115,7 @@ async def summarize_actuals(request: pb.SummarizeActualsRequest, call: Call) -> 
     sql = SUMS.format(matching=MATCHING, keys=", ".join(KEYS[one] for one in dimensions), joins=joins)
     rows = await call.db.all(sql, {**params, "after": after, "after_keys": after_keys})
     page, token = pages.split(rows, request, lambda row: (row["metric"], row["keys"]))
-    return pb.SummarizeActualsResponse(sums=[_sum(call, row) for row in page], next_page_token=token)
+    return pb.SummarizeActualsResponse(sums=[_sum(call, row, shown) for row in page], next_page_token=token)
 
 
 async def _filter(call: Call, given: pb.ActualFilter) -> dict[str, Any]:
@@ -163,15 +161,15 @@ async def _periods(call: Call, params: dict[str, Any], grain: Grain) -> dict[str
     }
 
 
-def _sum(call: Call, row: dict[str, Any]) -> pb.ActualSum:
+def _sum(call: Call, row: dict[str, Any], shown: money.Shown) -> pb.ActualSum:
     metric = call.rules(MetricRules).metric(row["metric"])
     values = {"sum": row["total"], "mean": row["mean"], "last": row["last"]}
     minor, currency = round(values[metric.aggregation] or 0), row["currency"] or ""
-    weighed = amounts.amount(int(row["weighed"]), currency) if currency else None
+    weighed = shown.amount(int(row["weighed"]), currency) if currency else None
     return pb.ActualSum(
         metric=row["metric"],
         keys=row["keys"],
-        amount=amounts.amount(minor, currency),
+        amount=shown.amount(minor, currency),
         stage_weighted_amount=weighed,
         row_count=row["row_count"],
     )

@@ -17,7 +17,8 @@ async def record_actual(request: pb.RecordActualRequest, call: Call) -> pb.Actua
         await company.person(call, given.holder.person_id)
     else:
         await company.unit(call, given.holder.unit_id)
-    claim = inputs.read(call, given, "hand", call.home.today())
+    rates = await inputs.rates_of(call, [given])
+    claim = inputs.read(call, given, "hand", call.home.today(), rates)
     source_id = given.provenance.source_id or ids.new_id()
     known = await store.known(
         call.tx,

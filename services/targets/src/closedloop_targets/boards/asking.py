@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +11,7 @@ from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.work import Call, Work
-from closedloop_targets import amounts
+from closedloop_targets import amounts, money
 from closedloop_targets.boards.rules import BoardRules, Standing
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
@@ -40,11 +41,14 @@ def question(work: Work, metric: str, period: str) -> Question:
     return Question(found.code, asked, today)
 
 
-def check_currency(call: Call, code: str) -> None:
-    """Raises FailedPrecondition RATE_NOT_FOUND."""
-    base = call.home.currency
-    if code not in ("", base):
-        raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {base} to {code}")
+async def in_currency(call: Call, lines: Iterable[pb.PersonProgress | pb.TeamRank], code: str) -> None:
+    """Shows the money of lines in another currency, at the day's rate (U16). Raises FailedPrecondition RATE_NOT_FOUND."""
+    shown = await money.shown(call, call.db, code)
+    if shown.currency:
+        for line in lines:
+            for name in ("target", "done", "expected", "forecast"):
+                if line.progress.HasField(name):
+                    shown.turn(getattr(line.progress, name))
 
 
 def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:

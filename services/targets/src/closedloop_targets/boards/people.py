@@ -18,8 +18,13 @@ BOARD = "people"
 
 @rpcs.method
 async def list_person_progress(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPersonProgressResponse:
+    answer = await _board(request, call)
+    await asking.in_currency(call, answer.people, request.currency_code)
+    return answer
+
+
+async def _board(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPersonProgressResponse:
     asked = asking.question(call, request.metric, request.period)
-    asking.check_currency(call, request.currency_code)
     holders = await _people(request, call)
     if request.view != pb.BOARD_VIEW_LIVE:
         answer = await _snapshot(request, call, asked, [person for person, _ in holders])

@@ -11,7 +11,7 @@ from closedloop.targets.v1 import events_pb2
 from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets.boards import asking, people, store, teams
+from closedloop_targets.boards import asking, people, reminding, store, teams
 from closedloop_targets.boards.asking import Question
 from closedloop_targets.boards.rules import BoardRules
 from closedloop_targets.metrics.rules import MetricRules
@@ -32,6 +32,7 @@ async def plan_published(event: Heard[events_pb2.PlanPublished], work: Work) -> 
 @reactions.clock(BOARD_DAY)
 async def board_day(_: Sequence[Due | Rung], work: Work) -> None:
     rules = work.rules(BoardRules)
+    await reminding.remind(work)
     for metric in rules.metrics or (work.rules(MetricRules).main,):
         asked = asking.question(work, metric, "")
         holders = [(person.id, person.unit_id) for person in work.org.people.values() if person.active]

@@ -32,6 +32,10 @@ class BoardRules(Rules):
     ranked_kinds: tuple[str, ...] = Field(default=("team", "area", "region"), min_length=1)
     # Metrics of which snapshots are kept; the catalogue's main one when empty.
     metrics: tuple[str, ...] = ()
+    # Grades that make a key customer, and days without movement after which one is stale (S12).
+    key_grades: tuple[str, ...] = Field(default=("A",), min_length=1)
+    stale_after_days: int = Field(default=14, ge=1, le=366)
+    remind_every_days: int = Field(default=7, ge=1, le=366)
 
     def model_post_init(self, context: object, /) -> None:
         if not self.blue_beyond <= self.yellow_beyond <= self.red_beyond:

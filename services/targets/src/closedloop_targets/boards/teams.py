@@ -32,8 +32,13 @@ def board(kind: str) -> str:
 
 @rpcs.method
 async def list_team_ranking(request: pb.ListTeamRankingRequest, call: Call) -> pb.ListTeamRankingResponse:
+    answer = await _ranking(request, call)
+    await asking.in_currency(call, answer.ranks, request.currency_code)
+    return answer
+
+
+async def _ranking(request: pb.ListTeamRankingRequest, call: Call) -> pb.ListTeamRankingResponse:
     asked = asking.question(call, request.metric, request.period)
-    asking.check_currency(call, request.currency_code)
     kind = request.kind or call.rules(BoardRules).ranked_kinds[0]
     units: list[str] | None = None
     if request.unit_id:

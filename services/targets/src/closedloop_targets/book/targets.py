@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date
+from typing import Any
 
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_targets.book.model import Target
+from closedloop_targets.periods.rules import Period
 
 SELECT = """
 SELECT t.*, c.passed_minor
@@ -81,15 +84,18 @@ REMOVE_BELOW = BELOW + "DELETE FROM target WHERE id IN (SELECT id FROM below)"
 REMOVE = "DELETE FROM target WHERE id = %(id)s"
 # A target moved in the tree takes what is below it along.
 SINK = BELOW + "UPDATE target SET depth = depth + %(levels)s WHERE id IN (SELECT id FROM below)"
-FORGET_CELLS = "DELETE FROM cell WHERE target_id = ANY(%(ids)s::uuid[])"
-# Columns beside each other: four values a row travel lighter than a thousand JSON objects.
-ADD_CELLS = """
-INSERT INTO cell (target_id, grain, period, start_date, end_date, minor)
-SELECT * FROM unnest(%(target_ids)s::uuid[], %(grains)s::text[], %(periods)s::text[], %(starts)s::date[],
-    %(ends)s::date[],
-                     %(minors)s::bigint[])
+FORGET_CELLS = "DELETE FROM spread WHERE target_id = ANY(%(ids)s::uuid[])"
+ADD_TIMELINES = """
+INSERT INTO timeline SELECT * FROM jsonb_populate_recordset(NULL::timeline, %(rows)s) ON CONFLICT (id) DO NOTHING
 """
-WITHOUT_CELLS = OF_VERSION + " AND NOT EXISTS (SELECT FROM cell WHERE target_id = t.id)"
+# Amounts travel as array literals: unnest would take arrays of arrays apart.
+ADD_SPREADS = """
+INSERT INTO spread (target_id, grain, timeline_id, minors)
+SELECT target_id, grain, timeline_id, minors::bigint[]
+  FROM unnest(%(target_ids)s::uuid[], %(grains)s::text[], %(timeline_ids)s::text[], %(minors)s::text[])
+       AS given (target_id, grain, timeline_id, minors)
+"""
+WITHOUT_CELLS = OF_VERSION + " AND NOT EXISTS (SELECT FROM spread WHERE target_id = t.id)"
 # A new version with the targets and cells of another, under new ids.
 COPY = """
 WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s
@@ -102,8 +108,8 @@ copied AS (
              %(now)s::timestamptz)) r
     RETURNING id
 )
-INSERT INTO cell (target_id, grain, period, start_date, end_date, minor)
-SELECT old.new_id, grain, period, start_date, end_date, minor FROM cell JOIN old ON old.id = cell.target_id
+INSERT INTO spread (target_id, grain, timeline_id, minors)
+SELECT old.new_id, grain, timeline_id, minors FROM spread JOIN old ON old.id = spread.target_id
  WHERE EXISTS (SELECT FROM copied)
 """
 # Before and after by what makes a target the same: holder, metric, scope and period.
@@ -159,9 +165,30 @@ def save(tx: Transaction, targets: Sequence[Target]) -> None:
         tx.do(PUT, {"rows": rows.pack(targets, "passed_minor")})
 
 
-def add_cells(tx: Transaction, cells: Iterable[tuple[str, str, str, date, date, int]]) -> None:
-    """(target id, grain, period code, first day, last day, amount)"""
-    columns = list(zip(*cells, strict=True))
-    if columns:
-        names = ("target_ids", "grains", "periods", "starts", "ends", "minors")
-        tx.do(ADD_CELLS, dict(zip(names, map(list, columns), strict=True)))
+def add_cells(tx: Transaction, spreads: Iterable[tuple[str, Sequence[Period], Sequence[int]]]) -> None:
+    """(target id, the parts of one grain, their amounts)"""
+    names: dict[int, str] = {}
+    timelines: dict[str, dict[str, Any]] = {}
+    cut = []
+    for target_id, parts, minors in spreads:
+        # Targets that are cut alike share the very list of parts.
+        if id(parts) not in names:
+            row = _timeline(parts)
+            names[id(parts)], timelines[row["id"]] = row["id"], row
+        cut.append((target_id, parts[0].grain, names[id(parts)], f"{{{','.join(map(str, minors))}}}"))
+    if cut:
+        tx.do(ADD_TIMELINES, {"rows": rows.pack(timelines.values())})
+        columns = zip(*cut, strict=True)
+        tx.do(
+            ADD_SPREADS, dict(zip(("target_ids", "grains", "timeline_ids", "minors"), map(list, columns), strict=True))
+        )
+
+
+def _timeline(parts: Sequence[Period]) -> dict[str, Any]:
+    row = {
+        "grain": parts[0].grain,
+        "periods": [part.code for part in parts],
+        "start_dates": [part.start.isoformat() for part in parts],
+        "end_dates": [part.end.isoformat() for part in parts],
+    }
+    return {"id": hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:32], **row}

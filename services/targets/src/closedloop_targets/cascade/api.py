@@ -42,7 +42,7 @@ async def preview_cascade(request: pb.PreviewCascadeRequest, call: Call) -> pb.C
     (after,) = pages.after(request, -1)
     rows = [one for one in allocations if one.position > after][: pages.size(request) + 1]
     page, token = pages.split(rows, request, lambda row: (row.position,))
-    cells = sum(len(split.cells(one.minor, *_calendar(call, one))) for one in (target, *targets))
+    cells = sum(len(parts) for one in (target, *targets) for parts, _ in split.cells(one.minor, *_calendar(call, one)))
     cascade = _cascade(call, split, targets, cells, request.rules, "")
     shown = [replace(one, target_id="") for one in page]
     return _to_proto(cascade, shown, token)
@@ -59,14 +59,11 @@ async def run_cascade(request: pb.RunCascadeRequest, call: Call) -> pb.Cascade:
     targets = list(_targets(call, split, cascade_id))
     call.tx.do(target_store.REMOVE_BELOW, {"id": target.id})
     target_store.save(call.tx, targets)
-    cells = [
-        (one.id, part.grain, part.code, part.start, part.end, minor)
-        for one in (target, *targets)
-        for part, minor in split.cells(one.minor, *_calendar(call, one))
-    ]
+    spreads = [(one.id, *cut) for one in (target, *targets) for cut in split.cells(one.minor, *_calendar(call, one))]
+    cells = sum(len(parts) for _, parts, _ in spreads)
     call.tx.do(target_store.FORGET_CELLS, {"ids": [target.id]})
-    target_store.add_cells(call.tx, cells)
-    cascade = _cascade(call, split, targets, len(cells), request.rules, cascade_id)
+    target_store.add_cells(call.tx, spreads)
+    cascade = _cascade(call, split, targets, cells, request.rules, cascade_id)
     rows = _allocations(split, targets, cascade_id)
     store.save(call.tx, cascade, rows)
     call.tx.do(versions.TOUCH, {"plan_id": target.plan_id, "number": target.number})
@@ -79,7 +76,7 @@ async def run_cascade(request: pb.RunCascadeRequest, call: Call) -> pb.Cascade:
             "target": target.id,
             "cascade": cascade_id,
             "nodes": len(targets),
-            "cells": len(cells),
+            "cells": cells,
         },
     )
     return _to_proto(cascade, [], "")

@@ -55,7 +55,8 @@ class Split:
     def layers(self, kind: str) -> Sequence[Padding]:
         return self.padding[kind] if kind in self.padding else self.padding.get("", ())
 
-    def cells(self, amount: int, unit_calendar: str, unit_id: str) -> list[tuple[Period, int]]:
+    def cells(self, amount: int, unit_calendar: str, unit_id: str) -> list[tuple[list[Period], list[int]]]:
+        """Grain by grain."""
         return list(self.spreader.spread(self.period, self.grains, amount, self.step, unit_calendar, unit_id))
 
 

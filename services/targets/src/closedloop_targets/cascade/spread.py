@@ -26,15 +26,15 @@ class Spreader:
 
     def spread(
         self, period: Period, grains: Sequence[Grain], total: int, step: int, business_calendar: str, unit_id: str
-    ) -> Iterable[tuple[Period, int]]:
-        """Parts with their amounts, grain by grain. Units of one business calendar share their weights."""
+    ) -> Iterable[tuple[list[Period], list[int]]]:
+        """Grain by grain its parts and their amounts. Units of one business calendar share weights and parts."""
         for grain in grains:
             key = (period.code, grain, business_calendar)
             if key not in self._weighed:
                 parts = split(period, grain, self._calendar)
                 self._weighed[key] = (parts, self._weights(period, parts, unit_id))
             parts, weights = self._weighed[key]
-            yield from zip(parts, apportion(total, weights, step), strict=True)
+            yield parts, apportion(total, weights, step)
 
     def _weights(self, period: Period, parts: Sequence[Period], unit_id: str) -> list[int]:
         days = self._days(period, unit_id)

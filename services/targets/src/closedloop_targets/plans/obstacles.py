@@ -10,12 +10,12 @@ from closedloop_targets.book.model import Plan, Target
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.plans import drafting, smart
+from closedloop_targets.plans import carrying, drafting, smart
 from closedloop_targets.plans.rules import Obstacle
 
 
 async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int) -> list[Obstacle]:
-    """Four round trips, whatever the size of the version."""
+    """Five round trips, whatever the size of the version."""
     targets = await target_store.of_version(reader, plan.id, number)
     if not targets:
         return [Obstacle("PLAN_EMPTY", "", f"version {number} has no targets")]
@@ -38,7 +38,7 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
         if failed := smart.failed(findings):
             said = "; ".join(finding.statement for finding in findings if not finding.passed)
             found.append(Obstacle("TARGETS_NOT_SMART", target, f"not {', '.join(failed)}: {said}"))
-    return found
+    return found + await carrying.obstacles(call, reader, plan, number)
 
 
 async def checks(

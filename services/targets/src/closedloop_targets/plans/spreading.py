@@ -22,6 +22,5 @@ async def complete(call: Call, plan: Plan, number: int) -> None:
         period, step = periods.parse(target.period, calendar), metrics.metric(target.metric).step
         calendar_of = call.org.unit(target.unit_id)
         group = (calendar_of.calendar if calendar_of else "", target.unit_id)
-        for part, minor in spreader.spread(period, grains, target.minor, step, *group):
-            cells.append((target.id, part.grain, part.code, part.start, part.end, minor))
+        cells += [(target.id, *cut) for cut in spreader.spread(period, grains, target.minor, step, *group)]
     target_store.add_cells(call.tx, cells)

@@ -14,13 +14,13 @@ from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Call, Work
 from closedloop_targets import amounts
-from closedloop_targets.book import exceptions, versions
+from closedloop_targets.book import bindings, exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Plan, Version
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.plans import obstacles, rules, shapes, spreading, store
+from closedloop_targets.plans import carrying, obstacles, rules, shapes, spreading, store
 from closedloop_targets.plans.rpcs import rpcs
 from closedloop_targets.plans.rules import PlanRules
 
@@ -49,6 +49,7 @@ async def create_plan_version(request: pb.CreatePlanVersionRequest, call: Call) 
     }
     call.tx.do(store.ADD_VERSION, row)
     call.tx.do(target_store.COPY, {"plan_id": plan.id, "base": base, "number": number, "now": call.now})
+    call.tx.do(bindings.COPY, {"plan_id": plan.id, "base": base, "number": number})
     call.tx.do(store.PLAN_MOVED, {"id": plan.id, "in_force": plan.version_in_force, "latest": number, "now": call.now})
     call.audit(
         f"plan:{plan.id}",
@@ -99,6 +100,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
     today = call.home.today()
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
     await spreading.complete(call, plan, version.number)
+    await carrying.complete(call, plan, version.number)
     params = {
         "plan_id": plan.id,
         "number": version.number,
@@ -139,6 +141,7 @@ async def recall_plan_version(request: pb.RecallPlanVersionRequest, call: Call) 
         in_force = await call.tx.value(store.BEFORE_IT, {"plan_id": plan.id}) or 0
         call.tx.do(store.SET_STATE, {"plan_id": plan.id, "numbers": [in_force], "state": "in_force"})
         call.tx.do(store.PLAN_MOVED, {"id": plan.id, "in_force": in_force, "latest": 0, "now": call.now})
+        await bindings.recalled(call, plan.id, version.number, in_force)
     call.tell(
         events_pb2.PlanRecalled(
             plan_id=plan.id,
@@ -235,6 +238,7 @@ async def bring_into_force(work: Work, plan: Plan, number: int) -> None:
         work.tx.do(store.SET_STATE, {"plan_id": plan.id, "numbers": [plan.version_in_force], "state": "superseded"})
     work.tx.do(store.SET_STATE, {"plan_id": plan.id, "numbers": [number], "state": "in_force"})
     work.tx.do(store.PLAN_MOVED, {"id": plan.id, "in_force": number, "latest": 0, "now": work.now})
+    await bindings.in_force(work, plan.id, number, plan.version_in_force)
     [figures] = await store.versions(work.tx, plan.id, number=number)
     version = figures.version
     work.tell(

@@ -1,0 +1,123 @@
+"""Which actions there are, how many carry a target, and what they moved (S15)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, variance
+from typing import ClassVar
+
+from pydantic import Field
+
+from closedloop_chassis import errors
+from closedloop_chassis.rulebook.rules import Part, Rules
+
+# Two-sided 95 % of the normal distribution.
+Z = 1.959963984540054
+
+
+class ActionKind(Part):
+    """`unit_keys` are the funnel's action units that prove it; `verification` empty: nothing proves it, nobody may bind it."""
+
+    code: str = Field(pattern="^[a-z][a-z0-9_]{0,63}$")
+    name: str
+    verification: str = "activity"
+    unit_keys: tuple[str, ...] = ()
+    result_metric: str = "won_value"
+
+
+class ActionRules(Rules):
+    """The catalogue, the least number of actions per target, and from which sample on a claim is made."""
+
+    rulebook: ClassVar[str] = "targets.actions"
+
+    kinds: tuple[ActionKind, ...] = (
+        ActionKind(
+            code="needs_diagnosis", name="需求诊断 Needs diagnosis", unit_keys=("needs_diagnosis", "needs_report")
+        ),
+        ActionKind(
+            code="competitor_comparison", name="竞品对比 Competitor comparison", unit_keys=("competitor_comparison",)
+        ),
+        ActionKind(code="custom_demo", name="定制演示 Custom demo", unit_keys=("custom_demo",)),
+        ActionKind(
+            code="key_visit", name="重点拜访 Key visit", unit_keys=("visit",), result_metric="new_opportunities"
+        ),
+        ActionKind(
+            code="proposal", name="定制方案 Custom proposal", verification="document", unit_keys=("custom_proposal",)
+        ),
+        ActionKind(code="coaching", name="辅导 Coaching", verification="leader"),
+    )
+    # Verifiable actions that a target nobody passes on must be bound to.
+    minimum: int = Field(default=3, ge=0, le=100)
+    # Bound when a version is published to targets nobody bound anything to; empty: everybody binds their own.
+    usual: tuple[str, ...] = ("needs_diagnosis", "competitor_comparison", "custom_demo")
+    usual_quantity: int = Field(default=1, ge=1, le=1000)
+    # Days either side of an action's day on which an activity proves it, and days after it until it is missed.
+    match_days: int = Field(default=14, ge=0, le=366)
+    grace_days: int = Field(default=3, ge=0, le=366)
+    # Share of due actions done below which the holder is warned, once so many were due.
+    behind_below: float = Field(default=0.5, ge=0, le=1)
+    behind_after: int = Field(default=3, ge=1, le=1000)
+    # Targets either side without which nothing is claimed.
+    least_sample: int = Field(default=10, ge=2, le=10000)
+    # The hour of the company's day at which days are closed.
+    hour: int = Field(default=5, ge=0, le=23)
+
+    def model_post_init(self, context: object, /) -> None:
+        codes = [kind.code for kind in self.kinds]
+        if len(set(codes)) != len(codes):
+            raise ValueError("a kind stands in the catalogue once")
+        if unknown := set(self.usual) - set(codes):
+            raise ValueError(f"unknown kinds among the usual ones: {', '.join(sorted(unknown))}")
+        if self.usual and len(self.usual) < self.minimum:
+            raise ValueError("the usual actions are fewer than a target must have")
+
+    def kind(self, code: str) -> ActionKind:
+        """Raises InvalidArgument UNKNOWN_ACTION_KIND and FailedPrecondition NOT_VERIFIABLE."""
+        found = next((kind for kind in self.kinds if kind.code == code), None)
+        if found is None:
+            raise errors.InvalidArgument(
+                "UNKNOWN_ACTION_KIND", f"targets.actions knows no {code!r}", {"bindings.kind": "unknown"}
+            )
+        if not found.verification:
+            raise errors.FailedPrecondition("NOT_VERIFIABLE", f"nothing proves that {code} was done")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Mean completion with the action done as planned and without; lift and interval None where the sample is too small."""
+
+    with_count: int
+    without_count: int
+    with_mean: float | None
+    without_mean: float | None
+    lift: float | None
+    lower: float | None
+    upper: float | None
+    verdict: str
+
+
+METHOD = "difference of means, Welch's standard error, normal 95 % interval"
+
+
+def effect(done: Sequence[float], not_done: Sequence[float], least: int) -> Effect:
+    """Completions of targets either side. An observation, not a proof of cause; it refuses to claim on too few."""
+    with_mean = fmean(done) if done else None
+    without_mean = fmean(not_done) if not_done else None
+    counts = (len(done), len(not_done))
+    if min(counts) < max(least, 2) or with_mean is None or without_mean is None:
+        said = f"cannot say: {counts[0]} targets with and {counts[1]} without, {least} of each are needed"
+        return Effect(*counts, with_mean, without_mean, None, None, None, said)
+    lift = with_mean - without_mean
+    half = Z * sqrt(variance(done) / len(done) + variance(not_done) / len(not_done))
+    lower, upper = lift - half, lift + half
+    sample = f"{counts[0]} with, {counts[1]} without; {lower:+.1%} to {upper:+.1%}"
+    if lower > 0:
+        said = f"completion is {lift:.1%} higher where it was done ({sample})"
+    elif upper < 0:
+        said = f"completion is {-lift:.1%} lower where it was done ({sample})"
+    else:
+        said = f"no difference that can be told from chance ({sample})"
+    return Effect(*counts, with_mean, without_mean, lift, lower, upper, said)

@@ -1,0 +1,174 @@
+"""Bindings with what became of them, key actions, and completion beside execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from closedloop_chassis.work import Scope
+from closedloop_targets.book import in_force
+
+COUNTED = """
+SELECT b.*, k.planned_count, k.done_count, k.verified_count
+  FROM binding b
+  CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state <> 'cancelled')::int AS planned_count,
+           count(*) FILTER (WHERE state IN ('claimed', 'verified'))::int AS done_count,
+           count(*) FILTER (WHERE state = 'verified')::int AS verified_count
+      FROM key_action k WHERE k.binding_id = b.id) AS k
+"""
+BY_ID = COUNTED + " WHERE b.id = ANY(%(ids)s::uuid[])"
+LIST = (
+    COUNTED
+    + """
+ WHERE b.id > %(after)s::uuid AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND %(person_id)s IN ('', owner_id) AND %(kind)s IN ('', kind)
+   AND CASE WHEN %(target_id)s <> '' THEN target_id = nullif(%(target_id)s, '')::uuid
+            ELSE EXISTS (SELECT FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+                          WHERE t.id = b.target_id) END
+   AND start_date <= coalesce(%(until)s::date, 'infinity') AND end_date >= coalesce(%(since)s::date, '-infinity') AND """
+    + Scope.SQL
+    + " ORDER BY b.id LIMIT %(limit)s"
+)
+LOCK_BINDING = "SELECT * FROM binding WHERE id = %(id)s FOR UPDATE"
+REMAINING = """
+SELECT count(*) FROM binding
+ WHERE target_id = %(target_id)s AND id <> %(id)s AND end_date >= %(day)s
+"""
+END = "UPDATE binding SET end_date = %(last)s, version = version + 1 WHERE id = %(id)s"
+CANCEL_FROM = """
+UPDATE key_action SET state = 'cancelled', version = version + 1
+ WHERE binding_id = %(id)s AND date >= %(day)s AND state = 'planned'
+"""
+BELOW = """
+WITH RECURSIVE line AS (
+    SELECT * FROM target WHERE id = %(id)s
+    UNION ALL
+    SELECT child.* FROM target child JOIN line ON child.parent_id = line.id WHERE %(below)s
+)
+SELECT id, owner_id, unit_id, holder_kind, holder_id, start_date, end_date, plan_id, number, metric FROM line ORDER BY depth, id
+"""
+LIST_ACTIONS = (
+    """
+SELECT * FROM key_action
+ WHERE (date, id) > (%(after)s::date, %(after_id)s::uuid) AND date BETWEEN %(since)s AND %(until)s
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND %(person_id)s IN ('', owner_id)
+   AND (%(target_id)s = '' OR target_id = nullif(%(target_id)s, '')::uuid) AND %(kind)s IN ('', kind)
+   AND CASE WHEN %(state)s = '' THEN state <> 'cancelled' ELSE state = %(state)s END AND """
+    + Scope.SQL
+    + " ORDER BY date, id LIMIT %(limit)s"
+)
+LOCK_ACTION = "SELECT * FROM key_action WHERE id = %(id)s FOR UPDATE"
+PUT_ACTION = """
+UPDATE key_action
+   SET state = %(state)s, evidence_kind = %(evidence_kind)s, evidence = %(evidence)s, evidence_note = %(evidence_note)s,
+       completed_at = %(completed_at)s, verified_by = %(verified_by)s, comment = %(comment)s, version = version + 1
+ WHERE id = %(id)s
+"""
+# The action of each kind nearest to the activity's day that still waits; the same activity proves each kind once.
+PROVE = """
+WITH wanted AS (
+    SELECT DISTINCT kind FROM unnest(%(kinds)s::text[]) AS kind
+     WHERE NOT EXISTS (SELECT FROM key_action k
+                        WHERE k.kind = kind AND k.evidence_kind = 'activity' AND k.evidence = %(activity_id)s)
+), nearest AS (
+    SELECT DISTINCT ON (k.kind) k.id
+      FROM wanted JOIN key_action k ON k.kind = wanted.kind
+     WHERE k.owner_id = %(owner_id)s AND k.state IN ('planned', 'missed')
+       AND k.date BETWEEN %(day)s::date - %(days)s::int AND %(day)s::date + %(days)s::int
+       AND (k.subject = '' OR k.subject = ANY(%(subjects)s))
+     ORDER BY k.kind, k.subject = '', abs(k.date - %(day)s::date), k.date, k.id
+)
+UPDATE key_action k
+   SET state = 'verified', evidence_kind = 'activity', evidence = %(activity_id)s, completed_at = %(time)s,
+       verified_by = 'reactor', version = version + 1
+  FROM nearest WHERE k.id = nearest.id
+"""
+# An activity found false proves nothing.
+DISPROVE = """
+UPDATE key_action SET state = CASE WHEN date < %(day)s THEN 'missed' ELSE 'planned' END, evidence_kind = '', evidence = '',
+       completed_at = NULL, verified_by = '', version = version + 1
+ WHERE evidence_kind = 'activity' AND evidence = %(activity_id)s AND verified_by = 'reactor'
+"""
+MISS = "UPDATE key_action SET state = 'missed', version = version + 1 WHERE state = 'planned' AND date < %(until)s"
+BEHIND = """
+SELECT k.owner_id, k.unit_id, t.id AS target_id, t.metric, t.period, t.start_date, t.end_date,
+       count(*)::int AS due, count(*) FILTER (WHERE k.state IN ('claimed', 'verified'))::int AS done
+  FROM key_action k
+  JOIN target t ON t.id = k.target_id
+  JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+ WHERE k.state <> 'cancelled' AND k.date < %(until)s
+ GROUP BY k.owner_id, k.unit_id, t.id
+HAVING count(*) >= %(least)s
+"""
+# Of each bound target of people in force: its actions by kind, and how far its result metric went in the period.
+EFFECTS = f"""
+WITH bound AS (
+    SELECT b.kind, b.result_metric, t.holder_id, t.holder_kind,
+           count(*) FILTER (WHERE k.state <> 'cancelled') AS planned,
+           count(*) FILTER (WHERE k.state IN ('claimed', 'verified')) AS done,
+           count(*) FILTER (WHERE k.state = 'verified') AS verified
+      FROM binding b
+      JOIN target t ON t.id = b.target_id
+      JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+      JOIN key_action k ON k.binding_id = b.id AND k.date BETWEEN %(since)s AND %(until)s
+     WHERE b.unit_id = ANY(%(units)s) AND t.holder_kind = 'person'
+       AND %(action_kind)s IN ('', b.kind) AND %(result_metric)s IN ('', b.result_metric)
+     GROUP BY 1, 2, 3, 4
+), reached AS ({in_force.REACHED}), goal AS (
+    SELECT holder_id, metric, sum(minor) AS minor, min(start_date) AS since, max(end_date) AS until
+      FROM reached GROUP BY 1, 2
+)
+SELECT bound.kind, bound.result_metric, bound.planned, bound.done, bound.verified,
+       (coalesce(did.minor, 0) / goal.minor)::float8 AS completion
+  FROM bound
+  LEFT JOIN goal ON goal.holder_id = bound.holder_id AND goal.metric = bound.result_metric AND goal.minor > 0
+  LEFT JOIN LATERAL (SELECT sum(base_minor) AS minor FROM actual a
+                      WHERE a.metric = goal.metric AND a.owner_id = goal.holder_id
+                        AND a.date BETWEEN goal.since AND goal.until) AS did ON true
+ WHERE bound.planned > 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A binding with its counts."""
+
+    id: str
+    target_id: str
+    owner_id: str
+    unit_id: str
+    kind: str
+    name: str
+    verification: str
+    result_metric: str
+    quantity: int
+    start_date: date
+    end_date: date
+    subject: str
+    source_id: str | None
+    version: int
+    planned_count: int = 0
+    done_count: int = 0
+    verified_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAction:
+    id: str
+    binding_id: str
+    target_id: str
+    owner_id: str
+    unit_id: str
+    kind: str
+    name: str
+    date: date
+    state: str
+    subject: str
+    evidence_kind: str
+    evidence: str
+    evidence_note: str
+    completed_at: datetime | None
+    verified_by: str
+    comment: str
+    version: int

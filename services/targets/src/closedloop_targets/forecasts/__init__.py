@@ -1,0 +1,10 @@
+"""Where the numbers are heading, and how well past forecasts did."""
+
+from closedloop_chassis.service import Slice
+from closedloop_targets.forecasts import api, reactions, trend_api
+from closedloop_targets.forecasts.rpcs import rpcs
+from closedloop_targets.forecasts.rules import ForecastRules
+
+SLICE = Slice(name="forecasts", rpcs=(rpcs,), reactions=reactions.reactions, rules=(ForecastRules,))
+
+__all__ = ["SLICE", "api", "trend_api"]

@@ -1,0 +1,45 @@
+"""What was forecast for a week when it began: the month's value by its working days, of statements that are no guess."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Work
+from closedloop_targets.forecasts import store
+from closedloop_targets.periods import shapes as period_shapes
+from closedloop_targets.periods.rules import Period
+
+# (first day, last day, unit) to working days.
+Counted = dict[tuple[date, date, str], int]
+
+
+async def of_week(work: Work, reader: Reader | Transaction, metric: str, week: Period) -> dict[tuple[str, str], int]:
+    """By holder (kind, id), in minor units or millionths; a naive forecast holds nobody to anything. One round trip."""
+    began = work.home.moment(week.start)
+    counted: Counted = {}
+    found = {}
+    for row in await reader.all(store.STOOD, {"metric": metric, "moment": began}):
+        unit = work.org.unit(row["unit_id"])
+        share = [
+            _share(work, point, week, row["unit_id"], unit.calendar if unit else "", counted) for point in row["points"]
+        ]
+        if any(part is not None for part in share):
+            found[row["holder_kind"], row["holder_id"]] = round(sum(part or 0.0 for part in share))
+    return found
+
+
+def _share(
+    work: Work, point: dict[str, Any], week: Period, unit_id: str, calendar: str, counted: Counted
+) -> float | None:
+    """The part of a month's value that falls into the week; None where they do not meet."""
+    first, last = date.fromisoformat(point["start"]), date.fromisoformat(point["end"])
+    if last < week.start or first > week.end:
+        return None
+    spans = ((max(first, week.start), min(last, week.end)), (first, last))
+    for span in spans:
+        if (*span, calendar) not in counted:
+            counted[*span, calendar] = period_shapes.working_days(Period("", "custom", *span), work, unit_id)
+    within, whole = (counted[*span, calendar] for span in spans)
+    return float(point["value"]) * within / whole if whole else 0.0

@@ -1,0 +1,351 @@
+"""Warnings through the contract: raised by the system, answered by an owner, checked for effect."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from closedloop.approvals.v1 import events_pb2 as approvals
+from closedloop.approvals.v1 import tasks_pb2
+from closedloop.common.v1 import common_pb2
+from closedloop.targets.v1 import alarms_pb2 as pb
+from closedloop.targets.v1 import alarms_pb2_grpc, cascade_pb2, events_pb2, periods_pb2, plans_pb2
+from closedloop_chassis import protos
+from closedloop_devstack.testing.service import Live
+
+from .staff import request_id
+from .test_actuals import fact, import_facts
+from .test_boards import in_force
+from .test_cascade import cascades, fen
+from .test_forecasts import restate, stated, three_years
+from .test_plans import history, plans
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+REPS = ("rep1", "rep2", "rep3", "rep4")
+
+
+def alarms(live: Live, person: str = "ops", *roles: str) -> alarms_pb2_grpc.AlarmServiceStub:
+    return live.stub(alarms_pb2_grpc.AlarmServiceStub, person, *(roles or ("operations",)))
+
+
+def monday(week: int, hour: float = 7) -> datetime:
+    """The Monday that week of 2026 begins, when the week before is measured."""
+    return datetime(2025, 12, 29, tzinfo=SHANGHAI) + timedelta(weeks=week - 1, hours=hour)
+
+
+async def weekly(live: Live, plan: plans_pb2.Plan) -> dict[tuple[str, str], int]:
+    """What each rep is to reach in each week, in fen."""
+    request = cascade_pb2.ListCellsRequest(
+        plan_id=plan.id, version=1, grain=periods_pb2.PERIOD_GRAIN_WEEK, page_size=1000
+    )
+    found = (await cascades(live).ListCells(request)).cells
+    return {(one.holder.person_id, one.period.code): fen(one.amount) for one in found if one.holder.person_id}
+
+
+async def bring(live: Live, week: int, goals: dict[tuple[str, str], int], **factors: float) -> None:
+    """Each rep reaches a part of the week's target, 1 where nothing is said, on the week's Thursday; it is Friday then."""
+    day = date(2025, 12, 29) + timedelta(weeks=week - 1, days=3)
+    rows = [
+        fact(f"{rep}-{week}", round(goals[rep, f"2026-W{week:02}"] * factors.get(rep, 1)) / 100, rep, day)
+        for rep in REPS
+    ]
+    friday = datetime(day.year, day.month, day.day, 18, tzinfo=SHANGHAI) + timedelta(days=1)
+    if live.now < friday:
+        await live.move_to(friday)
+    summary = await import_facts(live, *rows)
+    assert not summary.errors, summary.errors
+
+
+async def listed(live: Live, who: tuple[str, ...] = ("ops", "operations"), **more: Any) -> list[pb.Alarm]:
+    return list((await alarms(live, *who).ListAlarms(pb.ListAlarmsRequest(**{"page_size": 100, **more}))).alarms)
+
+
+async def of_reps(live: Live, *states: int) -> dict[str, pb.Alarm]:
+    states = states or (pb.ALARM_STATE_OPEN,)
+    return {one.holder.person_id: one for one in await listed(live, states=states) if one.holder.person_id}
+
+
+async def respond(live: Live, alarm: pb.Alarm, **more: Any) -> pb.Alarm:
+    given = {"cause": pb.CAUSE_UNTRACKED_PROCESS, "action": "visit the five largest customers", "etag": alarm.etag}
+    who = more.pop("who", (alarm.ownership.owner_id, "rep"))
+    request = pb.RespondToAlarmRequest(**{"request_id": request_id(), "alarm_id": alarm.id, **given, **more})
+    return await alarms(live, *who).RespondToAlarm(request)
+
+
+@pytest.mark.mission("S14", "S20")
+async def test_the_story_of_s14_from_27_to_6_3_percent_and_from_42_to_6_8_hours(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+
+    async def week(number: int, off: float, hours: float) -> None:
+        """Two reps above, two below, each week the other way round; every warning is answered after so many hours."""
+        up, down = 1 + off, 1 - off
+        sign = (up, down) if number % 2 else (down, up)
+        await bring(company, number, goals, rep1=sign[0], rep2=sign[1], rep3=sign[0], rep4=sign[1])
+        await company.move_to(monday(number + 1))
+        warned = await of_reps(company)
+        assert set(warned) == set(REPS), number
+        await company.move_to(monday(number + 1, 7 + hours))
+        for alarm in warned.values():
+            [now] = [one for one in await listed(company) if one.id == alarm.id]
+            done = await respond(company, now, who=("ops", "operations"), check_date=_in(company, 8))
+            assert done.response.response_duration.ToTimedelta() == timedelta(hours=hours)
+
+    for number in (2, 3, 4):
+        await week(number, 0.27, 42)
+        # Exactly on target in between, so that each week's warning stands for itself.
+        await company.move_to(monday(number + 1, 150))
+        await _settle_all(company)
+    await bring(company, 5, goals)
+    for number in (6, 7, 8):
+        await bring(company, number, goals)
+    after_goals = goals
+    await company.move_to(monday(9))
+    for number in (9, 10, 11):
+        up, down = 1.063, 0.937
+        sign = (up, down) if number % 2 else (down, up)
+        await bring(company, number, after_goals, rep1=sign[0], rep2=sign[1], rep3=sign[0], rep4=sign[1])
+        await company.move_to(monday(number + 1))
+        warned = await of_reps(company)
+        assert {one.light for one in warned.values()} == {common_pb2.LIGHT_BLUE}
+        await company.move_to(monday(number + 1, 7 + 6.8))
+        for alarm in warned.values():
+            await respond(company, alarm, who=("ops", "operations"), check_date=_in(company, 5))
+        await company.move_to(monday(number + 1, 150))
+        await _settle_all(company)
+
+    request = pb.CompareDeviationRequest(before="2026-01-05/2026-01-25", after="2026-02-23/2026-03-15")
+    told = await alarms(company, "boss", "executive").CompareDeviation(request)
+    assert (round(told.before.widest_ratio, 4), round(told.after.widest_ratio, 4)) == (0.27, 0.063)
+    assert (told.before.sample_size, told.after.sample_size) == (12, 12)
+    assert told.before.mean_response.ToTimedelta() == timedelta(hours=42)
+    assert told.after.mean_response.ToTimedelta() == timedelta(hours=6.8)
+    assert told.before.unanswered_count == told.after.unanswered_count == 0
+    assert told.change_ratio == pytest.approx(0.063 / 0.27 - 1, abs=0.001)
+    assert told.upper_ratio < -0.6
+    assert told.verdict.startswith("shrank")
+    assert len(told.weeks) == 6
+    few = await alarms(company).CompareDeviation(
+        pb.CompareDeviationRequest(before="2026-W02", after="2026-W09", unit_id="east-1")
+    )
+    assert not few.HasField("change_ratio")
+    assert few.verdict.startswith("cannot say")
+
+
+def _in(live: Live, days: int) -> Any:
+    return protos.date_proto((live.now.astimezone(SHANGHAI) + timedelta(days=days)).date())
+
+
+async def _settle_all(live: Live) -> None:
+    """The owners look at what they did; what is left open is answered by the test of the week after."""
+    for alarm in await listed(live, states=[pb.ALARM_STATE_ANSWERED, pb.ALARM_STATE_OPEN]):
+        await live.db.value(
+            "UPDATE alarm SET state = 'resolved', settled_at = %(now)s WHERE id = %(id)s RETURNING 1",
+            {"now": live.now, "id": alarm.id},
+        )
+
+
+@pytest.mark.mission("S13", "S102")
+async def test_two_weeks_under_turn_red_are_answered_checked_and_resolved(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+    await bring(company, 2, goals, rep1=0.97)
+    await company.move_to(monday(3))
+    assert not await of_reps(company)
+    await bring(company, 3, goals, rep1=0.99)
+    await company.move_to(monday(4))
+    [alarm] = (await of_reps(company)).values()
+    assert (alarm.kind, alarm.light) == (pb.ALARM_KIND_WEEKS_UNDER, common_pb2.LIGHT_RED)
+    assert (alarm.ownership.owner_id, alarm.rule.rule) == ("rep1", "red_after_weeks")
+    assert (alarm.due_time.ToDatetime(tzinfo=SHANGHAI) - company.now) == timedelta(hours=24)
+    [task] = [one.content for one in await company.told(approvals.TaskRequested) if one.content.subject_id == alarm.id]
+    assert (task.assignee_id, task.warning, task.light) == ("rep1", "targets.weeks_under", common_pb2.LIGHT_RED)
+    with company.refused("FAILED_PRECONDITION", "NOT_ANSWERED"):
+        await alarms(company).CheckAlarm(
+            pb.CheckAlarmRequest(request_id=request_id(), alarm_id=alarm.id, etag=alarm.etag)
+        )
+    with company.refused("FAILED_PRECONDITION", "CHECK_DATE_IN_PAST"):
+        await respond(company, alarm, check_date=_in(company, 0))
+    answered = await respond(company, alarm)
+    assert (answered.state, answered.response.author_id) == (pb.ALARM_STATE_ANSWERED, "rep1")
+    assert any(one.cause_key == task.cause_key for one in await company.told(approvals.TaskWithdrawn))
+    await bring(company, 4, goals)
+    await bring(company, 5, goals)
+    await company.move_to(monday(6) + timedelta(days=3))
+    ended = await alarms(company, "rep1", "rep").GetAlarm(pb.GetAlarmRequest(alarm_id=alarm.id))
+    assert ended.state == pb.ALARM_STATE_RESOLVED, ended.checks
+    assert [one.worked for one in ended.checks] == [True]
+    [settled] = [one for one in await company.told(events_pb2.AlarmSettled) if one.alarm_id == alarm.id]
+    assert settled.action == "visit the five largest customers"
+    with company.refused("FAILED_PRECONDITION", "ALARM_SETTLED"):
+        await respond(company, ended)
+    counts = (await alarms(company).ListAlarms(pb.ListAlarmsRequest())).counts
+    assert (counts.resolved, counts.open, counts.ineffective) == (1, 0, 0)
+
+
+@pytest.mark.mission("S102")
+async def test_an_action_that_did_not_work_opens_the_alarm_one_level_higher(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+    await bring(company, 2, goals, rep1=0.85)
+    await company.move_to(monday(3))
+    [alarm] = (await of_reps(company)).values()
+    assert (alarm.kind, alarm.light) == (pb.ALARM_KIND_DEVIATION, common_pb2.LIGHT_YELLOW)
+    await respond(company, alarm, check_date=_in(company, 8))
+    await bring(company, 3, goals, rep1=1.16)
+    await company.move_to(monday(4, 26))
+    again = await alarms(company).GetAlarm(pb.GetAlarmRequest(alarm_id=alarm.id))
+    assert (again.state, again.light) == (pb.ALARM_STATE_OPEN, common_pb2.LIGHT_RED)
+    assert (again.escalation_level, again.ownership.owner_id) == (1, "l-east-1")
+    assert [one.worked for one in again.checks] == [False]
+    counts = (await alarms(company).ListAlarms(pb.ListAlarmsRequest())).counts
+    assert counts.ineffective == 1
+
+
+@pytest.mark.mission("S14", "S102")
+async def test_who_does_not_answer_is_passed_over_and_what_passes_by_itself_lapses(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+    await bring(company, 2, goals, rep1=0.91, rep3=1.08)
+    await company.move_to(monday(3))
+    found = await of_reps(company)
+    assert {name: one.light for name, one in found.items()} == {
+        "rep1": common_pb2.LIGHT_BLUE,
+        "rep3": common_pb2.LIGHT_BLUE,
+    }
+    await company.move_to(monday(3, 7 + 25))
+    late = (await of_reps(company))["rep1"]
+    assert (late.escalation_level, late.ownership.owner_id) == (1, "l-east-1")
+    mine = pb.ListAlarmsRequest(owner_id="l-east-1")
+    assert [one.id for one in (await alarms(company, "m-east", "manager").ListAlarms(mine)).alarms] == [late.id]
+    given = await alarms(company, "m-east", "manager").ReassignAlarm(
+        pb.ReassignAlarmRequest(
+            request_id=request_id(), alarm_id=late.id, etag=late.etag, owner_id="rep2", reason="knows the customer"
+        )
+    )
+    assert given.ownership.owner_id == "rep2"
+    # Settled on the work list is answered as well.
+    await company.hear(
+        approvals.TaskSettled(
+            origin="targets", subject_type="alarm", subject_id=late.id, state=tasks_pb2.TASK_STATE_DONE,
+            comment="called them", settled_by="rep2", response_time=protos.timestamp(company.now),
+        ),
+        late.id,
+    )  # fmt: skip
+    [done] = await listed(company, states=[pb.ALARM_STATE_ANSWERED])
+    assert (done.response.action, done.response.author_id) == ("called them", "rep2")
+    await bring(company, 3, goals)
+    await company.move_to(monday(4))
+    assert not await of_reps(company)
+    lapsed = await of_reps(company, pb.ALARM_STATE_LAPSED)
+    assert set(lapsed) == {"rep3"}
+    with company.refused("NOT_FOUND", "ALARM_NOT_FOUND"):
+        await alarms(company).GetAlarm(pb.GetAlarmRequest(alarm_id="00000000-0000-7000-8000-000000000000"))
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await alarms(company, "rep4", "rep").GetAlarm(pb.GetAlarmRequest(alarm_id=late.id))
+
+
+@pytest.mark.mission("S8")
+async def test_a_quarter_below_60_percent_raises_the_alarm_with_ranked_causes(company: Live) -> None:
+    for rep in REPS:
+        await history(company, 100_000, rep)
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    for number in (1, 2, 3, 4):
+        await bring(company, number, goals, rep1=0.5, rep2=0.55)
+    await company.move_to(monday(5))
+    found = {one.holder.person_id or one.holder.unit_id: one for one in await listed(company)
+             if one.kind == pb.ALARM_KIND_LOW_ATTAINMENT}  # fmt: skip
+    assert set(found) == {"rep1", "rep2", "east-1"}
+    rep1 = found["rep1"]
+    assert (rep1.light, rep1.period.code) == (common_pb2.LIGHT_RED, "2026-Q1")
+    assert rep1.deviation_ratio == pytest.approx(-0.5, abs=0.01)
+    assert [one.rank for one in rep1.causes] == [1, 2, 3, 4]
+    assert rep1.causes[0].cause == pb.CAUSE_UNTRACKED_PROCESS
+    assert "0 of 12 process metrics" in rep1.causes[0].explanation
+    assert {one.name: one.value for cause in rep1.causes for one in cause.evidence}["growth"] == 0
+    assert sum(one.share_ratio for one in rep1.causes) == pytest.approx(1)
+    assert found["east-1"].ownership.owner_id == "l-east-1"
+    await bring(company, 5, goals, rep1=0.5, rep2=0.55)
+    await company.move_to(monday(6))
+    again = {one.id: one.repeat_count for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT])}
+    assert again[rep1.id] == 1
+
+
+@pytest.mark.mission("S14", "U5")
+async def test_weeks_are_told_once_again_when_late_actuals_change_them(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+    await bring(company, 2, goals)
+    await company.move_to(monday(3))
+    told = [one for one in await company.told(events_pb2.AttainmentMeasured) if one.holder.person_id == "rep1"]
+    assert [(one.period.code, one.completion_ratio, one.revision) for one in told] == [
+        ("2026-W01", 1, 1),
+        ("2026-W02", 1, 1),
+    ]
+    await import_facts(company, fact("late", 1000, "rep1", date(2026, 1, 6)))
+    await bring(company, 3, goals)
+    await company.move_to(monday(4))
+    told = [one for one in await company.told(events_pb2.AttainmentMeasured) if one.holder.person_id == "rep1"]
+    assert [(one.period.code, one.revision) for one in told[2:]] == [("2026-W02", 2), ("2026-W03", 1)]
+    mine = pb.ListDeviationsRequest(period="2026-W02", person_id="rep1")
+    [line] = (await alarms(company, "rep1", "rep").ListDeviations(mine)).deviations
+    assert line.deviation_ratio > 0
+    assert "nobody forecast it" in line.rule.explanation
+    everyone = pb.ListDeviationsRequest(unit_id="east", include_below=True, page_size=3)
+    seen, pages = [], 0
+    while True:
+        answer = await alarms(company).ListDeviations(everyone)
+        seen += [one.holder.person_id or one.holder.unit_id for one in answer.deviations]
+        pages += 1
+        everyone.page_token = answer.next_page_token
+        if not answer.next_page_token:
+            break
+    assert (sorted(seen), pages) == (["east", "east-1", "east-2", "rep1", "rep2", "rep3"], 2)
+
+
+async def test_alarms_of_a_recalled_plan_lapse(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+    await bring(company, 2, goals, rep1=0.5)
+    await company.move_to(monday(3))
+    assert await of_reps(company)
+    held = await plans(company).GetPlanVersion(plans_pb2.GetPlanVersionRequest(plan_id=plan.id))
+    await plans(company).RecallPlanVersion(
+        plans_pb2.RecallPlanVersionRequest(
+            request_id=request_id(), plan_id=plan.id, version=1, etag=held.etag, reason="wrong year"
+        )
+    )
+    await company.move_to(monday(4))
+    assert not await listed(company, states=[pb.ALARM_STATE_OPEN])
+
+
+@pytest.mark.mission("S6", "S14")
+async def test_a_week_is_held_against_the_forecast_that_stood_when_it_began(company: Live) -> None:
+    await three_years(company, "rep1")
+    await restate(company)
+    await company.settle()
+    [stood] = await stated(company, person_id="rep1")
+    january = fen(stood.points[0].value)
+    await in_force(company, 4_000)
+    await company.move_to(datetime(2026, 1, 16, 18, tzinfo=SHANGHAI))
+    await import_facts(company, fact("1", 300, "rep1", date(2026, 1, 14)))
+    await company.move_to(monday(4))
+    request = pb.ListDeviationsRequest(person_id="rep1")
+    [line] = (await alarms(company).ListDeviations(request)).deviations
+    # Five of January's twenty working days, of 2026.
+    assert line.period.code == "2026-W03"
+    assert fen(line.forecast) == pytest.approx(january * 5 / 20, abs=january * 0.02)
+    assert line.deviation_ratio == pytest.approx(30_000 / fen(line.forecast) - 1)
+    assert line.rule.explanation == "against the forecast"
+    [other] = (await alarms(company).ListDeviations(pb.ListDeviationsRequest(person_id="rep2"))).deviations
+    assert other.forecast == other.target
