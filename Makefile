@@ -59,6 +59,14 @@ test: setup ## Everything: unit, per service, contract, end to end over Redis an
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder $(TESTS)
 
+.PHONY: fuzz
+fuzz: setup ## Attack a platform of its own; SECONDS=… for its searches, SEED=… to see a run again
+	@$(BIN)/python -m closedloop_proofs.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: audit
+audit: setup ## Known problems of the libraries in the locks (asks an advisory service, and says when it cannot)
+	@$(BIN)/python -m closedloop_proofs.audit
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes
 	@$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,16 @@ from closedloop_devstack.platform import Options, Platform
 from closedloop_devstack.platform.home import project
 from closedloop_devstack.platform.layout import SIZE
 from closedloop_devstack.testing.servers import require_rabbitmq
+from closedloop_proofs.loop import Stage, found_company
 
 from .collector import Collector
-from .loop import Stage, found_company
 
 BROKERS = ("redis", "rabbitmq")
 # Some requests of this module are acted on, rulebooks and policies among them: it comes last.
-LAST = "test_bad_requests"
+LAST = "test_fuzz"
 ALONE = "test_demo"
 ATTEMPTS = 3
+WEBHOOK_SECRET = "whsec_" + b64encode(b"of the end to end tests").decode()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -91,6 +93,7 @@ def _start(broker: str, folder: Path, otlp_endpoint: str) -> Standing:
             environment={
                 "CLOSEDLOOP_OTLP_ENDPOINT": otlp_endpoint,
                 "CLOSEDLOOP_TRACE_RATIO": "1",
+                "CLOSEDLOOP_INTEGRATIONS_WEBHOOK_SECRET": WEBHOOK_SECRET,
                 # One caller plays the whole company here.
                 "CLOSEDLOOP_RATE_PER_CALLER": "0",
             },

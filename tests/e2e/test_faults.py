@@ -11,9 +11,8 @@ import redis.asyncio
 
 from closedloop_devstack.platform.process import ServiceProcess
 from closedloop_devstack.servers.server import Server
-
-from . import loop
-from .loop import Load, Stage, Turn, say
+from closedloop_proofs import loop
+from closedloop_proofs.loop import Load, Stage, Turn, say
 
 EXIT_SECONDS = 15.0
 OUTAGE_SECONDS = 60.0

@@ -12,10 +12,10 @@ from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, 
 from closedloop.targets.v1 import boards_pb2, boards_pb2_grpc
 from closedloop_chassis import client
 from closedloop_devstack.platform.memory import footprints
+from closedloop_proofs import loop
+from closedloop_proofs.loop import OPERATIONS, Stage, say
 
-from . import loop
 from .conftest import Standing
-from .loop import OPERATIONS, Stage, say
 
 MOST_BYTES = 1.5 * 1024**3
 HEALTHY_SECONDS = 20.0

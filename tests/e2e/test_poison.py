@@ -9,9 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 from closedloop.customers.v1 import accounts_pb2, events_pb2
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop_chassis import contract, ids
-
-from . import loop
-from .loop import ADMIN, OPERATIONS, Stage
+from closedloop_proofs import loop
+from closedloop_proofs.loop import ADMIN, OPERATIONS, Stage
 
 SERVICE = "funnel"
 ATTEMPTS = 3

@@ -13,9 +13,8 @@ from closedloop.customers.v1 import leads_pb2, leads_pb2_grpc
 from closedloop.funnel.v1 import opportunities_pb2, opportunities_pb2_grpc
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop_chassis import client, ids
-
-from . import loop
-from .loop import ADMIN, Stage
+from closedloop_proofs import loop
+from closedloop_proofs.loop import ADMIN, Stage
 
 AT_ONCE = 8
 

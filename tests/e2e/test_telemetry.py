@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from closedloop.customers.v1 import leads_pb2, leads_pb2_grpc
+from closedloop_proofs import loop
+from closedloop_proofs.loop import Stage
 
-from . import loop
 from .collector import Collector, SpanSeen
-from .loop import Stage
 
 API = {
     "closedloop_rpc_seconds",

@@ -16,7 +16,7 @@ from closedloop.customers.v1.accounts_pb2 import AccountRow
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop.options.v1 import options_pb2
 from closedloop_cli.failures import Usage
-from closedloop_cli.loading import mapping, people
+from closedloop_cli.loading import contract_rows, mapping, people
 from closedloop_cli.loading.codes import Codes, code
 from closedloop_cli.loading.ledger import Ledger, RowRefused
 from closedloop_cli.loading.mapping import Kind
@@ -269,3 +269,26 @@ def test_every_row_of_the_real_files_can_be_read(data_folder: Path) -> None:
     assert ledger.mends["sector", "technolgy", "technology"] == 12
     assert ledger.mends["engage_date", "dd-mm-yy", "yyyy-mm-dd"] == 8300
     assert ledger.mends["close_date", "dd-mm-yy", "yyyy-mm-dd"] == 6711
+
+
+def test_numbers_the_contract_cannot_hold_are_rejected_with_their_line(write: Write) -> None:
+    ledger = Ledger()
+    heading = "account,sector,year_established,revenue,employees,office_location,subsidiary_of"
+    lines = "A,x,1996,1,99999999999,x,\nB,x,1996,999999999999999,1,x,\nC,x,1996,1,1,x,\n"
+    folder = write("accounts", f"{heading}\n{lines}")
+    good = list(readable("accounts", read(folder, "accounts", CRM, ledger), ledger, Accounts("USD")))
+    assert [item.message.provenance.source_id for item in good] == ["C"]
+    assert [(one.row, one.reason) for one in ledger.rejections] == [(2, "NUMBER_TOO_LARGE"), (3, "NUMBER_TOO_LARGE")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("deep.jsonl", "[" * 5000), ("deep.csv", f"profile.custom_fields\n{'[' * 5000}\n")]
+)
+def test_json_nested_without_end_is_unreadable(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    ledger = Ledger()
+    try:
+        assert list(contract_rows.items(tmp_path / name, "account", lambda _: AccountRow(), ledger)) == []
+    except Usage:
+        return
+    assert [one.reason for one in ledger.rejections] == ["VALUE_UNREADABLE"]

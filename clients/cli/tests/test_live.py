@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +304,55 @@ def test_an_approval_waits_in_the_managers_inbox(closedloop: Any, loaded: Any, s
     assert "Nothing waits" in closedloop("approvals", "inbox", "--as", "dustin-brinkmann")
 
 
+@pytest.mark.mission("S63", "S65", "S66", "U9", "U19")
+def test_policies_trails_and_stand_ins(closedloop: Any, loaded: Any, tmp_path: Path) -> None:
+    """After the approval above: its rule read, tried and changed on paper, its trail proven and filed."""
+    assert "large_discount" in closedloop("approvals", "policies", "list", "--kind", "quote")
+    route = closedloop("approvals", "policies", "route", "discount", "--discount", 0.15, "--as", "anna-snelling")
+    assert "dustin-brinkmann" in route
+    assert "No signature is needed" in closedloop(
+        "approvals", "policies", "route", "discount", "--discount", 0.05, "--as", "anna-snelling"
+    )
+    body = closedloop.json("rules", "show", "approvals.policies")["body"]
+    # A rulebook whose small discounts reach 20 % needs nobody here, and asks for no legal department.
+    policies = [policy for policy in body["policies"] if policy["name"] in ("small_discount", "discount", "contract")]
+    policies[0]["condition"], policies[1]["condition"] = "discount_ratio <= 0.20", "discount_ratio > 0.20"
+    for policy in policies:
+        for step in policy["steps"]:
+            step["signers"] = ["manager_of_owner"]
+    draft = tmp_path / "policies.json"
+    draft.write_text(json.dumps({**body, "policies": policies}))
+    period = ("--from", "2020-01-01", "--to", "2100-01-01")
+    tried = closedloop.json("approvals", "policies", "backtest", draft, *period)
+    assert (tried["examined"], tried["changed"], tried["signaturesDropped"]) == ("1", "1", "1")
+    assert "cleared at once" in closedloop("approvals", "policies", "backtest", draft, *period)
+    policies[0]["steps"] = [{"name": "s", "signers": ["role:astronaut"]}]
+    draft.write_text(json.dumps({**body, "policies": policies}))
+    assert "nobody is role:astronaut" in closedloop("approvals", "policies", "backtest", draft, *period, status=1)
+
+    verified = closedloop.json("approvals", "trail", "verify", *period)
+    assert (verified["requestsChecked"], verified["breaks"]) == ("1", [])
+    assert closedloop("approvals", "trail", "verify", status=2)
+    approval_id = tried["differences"][0]["requestId"]
+    assert "审批记录" in closedloop(
+        "approvals", "trail", "export", approval_id, "--format", "markdown", "--language", "zh"
+    )
+    closedloop("approvals", "trail", "export", approval_id, "--out", tmp_path)
+    assert (tmp_path / f"approval-discount-{approval_id}.html").read_text().startswith("<!doctype html>")
+    [row] = closedloop.lines("approvals", "turnaround", *period, "--by", "person")
+    assert (row["key"], row["decided"]) == ("dustin-brinkmann", "1")
+
+    until = ("--to", "2099-01-01T00:00")
+    made = closedloop.json(
+        "approvals", "delegations", "add", "melvin-marxen", *until, "--reason", "leave", "--as", "dustin-brinkmann"
+    )
+    assert made["state"] == "DELEGATION_STATE_IN_FORCE"
+    route = closedloop("approvals", "policies", "route", "discount", "--discount", 0.15, "--as", "anna-snelling")
+    assert "melvin-marxen" in route, "who stands in is shown"
+    closedloop("approvals", "delegations", "end", made["id"], "--as", "dustin-brinkmann")
+    assert not closedloop.lines("approvals", "delegations", "list", "--as", "dustin-brinkmann")
+
+
 @pytest.mark.mission("U-A")
 def test_a_task_is_listed_and_done(closedloop: Any, loaded: Any, stub: Callable[..., Any]) -> None:
     tasks = stub("approvals", tasks_pb2_grpc.TaskServiceStub, "dustin-brinkmann", "manager")
@@ -313,8 +362,22 @@ def test_a_task_is_listed_and_done(closedloop: Any, loaded: Any, stub: Callable[
     raised = tasks.RaiseTask(tasks_pb2.RaiseTaskRequest(request_id=new_id(), content=content))
     assert raised.id in {item["id"] for item in closedloop.lines("tasks", "list", "--as", "anna-snelling")}
     assert raised.id in {task["id"] for task in closedloop.lines("tasks", "list", "--everyone")}
+    begun = closedloop.json("tasks", "start", raised.id, "--as", "anna-snelling")
+    assert begun["state"] == "TASK_STATE_STARTED"
+    later = f"{datetime.now() + timedelta(days=1):%Y-%m-%dT%H:%M}"
+    assert "snoozed" in closedloop("tasks", "snooze", raised.id, later, "--as", "anna-snelling")
+    given = closedloop.json("tasks", "give", raised.id, "dustin-brinkmann", "--as", "anna-snelling")
+    assert given["assigneeId"] == "dustin-brinkmann"
+    closedloop("tasks", "give", raised.id, "anna-snelling", "--as", "dustin-brinkmann")
     done = closedloop.json("tasks", "done", raised.id, "--comment", "called", "--as", "anna-snelling")
     assert (done["state"], done["settledBy"]) == ("TASK_STATE_DONE", "anna-snelling")
+    content.cause_key = "call:again"
+    other = tasks.RaiseTask(tasks_pb2.RaiseTaskRequest(request_id=new_id(), content=content))
+    gone = closedloop("tasks", "cancel", other.id, "--reason", "called already", "--as", "dustin-brinkmann")
+    assert "cancelled" in gone
+    report = closedloop.lines("tasks", "report", "--from", "2020-01-01", "--to", "2100-01-01")
+    manual = next(row for row in report if row["origin"] == "manual")
+    assert (manual["raised"], manual["actedInTime"], manual["withoutOwner"]) == ("2", "1", "0")
 
 
 @pytest.mark.mission("S32")
@@ -424,3 +487,30 @@ class _Bearing:
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         method = getattr(self._stub, name)
         return lambda request: method(request, metadata=self._metadata, timeout=30)
+
+
+@pytest.mark.mission("U11", "S29", "S33", "S37", "U12")
+def test_a_customer_is_recognised_judged_briefed_on_and_given_up(closedloop: Any, loaded: Any) -> None:
+    account, *_ = closedloop.lines("accounts", "list", "--query", "Cancity")
+    id_, owner = account["id"], account["ownership"]["ownerId"]
+    (match, *_) = closedloop.lines("duplicates", "find", "CANCITY Inc.")
+    assert match["record"]["id"] == id_
+    scanned = closedloop.json("duplicates", "scan", "account")
+    assert int(scanned["records"]) >= 85
+    closedloop("duplicates", "list")
+    brief = closedloop("brief", id_, "--as", owner)
+    assert "Cancity" in brief
+    closedloop("health", "list", "--as", owner)
+    closedloop("health", "findings", "--as", owner)
+    other = closedloop.lines("accounts", "list", "--owner", owner)[-1]
+    assert other["id"] != id_
+    dry = closedloop.json(
+        "duplicates", "merge", id_, other["id"], "--reason", "one", "--override", "one", "--owner", owner, "--dry-run"
+    )
+    assert dry["absorbedIds"] == [other["id"]]
+    merged = closedloop.json(
+        "duplicates", "merge", id_, other["id"], "--reason", "one", "--override", "one", "--owner", owner
+    )
+    undone = closedloop.json("duplicates", "unmerge", merged["id"], "--reason", "two")
+    assert undone["unmergedBy"]
+    closedloop("pool", "list", "--claimable")

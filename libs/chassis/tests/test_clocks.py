@@ -94,6 +94,22 @@ async def test_a_pause_keeps_what_is_left_of_working_time(process: Process) -> N
     assert due == MONDAY + timedelta(days=2, hours=7)
 
 
+async def test_a_pause_before_half_time_keeps_the_warning(process: Process) -> None:
+    process.time.stop_at(MONDAY)
+    await start(process, "a", setting=ClockSetting(hours=8, calendar="business", warn_at=0.5))
+    process.time.stop_at(MONDAY + timedelta(hours=2))
+    doing = work(process)
+    await doing.clocks.pause("k", "a")
+    await doing.tx.commit()
+    process.time.stop_at(MONDAY + timedelta(days=2))
+    doing = work(process)
+    await doing.clocks.resume("k", "a")
+    await doing.tx.commit()
+    clock = await process.database.reader.one("SELECT warn_at, next_at FROM clock WHERE subject = 'a'")
+    # Two of four hours had passed: the other two end on Wednesday at eleven.
+    assert clock == {"warn_at": MONDAY + timedelta(days=2, hours=2), "next_at": MONDAY + timedelta(days=2, hours=2)}
+
+
 async def test_rearmed_clocks_climb_a_level(process: Process) -> None:
     levels: list[int] = []
 

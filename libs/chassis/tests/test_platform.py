@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -64,6 +66,35 @@ async def test_rulebooks_refuse_what_does_not_fit(live: Live) -> None:
     rep = live.stub(rpc.RulebookServiceStub, "rep1", "rep")
     with live.refused("PERMISSION_DENIED"):
         await rep.PublishRulebook(request({"attempts": 3}))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [["\ud800"], ["\0"], ["no uuid"], [7], [None], [[]], {"a": 1}, "x", ["a", "b"], []],
+    ids=repr,
+)
+async def test_a_page_token_nobody_gave_out_is_refused(live: Live, key: object) -> None:
+    audit = live.stub(rpc.AuditServiceStub, "a1", "auditor")
+    token = base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+    with live.refused("INVALID_ARGUMENT"):
+        await audit.ListAuditEntries(pb.ListAuditEntriesRequest(page_token=token))
+
+
+async def test_a_page_token_nested_without_end_is_refused(live: Live) -> None:
+    audit = live.stub(rpc.AuditServiceStub, "a1", "auditor")
+    for token in (b"[" * 370, b"[" * 180 + b"]" * 180):
+        with live.refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):
+            await audit.ListAuditEntries(
+                pb.ListAuditEntriesRequest(page_token=base64.urlsafe_b64encode(token).decode())
+            )
+
+
+async def test_a_rulebook_that_is_no_json_is_refused(live: Live) -> None:
+    rules = live.stub(rpc.RulebookServiceStub, "ops1", "operations")
+    request = pb.PublishRulebookRequest(request_id=new_request(), name="platform.reactor", reason="r")
+    request.body.update({"attempts": float("nan")})
+    with live.refused("INVALID_ARGUMENT", "VALIDATION_FAILED"):
+        await rules.PublishRulebook(request)
 
 
 async def test_clocks_are_seen_within_reach_and_in_pages(live: Live) -> None:

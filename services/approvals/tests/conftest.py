@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -92,21 +92,29 @@ class Company:
     """The live service with its people's clients."""
 
     live: Live
+    # One client per person, their channels stay open.
+    clients: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    def _client(self, make: Any, person: str, roles: tuple[str, ...]) -> Any:
+        key = (make, person, roles or self._roles(person))
+        if key not in self.clients:
+            self.clients[key] = self.live.stub(make, person, *key[2])
+        return self.clients[key]
 
     def requests(self, person: str, *roles: str) -> requests_pb2_grpc.RequestServiceStub:
-        return self.live.stub(requests_pb2_grpc.RequestServiceStub, person, *(roles or self._roles(person)))
+        return self._client(requests_pb2_grpc.RequestServiceStub, person, roles)
 
     def policies(self, person: str, *roles: str) -> policies_pb2_grpc.PolicyServiceStub:
-        return self.live.stub(policies_pb2_grpc.PolicyServiceStub, person, *(roles or self._roles(person)))
+        return self._client(policies_pb2_grpc.PolicyServiceStub, person, roles)
 
     def tasks(self, person: str, *roles: str) -> tasks_pb2_grpc.TaskServiceStub:
-        return self.live.stub(tasks_pb2_grpc.TaskServiceStub, person, *(roles or self._roles(person)))
+        return self._client(tasks_pb2_grpc.TaskServiceStub, person, roles)
 
     def worklist(self, person: str, *roles: str) -> worklist_pb2_grpc.WorklistServiceStub:
-        return self.live.stub(worklist_pb2_grpc.WorklistServiceStub, person, *(roles or self._roles(person)))
+        return self._client(worklist_pb2_grpc.WorklistServiceStub, person, roles)
 
     def delegations(self, person: str, *roles: str) -> delegations_pb2_grpc.DelegationServiceStub:
-        return self.live.stub(delegations_pb2_grpc.DelegationServiceStub, person, *(roles or self._roles(person)))
+        return self._client(delegations_pb2_grpc.DelegationServiceStub, person, roles)
 
     async def ask(self, event: events_pb2.ApprovalRequested | None = None) -> requests_pb2.Request:
         """The funnel asks; answers the request as it stands."""

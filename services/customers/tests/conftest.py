@@ -10,10 +10,17 @@ from closedloop.customers.v1 import (
     accounts_pb2_grpc,
     assignment_pb2_grpc,
     contacts_pb2_grpc,
+    decision_chain_pb2_grpc,
+    grades_pb2_grpc,
+    health_pb2_grpc,
+    identity_pb2_grpc,
     interactions_pb2_grpc,
     leads_pb2_grpc,
+    personal_data_pb2_grpc,
     potential_pb2_grpc,
+    quality_pb2_grpc,
     suggestions_pb2_grpc,
+    visit_brief_pb2_grpc,
     wake_ups_pb2_grpc,
 )
 from closedloop_chassis.ids import new_id
@@ -52,6 +59,13 @@ STUBS = {
     "interactions": interactions_pb2_grpc.InteractionServiceStub,
     "wake_ups": wake_ups_pb2_grpc.WakeUpServiceStub,
     "suggestions": suggestions_pb2_grpc.SuggestionServiceStub,
+    "chain": decision_chain_pb2_grpc.DecisionChainServiceStub,
+    "brief": visit_brief_pb2_grpc.VisitBriefServiceStub,
+    "grades": grades_pb2_grpc.GradeServiceStub,
+    "health": health_pb2_grpc.HealthServiceStub,
+    "quality": quality_pb2_grpc.QualityServiceStub,
+    "personal": personal_data_pb2_grpc.PersonalDataServiceStub,
+    "identity": identity_pb2_grpc.IdentityServiceStub,
     "potential": potential_pb2_grpc.PotentialServiceStub,
 }
 

@@ -193,9 +193,14 @@ async def test_five_working_days_in_a_stage_put_a_task_on_the_supervisors_list(c
     seen = await company.read(deal.id)
     assert (seen.dwell_light, seen.stage_key) == (common_pb2.LIGHT_NONE, "need")
     clocks = await company.live.db.all(
-        "SELECT state, answered_at IS NOT NULL AS answered FROM clock ORDER BY started_at"
+        "SELECT level, state, answered_at IS NOT NULL AS answered FROM clock ORDER BY started_at"
     )
-    assert [(clock["state"], clock["answered"]) for clock in clocks] == [("breached", True), ("open", False)]
+    # The supervisor's level and the director's, each with its own verdict; then the next stage's.
+    assert [(clock["level"], clock["state"], clock["answered"]) for clock in clocks] == [
+        (0, "breached", True),
+        (1, "breached", True),
+        (0, "open", False),
+    ]
 
 
 @pytest.mark.mission("U4", "U1")

@@ -497,6 +497,12 @@ async def test_a_signed_webhook_brings_a_mail_once(company: Live, desk: StillDes
         (request(signed=b"other"), "SIGNATURE_WRONG"),
         (request(stamp=int(time.time()) - 3600), "SIGNATURE_EXPIRED"),
         (Request("POST", "/hooks/mail", {}, {}, raw), "SIGNATURE_EXPIRED"),
+        # More digits than Python makes a number of.
+        (request(stamp=int(time.time()) * 10**4000), "SIGNATURE_EXPIRED"),
+        (
+            Request("POST", "/hooks/mail", {"webhook-id": "m1", "webhook-timestamp": "9" * 5000}, {}, raw),
+            "SIGNATURE_EXPIRED",
+        ),
     ):
         with pytest.raises(errors.Unauthenticated) as refused:
             webhook.receive(desk, wrong)

@@ -215,3 +215,20 @@ def test_no_json_breaks_the_reader(value: Any) -> None:
     for name in ("saleorder", "cost", "currentstock"):
         with pytest.raises(Unreadable):
             read_u8(json.dumps(value), name, "erp", RULES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        sale().replace('"3.000000"', '"1e999999"'),
+        sale().replace('"3.000000"', '"1e-999999"'),
+        sale().replace('"3.000000"', '"1e9999999999"'),
+        sale().replace('"26548.65"', '"1e9999999999"'),
+        sale().replace('"26548.65"', "Infinity"),
+    ],
+    ids=lambda text: text[-40:],
+)
+def test_numbers_and_nesting_without_end_are_unreadable(text: str) -> None:
+    with pytest.raises(Unreadable):
+        read_u8(text, "saleinvoice", "erp", RULES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -173,3 +174,44 @@ def test_no_bytes_break_the_reader(noise: bytes, head: bytes) -> None:
     written = cut(mail.text)
     assert "\0" not in mail.text + mail.subject + written.signature
     mail.text.encode()
+
+
+BOXES = b"".join(
+    b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (number, number) for number in range(1500)
+)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"From: a@b.example\r\nSubject: x\r\n" + BOXES,
+        b"From: a@b.example\r\nSubject: x\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 2000,
+    ],
+)
+def test_of_a_mail_of_boxes_within_boxes_the_header_is_read(raw: bytes) -> None:
+    mail = parse(raw)
+    assert (mail.sender.address, mail.subject, "PARTS_LEFT_OUT" in mail.mended) == ("a@b.example", "x", True)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"From: " + b"(" * 500_000,
+        b"Subject: " + b"=?utf-8?q?x?= " * 60_000,
+        b"Content-Type: text/plain; " + b"a=b;" * 200_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<div>" * 200_000,
+        b"X: y\r\n\r\nHello\r\n" + b"-- \r\n" * 200_000,
+        b"X: y\r\n\r\nHello\r\n" + b"__________\r\n" * 80_000,
+    ],
+    ids=lambda raw: repr(raw[:30]),
+)
+def test_a_mail_full_of_one_thing_is_read_in_no_time(raw: bytes) -> None:
+    """It took seconds, half a minute in one case, in which the service did nothing else."""
+    began = time.thread_time()
+    cut(parse(raw + b"\r\n\r\n").text)
+    assert time.thread_time() - began < 2.0
+
+
+def test_html_nested_beyond_reading_is_still_text() -> None:
+    mail = parse(b"Content-Type: text/html\r\n\r\n" + b"<div>" * 5000 + b"Good morning" + b"</div>" * 5000)
+    assert mail.text == "Good morning"

@@ -259,3 +259,32 @@ def test_nothing_printed_makes_the_reader_fail(text: str, content: bytes) -> Non
     read = parse_detail(detail(text, text, title=text, time=text), URL)
     assert isinstance(read, (NoticeDetail, Quarantined))
     assert isinstance(decode(content, text), str)
+
+
+def test_lists_within_lists_are_none_of_the_sites() -> None:
+    inner = "<ul class='results'><li>x" * 900
+    listed = parse_list(page(row("2026-03-02 | 采购人：A | 公开招标公告 | 山东"), inner), BASE)
+    assert (len(listed.rows), [one.reason for one in listed.quarantined]) == (1, ["TITLE_MISSING"])
+
+
+@pytest.mark.parametrize("element", ["<div>", "<ul class=results><li>", "<table class=table><tr><td>"])
+def test_a_page_nested_beyond_reading_is_set_aside(element: str) -> None:
+    listed = parse_list(page(element * 20_000), BASE)
+    assert [one.reason for one in listed.quarantined] == ["NESTED_TOO_DEEP"]
+    read = parse_detail(detail("x", "x") + element * 20_000, URL)
+    assert isinstance(read, Quarantined)
+    assert read.reason == "NESTED_TOO_DEEP"
+
+
+def test_addresses_that_are_none_are_no_links() -> None:
+    facts = "2026-03-02 | 采购人：A | 公开招标公告 | 山东"
+    for href in ("http://[x", "//[::1", "http://a.test:port/"):
+        listed = parse_list(
+            page(row(facts, link=f'<a href="{href}">x</a>'), more=f'<a class="next" href="{href}">'), BASE
+        )
+        assert not listed.rows or "port" in href
+        assert [one.reason for one in listed.quarantined] in (["LINK_MISSING"], [])
+
+
+def test_a_total_of_five_thousand_digits_is_no_total() -> None:
+    parse_list(f'<p class="total">{"9" * 5000}</p><ul class="results"></ul>', BASE)

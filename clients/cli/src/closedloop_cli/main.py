@@ -17,11 +17,14 @@ from closedloop_cli.commands import (
     audit,
     clocks,
     doctor,
+    duplicates,
     events,
+    health,
     imports,
     leads,
     notices,
     opportunities,
+    pool,
     rules,
     suggestions,
     targets,
@@ -129,6 +132,9 @@ for name, group in {
     "tasks": tasks.app,
     "accounts": accounts.app,
     "suggestions": suggestions.app,
+    "duplicates": duplicates.app,
+    "health": health.app,
+    "pool": pool.app,
     "notices": notices.app,
     "events": events.app,
     "rules": rules.app,
@@ -137,6 +143,7 @@ for name, group in {
 }.items():
     app.add_typer(group, name=name)
 app.command("token")(token.token)
+app.command("brief")(health.brief)
 app.command("doctor")(doctor.doctor)
 
 

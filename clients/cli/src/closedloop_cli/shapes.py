@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
@@ -53,6 +54,12 @@ def amount(value: Any) -> str:
     if value.WhichOneof("kind") == "number":
         return f"{Decimal(value.number.value or 0):,}"
     return money(value.money)
+
+
+def hours(value: Duration) -> str:
+    """2.5 h; empty for an absent one."""
+    seconds = value.seconds + value.nanos / protos.NANOS
+    return f"{seconds / 3600:.1f} h" if seconds else ""
 
 
 def ratio(value: float) -> str:
@@ -107,10 +114,16 @@ def parse_money(text: str, option: str, currency: str = "") -> Money:
     named = ((found and found["currency"]) or currency).upper()
     if found is None or not named:
         raise Usage("not_money", option=option, text=text)
-    return to_money(Decimal(found["number"].replace(",", "")), named)
+    try:
+        return to_money(Decimal(found["number"].replace(",", "")), named)
+    except ValueError:
+        raise Usage("not_money", option=option, text=text) from None
 
 
 def to_money(value: Decimal, currency: str) -> Money:
+    """Raises ValueError for what no ledger could hold."""
+    if value.copy_abs() >= LARGEST:
+        raise ValueError(f"{value} is more money than there is")
     units = int(value)
     return Money(currency_code=currency, units=units, nanos=int((value - units) * protos.NANOS))
 

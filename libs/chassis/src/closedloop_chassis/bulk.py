@@ -13,7 +13,7 @@ import protovalidate
 from google.protobuf.message import Message
 
 from closedloop.common.v1.common_pb2 import BulkSummary, RowError
-from closedloop_chassis import errors
+from closedloop_chassis import errors, wellknown
 
 Row = TypeVar("Row", bound=Message)
 
@@ -23,14 +23,22 @@ def sift(rows: Iterable[Row]) -> tuple[list[tuple[int, Row]], list[RowError]]:
     good: list[tuple[int, Row]] = []
     bad: list[RowError] = []
     for position, row in enumerate(rows):
-        violations = protovalidate.collect_violations(row)
-        if not violations:
+        fault = _fault(row)
+        if fault is None:
             good.append((position, row))
-            continue
-        first = violations[0].proto
-        path = ".".join(element.field_name for element in first.field.elements) if first.field else ""
-        bad.append(RowError(row=position, reason="ROW_INVALID", field=path, message=first.message))
+        else:
+            bad.append(RowError(row=position, reason="ROW_INVALID", field=fault[0], message=fault[1]))
     return good, bad
+
+
+def _fault(row: Message) -> tuple[str, str] | None:
+    """Path and words of the first broken rule."""
+    violations = protovalidate.collect_violations(row)
+    if violations:
+        first = violations[0].proto
+        return ".".join(element.field_name for element in first.field.elements) if first.field else "", first.message
+    is_sound = wellknown.check(row.DESCRIPTOR)
+    return None if is_sound is None or is_sound(row) else next(iter(wellknown.faults(row).items()))
 
 
 def refused(position: int, error: errors.DomainError, field: str = "") -> RowError:

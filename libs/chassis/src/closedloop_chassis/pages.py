@@ -33,7 +33,9 @@ def after(request: PagedRequest, *first: Any) -> list[Any]:
         return list(first)
     try:
         key = json.loads(base64.urlsafe_b64decode(request.page_token))
-    except ValueError:
+        # JSON can escape half a character (a lone surrogate), which no database takes.
+        json.dumps(key, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         key = None
     if not isinstance(key, list) or [type(part) for part in key] != [type(part) for part in first]:
         raise errors.InvalidArgument("PAGE_TOKEN_INVALID", "not a token of this list", {"page_token": "unknown token"})

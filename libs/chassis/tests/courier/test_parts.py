@@ -91,6 +91,16 @@ def test_a_chunked_body_over_the_limit_is_refused(courier: Any) -> None:
     assert courier.metric('closedloop_webhooks_total{path="/hooks/<provider>",status="413"}') == 1
 
 
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"-1\r\n", b"ffffffffffffffffff\r\n", b"5\r\nab"])
+def test_chunks_that_are_none_are_the_callers_fault(courier: Any, chunks: bytes) -> None:
+    head = b"POST /hooks/mail?number=9 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", courier.webhook_port), timeout=10) as client:
+        client.sendall(head + chunks)
+        client.shutdown(socket.SHUT_WR)
+        assert b" 500 " not in client.recv(100)[:20]
+    assert "Traceback" not in courier.log.read_text()
+
+
 def test_clients_that_hang_up_do_no_harm(courier: Any) -> None:
     for text in (b"POST /hooks/mail HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf", b"garbage\r\n\r\n", b""):
         client = socket.create_connection(("127.0.0.1", courier.webhook_port), timeout=5)

@@ -131,10 +131,11 @@ async def test_a_changed_key_file_is_read_again_and_a_withdrawn_key_counts_no_mo
         assert await refused(echo(sample.pb.EchoRequest(), metadata=old)) == ("UNAUTHENTICATED", "TOKEN_INVALID")
 
 
-async def test_a_broken_key_file_keeps_the_keys_there_were(signers: Any) -> None:
+@pytest.mark.parametrize("written", ['{"keys": [', "[" * 5000], ids=["half", "nested without end"])
+async def test_a_broken_key_file_keeps_the_keys_there_were(signers: Any, written: str) -> None:
     keys = FileKeys(str(signers.path), every=0)
     before = keys.keys
-    signers.path.write_text('{"keys": [')
+    signers.path.write_text(written)
     keys.look()
     assert keys.keys is before
     assert before is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import http.server
 import logging
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -189,6 +191,44 @@ def test_log_lines_are_json_with_service_and_masked(log_lines: Any) -> None:
     assert library["event"] == "cannot reach postgresql://***@10.0.0.1/db"
 
 
+def test_addresses_that_http_clients_tell_are_not_logged(log_lines: Any) -> None:
+    """In some of them stands a key: `…/send?key=…` of a chat robot, `app_secret=…` of an ERP."""
+    logging.getLogger("httpx").info('HTTP Request: GET %s "HTTP/1.1 200 OK"', "https://x.example/send?key=sesame")
+    logging.getLogger("httpx").warning("no way to https://x.example/send?a=1&app_secret=sesame&b=2")
+    [line] = log_lines()
+    assert line["event"] == "no way to https://x.example/send?a=1&app_secret=***&b=2"
+
+
+def test_a_prober_who_hangs_up_leaves_no_traceback(log_lines: Any, capsys: Any) -> None:
+    """The standard library prints them to standard error, unmasked and in no format of ours."""
+    closing = endpoint.serve("127.0.0.1:0", ready=lambda: True)
+    try:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", closing.port), timeout=5) as prober:
+                prober.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                prober.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + b"\r\n" * 2)
+        give_up = time.monotonic() + 20
+        while not (lines := log_lines()) and time.monotonic() < give_up:
+            time.sleep(0.05)
+    finally:
+        closing.close()
+    assert {line["event"] for line in lines} == {"metrics connection broke off"}
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_caller_who_left_is_no_error_and_no_traceback(log_lines: Any) -> None:
+    try:
+        raise RuntimeError("Failed execute_batch")
+    except RuntimeError:
+        logging.getLogger("grpc._cython.cygrpc").exception(
+            "ExecuteBatchError raised in core by servicer method [%s]", "x"
+        )
+        logging.getLogger("grpc._cython.cygrpc").exception("something else")
+    left, other = log_lines()
+    assert (left["event"], left["level"], "exception" in left) == ("the caller left before the answer", "info", False)
+    assert "Failed execute_batch" in other["exception"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -199,6 +239,7 @@ def test_log_lines_are_json_with_service_and_masked(log_lines: Any) -> None:
         ("mail 王<wang.fang@corp.example.cn>", "mail 王<w***@corp.example.cn>"),
         ("Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJsaW4ifQ.c2ln", "Bearer ***"),
         ("redis://:pass@host:6379/0", "redis://***@host:6379/0"),
+        ("GET /robot/send?access_token=abc&x=1", "GET /robot/send?access_token=***&x=1"),
         ("018f4e3a-1381-7234-8567-813812345678", "018f4e3a-1381-7234-8567-813812345678"),
         ("order 20260105138123456789", "order 20260105138123456789"),
         ("amount 13812345.678", "amount 13812345.678"),

@@ -113,7 +113,7 @@ async def route(
         Neighbour(row["id"], _units(row["base_minor"], rules.base_currency), datetime.fromisoformat(row["opened_at"]))
         for row in found["neighbours"]
     ]
-    facts = _facts(matter, None if base_minor is None else _units(base_minor, rules.base_currency))
+    facts = facts_of(matter, None if base_minor is None else _units(base_minor, rules.base_currency))
 
     def due(decision: ClockSetting) -> datetime:
         return work.calendars.due(decision, at, matter.unit_id)
@@ -122,7 +122,8 @@ async def route(
     return Routed(plan, base_minor, rules.base_currency, version, standing_in.parse(found["stand_ins"]))
 
 
-def _facts(matter: Matter, amount: float | None) -> Facts:
+def facts_of(matter: Matter, amount: float | None) -> Facts:
+    """As the policies look at them; `amount` in units of their currency."""
     told = matter.facts
     return Facts(
         kind=matter.kind,

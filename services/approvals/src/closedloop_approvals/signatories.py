@@ -48,6 +48,24 @@ def find(
     return []
 
 
+def vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
+    """Whether `word` names nobody whosever matter it is: no such person, function, role or title."""
+    return all(_vacant(one, org, titles) for one in word.split("|"))
+
+
+def _vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
+    kind, _, name = word.partition(":")
+    active = [person for person in org.people.values() if person.active]
+    if kind == "role":
+        return not any(person.function == name or name in person.roles for person in active)
+    if kind == "person":
+        return not any(person.id == name for person in active)
+    title = word.partition("_of_")[0]
+    if title in ("owner", "submitter", "manager") or title in titles:
+        return False
+    return not any(unit.kind == title for unit in org.units.values())
+
+
 def next_above(person_id: str, org: OrgSnapshot, never: Collection[str] = ()) -> str:
     """The nearest manager up the person's line who is not in `never`; empty at the top."""
     return next((person.id for person in org.line_of(person_id) if person.id not in never), "")

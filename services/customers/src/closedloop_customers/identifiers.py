@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_customers import names
 
 _NOT_DIGITS = re.compile(r"[^0-9+]")
-_SEPARATORS = re.compile(r"[\W_]+", re.UNICODE)
+# Digits and letters without I, O, S, V and Z.
+_CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
 class MatchingRules(Rules):
@@ -25,11 +27,9 @@ class MatchingRules(Rules):
     contact_keys: tuple[str, ...] = ("phone", "mail", "wechat")
     # Country prefix of numbers written without one.
     country_prefix: str = "+86"
-    # Legal forms that do not tell companies apart; the longest that fits is cut off.
-    legal_forms: tuple[str, ...] = (
-        "有限责任公司", "股份有限公司", "有限公司",
-        "incorporated", "inc", "limited", "ltd", "corporation", "corp", "company", "co", "llc", "gmbh", "ag", "plc",
-    )  # fmt: skip
+    # Legal forms and places in company names; see names.py.
+    legal_forms: tuple[str, ...] = names.LEGAL_FORMS
+    places: tuple[str, ...] = names.PLACES
     # Domains of everybody, which say nothing about the company.
     public_domains: frozenset[str] = frozenset(
         {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net",
@@ -63,21 +63,23 @@ def domain(text: str) -> str:
 
 
 def company(text: str, rules: MatchingRules) -> str:
-    """The name without case, blanks, punctuation and legal form."""
-    words = _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip()
-    for form in sorted(rules.legal_forms, key=len, reverse=True):
-        whole_word = form.isascii()
-        if words.endswith((" " if whole_word else "") + form) and words != form:
-            words = words.removesuffix(form).strip()
-            break
-    return words.replace(" ", "")
+    """The name in one spelling: brand and trade, "@" and the places it names, if any."""
+    return names.parse(text, rules.legal_forms, rules.places).canonical
+
+
+def credit_code_fits(code: str) -> bool:
+    """Whether the last of the 18 characters of a unified social credit code checks the others (GB 32100-2015)."""
+    if len(code) != 18 or any(character not in _CREDIT_ALPHABET for character in code):
+        return False
+    total = sum(_CREDIT_ALPHABET.index(character) * pow(3, place, 31) for place, character in enumerate(code[:17]))
+    return _CREDIT_ALPHABET[-total % 31] == code[17]
 
 
 def account_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
-    names = [profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ())]
+    written = [profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ())]
     found = {
         "credit": [profile.get("credit_code", "")],
-        "name": [company(name, rules) for name in names],
+        "name": [company(name, rules) for name in written],
         "domain": [host for host in map(domain, profile.get("domains", ())) if host not in rules.public_domains],
         "phone": [phone(number, rules.country_prefix) for number in profile.get("phones", ())],
     }

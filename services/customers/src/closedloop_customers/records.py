@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from closedloop.common.v1.common_pb2 import Ownership
+from google.type.interval_pb2 import Interval
+
+from closedloop.common.v1.common_pb2 import Ownership, RowError
 from closedloop.customers.v1 import accounts_pb2 as pb
-from closedloop_chassis import enums, errors, ids
+from closedloop_chassis import bulk, enums, errors, ids, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
 
@@ -121,3 +123,41 @@ def filters(request: Any, call: Call) -> dict[str, Any]:
 # Goes with `filters` into a WHERE beside Scope.SQL.
 FILTERS = """(%(owner_ids)s::text[] IS NULL OR owner_id = ANY(%(owner_ids)s))
    AND (%(unit_ids)s::text[] IS NULL OR unit_id = ANY(%(unit_ids)s))"""
+
+
+async def account(reader: Reader | Transaction, call: Call, id: str) -> Standing:
+    """An account, or the survivor it is part of, within the caller's sight. Raises NotFound ACCOUNT_NOT_FOUND,
+    PermissionDenied."""
+    found = (await find(reader, [("account", id)])).get(("account", id))
+    if found is None:
+        raise errors.NotFound("ACCOUNT_NOT_FOUND", f"no account {id}")
+    call.authorize(found.owner_id, found.unit_id, found.participant_ids)
+    return found
+
+
+async def sifted(call: Call, account_ids: Sequence[str]) -> tuple[set[str], list[RowError]]:
+    """The living accounts within reach among those asked for, and an error for each of the others. One round trip."""
+    standing = await find(call.tx, {("account", id_) for id_ in account_ids}) if account_ids else {}
+    wanted, refused = set(), []
+    for position, id_ in enumerate(account_ids):
+        found = standing.get(("account", id_))
+        if found is None or not found.open:
+            unknown = errors.NotFound("ACCOUNT_NOT_FOUND", f"no living account {id_}")
+            refused.append(bulk.refused(position, unknown, "account_ids"))
+        elif not call.scope.covers(found.owner_id, found.unit_id):
+            denied = errors.PermissionDenied("OUT_OF_SCOPE", "beyond the caller's reach")
+            refused.append(bulk.refused(position, denied, "account_ids"))
+        else:
+            wanted.add(found.id)
+    return wanted, refused
+
+
+def span(interval: Interval, now: datetime) -> dict[str, datetime]:
+    """`start` and `end` as parameters; the end is now where it is open. Raises InvalidArgument INTERVAL_INVALID."""
+    start = protos.instant(interval.start_time, "interval.start_time") if interval.HasField("start_time") else None
+    end = protos.instant(interval.end_time, "interval.end_time") if interval.HasField("end_time") else now
+    if start is None or start >= end:
+        raise errors.InvalidArgument(
+            "INTERVAL_INVALID", "say from when until when", {"interval": "starts before it ends"}
+        )
+    return {"start": start, "end": end}

@@ -12,12 +12,26 @@ from closedloop_customers.assignment import reactions as assignment_reactions
 from closedloop_customers.assignment import sellers as assignment_api
 from closedloop_customers.assignment.rules import AssignmentRules
 from closedloop_customers.business_actions import BusinessActionRules
+from closedloop_customers.chain import api as chain_api
+from closedloop_customers.chain import brief as brief_api
+from closedloop_customers.chain import reactions as chain_reactions
+from closedloop_customers.chain.rules import BriefRules, ChainRules, ConcernRules, SolutionRules
 from closedloop_customers.codes import CodeRules
 from closedloop_customers.contacts import api as contacts_api
 from closedloop_customers.contacts import reactions as contacts_reactions
 from closedloop_customers.contacts.rules import ContactRules
 from closedloop_customers.custom_fields import FieldRules
+from closedloop_customers.freshness import QualityRules
+from closedloop_customers.grades import api as grades_api
+from closedloop_customers.grades import reactions as grades_reactions
+from closedloop_customers.grades.rules import GradeRules
+from closedloop_customers.health import api as health_api
+from closedloop_customers.health import reactions as health_reactions
+from closedloop_customers.health.rules import HealthRules
 from closedloop_customers.identifiers import MatchingRules
+from closedloop_customers.identity import api as identity_api
+from closedloop_customers.identity import reactions as identity_reactions
+from closedloop_customers.identity.rules import IdentityRules
 from closedloop_customers.interactions import api as interactions_api
 from closedloop_customers.interactions import reactions as interactions_reactions
 from closedloop_customers.interactions.rules import InteractionRules
@@ -28,6 +42,8 @@ from closedloop_customers.potential import api as potential_api
 from closedloop_customers.potential import reactions as potential_reactions
 from closedloop_customers.potential.rules import PotentialRules
 from closedloop_customers.products import reactions as products_reactions
+from closedloop_customers.quality import api as quality_api
+from closedloop_customers.quality import reactions as quality_reactions
 from closedloop_customers.suggestions import api as suggestions_api
 from closedloop_customers.suggestions import reactions as suggestions_reactions
 from closedloop_customers.suggestions.rules import SuggestionRules
@@ -77,5 +93,15 @@ SERVICE = Service(
         Slice(
             "potential", rpcs=(potential_api.rpcs,), reactions=potential_reactions.reactions, rules=(PotentialRules,)
         ),
+        Slice("health", rpcs=(health_api.rpcs,), reactions=health_reactions.reactions, rules=(HealthRules,)),
+        Slice(
+            "chain",
+            rpcs=(chain_api.rpcs, brief_api.rpcs),
+            reactions=chain_reactions.reactions,
+            rules=(ChainRules, ConcernRules, SolutionRules, BriefRules),
+        ),
+        Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
+        Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
+        Slice("identity", rpcs=(identity_api.rpcs,), reactions=identity_reactions.reactions, rules=(IdentityRules,)),
     ),
 )

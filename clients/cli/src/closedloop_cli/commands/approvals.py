@@ -10,10 +10,14 @@ from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.approvals.v1 import requests_pb2_grpc, worklist_pb2, worklist_pb2_grpc
 from closedloop_chassis.ids import new_id
 from closedloop_cli import shapes
+from closedloop_cli.commands import delegations, policies, trails
 from closedloop_cli.screen import Column, plain
 from closedloop_cli.session import Session, session
 
 app = typer.Typer(no_args_is_help=True, help="Approvals: every human decision, on time.")
+app.add_typer(policies.app, name="policies")
+app.add_typer(trails.app, name="trail")
+app.add_typer(delegations.app, name="delegations")
 
 WORK = [
     Column("id", lambda item: item.id),
@@ -94,6 +98,41 @@ def decide(
         _show(run, after)
 
 
+@app.command()
+def recall(
+    ctx: typer.Context, request_id: str, reason: Annotated[str, typer.Option(help="why you take it back")]
+) -> None:
+    """Takes back a request of yours that is not decided yet."""
+    run = session(ctx)
+    stub = _stub(run)
+    found = run.call(stub.GetRequest, pb.GetRequestRequest(id=request_id))
+    request = pb.RecallRequest(request_id=new_id(), id=request_id, etag=found.etag, reason=reason)
+    after = run.call(stub.Recall, request)
+    if run.screen.as_json:
+        run.screen.document(plain(after))
+    else:
+        _show(run, after)
+
+
+@app.command()
+def turnaround(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option("--from", help="e.g. 2026-01-01")],
+    until: Annotated[str, typer.Option("--to", help="e.g. 2026-04-01")],
+    by: Annotated[str, typer.Option(help="policy, person, unit or kind")] = "policy",
+    unit: Annotated[str, typer.Option(help="with all below it")] = "",
+    kind: Annotated[str, typer.Option(help='e.g. "quote"')] = "",
+) -> None:
+    """Working time to decide, and the share decided in time."""
+    run = session(ctx)
+    request = pb.GetTurnaroundRequest(
+        grouping=shapes.number(pb.TurnaroundGrouping, by, "--by"), unit_id=unit, kind=kind
+    )
+    request.period.start_time.CopyFrom(shapes.parse_time(since, "--from"))
+    request.period.end_time.CopyFrom(shapes.parse_time(until, "--to"))
+    run.screen.records(_TURNAROUND, run.call(_stub(run).GetTurnaround, request).rows)
+
+
 def _stub(run: Session) -> requests_pb2_grpc.RequestServiceAsyncStub:
     return run.stub("approvals", requests_pb2_grpc.RequestServiceStub)
 
@@ -121,6 +160,17 @@ def _show(run: Session, request: pb.Request) -> None:
     run.screen.table(_SIGNERS, signers)
 
 
+_TURNAROUND = [
+    Column("name", lambda row: row.key),
+    Column("decided", lambda row: str(row.decided), right=True),
+    Column("half_within", lambda row: shapes.hours(row.p50), right=True),
+    Column("most_within", lambda row: shapes.hours(row.p90), right=True),
+    Column("in_time", lambda row: shapes.ratio(row.in_time_ratio) if row.decided or row.returned else "", right=True),
+    Column("escalated", lambda row: str(row.escalated or ""), right=True),
+    Column("returned", lambda row: str(row.returned or ""), right=True),
+    Column("rejected", lambda row: str(row.rejected or ""), right=True),
+    Column("open", lambda row: str(row.open or ""), right=True),
+]
 _SIGNERS = [
     Column("step", lambda pair: f"{pair[0].number} {pair[0].name}".strip()),
     Column("person", lambda pair: pair[1].person_id),

@@ -81,7 +81,7 @@ def publish(
     """Puts a new version into force, after showing what it changes."""
     run = session(ctx)
     owner = _owner(name, service)
-    body = _read(file)
+    body = read_body(file)
     before = _get(run, owner, name)
     request = pb.PublishRulebookRequest(
         request_id=new_id(),
@@ -129,7 +129,8 @@ def _get(run: Session, service: str, name: str, version: int | None = None) -> p
     return run.call(_stub(run, service).GetRulebook, request)
 
 
-def _read(file: Path) -> Struct:
+def read_body(file: Path) -> Struct:
+    """A rulebook's body, JSON or YAML. Raises Usage for a file that is neither."""
     try:
         body = yaml.safe_load(file.read_text(encoding="utf-8"))
         # Days and times of YAML are text to a rulebook.

@@ -27,6 +27,19 @@ _COLUMNS = [
     Column("warning", lambda task: task.content.warning),
     Column("light", lambda task: shapes.light(task.content.light)),
 ]
+_LOOP = [
+    Column("warning", lambda row: row.warning),
+    Column("source", lambda row: row.origin),
+    Column("raised", lambda row: str(row.raised), right=True),
+    Column("ownerless", lambda row: str(row.without_owner or ""), right=True),
+    Column("in_time", lambda row: str(row.acted_in_time or ""), right=True),
+    Column("late", lambda row: str(row.acted_late or ""), right=True),
+    Column("not_acted", lambda row: str(row.not_acted or ""), right=True),
+    Column("worked", lambda row: str(row.worked or ""), right=True),
+    Column("recurred", lambda row: str(row.recurred or ""), right=True),
+    Column("half_within", lambda row: shapes.hours(row.response_p50), right=True),
+    Column("most_within", lambda row: shapes.hours(row.response_p90), right=True),
+]
 
 
 @app.command("list")
@@ -68,16 +81,87 @@ def done(
         request_id=new_id(), id=task_id, etag=task.etag, outcome=outcome, comment=comment, on_behalf_of=on_behalf_of
     )
     after = run.call(stub.CompleteTask, request)
+    _show(run, after)
+
+
+@app.command()
+def start(ctx: typer.Context, task_id: str) -> None:
+    """Says that you have begun; the time to respond ends here."""
+    run = session(ctx)
+    request = pb.StartTaskRequest(request_id=new_id(), id=task_id, etag=_etag(run, task_id))
+    _show(run, run.call(_stub(run).StartTask, request))
+
+
+@app.command()
+def snooze(
+    ctx: typer.Context,
+    task_id: str,
+    until: Annotated[str, typer.Argument(help="e.g. 2026-04-01T09:00; the due time stays")],
+    comment: str = "",
+) -> None:
+    """Puts a task out of sight until a moment."""
+    run = session(ctx)
+    moment = shapes.parse_time(until, "UNTIL")
+    request = pb.SnoozeTaskRequest(
+        request_id=new_id(), id=task_id, etag=_etag(run, task_id), until=moment, comment=comment
+    )
+    _show(run, run.call(_stub(run).SnoozeTask, request))
+
+
+@app.command()
+def give(ctx: typer.Context, task_id: str, person: str, comment: str = "") -> None:
+    """Gives a task to another person; the history says who gave it."""
+    run = session(ctx)
+    request = pb.DelegateTaskRequest(
+        request_id=new_id(), id=task_id, etag=_etag(run, task_id), person_id=person, comment=comment
+    )
+    _show(run, run.call(_stub(run).DelegateTask, request))
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context, task_id: str, reason: Annotated[str, typer.Option(help="why nobody needs it any more")]
+) -> None:
+    """Takes back a task that you, or somebody below you, raised."""
+    run = session(ctx)
+    request = pb.CancelTaskRequest(request_id=new_id(), id=task_id, etag=_etag(run, task_id), reason=reason)
+    _show(run, run.call(_stub(run).CancelTask, request))
+
+
+@app.command()
+def report(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option("--from", help="raised from, e.g. 2026-01-01")],
+    until: Annotated[str, typer.Option("--to", help="raised before")],
+    unit: Annotated[str, typer.Option(help="with all below it")] = "",
+    warning: Annotated[str, typer.Option(help='e.g. "funnel.stage_dwell"')] = "",
+) -> None:
+    """Each kind of warning: had it an owner, an action in time, an action that worked?"""
+    run = session(ctx)
+    request = pb.GetLoopReportRequest(unit_id=unit, warning=warning)
+    request.period.start_time.CopyFrom(shapes.parse_time(since, "--from"))
+    request.period.end_time.CopyFrom(shapes.parse_time(until, "--to"))
+    run.screen.records(_LOOP, run.call(_stub(run).GetLoopReport, request).rows)
+
+
+def _etag(run: Session, task_id: str) -> str:
+    return run.call(_stub(run).GetTask, pb.GetTaskRequest(id=task_id)).etag
+
+
+def _show(run: Session, task: pb.Task) -> None:
     fields = [
-        ("id", after.id),
-        ("title", after.content.title),
-        ("state", shapes.word(pb.TaskState, after.state)),
-        ("outcome", after.outcome),
-        ("comment", after.outcome_comment),
-        ("by", after.settled_by),
-        ("effect", shapes.word(pb.TaskEffect, after.effect)),
+        ("id", task.id),
+        ("title", task.content.title),
+        ("person", task.assignee_id),
+        ("state", shapes.word(pb.TaskState, task.state)),
+        ("due_time", shapes.when(task.due_time)),
+        ("until", shapes.when(task.snoozed_until)),
+        ("outcome", task.outcome),
+        ("comment", task.outcome_comment),
+        ("by", task.settled_by),
+        ("effect", shapes.word(pb.TaskEffect, task.effect)),
     ]
-    run.screen.record(after, fields)
+    run.screen.record(task, fields)
 
 
 def _stub(run: Session) -> tasks_pb2_grpc.TaskServiceAsyncStub:

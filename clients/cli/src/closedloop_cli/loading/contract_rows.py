@@ -55,7 +55,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield rows.line_num, {name.strip(): value.strip() for name, value in row.items() if name and value}
     except OSError as error:
         raise Usage("file_unreadable", file=path, problem=error.strerror or error) from None
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, AttributeError) as error:
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, AttributeError, RecursionError) as error:
         raise Usage("file_unreadable", file=path, problem=error) from None
 
 
@@ -88,7 +88,7 @@ def _cell(record: Message, column: str, text: str) -> None:
             getattr(record, field.name).CopyFrom(_value(field, text))
         else:
             setattr(record, field.name, _value(field, text))
-    except (ValueError, TypeError, LookupError, AttributeError, json_format.ParseError, Usage):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, json_format.ParseError, Usage):
         raise RowRefused(column, "VALUE_UNREADABLE", f"{text!r} does not fit {column}") from None
 
 

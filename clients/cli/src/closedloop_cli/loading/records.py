@@ -31,6 +31,10 @@ def readable(kind: str, rows: Iterator[Row], ledger: Ledger, make: Callable[[Row
         except RowRefused as refused:
             ledger.tally(kind).read += 1
             ledger.reject(kind, Rejection(row.file, row.line, refused.column, refused.reason, refused.message))
+        except ValueError as error:
+            # A number that the contract's field cannot hold.
+            ledger.tally(kind).read += 1
+            ledger.reject(kind, Rejection(row.file, row.line, "", "NUMBER_TOO_LARGE", str(error)))
         else:
             yield item
 

@@ -53,14 +53,16 @@ UPDATE clock SET state = 'cancelled', ended_at = %(now)s
 """
 
 RUNNING = """
-SELECT id, state, calendar, unit_id, due_at, warn_at, started_at, remaining
+SELECT id, state, calendar, unit_id, due_at, warn_at, started_at, remaining, paused_at
   FROM clock WHERE kind = %(kind)s AND subject = %(subject)s AND state IN ('open', 'paused') FOR UPDATE
 """
 
 PAUSE = "UPDATE clock SET state = 'paused', paused_at = %(now)s, remaining = %(remaining)s WHERE id = %(id)s"
 
 RESUME = """
-UPDATE clock SET state = 'open', paused_at = NULL, remaining = NULL, due_at = %(due_at)s, warn_at = NULL, next_at = %(due_at)s
+UPDATE clock
+   SET state = 'open', paused_at = NULL, remaining = NULL, due_at = %(due_at)s, warn_at = %(warn_at)s,
+       next_at = coalesce(%(warn_at)s::timestamptz, %(due_at)s)
  WHERE id = %(id)s
 """
 
@@ -166,9 +168,13 @@ class Clocks:
         clock = await self._work.tx.one(RUNNING, {"kind": kind, "subject": subject})
         if clock is None or clock["state"] != "paused":
             return None
+        calendars, on = self._work.calendars, (clock["calendar"], clock["unit_id"])
         left: timedelta = clock["remaining"]
-        due_at = self._work.calendars.add(self._work.now, left, clock["calendar"], clock["unit_id"])
-        self._work.tx.do(RESUME, {"id": clock["id"], "due_at": due_at})
+        due_at, warn_at = calendars.add(self._work.now, left, *on), None
+        if clock["warn_at"] is not None and clock["warn_at"] > clock["paused_at"]:
+            # It had not warned yet, and still will.
+            warn_at = calendars.add(self._work.now, calendars.between(clock["paused_at"], clock["warn_at"], *on), *on)
+        self._work.tx.do(RESUME, {"id": clock["id"], "due_at": due_at, "warn_at": warn_at})
         return due_at
 
     def rearm(self, due: Due, setting: ClockSetting, *, owner_id: str | None = None) -> datetime:

@@ -34,6 +34,10 @@ class TooLong(Exception):
     """The body exceeds the limit."""
 
 
+class BrokenOff(Exception):
+    """The body ends before its end, or is none."""
+
+
 def answer(webhook: Webhook, desk: Desk, incoming: Incoming, limit: int) -> Outgoing:
     """The HTTP response to `incoming`, whatever happens inside; bodies over `limit` bytes are refused with 413."""
     try:
@@ -43,6 +47,10 @@ def answer(webhook: Webhook, desk: Desk, incoming: Incoming, limit: int) -> Outg
         response = Outgoing(
             given.body, status=given.status, headers=dict(given.headers), content_type=given.content_type
         )
+    except BrokenOff as cause:
+        desk.log.info("webhook body broke off", path=webhook.path, cause=str(cause))
+        response = _refusal(HTTPStatus.BAD_REQUEST, reason="BODY_BROKEN")
+        response.headers["Connection"] = "close"
     except TooLong:
         response = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason="TOO_LONG")
         # What was not read of the body must not be taken for the next request.
@@ -68,7 +76,10 @@ def _request(incoming: Incoming, limit: int) -> Request:
     if (incoming.content_length or 0) > limit:
         raise TooLong
     # A chunked body has no length, so it is read up to one byte over the limit.
-    body: bytes = incoming.environ["wsgi.input"].read(limit + 1)
+    try:
+        body: bytes = incoming.environ["wsgi.input"].read(limit + 1)
+    except (OSError, ValueError) as error:  # chunks that are none, or a caller who left
+        raise BrokenOff(f"{type(error).__name__}: {error}") from error
     if len(body) > limit:
         raise TooLong
     headers: dict[str, str] = {}

@@ -125,7 +125,10 @@ class UrlKeys:
 
 def parsed(document: bytes) -> dict[str, jwt.PyJWK]:
     """Raises ValueError for what is no key set; keys of other kinds than ours are passed over."""
-    content: Any = json.loads(document)
+    try:
+        content: Any = json.loads(document)
+    except RecursionError as error:
+        raise ValueError("nested without end") from error
     if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
         raise ValueError("not a JSON Web Key Set")
     keys: dict[str, jwt.PyJWK] = {}

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from protovalidate import Validator
 
-from closedloop_chassis import errors
+from closedloop_chassis import errors, wellknown
 from closedloop_chassis.contract import Method
 from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
 
@@ -21,6 +21,7 @@ def link(method: Method, edge: Edge, following: Handler) -> Handler:
     validator, parse = edge.validator, method.request.FromString
     # Compiles the rules now: a broken one stops the start, not a call.
     validator.collect_violations(method.request())
+    is_sound = wellknown.check(method.request.DESCRIPTOR)
 
     async def validation(exchange: Exchange) -> bytes:
         payload = exchange.payload
@@ -39,6 +40,10 @@ def link(method: Method, edge: Edge, following: Handler) -> Handler:
             raise errors.InvalidArgument("VALIDATION_FAILED", f"the request cannot be judged: {error}") from error
         if violations:
             raise _refused(violations)
+        if is_sound is not None and not is_sound(request):
+            found = wellknown.faults(request)
+            path, words = next(iter(found.items()))
+            raise errors.InvalidArgument("VALIDATION_FAILED", f"{path} {words}", found)
         exchange.request = request
         return await following(exchange)
 

@@ -54,7 +54,11 @@ async def publish_rulebook(request: pb.PublishRulebookRequest, call: Call) -> pb
     draft = Edition(
         request.name, request.base_version, effective_at, body, call.caller.subject, request.reason, call.now
     )
-    checked = shelf.check(request.name, body).model_dump(mode="json")
+    rules = shelf.check(request.name, body)
+    if misfits := rules.misfits(call.org):
+        violations = {f"body.{field}": problem for field, problem in misfits.items()}
+        raise errors.InvalidArgument("RULEBOOK_INVALID", f"{request.name} does not fit the organisation", violations)
+    checked = rules.model_dump(mode="json")
     if request.validate_only:
         return _to_proto(Edition(request.name, request.base_version, effective_at, checked))
     before = shelf.edition(request.name, call.now)

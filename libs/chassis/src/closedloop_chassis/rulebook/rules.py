@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from closedloop_chassis.org.snapshot import OrgSnapshot
 
 
 class Rules(BaseModel):
@@ -15,6 +18,10 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     rulebook: ClassVar[str]
+
+    def misfits(self, org: OrgSnapshot) -> dict[str, str]:
+        """What these rules ask of the organisation that it does not have, by field; such rules are not published."""
+        return {}
 
 
 class Part(BaseModel):

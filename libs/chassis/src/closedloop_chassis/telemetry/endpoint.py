@@ -6,12 +6,17 @@ Threads and sockets of the standard library only, so that it runs beside asyncio
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
+
+from closedloop_chassis.telemetry.logs import logger
+
+log = logger(__name__)
 
 
 class Endpoint:
@@ -37,6 +42,10 @@ def serve(address: str, ready: Callable[[], bool]) -> Endpoint:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A prober who hung up is one line; the standard library would print its traceback past the log."""
+            log.info("metrics connection broke off", cause=repr(sys.exc_info()[1]))
 
     return Endpoint(Server((host, int(port)), Handler))
 

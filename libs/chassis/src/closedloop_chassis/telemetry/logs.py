@@ -21,6 +21,11 @@ facts: ContextVar[Callable[[], Mapping[str, str]] | None] = ContextVar("facts", 
 
 Event = MutableMapping[str, Any]
 
+# HTTP clients say each address they call, and in some addresses stands a key.
+TELL_ADDRESSES = ("httpx", "httpcore", "urllib3")
+# gRPC's core says with a traceback that an answer could not be sent: its caller had left, as callers may.
+CORE = "grpc._cython.cygrpc"
+
 
 def start(settings: Settings, service: str, process: str, stream: IO[str] | None = None) -> None:
     """Call once per process, first thing. `process` is "api", "courier", "reactor" or "migrate"."""
@@ -70,6 +75,16 @@ def start(settings: Settings, service: str, process: str, stream: IO[str] | None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
+    for name in TELL_ADDRESSES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(CORE).addFilter(_caller_left)
+
+
+def _caller_left(record: logging.LogRecord) -> bool:
+    if record.exc_info and str(record.msg).startswith("ExecuteBatchError"):
+        record.levelno, record.levelname, record.exc_info = logging.INFO, "INFO", None
+        record.msg, record.args = "the caller left before the answer", ()
+    return True
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -22,12 +22,17 @@ _LANDLINE = re.compile(_EDGE + r"(0\d{2,3})-\d{5,6}(\d{2})" + _END)
 _ABROAD = re.compile(r"(?<![0-9A-Za-z.-])(\+\d{1,3})[ -]?\d(?:[ -]?\d){4,9}[ -]?(\d{2})" + _END)
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")
+_IN_QUERY = re.compile(
+    r"(?i)([?&](?:key|token|access_token|app_key|app_secret|secret|sign|signature|password)=)[^&\s\"'<>]+"
+)
 
 
 def masked_text(text: str) -> str:
-    """Hides phone numbers, mail addresses, tokens and passwords of URLs inside any text."""
+    """Hides phone numbers, mail addresses, tokens, and passwords and keys of URLs inside any text."""
     if "@" in text:
         text = _MAIL.sub(rf"\1{HIDDEN}@\2", _PASSWORD.sub(f"{HIDDEN}@", text))
+    if "=" in text:
+        text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
     if "eyJ" in text:
         text = _TOKEN.sub(HIDDEN, text)
     for pattern in (_MOBILE, _LANDLINE, _ABROAD):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from secrets import token_bytes
 from typing import Self
 
 from closedloop_devstack.demo.watch import Watch
@@ -23,6 +25,7 @@ class Outside:
         # The robots' own limit is 20 a minute; hours pass within seconds here.
         self.chat = ChatRobots(clock=watch.now, limit=10_000)
         self.mail = MailServer(clock=watch.now)
+        self.webhook_secret = "whsec_" + b64encode(token_bytes(24)).decode()
         self.servers = (self.site, self.erp, self.chat, self.mail)
 
     @property
@@ -36,6 +39,7 @@ class Outside:
             "ERP_APP_SECRET": self.erp.app_secret,
             "SMTP_URL": f"smtp://{self.mail.host}:{self.mail.port}",
             "IMAP_URL": f"imap://{user}:{self.mail.password}@{self.mail.host}:{self.mail.imap_port}",
+            "WEBHOOK_SECRET": self.webhook_secret,
             "MAIL_FROM": f"云枢智造 <{SALES}>",
             "WECOM_ROBOTS": json.dumps({"default": self.chat.wecom_url()}),
         }

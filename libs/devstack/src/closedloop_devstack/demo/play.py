@@ -48,8 +48,8 @@ def perform(*, language: Language, keep: bool = False, report: Path | None = Non
     status = 1
     with _stoppable(), owned_folder(FOLDER) as home:
         try:
-            with _platform(home, narrator, seed) as stage:
-                _play(stage, narrator, steps)
+            with staged(home, narrator, seed) as stage:
+                tell(stage, narrator, steps)
                 status = 0 if all(step.verified for step in steps) else 1
                 if keep:
                     _write(target, steps, began, problem)
@@ -71,7 +71,8 @@ def perform(*, language: Language, keep: bool = False, report: Path | None = Non
 
 
 @contextmanager
-def _platform(home: Path, narrator: Narrator, seed: int) -> Iterator[Stage]:
+def staged(home: Path, narrator: Narrator, seed: int) -> Iterator[Stage]:
+    """A platform of its own in `home`, with the simulated outside beside it."""
     watch = Watch()
     outside = Outside(watch)
     platform: Platform | None = None
@@ -95,7 +96,8 @@ def _platform(home: Path, narrator: Narrator, seed: int) -> Iterator[Stage]:
         outside.stop()
 
 
-def _play(stage: Stage, narrator: Narrator, steps: list[Step]) -> None:
+def tell(stage: Stage, narrator: Narrator, steps: list[Step]) -> None:
+    """Plays the chapters; what became of each stands in its step."""
     threads = Threads()
     done: set[str] = set()
     for number, step in enumerate(steps, 1):

@@ -49,7 +49,7 @@ class Stage:
     def __init__(self, platform: Platform, outside: Outside, company: Company, watch: Watch) -> None:
         self.company = company
         self.outside = outside
-        self._platform = platform
+        self.platform = platform
         self._watch = watch
         self._channels: dict[tuple[str, str], grpc.Channel] = {}
 
@@ -62,8 +62,8 @@ class Stage:
         service = service or make.__module__.split(".")[1]
         if (service, person) not in self._channels:
             roles = OUTSIDERS.get(person) or self.company.person[person].roles
-            bearer = _Bearer(self._platform.token(person, *roles))
-            channel = grpc.insecure_channel(self._platform.address(service))
+            bearer = _Bearer(self.platform.token(person, *roles))
+            channel = grpc.insecure_channel(self.platform.address(service))
             self._channels[service, person] = grpc.intercept_channel(channel, bearer)
         return make(self._channels[service, person])
 
@@ -89,7 +89,7 @@ class Stage:
 
     @property
     def services(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(process.service for process in self._platform.processes.values()))
+        return tuple(dict.fromkeys(process.service for process in self.platform.processes.values()))
 
     def until(
         self,
@@ -143,9 +143,9 @@ class Stage:
 
     def doors(self) -> list[str]:
         """Where everything answers, and an administrator's token, in lines."""
-        services = [f"{service:<14}{self._platform.address(service)}" for service in self.services]
+        services = [f"{service:<14}{self.platform.address(service)}" for service in self.services]
         outside = [f"{type(server).__name__:<16}{server.url}" for server in self.outside.servers]
-        return [*services, *outside, f"export CLOSEDLOOP_TOKEN={self._platform.token(ADMIN, *OUTSIDERS[ADMIN])}"]
+        return [*services, *outside, f"export CLOSEDLOOP_TOKEN={self.platform.token(ADMIN, *OUTSIDERS[ADMIN])}"]
 
     def close(self) -> None:
         for channel in self._channels.values():

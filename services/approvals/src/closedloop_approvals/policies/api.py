@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from google.protobuf import json_format
+from google.type.interval_pb2 import Interval
 from pydantic import ValidationError
 
 from closedloop.approvals.v1 import policies_pb2 as pb
 from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop_approvals import routing
+from closedloop_approvals.policies import backtest
 from closedloop_approvals.policies.rules import ApprovalPolicyRules, PlannedStep, PolicyRule
 from closedloop_approvals.routing import Matter, Routed
 from closedloop_approvals.standing_in import StandIn
@@ -57,6 +59,24 @@ async def preview_route(request: pb.PreviewRouteRequest, call: Call) -> pb.Route
     return _route(routed, matter, call, at)
 
 
+@rpcs.method
+async def backtest_policies(request: pb.BacktestPoliciesRequest, call: Call) -> pb.BacktestPoliciesResponse:
+    period: Interval = request.period
+    if not (period.HasField("start_time") and period.HasField("end_time")):
+        raise errors.InvalidArgument("PERIOD_INVALID", "say from when to when", {"period": "needs both ends"})
+    start = protos.instant(period.start_time, "period.start_time")
+    end = protos.instant(period.end_time, "period.end_time")
+    if start > end:
+        raise errors.InvalidArgument("PERIOD_INVALID", "the period ends before it begins", {"period": "is reversed"})
+    draft = _draft(json_format.MessageToDict(request.draft))
+    problems = {f"draft.{field}": problem for field, problem in draft.misfits(call.org).items()}
+    if draft.base_currency != call.rules(ApprovalPolicyRules).base_currency:
+        problems["draft.base_currency"] = "amounts of the past are kept in another currency"
+    if problems:
+        raise errors.InvalidArgument("POLICY_INVALID", "the draft could not be published here", problems)
+    return await backtest.backtest(draft, request.kind, start, end, call)
+
+
 def _draft(body: dict[str, object]) -> ApprovalPolicyRules:
     try:
         return ApprovalPolicyRules.model_validate(body)
@@ -74,7 +94,7 @@ def _policy(
         title=policy.title,
         kinds=policy.kinds,
         condition=policy.condition,
-        explanation=policy.explanation,
+        explanation="; ".join(filter(None, (policy.explanation, policy.silence))),
         steps=[
             pb.PolicyStep(
                 number=number,

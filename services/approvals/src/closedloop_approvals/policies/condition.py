@@ -72,6 +72,28 @@ class Condition:
         return bool(outcome)
 
 
+class Verdicts:
+    """What conditions said of facts, so that the same facts are judged once: thousands of past requests share them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], bool | ConditionError] = {}
+
+    def holds(self, condition: Condition, values: Mapping[str, Any]) -> bool:
+        """As `Condition.holds`."""
+        key = (condition.text, repr([values.get(name) for name in condition.names if name != "facts"]))
+        if "facts" in condition.names:
+            key = (condition.text, repr(values))
+        if key not in self._known:
+            try:
+                self._known[key] = condition.holds(values)
+            except ConditionError as error:
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, ConditionError):
+            raise found
+        return found
+
+
 @lru_cache(maxsize=1024)
 def compiled(text: str) -> Condition:
     """Compiles once per text. Raises ConditionError for what is no condition over the known facts."""

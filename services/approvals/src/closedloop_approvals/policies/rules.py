@@ -14,13 +14,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from closedloop_approvals import signatories
-from closedloop_approvals.policies.condition import compiled
+from closedloop_approvals.policies.condition import Verdicts, compiled
 from closedloop_approvals.signatories import About, Candidate, Word
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 
 Mode = Literal["single", "any", "all", "quorum", "sequence"]
+OnOverdue = Literal["escalate", "reject", "approve"]
 
 
 class StepRule(Part):
@@ -37,6 +38,8 @@ class StepRule(Part):
     def _counts(self) -> StepRule:
         if self.mode == "single" and len(self.signers) != 1:
             raise ValueError("a single step has one signer")
+        if len(set(self.signers)) < len(self.signers):
+            raise ValueError("one word stands twice: the same person could give both signatures")
         if (self.mode == "quorum") != (self.quorum > 0) or self.quorum > len(self.signers):
             raise ValueError("a quorum is between one and the number of signers, and only a quorum step has one")
         return self
@@ -55,14 +58,30 @@ class PolicyRule(Part):
     accumulation_days: float = Field(default=0, ge=0, le=366)
     # Time for the whole route, shared by its steps; null: the rulebook's.
     decision: ClockSetting | None = None
-    # Nothing is ever approved by silence.
-    on_overdue: Literal["escalate", "reject"] = "escalate"
+    # When the time is up. Nothing is approved by silence unless `silence` says so in words; they go on the trail.
+    on_overdue: OnOverdue = "escalate"
+    silence: str = Field(default="", max_length=500)
 
     @field_validator("condition")
     @classmethod
     def _readable(cls, value: str) -> str:
         compiled(value)
         return value
+
+    @model_validator(mode="after")
+    def _comes_to_an_end(self) -> PolicyRule:
+        asked: dict[frozenset[str], int] = {}
+        for number, step in enumerate(self.steps, 1):
+            before = asked.setdefault(frozenset(step.signers), number)
+            if before != number:
+                raise ValueError(f"a cycle: step {number} goes back to the signers of step {before}")
+        return self
+
+    @model_validator(mode="after")
+    def _silence_is_in_words(self) -> PolicyRule:
+        if self.on_overdue == "approve" and not self.silence.strip():
+            raise ValueError("silence approves only where `silence` says so in words")
+        return self
 
 
 class ApprovalPolicyRules(Rules):
@@ -134,6 +153,18 @@ class ApprovalPolicyRules(Rules):
         if len({policy.name for policy in value}) != len(value):
             raise ValueError("two policies have the same name")
         return value
+
+    def misfits(self, org: OrgSnapshot) -> dict[str, str]:
+        """Words that name nobody. An organisation that is not there yet is nobody's fault: a pack comes before its people."""
+        if not org.people:
+            return {}
+        return {
+            f"policies.{place}.steps.{at}.signers": f"nobody is {word}"
+            for place, policy in enumerate(self.policies)
+            for at, step in enumerate(policy.steps)
+            for word in step.signers
+            if signatories.vacant(word, org, self.titles)
+        }
 
     @property
     def longest_window(self) -> timedelta:
@@ -209,13 +240,19 @@ class Plan:
     accumulated_ids: tuple[str, ...]
     accumulated_amount: float | None
     decision: ClockSetting
-    on_overdue: Literal["escalate", "reject"]
+    on_overdue: OnOverdue
+    # What silence means, in the policies' words.
+    silence: str
 
 
 def holding(
-    facts: Facts, rules: ApprovalPolicyRules, neighbours: Sequence[Neighbour], now: datetime
+    facts: Facts,
+    rules: ApprovalPolicyRules,
+    neighbours: Sequence[Neighbour],
+    now: datetime,
+    verdicts: Verdicts | None = None,
 ) -> list[tuple[PolicyRule, Reference]]:
-    """The policies that hold, with reasons.
+    """The policies that hold, with reasons; with `verdicts` what was decided before is not decided again.
 
     Raises InvalidArgument FACTS_INCOMPLETE, FailedPrecondition NO_POLICY_APPLIES.
     """
@@ -226,7 +263,7 @@ def holding(
         condition = compiled(policy.condition)
         values = _values(facts, _within(neighbours, policy.accumulation_days, now))
         try:
-            holds = condition.holds(values)
+            holds = verdicts.holds(condition, values) if verdicts else condition.holds(values)
         except ValueError as error:
             raise errors.InvalidArgument(
                 "FACTS_INCOMPLETE",
@@ -260,7 +297,20 @@ def plan(
 
     Raises as `holding` does, and FailedPrecondition SIGNER_NOT_FOUND for a word that names nobody.
     """
-    held = holding(facts, rules, neighbours, now)
+    return planned(holding(facts, rules, neighbours, now), facts, rules, org, neighbours, now, due, parties)
+
+
+def planned(
+    held: list[tuple[PolicyRule, Reference]],
+    facts: Facts,
+    rules: ApprovalPolicyRules,
+    org: OrgSnapshot,
+    neighbours: Sequence[Neighbour],
+    now: datetime,
+    due: Callable[[ClockSetting], datetime],
+    parties: Collection[str] = (),
+) -> Plan:
+    """The route that these policies make. Raises FailedPrecondition SIGNER_NOT_FOUND."""
     about = About(facts.owner_id, facts.unit_id, facts.submitter_id)
     never = {facts.submitter_id, facts.owner_id, *parties} - {""}
 
@@ -280,8 +330,16 @@ def plan(
         accumulated_ids=tuple(neighbour.request_id for neighbour in counted),
         accumulated_amount=_sum(facts.amount, counted) if counted else None,
         decision=min((policy.decision or rules.decision for policy, _ in held), key=due),
-        on_overdue="reject" if any(policy.on_overdue == "reject" for policy, _ in held) else "escalate",
+        **_silence([policy for policy, _ in held if policy.steps]),
     )
+
+
+def _silence(asking: list[PolicyRule]) -> dict[str, Any]:
+    """The strictest of those that ask for signatures wins; silence approves only where all of them say so."""
+    ends = {policy.on_overdue for policy in asking}
+    end: OnOverdue = "reject" if "reject" in ends else "approve" if ends == {"approve"} else "escalate"
+    words = "; ".join(policy.silence for policy in asking if policy.on_overdue == end and policy.silence)
+    return {"on_overdue": end, "silence": words}
 
 
 def _steps(

@@ -6,13 +6,13 @@ from typing import Literal
 
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop_approvals.requests import deciding, messages, reading, store, trail
+from closedloop_approvals.requests import deciding, exporting, importing, messages, reading, store, trail, turnaround
 from closedloop_approvals.requests.deciding import Decision, Verdict
 from closedloop_approvals.requests.ledger import Change, record
 from closedloop_approvals.requests.reading import authorize, unknown
 from closedloop_approvals.requests.rules import Placement
 from closedloop_approvals.requests.store import Held
-from closedloop_approvals.requests.submission import Submission, as_dict, mend, submit, unit_of
+from closedloop_approvals.requests.submission import Submission, as_dict, mend, own_matter, submit, unit_of
 from closedloop_approvals.requests.trail import Entry
 from closedloop_chassis import bulk, errors, etags
 from closedloop_chassis.service import Rpcs
@@ -20,8 +20,6 @@ from closedloop_chassis.work import Call
 
 rpcs = Rpcs("closedloop.approvals.v1.RequestService")
 
-# Their matters come by event, with facts they vouch for; a person could tell others (S67).
-SERVICES = frozenset({"targets", "customers", "funnel", "approvals", "integrations"})
 VERDICTS: dict[int, Verdict] = {pb.VERDICT_APPROVE: "approve", pb.VERDICT_REJECT: "reject", pb.VERDICT_RETURN: "return"}
 PLACEMENTS: dict[int, Placement] = {
     pb.SIGNER_PLACEMENT_BEFORE: "before",
@@ -32,7 +30,7 @@ PLACEMENTS: dict[int, Placement] = {
 
 @rpcs.method
 async def open_request(request: pb.OpenRequestRequest, call: Call) -> pb.Request:
-    _own_matter(request.subject.origin, call)
+    own_matter(request.subject.origin, call)
     submitter_id = request.submitter_id or call.caller.subject
     submission = Submission(
         subject=request.subject,
@@ -124,7 +122,7 @@ async def resubmit(request: pb.ResubmitRequest, call: Call) -> pb.Request:
     if held.state != "returned":
         raise errors.FailedPrecondition("NOT_RETURNED", f"this request is {held.state}", state=held.state)
     etags.check(request.etag, held.version)
-    _own_matter(held.origin, call)
+    own_matter(held.origin, call)
     told = (request.subject.origin, request.subject.kind, request.subject.id)
     if told != (held.origin, held.kind, held.subject_id) or request.subject.version < held.subject_version:
         violations = {"subject": "origin, kind and id stay what they are, and versions count up"}
@@ -212,6 +210,22 @@ async def verify_trail(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyT
 
 
 @rpcs.method
+async def export_trail(request: pb.ExportTrailRequest, call: Call) -> pb.ExportTrailResponse:
+    return await exporting.document(request, call)
+
+
+@rpcs.method
+async def import_requests(request: pb.ImportRequestsRequest, call: Call) -> BulkSummary:
+    created, refused = await importing.bring_in(request.rows, call, rehearse=request.validate_only)
+    return bulk.summary(read=len(request.rows), created=created, refused=refused)
+
+
+@rpcs.method
+async def get_turnaround(request: pb.GetTurnaroundRequest, call: Call) -> pb.GetTurnaroundResponse:
+    return await turnaround.turnaround(request, call)
+
+
+@rpcs.method
 async def check_clearance(request: pb.CheckClearanceRequest, call: Call) -> pb.Clearance:
     return await reading.clearance(request, call)
 
@@ -236,18 +250,6 @@ async def _recorded(change: Change, etag: str, call: Call) -> pb.Request:
     call.on_behalf_of = change.entries[0].on_behalf_of
     (recorded,) = await record(call, [change])
     return messages.request(recorded)
-
-
-def _own_matter(origin: str, call: Call) -> None:
-    """People and programs speak for themselves, not for a service."""
-    if "service" in call.caller.roles:
-        return
-    if origin in SERVICES:
-        raise errors.PermissionDenied(
-            "ORIGIN_RESERVED",
-            f"matters of {origin} are submitted by {origin}, with its own facts; act there",
-            origin=origin,
-        )
 
 
 def _provenance(request: pb.OpenRequestRequest, call: Call) -> Provenance:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from closedloop_approvals.requests import rules
 from closedloop_approvals.requests.ledger import Change, stand_ins
-from closedloop_approvals.requests.rules import OPEN, Placement, Signer
+from closedloop_approvals.requests.rules import OPEN, Placement, Route, Signer
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_approvals.requests.trail import Entry
 from closedloop_chassis import errors
@@ -62,6 +62,8 @@ def seat(held: Held, actor: str, step: int = 0, on_behalf_of: str = "") -> Seat:
         raise errors.FailedPrecondition("ALREADY_DECIDED", f"this request is {request.state}", state=request.state)
     for person_id in mine:
         asked = rules.rows_of(request.route, {person_id}, step)
+        if person_id != actor:
+            asked = _not_countersigning_oneself(request.route, asked, actor)
         if len(asked) > 1:
             steps = ", ".join(map(str, asked))
             raise errors.InvalidArgument(
@@ -72,6 +74,28 @@ def seat(held: Held, actor: str, step: int = 0, on_behalf_of: str = "") -> Seat:
     raise errors.FailedPrecondition(
         "STEP_NOT_ACTIVE", "your signature is not asked now: it was given, it is not needed, or its turn has not come"
     )
+
+
+def _not_countersigning_oneself(route: Route, asked: dict[int, list[Signer]], actor: str) -> dict[int, list[Signer]]:
+    """Without the steps where the actor has, or gave, a signature of his own: two signatures are two people's.
+
+    Raises PermissionDenied NOT_A_SIGNER when nothing else is left.
+    """
+    left: dict[int, list[Signer]] = {}
+    for number, signers in asked.items():
+        slots = {signer.slot for signer in signers}
+        others = [s for s in route.steps[number - 1].signers if s.slot not in slots]
+        if not any(
+            (s.state == "asked" and s.person_id == actor)
+            or (s.state == "approved" and (s.signed_by or s.person_id) == actor)
+            for s in others
+        ):
+            left[number] = signers
+    if asked and not left:
+        raise errors.PermissionDenied(
+            "NOT_A_SIGNER", f"{actor} signs this step already; a countersignature is another person's"
+        )
+    return left
 
 
 def _names(held: Held, actor: str, on_behalf_of: str) -> list[str]:

@@ -20,6 +20,8 @@ from closedloop_chassis.work import Work
 CLOCK = "approvals.decision"
 # Who asks, in the trail, when nobody in particular does.
 SELF = "approvals"
+# What a signer can answer; only these carry the time they took.
+ANSWERS = frozenset({"approved", "rejected", "returned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
     # Whom an escalation or a hand-over asks is said by its own entry.
     told = {person for entry in change.entries for person in entry.person_ids}
     entries = [
-        *change.entries,
+        *(_with_figures(entry, before, work) for entry in change.entries),
         *(
             Entry("asked", SELF, step=step, person_ids=tuple(people))
             for step, people in asked.items()
@@ -120,6 +122,20 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
         ),
         links,
     )
+
+
+def _with_figures(entry: Entry, before: Request | None, work: Work) -> Entry:
+    """An answer with the time it took on the policy's calendar, since the one it speaks for was asked."""
+    if before is None or entry.action not in ANSWERS:
+        return entry
+    asked = [
+        s.asked_at for s in rules.rows_of(before.route, {entry.signer}, entry.step).get(entry.step, ()) if s.asked_at
+    ]
+    if not asked:
+        return entry
+    took = work.calendars.between(min(asked), work.now, before.decision["calendar"], before.unit_id)
+    in_time = before.escalation_level == 0 and (before.due_at is None or work.now <= before.due_at)
+    return replace(entry, took_seconds=took.total_seconds(), in_time=in_time)
 
 
 def _tell(work: Work, change: Change, after: Request) -> None:

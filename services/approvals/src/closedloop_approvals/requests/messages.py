@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from google.protobuf import json_format
 
-from closedloop.approvals.v1 import events_pb2, policies_pb2
+from closedloop.approvals.v1 import events_pb2, policies_pb2, tasks_pb2
 from closedloop.approvals.v1 import requests_pb2 as pb
-from closedloop.common.v1.common_pb2 import Evidence, Provenance, RuleReference
+from closedloop.common.v1.common_pb2 import Evidence, Ownership, Provenance, RuleReference
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop_approvals.requests.rules import Signer
@@ -204,6 +204,25 @@ def notice(
         }
     )
     return DeliveryRequested(content=content)
+
+
+def signer_missing(held: Request, gone: str) -> events_pb2.TaskRequested:
+    """To whoever runs the system: the route has a seat that nobody can take by rule."""
+    content = tasks_pb2.TaskContent(
+        kind="intervention",
+        title=f"{gone} 已离职, 请为审批指定签署人: {held.title}"[:200],
+        description=f"{gone} has left and nobody stands above; hand the signature over (HandOver).",
+        assignee_role="role:operations|role:admin",
+        ownership=Ownership(owner_id=held.owner_id, unit_id=held.unit_id),
+        origin="approvals",
+        cause_key=f"approvals.signer_missing:{held.id}:{gone}",
+        warning="approvals.signer_missing",
+        priority=tasks_pb2.TASK_PRIORITY_HIGH,
+        subject_type="approval_request",
+        subject_id=held.id,
+        opportunity_id=held.opportunity_id or "",
+    )
+    return events_pb2.TaskRequested(content=content)
 
 
 def mention(held: Request, person_id: str, text: str, occasion: str, sender_id: str) -> DeliveryRequested:

@@ -61,6 +61,8 @@ async def asked(event: Heard[events_pb2.ApprovalRequested], work: Work) -> None:
 async def withdrawn(event: Heard[events_pb2.ApprovalWithdrawn], work: Work) -> None:
     """Up to and including the version told; approvals already given no longer clear."""
     told = event.message
+    if told.origin != event.source:
+        raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} takes back a matter of {told.origin}")
     known = await store.of_subject(work.tx, told.origin, told.kind, told.subject_id)
     gone = [r for r in known if r.subject_version <= told.version and r.state in (*OPEN, "approved")]
     await record(work, [withdraw(r, told.actor_id or event.source, told.reason, work.now) for r in gone])
@@ -81,31 +83,35 @@ async def rate_changed(event: Heard[ExchangeRateChanged], work: Work) -> None:
 
 @reactions.on(PersonChanged)
 async def person_left(event: Heard[PersonChanged], work: Work) -> None:
-    """What was asked of somebody who is gone is asked of the next up the line."""
+    """What is, or is still to be, asked of somebody who is gone is asked of the next up the line."""
     person = event.message
     if person.active:
         return
-    ids = await store.asked_of(work.tx, person.person_id)
+    ids = await store.open_for(work.tx, person.person_id)
     if not ids:
         return
     held = await store.lock(work.tx, ids, person.person_id, work.now)
-    changes = [c for h in held.values() if (c := _rerouted(h, person.person_id, person.manager_id, work)) is not None]
+    changes = [c for h in held.values() if (c := _succeeded(h, person.person_id, person.manager_id, work)) is not None]
     await record(work, changes)
 
 
-def _rerouted(held: Held, gone: str, manager_id: str, work: Work) -> Change | None:
-    request, route = held.request, held.request.route
-    entries: list[Entry] = []
-    for number in list(rules.rows_of(route, {gone})):
-        step = route.step(number)
-        taken = {signer.person_id for signer in step.signers} if step else set()
-        never = request.parties | taken
-        above = signatories.next_above(gone, work.org, never) or (manager_id if manager_id not in never else "")
-        if above:
-            route = rules.hand_over(route, number, gone, above, f"{gone} has left", work.now)
-            entries.append(Entry("rerouted", "approvals", step=number, comment=f"{gone} has left", person_ids=(above,)))
-    if not entries:
+def _succeeded(held: Held, gone: str, manager_id: str, work: Work) -> Change | None:
+    request = held.request
+
+    def above(taken: Collection[str]) -> str:
+        never = request.parties | set(taken)
+        return signatories.next_above(gone, work.org, never) or (manager_id if manager_id not in never else "")
+
+    route, followers = rules.succeed(request.route, gone, above, work.now)
+    if not followers:
+        # Nobody stands above: operations find whoever shall sign, and hand it over.
+        work.tell(messages.signer_missing(request, gone), request.id)
         return None
+    comment = f"{gone} has left"
+    entries = [
+        Entry("rerouted", "approvals", step=number, comment=comment, person_ids=(to,))
+        for number, to in followers.items()
+    ]
     return Change(request, replace(request, route=route), "reroute", tuple(entries), held.stand_ins)
 
 
@@ -122,6 +128,8 @@ async def time_passed(due: list[Due], work: Work) -> None:
             changes.append(_reminded(waiting, clock, work))
         elif waiting.request.on_overdue == "reject":
             changes.append(_rejected(waiting, work))
+        elif waiting.request.on_overdue == "approve":
+            changes.append(_consented(waiting, clock, work))
         else:
             changes.append(_escalated(waiting, clock, work))
     await record(work, changes)
@@ -167,6 +175,23 @@ def _escalated(held: Held, clock: Due, work: Work) -> Change:
 def _name(person_id: str, work: Work) -> str:
     person = work.org.person(person_id)
     return person.name if person else person_id
+
+
+def _consented(held: Held, clock: Due, work: Work) -> Change:
+    """Whoever was asked is taken to agree, as the policy says in words; who is asked after them gets time of their own."""
+    request = held.request
+    silent = request.route.asked()
+    route = request.route
+    for step, signer in silent:
+        route = rules.answer(route, step, signer.person_id, ACTOR, "approve", request.silence, work.now)
+    after = replace(request, route=route)
+    if route.state == "pending":
+        after = replace(after, due_at=work.clocks.rearm(clock, ClockSetting.model_validate(request.decision)))
+    else:
+        after = replace(after, decided_by=ACTOR)
+    people = tuple(dict.fromkeys(signer.person_id for _, signer in silent))
+    entry = Entry("decided_by_silence", ACTOR, step=silent[0][0], comment=request.silence, person_ids=people)
+    return Change(request, after, "approve", (entry,), held.stand_ins)
 
 
 def _rejected(held: Held, work: Work) -> Change:

@@ -277,6 +277,42 @@ def hand_over(route: Route, step: int, giver: str, person_id: str, reason: str, 
     return _with(route, step, lambda s: replace(s, signers=(*_mapped(s, give).signers, *taken)))
 
 
+def succeed(
+    route: Route, gone: str, above: Callable[[Collection[str]], str], now: datetime
+) -> tuple[Route, dict[int, str]]:
+    """Whoever stands above somebody who left signs in their place, on this step and on those to come.
+
+    `above(taken)` is the next of the line who is not in `taken`, empty where there is nobody. Answers who by step.
+    """
+    followers: dict[int, str] = {}
+
+    def follow(held: Step) -> Step:
+        left = [s for s in held.signers if s.person_id == gone and s.state in ("asked", "waiting", "returned")]
+        taken = {signer.person_id for signer in held.signers if signer.state != "handed_over"} | {gone}
+        if held.ended_at is not None or not left or not (to := above(taken)):
+            return held
+        followers[held.number] = to
+        taking = tuple(
+            replace(
+                signer,
+                position=len(held.signers) + n,
+                person_id=to,
+                reason=f"{gone} has left",
+                from_person_id=gone,
+                state="asked" if signer.state == "asked" else "waiting",
+                asked_at=now if signer.state == "asked" else None,
+            )
+            for n, signer in enumerate(left, 1)
+        )
+
+        def leave(signer: Signer) -> Signer:
+            return replace(signer, state="handed_over", answered_at=now) if signer in left else signer
+
+        return replace(held, signers=(*_mapped(held, leave).signers, *taking))
+
+    return replace(route, steps=tuple(follow(held) for held in route.steps)), followers
+
+
 def escalate(
     route: Route, above: Callable[[str, Collection[str]], str], now: datetime
 ) -> tuple[Route, list[tuple[int, str, str]]]:

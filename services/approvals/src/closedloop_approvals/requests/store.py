@@ -48,6 +48,7 @@ class Request:
     not_required: bool
     decision: dict[str, Any]
     on_overdue: str
+    silence: str
     opened_at: datetime
     due_at: datetime | None
     closed_at: datetime | None
@@ -61,6 +62,8 @@ class Request:
     version: int
     trail_length: int
     trail_hash: str
+    # Decided in a former system: it clears nothing.
+    imported: bool
     route: Route
     # The rule of each step by its number.
     step_rules: dict[int, dict[str, Any]]
@@ -106,6 +109,7 @@ READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.i
 OF_SUBJECT = f"""
 SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
  WHERE r.origin = %(origin)s AND r.kind = %(kind)s AND r.subject_id = %(subject_id)s
+   AND NOT r.imported
  ORDER BY r.subject_version DESC, r.opened_at DESC LIMIT 1000
 """
 # Submitters of one subject follow each other, also while there is no row to lock yet.
@@ -188,9 +192,9 @@ SELECT {SELECT}, '[]'::jsonb AS steps, '[]'::jsonb AS signers, '[]'::jsonb AS st
    AND r.opened_at < coalesce(%(opened_to)s::timestamptz, 'infinity')
  ORDER BY r.id LIMIT %(limit)s
 """
-ASKED_OF = """
+OPEN_FOR = """
 SELECT DISTINCT g.request_id AS id FROM approval_signer g JOIN approval_request r ON r.id = g.request_id
- WHERE g.person_id = %(person)s AND g.state = 'asked' AND r.state = 'pending'
+ WHERE g.person_id = %(person)s AND g.state IN ('asked', 'waiting', 'returned') AND r.state IN ('pending', 'returned')
 """
 
 TAKEN = errors.AlreadyExists(
@@ -243,9 +247,9 @@ async def trail(db: Reader, request_id: str, after: int, limit: int) -> list[Sea
     return await db.all(TRAIL, {"id": request_id, "after": after, "limit": limit}, into=Sealed)
 
 
-async def asked_of(tx: Transaction, person_id: str) -> list[str]:
-    """Ids of pending requests that ask this person."""
-    return [row["id"] for row in await tx.all(ASKED_OF, {"person": person_id})]
+async def open_for(tx: Transaction, person_id: str) -> list[str]:
+    """Ids of open requests that ask this person, or will when their step comes."""
+    return [row["id"] for row in await tx.all(OPEN_FOR, {"person": person_id})]
 
 
 @dataclass(frozen=True, slots=True)

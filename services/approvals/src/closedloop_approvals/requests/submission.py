@@ -24,7 +24,10 @@ from closedloop_approvals.routing import Matter, Routed
 from closedloop_approvals.signatories import Candidate
 from closedloop_chassis import errors
 from closedloop_chassis.ids import new_id
-from closedloop_chassis.work import Work
+from closedloop_chassis.work import Call, Work
+
+# Their matters come by event, with facts they vouch for; a person could tell others (S67).
+SERVICES = frozenset({"targets", "customers", "funnel", "approvals", "integrations"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,16 @@ class Submission:
     @property
     def owner_id(self) -> str:
         return self.facts.ownership.owner_id or self.submitter_id
+
+
+def own_matter(origin: str, call: Call) -> None:
+    """People and programs speak for themselves, not for a service. Raises PermissionDenied ORIGIN_RESERVED."""
+    if origin in SERVICES and "service" not in call.caller.roles:
+        raise errors.PermissionDenied(
+            "ORIGIN_RESERVED",
+            f"matters of {origin} are submitted by {origin}, with its own facts; act there",
+            origin=origin,
+        )
 
 
 def unit_of(submission: Submission, work: Work) -> str:
@@ -95,6 +108,7 @@ async def _open(submission: Submission, work: Work) -> Change:
         version=0,
         trail_length=0,
         trail_hash="",
+        imported=False,
         participants=[],
         route=rules.start(steps, work.now),
         step_rules=step_rules,
@@ -188,6 +202,7 @@ def _content(submission: Submission, routed: Routed, unit_id: str) -> dict[str, 
         "not_required": not plan.steps,
         "decision": plan.decision.model_dump(mode="json"),
         "on_overdue": plan.on_overdue,
+        "silence": plan.silence,
         "provenance": as_dict(submission.provenance),
     }
 

@@ -26,13 +26,16 @@ STATES = {
     "returned": {"pending", "returned"},
     "recalled": {"recalled"},
     "withdrawn": {"withdrawn"},
-    "decided_by_silence": {"rejected"},
+    "decided_by_silence": {"pending", "approved", "rejected"},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened, before it is sealed; `content_hash` pins subject and facts as they were submitted."""
+    """What happened, before it is sealed; `content_hash` pins subject and facts as they were submitted.
+
+    `took_seconds` of working time from question to answer, and whether it came in time, stand on answers alone.
+    """
 
     action: str
     actor_id: str
@@ -44,6 +47,17 @@ class Entry:
     evidence: tuple[dict[str, Any], ...] = ()
     rule: dict[str, Any] | None = None
     content_hash: str = ""
+    took_seconds: float | None = None
+    in_time: bool | None = None
+
+    @property
+    def signer(self) -> str:
+        """Whose signature it is: the Y of "X for Y", else the one who acted."""
+        return self.on_behalf_of or self.actor_id
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        return {} if self.took_seconds is None else {"took_seconds": self.took_seconds, "in_time": self.in_time}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ def seal(
                 "evidence": list(entry.evidence),
                 "rule": entry.rule,
                 "content_hash": entry.content_hash,
+                **entry.figures,
             }
         )
         sealed.append(Sealed(request_id, sequence, content, last_hash, link(last_hash, content)))

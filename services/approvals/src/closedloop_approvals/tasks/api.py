@@ -12,7 +12,7 @@ from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import tasks_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop_approvals.tasks import acting, messages, store
+from closedloop_approvals.tasks import acting, loop, messages, store
 from closedloop_approvals.tasks.acting import Act, Outcome, record
 from closedloop_approvals.tasks.raising import draft, fields_dict, raise_tasks
 from closedloop_approvals.tasks.rules import TaskRules
@@ -161,6 +161,11 @@ async def bulk_act_on_tasks(request: pb.BulkActOnTasksRequest, call: Call) -> Bu
     if not request.validate_only:
         record(call, list(acts.values()))
     return bulk.summary(read=len(request.tasks), updated=len(acts), refused=refused)
+
+
+@rpcs.method
+async def get_loop_report(request: pb.GetLoopReportRequest, call: Call) -> pb.GetLoopReportResponse:
+    return await loop.report(request, call)
 
 
 def _action(request: pb.BulkActOnTasksRequest, call: Call) -> Callable[[Held], Act]:

@@ -36,6 +36,8 @@ async def requested(event: Heard[events_pb2.TaskRequested], work: Work) -> None:
 async def withdrawn(event: Heard[events_pb2.TaskWithdrawn], work: Work) -> None:
     """An open task closes by itself; for a settled one it is the proof that the action worked (S102)."""
     told = event.message
+    if told.origin != event.source:
+        raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} takes back a task of {told.origin}")
     reason = events_pb2.WithdrawalReason.Name(told.reason).removeprefix("WITHDRAWAL_REASON_").lower()
     at = protos.instant(told.clear_time) if told.HasField("clear_time") else work.now
     evidence = [json_format.MessageToDict(e, preserving_proto_field_name=True) for e in told.evidence]

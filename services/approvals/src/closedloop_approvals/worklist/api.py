@@ -16,7 +16,7 @@ from closedloop_chassis.work import Call
 
 rpcs = Rpcs("closedloop.approvals.v1.WorklistService")
 
-FIRST = (False, "-infinity", -100, "", -1, "")
+FIRST = (False, "-infinity", -100, "00000000-0000-0000-0000-000000000000", -1, "")
 
 
 @rpcs.method

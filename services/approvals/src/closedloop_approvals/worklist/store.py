@@ -9,7 +9,8 @@ from typing import Any
 
 from closedloop_chassis.data.transaction import Reader
 
-# The person's own desk, and one for each they stand in for now, which lets through some kinds up to an amount.
+# `desk`: the person's own, and one for each they stand in for now, which lets through some kinds up to an amount.
+# The figures stand in the first row alone.
 WORK = """
 WITH desk AS (
     SELECT %(person)s::text AS person_id, ''::text AS absent, true AS every_kind, '{}'::text[] AS request_kinds,
@@ -61,19 +62,20 @@ WITH desk AS (
            count(*) FILTER (WHERE asleep) AS snoozed
       FROM line
 ), page AS (
-    SELECT line.*, a.name AS account_name
+    SELECT line.*, a.name AS account_name,
+           row_number() OVER (ORDER BY NOT overdue, due_at NULLS LAST, -priority, line.id, step, absent) AS place
       FROM line LEFT JOIN account a ON a.id = line.account_id
      WHERE NOT asleep AND (%(types)s::int[] IS NULL OR type = ANY(%(types)s)) AND (%(kind)s = '' OR kind = %(kind)s)
        AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
        AND (%(due_before)s::timestamptz IS NULL OR due_at < %(due_before)s)
        AND (NOT %(on_behalf_only)s OR absent <> '' OR came_from <> '' OR (type = 3 AND escalation_level > 0))
-       AND (NOT overdue, coalesce(due_at, 'infinity'), -priority, line.id::text, step, absent)
-           > (%(after_in_time)s, %(after_due)s::timestamptz, %(after_priority)s, %(after_id)s, %(after_step)s,
+       AND (NOT overdue, coalesce(due_at, 'infinity'), -priority, line.id, step, absent)
+           > (%(after_in_time)s, %(after_due)s::timestamptz, %(after_priority)s, %(after_id)s::uuid, %(after_step)s,
               %(after_absent)s)
-     ORDER BY NOT overdue, due_at NULLS LAST, -priority, line.id::text, step, absent LIMIT %(limit)s
+     ORDER BY place LIMIT %(limit)s
 )
-SELECT to_jsonb(counted) AS counts, page.* FROM counted LEFT JOIN page ON true
- ORDER BY NOT page.overdue, due_at NULLS LAST, -priority, page.id::text, step, absent
+SELECT CASE WHEN place > 1 THEN NULL ELSE to_jsonb(counted) END AS counts, page.*
+  FROM counted LEFT JOIN page ON true ORDER BY place
 """
 
 

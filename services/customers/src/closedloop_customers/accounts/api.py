@@ -122,6 +122,8 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
     if new == old:
         # Nothing else to write down than that somebody looked and found it right.
         new = replace(new, last_verify_at=call.now)
+        seen = {f"verified.{name}": call.now for name in call.rules(rules.AccountRules).key_fields}
+        call.audit(old.id, "verify", {}, seen, action)
     (after,) = desk.change(call, [(old, new)], action)
     if after.status == "retired" != old.status:
         silence.forget(call, after.id)

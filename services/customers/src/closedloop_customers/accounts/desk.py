@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import codes, custom_fields, identifiers, profiles
+from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles
 from closedloop_customers.accounts import store, wire
 from closedloop_customers.accounts.rules import Account, AccountRules
 from closedloop_customers.assignment.desk import Subject
@@ -22,7 +23,14 @@ PERSONAL = frozenset({"phones"})
 
 def checked(work: Work, profile: Profile) -> Profile:
     """The profile with its region derived where it lacks one. Raises InvalidArgument for codes and fields that are
-    unknown."""
+    unknown, CREDIT_CODE_INVALID for a code whose check character does not fit."""
+    credit_code = profile.get("credit_code", "")
+    if credit_code and not identifiers.credit_code_fits(credit_code):
+        raise errors.InvalidArgument(
+            "CREDIT_CODE_INVALID",
+            f"the check character of {credit_code} does not fit; a character was misread",
+            {"profile.credit_code": "check character does not fit"},
+        )
     codes.check(profile, work.rules(codes.CodeRules), work.org)
     custom_fields.check("account", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, work.rules(codes.CodeRules))):
@@ -106,7 +114,7 @@ def change(
 ) -> list[Account]:
     """Queues accounts as they are after a change of (before, after): rows, keys, trail, AccountChanged, and answers
     them."""
-    verifying = work.rules(AccountRules).key_fields
+    verifying, lights = work.rules(AccountRules).key_fields, work.rules(freshness.QualityRules)
     after: list[Account] = []
     keys: dict[str, Collection[str]] = {}
     for old, new in pairs:
@@ -114,7 +122,9 @@ def change(
         verified = (
             work.now if verifying & set(fields) and new.last_verify_at == old.last_verify_at else new.last_verify_at
         )
-        now = replace(new, version=old.version + 1, updated_at=work.now, last_verify_at=verified)
+        touched = new.last_interaction_at or new.created_at
+        light = freshness.light(touched, verified, work.now, lights) if new.status != "merged" else new.quality_light
+        now = replace(new, version=old.version + 1, updated_at=work.now, last_verify_at=verified, quality_light=light)
         if fields and (fresh := keys_of(work, now.profile)) != keys_of(work, old.profile):
             keys[now.id] = fresh
         work.audit(now.id, action, trail(old), trail(now), business_action)
@@ -151,6 +161,13 @@ async def hand_over(work: Work, account_id: str, owner_id: str, unit_id: str) ->
     work.clocks.hand_over(account_id, owner_id, unit_id)
 
 
+def hand_over_many(work: Work, before: Mapping[str, Account], owners: Mapping[str, tuple[str, str]]) -> None:
+    """Queues accounts, held already, with other owners and units."""
+    pairs = [(old, replace(old, owner_id=owners[id_][0], unit_id=owners[id_][1])) for id_, old in before.items()]
+    for after in change(work, pairs, action="assign"):
+        work.clocks.hand_over(after.id, after.owner_id, after.unit_id)
+
+
 async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
     """Notes which accounts are of high potential and tells of those for which that is new. One round trip."""
     if not verdicts:
@@ -159,6 +176,29 @@ async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
         before = {"high_potential": not account.high_potential}
         work.audit(account.id, "evaluate", before, {"high_potential": account.high_potential})
         work.tell(wire.changed(account), account.id)
+
+
+async def set_grades(work: Work, grades: Mapping[str, str]) -> None:
+    """Notes grades and tells of accounts for which theirs is new; why is kept by who graded. One round trip."""
+    packed = rows.pack({"id": id_, "grade": grade} for id_, grade in grades.items())
+    for account in await work.tx.all(store.SET_GRADES, {"rows": packed, "now": work.now}, into=Account):
+        work.tell(wire.changed(account), account.id)
+
+
+async def set_lights(work: Work, lights: Mapping[str, str]) -> None:
+    """Notes quality lights and tells of accounts for which theirs is new. One round trip."""
+    if not lights:
+        return
+    packed = rows.pack({"id": id_, "quality_light": light} for id_, light in lights.items())
+    for account in await work.tx.all(store.SET_LIGHTS, {"rows": packed, "now": work.now}, into=Account):
+        work.tell(wire.changed(account), account.id)
+
+
+async def read(reader: Reader | Transaction, account_id: str) -> Account:
+    """An account that stands. One round trip."""
+    account = await reader.one(store.GET, {"id": account_id}, into=Account)
+    assert account is not None
+    return account
 
 
 async def subject(reader: Reader | Transaction, account_id: str) -> Subject:
@@ -171,3 +211,8 @@ async def subject(reader: Reader | Transaction, account_id: str) -> Subject:
         industry=account.profile.get("industry", ""),
         product_lines=tuple(account.profile.get("product_lines", ())),
     )
+
+
+async def children(tx: Transaction, ids: Collection[str]) -> list[Account]:
+    """The living accounts right below these, held until the transaction ends. One round trip."""
+    return await tx.all(store.LOCK_CHILDREN, {"ids": list(ids)}, into=Account)

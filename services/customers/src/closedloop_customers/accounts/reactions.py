@@ -18,6 +18,7 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.accounts import desk, store, wire
 from closedloop_customers.accounts.rules import AccountRules, status_by_deals
+from closedloop_customers.health import desk as health
 
 reactions = Reactions()
 
@@ -71,6 +72,7 @@ async def _note_deals(events: Sequence[Heard[Any]], state: str, work: Work) -> N
         locked = (await store.lock(work.tx, sorted(due))).values()
         pairs = [(old, replace(old, status=due[old.id])) for old in locked if old.status not in SETTLED]
         desk.change(work, [(old, new) for old, new in pairs if old != new], action="deal")
+    health.touched(work, sorted(named), "deal")
 
 
 def _deal(event: Heard[Any], state: str) -> dict[str, Any]:

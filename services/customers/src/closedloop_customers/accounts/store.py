@@ -28,6 +28,10 @@ SELECT {COLUMNS} FROM account
               WHERE p.source = %(source)s AND p.source_id = %(source_id)s)
 """
 LOCK = f"SELECT {COLUMNS} FROM account WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
+LOCK_CHILDREN = f"""
+SELECT {COLUMNS} FROM account
+ WHERE parent_account_id = ANY(%(ids)s::uuid[]) AND status <> 'merged' ORDER BY id FOR UPDATE
+"""
 LOCK_BY_SOURCE = f"""
 SELECT p.source AS by_source, p.source_id AS by_source_id, {COLUMNS.replace("id,", "a.id,", 1)}
   FROM account_provenance p JOIN account a ON a.id = p.account_id
@@ -140,6 +144,18 @@ SET_HIGH = f"""
 UPDATE account SET high_potential = r.high_potential, version = account.version + 1, updated_at = %(now)s
   FROM jsonb_populate_recordset(NULL::account, %(rows)s) AS r
  WHERE account.id = r.id AND account.high_potential <> r.high_potential
+RETURNING {", ".join("account." + column.strip() for column in COLUMNS.split(","))}
+"""
+SET_LIGHTS = f"""
+UPDATE account SET quality_light = r.quality_light, version = account.version + 1, updated_at = %(now)s
+  FROM jsonb_populate_recordset(NULL::account, %(rows)s) AS r
+ WHERE account.id = r.id AND account.quality_light <> r.quality_light
+RETURNING {", ".join("account." + column.strip() for column in COLUMNS.split(","))}
+"""
+SET_GRADES = f"""
+UPDATE account SET grade = r.grade, version = account.version + 1, updated_at = %(now)s
+  FROM jsonb_populate_recordset(NULL::account, %(rows)s) AS r
+ WHERE account.id = r.id AND account.grade <> r.grade
 RETURNING {", ".join("account." + column.strip() for column in COLUMNS.split(","))}
 """
 OF_OWNERS_ELSEWHERE = f"""

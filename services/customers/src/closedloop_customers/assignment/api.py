@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import accounts_pb2, leads_pb2
 from closedloop.customers.v1 import assignment_pb2 as pb
 from closedloop_chassis import enums, errors, pages, protos
@@ -13,7 +14,7 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import explanations, profiles, records
 from closedloop_customers.accounts import desk as accounts
-from closedloop_customers.assignment import desk, store, wire
+from closedloop_customers.assignment import desk, pooling, store, wire
 from closedloop_customers.assignment.desk import Choice, Subject
 from closedloop_customers.assignment.rules import AssignmentRules, Seller
 from closedloop_customers.leads import desk as leads
@@ -151,6 +152,21 @@ async def claim_from_pool(request: pb.ClaimFromPoolRequest, call: Call) -> pb.As
     else:
         await accounts.hand_over(call, id_, person_id, unit_id)
     return wire.assignment(row)
+
+
+@rpcs.method
+async def release_to_pool(request: pb.ReleaseToPoolRequest, call: Call) -> pb.PoolEntry:
+    return wire.pool_entry(await pooling.release(request, call))
+
+
+@rpcs.method
+async def protect_record(request: pb.ProtectRecordRequest, call: Call) -> pb.Assignment:
+    return wire.assignment(await pooling.protect(request, call))
+
+
+@rpcs.method
+async def transfer_ownership(request: pb.TransferOwnershipRequest, call: Call) -> BulkSummary:
+    return await pooling.transfer(request, call)
 
 
 async def _refuse_claim(call: Call, type_: str, id_: str) -> None:

@@ -155,6 +155,11 @@ def hold(
     return give(work, record_type, chosen, method, reason, previous)
 
 
+def home(work: Work, subject: Subject) -> str:
+    """The unit in whose pool it lies; empty where none covers it."""
+    return rules.home_unit(subject, work.org)
+
+
 def end(work: Work, record_type: str, ids: Iterable[str]) -> None:
     """These records no longer need anybody: closed or merged."""
     store.end(work.tx, record_type, ids, work.now)

@@ -1,14 +1,38 @@
-"""The funnel's circuit breaker and earned priority (S55, S56, S90)."""
+"""The funnel's circuit breaker and earned priority (S55, S56, S90); what nobody follows up goes back to the pool (U12)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
+from closedloop_chassis.clocks.due import Rung
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers.assignment import store
+from closedloop_customers.assignment import pooling, store
+from closedloop_customers.assignment.rules import AssignmentRules
 
 reactions = Reactions()
+
+RECYCLING = "customers.recycling"
+
+
+@reactions.batch(targets.OrgUnitChanged)
+async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
+    """From the first unit on what nobody follows up goes back to the pool; a timer that is set stays."""
+    _again(work, work.rules(AssignmentRules).recycle_every)
+
+
+@reactions.timer(RECYCLING)
+async def recycle(_: list[Rung], work: Work) -> None:
+    await pooling.recycle(work)
+    _again(work, work.rules(AssignmentRules).recycle_every)
+
+
+def _again(work: Work, setting: ClockSetting) -> None:
+    work.timers.set(RECYCLING, "company", work.calendars.due(setting, work.now, ""))
 
 
 @reactions.on(funnel.LeadFeedSuspended)

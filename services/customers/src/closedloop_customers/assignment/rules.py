@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person
-from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 from closedloop_customers.codes import covers
 
 
@@ -48,6 +48,14 @@ class AssignmentRules(Rules):
     protection_days: int = Field(default=30, ge=0, le=3660)
     cool_down_days: int = Field(default=7, ge=0, le=366)
     claims_a_day: int = Field(default=10, ge=0, le=1000)
+    # Without effective interaction for so long, and past its protection, a record goes back to the pool.
+    recycle_lead_days: int = Field(default=30, ge=1, le=3660)
+    recycle_account_days: int = Field(default=180, ge=1, le=3660)
+    # Customers of these grades are never recycled.
+    kept_grades: frozenset[str] = frozenset({"A"})
+    protect_most_days: int = Field(default=180, ge=1, le=3660)
+    recycle_every: ClockSetting = ClockSetting(days=1)
+    largest_recycling: int = Field(default=500, ge=1, le=10_000)
 
 
 @dataclass(frozen=True, slots=True)

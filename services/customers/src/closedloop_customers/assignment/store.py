@@ -132,6 +132,39 @@ SELECT * FROM ({POOL}) AS pool
    AND record_id > %(after_id)s::uuid
  ORDER BY record_id LIMIT %(limit)s
 """
+ONE_OF_POOL = f"SELECT * FROM ({POOL}) AS pool WHERE record_type = %(record_type)s AND record_id = %(record_id)s"
+# A deal under way keeps its record with its owner.
+BUSY = """
+SELECT opportunity_id::text FROM account_opportunity WHERE %(record_type)s = 'account' AND account_id = %(id)s AND open
+UNION ALL
+SELECT opportunity_id::text FROM lead WHERE %(record_type)s = 'lead' AND id = %(id)s AND opportunity_id IS NOT NULL
+ LIMIT 1
+"""
+PROTECT = f"""
+UPDATE assignment SET protected_until = greatest(protected_until, %(until)s)
+ WHERE record_type = %(type)s AND record_id = %(id)s AND ended_at IS NULL AND owner_id <> ''
+RETURNING {COLUMNS}
+"""
+HELD_BY = f"""
+SELECT record_type, record_id FROM assignment
+ WHERE owner_id = %(owner)s AND ended_at IS NULL AND {Scope.SQL} ORDER BY record_id LIMIT 1000
+"""
+# Past protection, untouched for long, without a deal; the longest untouched first.
+IDLE = """
+SELECT s.record_type, s.record_id, r.unit_id, r.touched_at
+  FROM assignment s
+  JOIN (SELECT 'account' AS record_type, id, unit_id,
+               coalesce(last_interaction_at, created_at) AS touched_at, %(account_since)s AS since
+          FROM account WHERE owner_id <> '' AND status NOT IN ('merged', 'retired')
+           AND grade <> ALL (%(kept_grades)s)
+           AND NOT EXISTS (SELECT FROM account_opportunity o WHERE o.account_id = account.id AND o.open)
+        UNION ALL
+        SELECT 'lead', id, unit_id, coalesce(last_interaction_at, received_at), %(lead_since)s
+          FROM lead WHERE owner_id <> '' AND stage <> 'closed' AND opportunity_id IS NULL AND converted_at IS NULL
+           AND paused_until IS NULL AND NOT historical) AS r ON r.record_type = s.record_type AND r.id = s.record_id
+ WHERE s.ended_at IS NULL AND s.protected_until <= %(now)s AND r.touched_at <= r.since AND s.assigned_at <= r.since
+ ORDER BY r.touched_at LIMIT %(most)s
+"""
 # Two who claim at once queue here; the second finds nothing.
 CLAIM = """
 DELETE FROM pool_entry WHERE record_type = %(record_type)s AND record_id = %(record_id)s

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_customers import explanations
+from closedloop_customers.health import desk as health
 from closedloop_customers.interactions import store
 from closedloop_customers.interactions.rules import InteractionRules, Touch, judge
+from closedloop_customers.quality import desk as quality
 from closedloop_customers.wake_ups import desk as wake_ups
 from closedloop_customers.wake_ups import silence
 
@@ -25,6 +27,8 @@ async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
     if not any(row.effective or not row.fresh for row in noted):
         return noted
     accounts, leads = await store.touch(work.tx, noted)
+    await quality.relight(work, [row.id for row in accounts])
+    health.touched(work, {row.account_id for row in noted if row.account_id}, "interaction")
     last = touches[0].occurred_at if len(touches) == 1 else None
     for record_type, touched in (("account", accounts), ("lead", leads)):
         heard = [row for row in touched if row.open and row.last_interaction_at is not None]

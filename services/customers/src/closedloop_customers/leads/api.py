@@ -17,7 +17,7 @@ from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.interactions import desk as interactions
-from closedloop_customers.leads import bulk, desk, intake, rules, store, wire
+from closedloop_customers.leads import bulk, desk, intake, report, rules, store, wire
 from closedloop_customers.leads.rules import CloseReasonRules, Lead, LeadRules, ResponseRules
 from closedloop_customers.wake_ups import silence
 
@@ -222,6 +222,11 @@ async def reopen_lead(request: pb.ReopenLeadRequest, call: Call) -> pb.Lead:
         silence.watch(call, "lead", [(after.id, after.owner_id, after.unit_id)])
     desk.tell_assigned(call, after, "", "manual")
     return wire.to_proto(after)
+
+
+@rpcs.method
+async def get_response_report(request: pb.GetResponseReportRequest, call: Call) -> pb.ResponseReport:
+    return await report.measure(request, call)
 
 
 async def _held(call: Call, id: str) -> Lead:

@@ -27,6 +27,9 @@ class ResponseRules(Rules):
     reassignments: int = Field(default=3, ge=0, le=20)
     # Whether "tried and not reached" is a first response.
     unreached_counts: bool = False
+    # The report's buckets, in hours from the inquiry, and how many leads each side needs before a drop means something.
+    report_hours: tuple[float, ...] = (2, 8, 24, 48, 168)
+    least_leads: int = Field(default=30, ge=1, le=100_000)
     # "Contacted" is no content.
     least_characters: int = Field(default=4, ge=1, le=1000)
     empty_words: frozenset[str] = frozenset({"contacted", "called", "done", "已联系", "已沟通", "已拨打", "联系过"})

@@ -124,6 +124,17 @@ SELECT {COLUMNS}, ORDER_KEY AS order_key FROM lead
    AND (ORDER_KEY, id) > (%(after_key)s, %(after_id)s::uuid)
  ORDER BY ORDER_KEY, id LIMIT %(limit)s
 """
+# Every lead of a span with how long its first answer took; what is history or a duplicate tells nothing of it.
+ANSWERED = f"""
+SELECT source, unit_id, owner_id, responded_at - received_at AS took, responded_in_time AS in_time,
+       converted_at IS NOT NULL OR opportunity_id IS NOT NULL OR outcome = 'won' AS converted, outcome = 'won' AS won,
+       alarm_at IS NOT NULL AND alarm_at <= least(%(end)s, coalesce(responded_at, closed_at, %(end)s)) AS alarmed
+  FROM lead
+ WHERE {Scope.SQL} AND received_at >= %(start)s AND received_at < %(end)s AND merged_into_id IS NULL
+   AND outcome NOT IN ('invalid', 'duplicate')
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND (%(sources)s::text[] IS NULL OR source = ANY(%(sources)s))
+"""
 MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 LATEST = 2**62
 # Unanswered ones by what falls due first, then the others.

@@ -8,7 +8,7 @@ from closedloop_chassis import bulk, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import explanations, records
-from closedloop_customers.potential import desk, store
+from closedloop_customers.potential import desk, history, store
 
 rpcs = Rpcs("closedloop.customers.v1.PotentialService")
 
@@ -27,7 +27,31 @@ async def get_potential(request: pb.GetPotentialRequest, call: Call) -> pb.Poten
         raise errors.FailedPrecondition(
             "NOT_EVALUATED", "nobody has evaluated this account yet; EvaluatePotentials does"
         )
-    return _to_proto(found, (await store.matches(call.db, [standing.id])).get(standing.id, []))
+    potential = _to_proto(found, (await store.matches(call.db, [standing.id])).get(standing.id, []))
+    for row in await call.db.all(store.LABELS, {"account_id": standing.id}):
+        potential.labels.add(
+            account_id=row["account_id"],
+            high=row["high"],
+            labelled_by=row["labelled_by"],
+            label_time=protos.timestamp(row["labelled_at"]),
+            reason=row["reason"],
+        )
+    return potential
+
+
+@rpcs.method
+async def label_potentials(request: pb.LabelPotentialsRequest, call: Call) -> BulkSummary:
+    return await history.label(request, call)
+
+
+@rpcs.method
+async def bulk_record_outcomes(request: pb.BulkRecordOutcomesRequest, call: Call) -> BulkSummary:
+    return await history.outcomes(request, call)
+
+
+@rpcs.method
+async def get_potential_accuracy(request: pb.GetPotentialAccuracyRequest, call: Call) -> pb.PotentialAccuracy:
+    return await history.accuracy(request, call)
 
 
 @rpcs.method
@@ -37,7 +61,6 @@ async def list_potentials(request: pb.ListPotentialsRequest, call: Call) -> pb.L
         **records.filters(request, call),
         "account_ids": list(request.account_ids) or None,
         "high": request.high if request.HasField("high") else None,
-        # No label of a person is kept yet, so none disagrees.
         "disagreeing": request.disagreeing,
         "tender_since": protos.instant(request.tender_since_time) if request.HasField("tender_since_time") else None,
         "after_score": after_score,
@@ -57,19 +80,7 @@ async def evaluate_potentials(request: pb.EvaluatePotentialsRequest, call: Call)
         ids = [row["id"] for row in await call.tx.all(store.IN_REACH, call.scope.params)]
         outcome = await desk.reevaluate(call, ids, "request")
         return bulk.summary(read=len(ids), created=len(outcome.first), updated=len(outcome.changed), refused=[])
-    standing = await records.find(call.tx, {("account", id_) for id_ in request.account_ids})
-    refused, wanted = [], set()
-    for position, id_ in enumerate(request.account_ids):
-        found = standing.get(("account", id_))
-        if found is None or not found.open:
-            refused.append(
-                bulk.refused(position, errors.NotFound("ACCOUNT_NOT_FOUND", f"no living account {id_}"), "account_ids")
-            )
-        elif not call.scope.covers(found.owner_id, found.unit_id):
-            denied = errors.PermissionDenied("OUT_OF_SCOPE", "beyond the caller's reach")
-            refused.append(bulk.refused(position, denied, "account_ids"))
-        else:
-            wanted.add(found.id)
+    wanted, refused = await records.sifted(call, request.account_ids)
     outcome = await desk.reevaluate(call, wanted, "request")
     return bulk.summary(
         read=len(request.account_ids), created=len(outcome.first), updated=len(outcome.changed), refused=refused

@@ -49,6 +49,9 @@ class PotentialRules(Rules):
     confirmed_ratio: float = Field(default=1.0, ge=0, le=1)
     interaction_days: int = Field(default=90, ge=1, le=3660)
     deal_days: int = Field(default=730, ge=1, le=3660)
+    # What a high potential promises, and how many of each kind it takes before an accuracy means something.
+    good_outcomes: frozenset[Literal["won", "repurchased"]] = frozenset({"won", "repurchased"})
+    least_outcomes: int = Field(default=20, ge=1, le=100_000)
     # A change of less is not told.
     least_change: float = Field(default=0.5, ge=0, le=100)
 
@@ -155,3 +158,10 @@ def _part(key: str, dimension: Dimension, measured: tuple[float | None, str, str
 def is_change(before: float | None, high_before: bool, after: Verdict, rules: PotentialRules) -> bool:
     """Whether somebody should hear of it."""
     return before is None or high_before != after.high or abs(after.score - before) >= rules.least_change
+
+
+def without_tenders(dimensions: Sequence[dict[str, Any]]) -> float:
+    """The score as it would be if nobody read procurement notices: its weight is spread over the other dimensions."""
+    others = [part for part in dimensions if part["key"] != "tender_match"]
+    weight = sum(part["weight_ratio"] for part in others)
+    return float(sum(part["contribution"] for part in others) / weight) if weight else 0.0

@@ -12,7 +12,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_customers import records
-from closedloop_customers.potential.rules import Inputs, PotentialRules, Tender
+from closedloop_customers.potential.rules import Inputs, PotentialRules, Tender, without_tenders
 
 COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score"
 
@@ -58,6 +58,51 @@ ON CONFLICT (account_id, notice_id) DO UPDATE
  WHERE tender_match.version < excluded.version
 RETURNING account_id
 """
+PUT_POINTS = """
+INSERT INTO potential_point (account_id, evaluated_at, score, without_tenders)
+SELECT account_id, evaluated_at, score, without_tenders FROM jsonb_populate_recordset(NULL::potential_point, %(rows)s)
+ON CONFLICT (account_id, evaluated_at) DO UPDATE
+   SET score = excluded.score, without_tenders = excluded.without_tenders
+"""
+PUT_LABELS = """
+INSERT INTO potential_label AS l (account_id, labelled_by, labelled_at, high, reason)
+SELECT DISTINCT ON (account_id, labelled_by, labelled_at) account_id, labelled_by, labelled_at, high, reason
+  FROM jsonb_populate_recordset(NULL::potential_label, %(rows)s)
+ON CONFLICT (account_id, labelled_by, labelled_at) DO UPDATE SET high = excluded.high, reason = excluded.reason
+ WHERE (l.high, l.reason) IS DISTINCT FROM (excluded.high, excluded.reason)
+RETURNING xmax = 0 AS fresh
+"""
+PUT_OUTCOMES = """
+INSERT INTO account_outcome AS o (source, source_id, account_id, kind, amount_minor, currency, happened_at, provenance)
+SELECT source, source_id, account_id, kind, amount_minor, currency, happened_at, provenance
+  FROM jsonb_populate_recordset(NULL::account_outcome, %(rows)s)
+ON CONFLICT (source, source_id) DO UPDATE
+   SET account_id = excluded.account_id, kind = excluded.kind, amount_minor = excluded.amount_minor,
+       currency = excluded.currency, happened_at = excluded.happened_at
+ WHERE (o.account_id, o.kind, o.amount_minor, o.currency, o.happened_at) IS DISTINCT FROM
+       (excluded.account_id, excluded.kind, excluded.amount_minor, excluded.currency, excluded.happened_at)
+RETURNING xmax = 0 AS fresh
+"""
+LABELS = """
+SELECT account_id, labelled_by, labelled_at, high, reason FROM potential_label WHERE account_id = %(account_id)s
+ ORDER BY labelled_at DESC, labelled_by LIMIT 100
+"""
+# Verdicts that stood at the start, against what became of the account until the end.
+FORETOLD = f"""
+SELECT a.id, l.high, p.score, p.without_tenders,
+       %(won)s AND EXISTS (SELECT FROM account_deal d WHERE d.account_id = a.id AND d.state = 'won'
+                              AND d.closed_on >= %(start)s::date AND d.closed_on < %(end)s::date)
+       OR EXISTS (SELECT FROM account_outcome o WHERE o.account_id = a.id AND o.kind = ANY(%(good)s)
+                     AND o.happened_at >= %(start)s AND o.happened_at < %(end)s) AS good
+  FROM account a
+  LEFT JOIN LATERAL (SELECT high FROM potential_label l WHERE l.account_id = a.id AND l.labelled_at <= %(start)s
+                      ORDER BY labelled_at DESC LIMIT 1) AS l ON true
+  LEFT JOIN LATERAL (SELECT score, without_tenders FROM potential_point p
+                      WHERE p.account_id = a.id AND p.evaluated_at <= %(start)s
+                      ORDER BY evaluated_at DESC LIMIT 1) AS p ON true
+ WHERE a.status <> 'merged' AND {Scope.SQL} AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND (l.high IS NOT NULL OR p.score IS NOT NULL)
+"""
 GET = f"""
 SELECT {", ".join("p." + column for column in COLUMNS.split(", "))}, a.owner_id, a.unit_id, a.participant_ids
   FROM potential p JOIN account a ON a.id = p.account_id
@@ -75,7 +120,8 @@ SELECT {", ".join("p." + column for column in COLUMNS.split(", "))}, a.owner_id,
  WHERE {Scope.SQL} AND {records.FILTERS}
    AND (%(account_ids)s::uuid[] IS NULL OR p.account_id = ANY(%(account_ids)s))
    AND (%(high)s::boolean IS NULL OR p.high = %(high)s)
-   AND (NOT %(disagreeing)s)
+   AND (NOT %(disagreeing)s OR p.high <> (SELECT l.high FROM potential_label l WHERE l.account_id = p.account_id
+                                            ORDER BY l.labelled_at DESC LIMIT 1))
    AND (%(tender_since)s::date IS NULL OR EXISTS (
         SELECT FROM tender_match t WHERE t.account_id = p.account_id AND t.state IN ('found', 'confirmed')
            AND t.published_on >= %(tender_since)s::date))
@@ -150,6 +196,16 @@ async def measure(
 def put(tx: Transaction, potentials: Sequence[Potential]) -> None:
     if potentials:
         tx.do(PUT, {"rows": rows.pack(potentials)})
+        points = [
+            {
+                "account_id": one.account_id,
+                "evaluated_at": one.evaluated_at,
+                "score": one.score,
+                "without_tenders": without_tenders(one.dimensions),
+            }
+            for one in potentials
+        ]
+        tx.do(PUT_POINTS, {"rows": rows.pack(points)})
 
 
 async def matches(reader: Reader, account_ids: Collection[str]) -> dict[str, list[Match]]:

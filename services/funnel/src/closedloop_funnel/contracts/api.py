@@ -16,6 +16,7 @@ from closedloop_chassis.work import Call
 from closedloop_funnel import attachments
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
+from closedloop_funnel.clearance.confirming import confirm
 from closedloop_funnel.contracts import proto, rules, store
 from closedloop_funnel.contracts.record import Seen
 from closedloop_funnel.contracts.rules import ContractRules
@@ -135,6 +136,7 @@ async def sign_contract(request: pb.SignContractRequest, call: Call) -> pb.Contr
     signed = protos.day(request.sign_date, "sign_date")
     rules.check_signable(before, signed, call.home.today(before.unit_id))
     attachments.check(request.attachment_ids, "attachment_ids")
+    await confirm(before, "contract", call)
     after = replace(
         before,
         state="signed",

@@ -19,6 +19,7 @@ from closedloop_chassis.work import Call
 from closedloop_funnel import attachments
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
+from closedloop_funnel.clearance.confirming import confirm
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.quotes import proto, rules, store
 from closedloop_funnel.quotes.record import Seen
@@ -148,6 +149,7 @@ async def issue_quote(request: pb.IssueQuoteRequest, call: Call) -> pb.Quote:
         )
     if rules.expired(before, _today(before, call)):
         raise errors.FailedPrecondition("QUOTE_EXPIRED", f"it was valid until {before.valid_until}")
+    await confirm(before, "quote", call)
     after = replace(before, state="issued", issued_at=call.now, revision=before.revision + 1, updated_at=call.now)
     for contact_id in request.contact_ids:
         call.tell(_mail(after, contact_id, call), after.id)

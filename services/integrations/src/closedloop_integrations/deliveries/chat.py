@@ -109,7 +109,7 @@ def _read(answer: Answer, patience: float) -> Receipt:
     try:
         told = json.loads(answer.content)
         code, detail = int(told["errcode"]), str(told.get("errmsg", ""))[:300]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Receipt("unknown", f"an answer of status {answer.status} nobody understands")
     if code == 0:
         return Receipt("accepted", detail)

@@ -114,7 +114,7 @@ class U8:
             raise OutsideError(f"the ERP answers {answer.status}")
         try:
             told = json.loads(answer.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise OutsideError("the answer is no JSON") from error
         if not isinstance(told, dict):
             raise OutsideError("the answer is no JSON object")

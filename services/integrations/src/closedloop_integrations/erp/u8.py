@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from google.type.decimal_pb2 import Decimal as DecimalText
@@ -17,6 +17,9 @@ from closedloop_chassis import protos
 from closedloop_chassis.currency import coins
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.procurement.matching import normalise
+
+# Of a quantity, before the point and behind it.
+LARGEST_DIGITS, SMALLEST_DIGITS = 15, 18
 
 
 class Unreadable(ValueError):
@@ -48,7 +51,7 @@ def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | 
         )
     except KeyError as error:
         raise Unreadable(f"the field {error.args[0]} is missing") from error
-    except (ValueError, TypeError, AttributeError, InvalidOperation) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
@@ -145,7 +148,8 @@ def _text(record: dict[str, Any], name: str) -> str:
 
 def _quantity(text: str) -> DecimalText:
     value = Decimal(text)
-    if not value.is_finite():
+    # 1e999999 is a number too, of a million digits.
+    if not value.is_finite() or value.adjusted() > LARGEST_DIGITS or value.as_tuple().exponent < -SMALLEST_DIGITS:  # type: ignore[operator]
         raise Unreadable(f"{text} is no quantity")
     # Never in scientific notation, and 3 is 3, not 3.000000.
     return DecimalText(value=f"{value.normalize():f}")

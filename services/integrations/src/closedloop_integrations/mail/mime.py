@@ -16,12 +16,18 @@ from email import policy
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
+from email.parser import BytesHeaderParser
 from email.utils import getaddresses, parsedate_to_datetime
+from itertools import islice
 
-from selectolax.lexbor import LexborHTMLParser
+from closedloop_integrations import markup
 
 MAX_PARTS = 200
 MAX_TEXT = 200_000
+# Of one header line, folded ones joined: what is longer has no end that anybody reads.
+MAX_HEADER = 20_000
+# Parts that hold parts. Python's reader goes down by recursion, and asks at every line whether it ends each of them.
+MAX_HOLDERS = 60
 
 # Mails that say one of these use characters of its superset.
 SUPERSETS = {
@@ -34,6 +40,7 @@ SUPERSETS = {
 }
 _ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]\\]+@[^\s<>@,;:\"()\[\]\\]+")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,990}>")
+_HOLDER = re.compile(rb"^content-type\s*:\s*(?:multipart|message)/", re.I | re.M)
 _NOT_TEXT = dict.fromkeys(range(32), " ") | {9: "\t", 10: "\n", 0x7F: " "}
 
 
@@ -85,12 +92,30 @@ class Parsed:
         return hashlib.sha256(repr(said).encode("utf-8", "replace")).hexdigest()
 
 
+class _Bounded(policy.Compat32):
+    """What a header says, but not without end: parameters and encoded words take time by the square of their number."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MAX_HEADER]
+
+
+POLICY = _Bounded()
+
+
 def parse(raw: bytes) -> Parsed:
     """Raises NotMailError for bytes without a header."""
-    message = email.message_from_bytes(raw, policy=policy.compat32)
+    nested = sum(1 for _ in islice(_HOLDER.finditer(raw), MAX_HOLDERS + 1)) > MAX_HOLDERS
+    # Of a mail that is all boxes within boxes, the header is read.
+    message = (
+        BytesHeaderParser(policy=POLICY).parsebytes(raw) if nested else email.message_from_bytes(raw, policy=POLICY)
+    )
     if not message.keys():
         raise NotMailError("no header line")
-    return _Reader(message).read(raw)
+    reader = _Reader(message)
+    if nested:
+        reader.mend("PARTS_LEFT_OUT")
+    return reader.read(raw)
 
 
 class _Reader:
@@ -105,7 +130,7 @@ class _Reader:
         report: dict[str, str] = {}
         for number, part in enumerate(self.message.walk()):
             if number >= MAX_PARTS:
-                self._mend("PARTS_LEFT_OUT")
+                self.mend("PARTS_LEFT_OUT")
                 break
             kind = part.get_content_type()
             if kind == "message/delivery-status":
@@ -122,15 +147,15 @@ class _Reader:
                 plain.append(self._body(part))
         text = "\n\n".join(part for part in plain if part.strip())
         if not text.strip() and marked:
-            self._mend("HTML_ONLY")
+            self.mend("HTML_ONLY")
             text = "\n\n".join(html_text(part) for part in marked)
         message_id = _first_id(self._header("message-id"))
         if not message_id:
-            self._mend("MESSAGE_ID_MADE")
+            self.mend("MESSAGE_ID_MADE")
             message_id = f"<{hashlib.sha256(raw).hexdigest()[:32]}@unnamed.invalid>"
         senders = self._parties("from") or self._parties("sender") or self._parties("return-path")
         if not senders:
-            self._mend("FROM_UNREADABLE")
+            self.mend("FROM_UNREADABLE")
         shown = (
             "auto-submitted",
             "precedence",
@@ -157,7 +182,7 @@ class _Reader:
             mended=tuple(self.mended),
         )
 
-    def _mend(self, word: str) -> None:
+    def mend(self, word: str) -> None:
         self.mended[word] = None
 
     def _header(self, name: str) -> str:
@@ -174,7 +199,7 @@ class _Reader:
         chunks = getattr(value, "_chunks", None)
         raw = str(value) if chunks is None else "".join(chunk for chunk, _ in chunks)
         if any("\udc80" <= letter <= "\udcff" for letter in raw):
-            self._mend("HEADER_REPAIRED")
+            self.mend("HEADER_REPAIRED")
             return self._guess(raw.encode("utf-8", "surrogateescape"), "")
         return raw
 
@@ -182,7 +207,7 @@ class _Reader:
         try:
             parts = decode_header(raw)
         except (ValueError, UnicodeError, HeaderParseError):
-            self._mend("HEADER_REPAIRED")
+            self.mend("HEADER_REPAIRED")
             return _clean(raw)
         return _clean(
             "".join(self._guess(part, charset or "") if isinstance(part, bytes) else part for part, charset in parts)
@@ -192,7 +217,11 @@ class _Reader:
         # Split before decoding: an encoded name may hold a comma.
         raw = self._raw(name)
         found = []
-        for shown, address in getaddresses([raw]):
+        try:
+            named = getaddresses([raw])
+        except RecursionError:  # a thousand opening brackets
+            named = []
+        for shown, address in named:
             bare = _ADDRESS.search(address) or _ADDRESS.search(shown)
             if bare:
                 name_of = self._decoded(shown).strip("'\" ")
@@ -203,7 +232,7 @@ class _Reader:
         try:
             sent = parsedate_to_datetime(self._header("date"))
         except (TypeError, ValueError, OverflowError):
-            self._mend("DATE_UNREADABLE")
+            self.mend("DATE_UNREADABLE")
             return None
         # A date without a zone is taken as UTC: a guess of hours is worse than none.
         sent = sent if sent.tzinfo else sent.replace(tzinfo=UTC)
@@ -231,15 +260,18 @@ class _Reader:
             except (ValueError, LookupError):
                 continue
             if charset and candidate != named:
-                self._mend("CHARSET_GUESSED")
+                self.mend("CHARSET_GUESSED")
             return text
-        self._mend("CHARSET_GUESSED")
+        self.mend("CHARSET_GUESSED")
         return content.decode(named or "utf-8", "replace")
 
 
 def html_text(html: str) -> str:
     """What a reader sees of a page, without the history its client has marked as quoted."""
-    tree = LexborHTMLParser(html)
+    try:
+        tree = markup.tree(html)
+    except markup.TooDeep:
+        return markup.without_tags(html)
     for node in tree.css("script, style, head, blockquote, .gmail_quote, .gmail_extra, #divRplyFwdMsg, #appendonsend"):
         node.decompose()
     for node in tree.css("br"):

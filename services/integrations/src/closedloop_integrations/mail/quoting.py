@@ -32,6 +32,7 @@ _CONTACT_LINE = re.compile(
     r"@|https?://|\bwww\.|(?:\+?\d[\d ()-]{6,}\d)|(?:电话|手机|邮箱|地址|传真|微信|Tel|Mobile|Phone|Fax|E-?mail)[ \t]*[:：.]",
     re.I,
 )
+_NO_NEWLINE = re.compile(r"[^\n]")
 _SENTENCE_END = re.compile(r"[。！？!?]\s*$|[a-z]\.\s*$")
 MOST_LINES = 10
 
@@ -64,19 +65,32 @@ def _without_history(text: str) -> str:
             break
         position += len(line) + 1
     # Answers written below the quotation come after it, so a beginning that holds nothing is no beginning.
-    start = min((start for start in starts if text[:start].strip(" \t\n>")), default=len(text))
+    first = len(text) - len(text.lstrip(" \t\n>"))
+    start = min((start for start in starts if start > first), default=len(text))
     kept = [line for line in text[:start].split("\n") if not line.lstrip().startswith(">")]
     return "\n".join(kept)
+
+
+def _start_of_last_lines(text: str) -> int:
+    """Where the last MOST_LINES lines begin; empty ones at the very end do not count."""
+    position = len(text.rstrip("\n"))
+    for _ in range(MOST_LINES):
+        position = text.rfind("\n", 0, max(position, 0))
+        if position < 0:
+            return 0
+    return position + 1
 
 
 def _without_signature(text: str) -> Written:
     if device := _DEVICE.search(text):
         return Written(text[: device.start()].strip(), text[device.start() :].strip())
+    # Looked at once: a mail of nothing but delimiters must not be counted through for each of them.
+    first, last_lines = len(text) - len(text.lstrip()), _start_of_last_lines(text)
     for pattern in (_DELIMITER, _FAREWELL):
         for found in pattern.finditer(text):
-            below = text[found.end() :].strip("\n")
-            if text[: found.start()].strip() and len(below.split("\n")) <= MOST_LINES:
-                signature = below if pattern is _DELIMITER else text[found.start() :]
+            below = _NO_NEWLINE.search(text, found.end())
+            if found.start() > first and (below is None or below.start() >= last_lines):
+                signature = text[found.end() :] if pattern is _DELIMITER else text[found.start() :]
                 return Written(text[: found.start()].strip(), signature.strip())
     body, gap, last = text.rpartition("\n\n")
     lines = [line for line in last.split("\n") if line.strip()]

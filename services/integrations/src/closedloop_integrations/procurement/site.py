@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from closedloop_integrations import markup
 from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
 
 MAX_RAW = 2000
@@ -123,30 +124,34 @@ def _codec(charset: str) -> str:
 
 def parse_list(html: str, base_url: str) -> ListPage:
     """The rows of a search page; `base_url` is the page's own address."""
-    tree = LexborHTMLParser(html)
+    try:
+        tree = markup.tree(html)
+    except markup.TooDeep:
+        return ListPage((), (Quarantined("NESTED_TOO_DEEP", html[:MAX_RAW]),), None, "")
     results = tree.css_first("ul.results, ul.vT-srch-result-list-bid")
     if results is None:
         return ListPage((), (Quarantined("LAYOUT_UNKNOWN", html[:MAX_RAW]),), None, "")
     rows: list[NoticeRow] = []
     quarantined: list[Quarantined] = []
-    for item in results.css("li"):
+    # Its own items: lists within them are none of the site's.
+    for item in (child for child in results.iter() if child.tag == "li"):
         try:
             rows.append(_row(item, base_url))
         except _UnreadableError as reason:
             quarantined.append(Quarantined(str(reason), (item.html or "")[:MAX_RAW]))
-    counted = re.search(r"\d+", _text(tree.css_first("p.total")))
+    counted = re.search(r"[0-9]{1,9}", _text(tree.css_first("p.total")))
     following = tree.css_first("a.next")
     href = (following.attributes.get("href") or "") if following is not None else ""
-    return ListPage(
-        tuple(rows), tuple(quarantined), int(counted[0]) if counted else None, urljoin(base_url, href) if href else ""
-    )
+    next_url = _joined(base_url, href) if href else ""
+    return ListPage(tuple(rows), tuple(quarantined), int(counted[0]) if counted else None, next_url)
 
 
 def parse_detail(html: str, url: str) -> NoticeDetail | Quarantined:
     """A notice from its own page at `url`."""
-    tree = LexborHTMLParser(html)
     try:
-        return _detail(tree, url)
+        return _detail(markup.tree(html), url)
+    except markup.TooDeep:
+        return Quarantined("NESTED_TOO_DEEP", html[:MAX_RAW])
     except _UnreadableError as reason:
         return Quarantined(str(reason), html[:MAX_RAW])
 
@@ -157,12 +162,22 @@ def notice_id(url: str) -> str:
     return (parse_qs(parts.query).get("id") or [""])[0] or parts.path.rpartition("/")[2].partition(".")[0]
 
 
+def _joined(base_url: str, href: str) -> str:
+    """Empty for an address that is none, like "http://[x"."""
+    try:
+        joined = urljoin(base_url, href)
+        urlsplit(joined)
+    except ValueError:
+        return ""
+    return joined
+
+
 def _row(item: LexborNode, base_url: str) -> NoticeRow:
     link = item.css_first("a[href]")
     title = _text(link)
     if link is None or not title:
         raise _UnreadableError("TITLE_MISSING")
-    url = urljoin(base_url, (link.attributes.get("href") or "").strip())
+    url = _joined(base_url, (link.attributes.get("href") or "").strip())
     if not urlsplit(url).scheme.startswith("http") or url == base_url or not notice_id(url):
         raise _UnreadableError("LINK_MISSING")
     for line_break in item.css("span br"):

@@ -1,0 +1,1 @@
+"""Are problems known of the libraries we lock?"""

@@ -1,0 +1,1 @@
+"""One module, one attack: `async def attack(ground) -> list[Finding]`."""

@@ -1,0 +1,1 @@
+"""Grades: A, B, C by rules that a newcomer can read."""

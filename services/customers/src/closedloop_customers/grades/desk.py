@@ -1,0 +1,53 @@
+"""Grades accounts anew and tells of those whose grade is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from closedloop_chassis.data import rows
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
+from closedloop_customers import explanations
+from closedloop_customers.accounts import desk as accounts
+from closedloop_customers.grades import store
+from closedloop_customers.grades.rules import GradeRules, sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    read: int
+    first: int
+    changed: int
+
+
+async def evaluate(work: Work, cause: str, account_ids: Collection[str] | None = None) -> Outcome:
+    """Of these accounts, or of all. Three round trips at most, however many accounts."""
+    rules = work.rules(GradeRules)
+    params = store.parameters(rules, work.now, account_ids)
+    read = await work.tx.value(store.COUNT.format(these=store.these(account_ids)), params)
+    judged = await work.tx.all(store.statement(rules, account_ids), params, into=store.Judged)
+    if judged:
+        await accounts.set_grades(work, {one.id: one.grade for one in judged})
+        changes = [
+            {
+                "id": new_id(),
+                "account_id": one.id,
+                "changed_at": work.now,
+                "from_grade": one.before,
+                "to_grade": one.grade,
+                "rule": _because(work, rules, one),
+                "cause": cause,
+            }
+            for one in judged
+        ]
+        work.tx.do(store.ADD_CHANGES, {"rows": rows.pack(changes)})
+    first = sum(not one.before for one in judged)
+    return Outcome(read, first, len(judged) - first)
+
+
+def _because(work: Work, rules: GradeRules, one: store.Judged) -> explanations.Explanation:
+    grade = rules.grades[one.grade]
+    said = sentence(grade.conditions[one.condition], rules) if one.condition >= 0 else "不满足更高等级的任何条件"
+    rule = f"grades.{one.grade}" + (f".conditions.{one.condition}" if one.condition >= 0 else "")
+    return explanations.because(work, GradeRules, rule, f"{one.grade} 级（{grade.title}）：{said}")

@@ -1,0 +1,1 @@
+"""Identity: the same customer written five ways is one customer."""

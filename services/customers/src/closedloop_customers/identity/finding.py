@@ -1,0 +1,125 @@
+"""Finds who a record may be, one against all and all against each other (U11)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from closedloop_chassis import errors
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
+from closedloop_customers import identifiers
+from closedloop_customers.identifiers import MatchingRules
+from closedloop_customers.identity import store
+from closedloop_customers.identity.portraits import portrait
+from closedloop_customers.identity.rules import Comparison, IdentityRules, Portrait, RecordType, compare
+
+KEYS = {
+    "account": identifiers.account_keys,
+    "contact": identifiers.contact_keys,
+    "lead": identifiers.lead_keys,
+}
+_HEAD, _TAIL = 8, 3
+# Comparisons between two looks at what else there is to do.
+_BREATH = 200
+
+
+async def like(
+    work: Work, reader: Reader | Transaction, kind: RecordType, wanted: Portrait, profile: Mapping[str, Any]
+) -> list[tuple[store.Record, Comparison]]:
+    """Records that may be the one described, the likeliest first. Two round trips."""
+    rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
+    ids = await store.like_one(reader, kind, _blocks(kind, wanted, profile, matching, rules))
+    found = await store.records(reader, kind, set(ids) - {wanted.id})
+    compared = [
+        (record, compare(wanted, portrait(kind, record.id, record.profile, matching, record.account_id), kind, rules))
+        for record in found.values()
+    ]
+    return sorted(compared, key=lambda pair: (-pair[1].probability, pair[0].id))
+
+
+async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> dict[str, int]:
+    """Compares all records of a type within their blocks and keeps the pairs that look alike.
+
+    Answers records, comparisons, new_pairs and open_pairs. Raises FailedPrecondition SCAN_RUNNING."""
+    if not await work.tx.value(store.TAKE_SCAN, {"record_type": kind}):
+        raise errors.FailedPrecondition("SCAN_RUNNING", f"somebody is comparing every {kind} at this moment")
+    rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
+    count, candidates = await store.scan(work.tx, kind, rules.largest_block, since)
+    found = await store.records(work.tx, kind, {id_ for pair in candidates for id_ in pair})
+    known = {}
+    for number, (id_, row) in enumerate(found.items()):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        known[id_] = portrait(kind, id_, row.profile, matching, row.account_id)
+    pairs = []
+    for number, (left, right) in enumerate(candidates):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)  # others are served meanwhile
+        comparison = compare(known[left], known[right], kind, rules)
+        if comparison.probability >= rules.shown:
+            pairs.append(_pair(work, kind, known[left], known[right], comparison))
+    fresh = await store.put_pairs(work.tx, pairs)
+    if since is None:
+        sides = {"lefts": [pair.left_id for pair in pairs], "rights": [pair.right_id for pair in pairs]}
+        work.tx.do(store.DROP_PAIRS, {"record_type": kind, "now": work.now, **sides})
+    opened = await work.tx.value(store.OPEN_PAIRS, {"record_type": kind})
+    return {"records": count, "comparisons": len(candidates), "new_pairs": fresh, "open_pairs": opened}
+
+
+def _pair(work: Work, kind: RecordType, left: Portrait, right: Portrait, comparison: Comparison) -> store.Pair:
+    return store.Pair(
+        id=new_id(),
+        record_type=kind,
+        left_id=left.id,
+        right_id=right.id,
+        probability=comparison.probability,
+        reasons=[asdict(reason) for reason in comparison.reasons],
+        state="open",
+        digest=_digest(left, right),
+        decided_by="",
+        decided_at=None,
+        decision_reason="",
+        found_at=work.now,
+    )
+
+
+def _digest(*portraits: Portrait) -> str:
+    """Changes when either side changes its names or numbers."""
+    told = [
+        (
+            sorted(name.canonical for name in one.names),
+            sorted((feature, sorted(values)) for feature, values in one.values.items() if values),
+        )
+        for one in portraits
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+
+
+def _blocks(
+    kind: RecordType,
+    wanted: Portrait,
+    profile: Mapping[str, Any],
+    matching: MatchingRules,
+    rules: IdentityRules,
+) -> dict[str, Any]:
+    cores = _some(f"name:{name.core}" for name in wanted.names)
+    return {
+        "keys": KEYS[kind](profile, matching),
+        "cores": cores,
+        "heads": _some(core[:_HEAD] for core in cores),
+        "tails": _some(core[-_TAIL:] for core in cores),
+        "registration": profile.get("foreign_registration", ""),
+        "account_id": next(iter(wanted.values.get("account", ())), None),
+        "name": profile.get("name") or profile.get("company_name", ""),
+        "most": rules.largest_block,
+    }
+
+
+def _some(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))

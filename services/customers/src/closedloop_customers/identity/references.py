@@ -1,0 +1,142 @@
+"""Where records are referred to: the one list that a merge follows, and an un-merge follows back (U11).
+
+A test walks the schema and fails on a column that names a record and stands neither here nor in `LEFT_ALONE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from closedloop_chassis.data.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Rows of `table` whose `column` names a record; `key` finds a row again, `only` says which rows follow."""
+
+    kind: str
+    table: str
+    column: str
+    key: str = "id::text"
+    only: str = "true"
+
+
+# A tender that names both stays with each.
+_NOT_TWICE = """NOT EXISTS (SELECT FROM tender_match other WHERE other.notice_id = tender_match.notice_id
+                 AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
+                      AND other.account_id < tender_match.account_id))"""
+
+# Where both have the same concern open, each keeps its own.
+_NOT_OPEN_TWICE = """(state <> 'open' OR NOT EXISTS (
+    SELECT FROM concern other WHERE other.state = 'open' AND other.topic = concern.topic AND other.kind = concern.kind
+       AND other.contact_id IS NOT DISTINCT FROM concern.contact_id AND other.id <> concern.id
+       AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
+            AND other.id < concern.id)))"""
+
+REFERENCES: dict[str, tuple[Reference, ...]] = {
+    "account": (
+        Reference("contacts", "contact", "account_id"),
+        Reference("leads", "lead", "account_id"),
+        Reference("interactions", "interaction", "account_id"),
+        Reference("deals", "account_deal", "account_id", "opportunity_id::text"),
+        Reference("wake_ups", "wake_up", "record_id", only="record_type = 'account' AND state <> 'running'"),
+        Reference("suggestions", "suggestion", "record_id", only="record_type = 'account'"),
+        Reference("suggestions_of_account", "suggestion", "account_id"),
+        Reference("opportunity_points", "opportunity_point", "account_id"),
+        Reference("tickets", "ticket", "account_id"),
+        Reference("opportunities", "account_opportunity", "account_id", "opportunity_id::text"),
+        Reference("relations", "relation", "account_id"),
+        Reference("concerns", "concern", "account_id", only=_NOT_OPEN_TWICE),
+        Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
+        Reference("tender_matches", "tender_match", "account_id", "notice_id", _NOT_TWICE),
+        Reference("merged", "account", "merged_into_id"),
+    ),
+    "contact": (
+        Reference("interactions", "interaction", "contact_id"),
+        Reference("leads", "lead", "contact_id"),
+        Reference("wake_ups", "wake_up", "contact_id"),
+        Reference("suggestions", "suggestion", "record_id", only="record_type = 'contact'"),
+        Reference("suggested", "suggestion", "created_contact_id"),
+        Reference("opportunity_points", "opportunity_point", "contact_id"),
+        Reference("tickets", "ticket", "contact_id"),
+        Reference("concerns", "concern", "contact_id", only="state <> 'open'"),
+        Reference("opt_outs", "opt_out", "contact_id", "address || ' ' || channel || ' ' || topic"),
+        Reference("merged", "contact", "merged_into_id"),
+    ),
+    "lead": (
+        Reference("interactions", "interaction", "lead_id"),
+        Reference("submissions", "lead_submission", "lead_id", "source || ' ' || source_id"),
+        Reference("ways_to_answer", "lead_key", "lead_id", "key"),
+        Reference("wake_ups", "wake_up", "record_id", only="record_type = 'lead' AND state <> 'running'"),
+        Reference("suggestions", "suggestion", "record_id", only="record_type = 'lead'"),
+        Reference("merged", "lead", "merged_into_id"),
+    ),
+}
+# What stays with the absorbed record: by what it is found, who held it, what was computed of it.
+LEFT_ALONE = frozenset(
+    {
+        "account_key.account_id", "account_provenance.account_id", "assignment.record_id",
+        "chain_member.account_id", "chain_member.contact_id", "contact_key.contact_id",
+        "contact_provenance.contact_id", "decision_chain.account_id", "finding.account_id",
+        "finding.record_id", "grade_change.account_id", "health.account_id", "health_point.account_id",
+        "lead_transition.lead_id", "pool_entry.record_id", "potential.account_id",
+        "potential_label.account_id", "potential_point.account_id",
+    }
+)  # fmt: skip
+
+MOVE = """
+WITH moving AS (
+    SELECT {key} AS row_key, {column} AS from_id FROM {table}
+     WHERE {column} = ANY(%(absorbed_ids)s::uuid[]) AND {only}
+), noted AS (
+    INSERT INTO merge_reference (merge_id, kind, row_key, from_id)
+    SELECT %(merge_id)s, '{kind}', row_key, from_id FROM moving
+)
+UPDATE {table} SET {column} = %(survivor_id)s WHERE {column} = ANY(%(absorbed_ids)s::uuid[]) AND {only}
+"""
+RETURN = """
+UPDATE {table} SET {column} = r.from_id FROM merge_reference r
+ WHERE r.merge_id = %(merge_id)s AND r.kind = '{kind}' AND {table}.{column} = %(survivor_id)s
+   AND {key} = r.row_key
+"""
+MOVED = "SELECT kind, count(*) AS rows FROM merge_reference WHERE merge_id = %(merge_id)s GROUP BY kind"
+LAST_TOUCH = """
+UPDATE {table} r
+   SET last_interaction_at = (SELECT max(i.occurred_at) FROM interaction i WHERE i.{column} = r.id AND i.effective)
+ WHERE r.id = ANY(%(ids)s::uuid[])
+"""
+
+
+async def move(
+    tx: Transaction, record_type: str, merge_id: str, survivor_id: str, absorbed_ids: Sequence[str]
+) -> dict[str, int]:
+    """Everything that named an absorbed record names the survivor; answers how many by kind. One round trip."""
+    params = {"merge_id": merge_id, "survivor_id": survivor_id, "absorbed_ids": list(absorbed_ids)}
+    for reference in REFERENCES[record_type]:
+        tx.do(_sql(MOVE, reference), params)
+    _touch(tx, record_type, [survivor_id, *absorbed_ids])
+    return {row["kind"]: row["rows"] for row in await tx.all(MOVED, params)}
+
+
+def give_back(tx: Transaction, record_type: str, merge_id: str, survivor_id: str, absorbed_ids: Sequence[str]) -> None:
+    """Queues the way back; what was moved on since, or came after, stays where it is."""
+    params = {"merge_id": merge_id, "survivor_id": survivor_id}
+    for reference in REFERENCES[record_type]:
+        tx.do(_sql(RETURN, reference), params)
+    _touch(tx, record_type, [survivor_id, *absorbed_ids])
+
+
+def _touch(tx: Transaction, record_type: str, ids: Sequence[str]) -> None:
+    tx.do(LAST_TOUCH.format(table=record_type, column=f"{record_type}_id"), {"ids": list(ids)})
+
+
+def _sql(statement: str, reference: Reference) -> str:
+    qualified = f"{reference.table}.id::text" if reference.key == "id::text" else reference.key
+    return statement.format(
+        kind=reference.kind,
+        table=reference.table,
+        column=reference.column,
+        key=qualified,
+        only=reference.only,
+    )

@@ -1,0 +1,65 @@
+"""What people and programs send that they should not: answered by name, never by an inner fault."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.customers.v1 import accounts_pb2, identity_pb2, leads_pb2
+from closedloop_chassis.ids import new_id
+
+from .conftest import House
+
+
+def lead(n: int, **profile: Any) -> leads_pb2.IntakeLeadRequest:
+    known = {"company_name": f"客户{n}", "contact_name": "王芳", "need": "报价", "region_code": "310000", **profile}
+    return leads_pb2.IntakeLeadRequest(
+        request_id=new_id(),
+        profile=leads_pb2.LeadProfile(**known),
+        provenance=Provenance(source="web_form", source_id=f"f-{n}"),
+    )
+
+
+async def test_a_note_of_ten_megabytes_is_refused_and_the_next_call_is_served(house: House) -> None:
+    huge = "话" * (10 * 1024 * 1024 // 3)
+    profile = accounts_pb2.AccountProfile(name="上海华东精密", description=huge)
+    request = accounts_pb2.CreateAccountRequest(request_id=new_id(), profile=profile)
+    with house.live.refused("INVALID_ARGUMENT"):
+        await house.rep1.accounts.CreateAccount(request)
+    request.profile.description = "话" * 10_001
+    with house.live.refused("INVALID_ARGUMENT"):
+        await house.rep1.accounts.CreateAccount(request)
+    request.profile.description = "话" * 10_000
+    assert (await house.rep1.accounts.CreateAccount(request)).id
+
+
+@pytest.mark.mission("U11")
+async def test_emoji_are_names_and_control_characters_are_not(house: House) -> None:
+    for name in ("a\x00b", "a\nb", "a\x7fb"):
+        with house.live.refused("INVALID_ARGUMENT"):
+            await house.rep1.accounts.CreateAccount(
+                accounts_pb2.CreateAccountRequest(request_id=new_id(), profile=accounts_pb2.AccountProfile(name=name))
+            )
+    for name in ("🏭 工厂 👩‍🔧", "🏭", "‮abc", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢", "（）", "ﷺ", "%_\\'; DROP TABLE account; --"):
+        made = await house.rep1.accounts.CreateAccount(
+            accounts_pb2.CreateAccountRequest(request_id=new_id(), profile=accounts_pb2.AccountProfile(name=name))
+        )
+        assert made.profile.name == name.strip()
+        wanted = identity_pb2.FindDuplicatesRequest(account=accounts_pb2.AccountProfile(name=name))
+        await house.rep1.identity.FindDuplicates(wanted)
+        found = await house.rep1.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(query=name))
+        assert made.id in {one.id for one in found.accounts}
+
+
+@pytest.mark.mission("S21", "U11")
+async def test_two_leads_with_one_phone_at_the_same_instant_are_one(house: House) -> None:
+    requests = [
+        lead(n, phone=phone) for n, phone in enumerate(("13800138000", "+86 138-0013-8000", "１３８００１３８０００"))
+    ]
+    answers = await asyncio.gather(*(house.web.leads.IntakeLead(request) for request in requests))
+    assert len({answer.id for answer in answers}) == 1
+    assert await house.live.db.value("SELECT count(*) FROM lead") == 1
+    assert await house.live.db.value("SELECT count(*) FROM lead_submission") == 3
