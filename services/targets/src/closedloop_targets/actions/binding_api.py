@@ -124,3 +124,8 @@ def _made(call: Call, given: pb.BindingInput, target: dict[str, Any]) -> Binding
         end_date=last,
         subject=given.subject,
     )
+
+
+async def of_target(call: Call, target_id: str) -> list[pb.ActionBinding]:
+    request = pb.ListBindingsRequest(target_id=target_id, page_size=pages.LARGEST)
+    return list((await list_bindings(request, call)).bindings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import date
 
 from closedloop.targets.v1 import actions_pb2 as pb
 from closedloop_chassis import enums, errors, etags, pages
@@ -104,3 +105,10 @@ def _put(call: Call, before: KeyAction, after: KeyAction, deed: str) -> pb.KeyAc
         business_action=after.comment,
     )
     return shapes.key_action(replace(after, version=before.version + 1))
+
+
+async def planned_of(call: Call, target_id: str, since: date, until: date, most: int) -> list[pb.KeyAction]:
+    request = pb.ListKeyActionsRequest(
+        target_id=target_id, period=f"{since}/{until}", state=pb.KEY_ACTION_STATE_PLANNED, page_size=most
+    )
+    return list((await list_key_actions(request, call)).actions) if since <= until else []

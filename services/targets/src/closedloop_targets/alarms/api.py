@@ -49,8 +49,10 @@ async def respond_to_alarm(request: pb.RespondToAlarmRequest, call: Call) -> pb.
         check = protos.day(request.check_date, "check_date")
         if check <= today:
             raise errors.FailedPrecondition("CHECK_DATE_IN_PAST", f"an effect shows after {today} at the earliest")
-        if check > today + timedelta(days=366):
-            raise errors.InvalidArgument("DATE_TOO_FAR", "checked within a year", {"check_date": "too far"})
+        if check > today + timedelta(days=call.rules(AlarmRules).check_within_days):
+            raise errors.InvalidArgument(
+                "DATE_TOO_FAR", "that is later than the rulebook allows", {"check_date": "too far"}
+            )
     cause = enums.word(pb.Cause, request.cause)
     return shapes.alarm(raising.answer(call, alarm, cause, request.action, check, call.now, call.caller.subject))
 
@@ -111,3 +113,11 @@ async def _filter(request: pb.ListAlarmsRequest, call: Call) -> dict[str, Any]:
         "until": until,
         **call.scope.params,
     }
+
+
+async def open_of(call: Call, target_id: str) -> list[pb.Alarm]:
+    """Of one target, the most severe first; the first page of them."""
+    request = pb.ListAlarmsRequest(target_id=target_id, states=[pb.ALARM_STATE_OPEN, pb.ALARM_STATE_ANSWERED])
+    params = {"key": -(2**15), "key_time": float(-(2**60)), "key_id": FIRST_ID, "limit": pages.DEFAULT_SIZE}
+    rows = await call.db.all(store.LIST, {**await _filter(request, call), **params}, into=Alarm)
+    return [shapes.alarm(row) for row in rows]

@@ -30,7 +30,7 @@ def next_week(work: Work) -> None:
     day = today + timedelta(days=(allowed.weekday - today.isoweekday()) % 7)
     moment = work.home.moment(day, time(allowed.hour))
     if moment <= work.now:
-        moment = work.home.moment(day + timedelta(days=7), time(allowed.hour))
+        moment = work.home.moment(day + timedelta(weeks=1), time(allowed.hour))
     work.timers.set(WEEK_DAY, COMPANY, moment)
 
 

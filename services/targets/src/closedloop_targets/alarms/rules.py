@@ -41,6 +41,8 @@ class AlarmRules(Rules):
     escalations: int = Field(default=3, ge=0, le=20)
     # Days from an answer to the check of its effect.
     check_after_days: int = Field(default=14, ge=1, le=366)
+    # The latest a check may be set to.
+    check_within_days: int = Field(default=366, ge=1, le=3660)
     # An action worked if the deviation shrank by this share of itself, or its light went out.
     effect_at_least: float = Field(default=0.2, ge=0, le=1)
     # Holder-weeks without which before and after are not compared.

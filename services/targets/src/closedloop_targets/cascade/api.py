@@ -132,6 +132,10 @@ async def list_cells(request: pb.ListCellsRequest, call: Call) -> pb.ListCellsRe
     return pb.ListCellsResponse(cells=[cell(row) for row in page], next_page_token=token)
 
 
+async def weeks_of(call: Call, target_id: str) -> list[Cell]:
+    return await call.db.all(store.OF_TARGET, {"id": target_id, "grain": "week"}, into=Cell)
+
+
 def cell(row: Cell) -> pb.Cell:
     return pb.Cell(
         target_id=row.target_id,

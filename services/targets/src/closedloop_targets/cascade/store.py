@@ -66,6 +66,12 @@ SELECT c.target_id, t.holder_kind, t.holder_id, t.metric, t.product_id, t.produc
 """
 )
 
+OF_TARGET = """
+SELECT c.target_id, t.holder_kind, t.holder_id, t.metric, t.product_id, t.product_line, t.segment, t.currency, c.grain,
+       c.period, c.start_date, c.end_date, c.minor
+  FROM target t JOIN cell c ON c.target_id = t.id AND c.grain = %(grain)s WHERE t.id = %(id)s ORDER BY c.start_date
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Cascade:

@@ -127,3 +127,11 @@ def to_proto(line: Line, call: Call) -> pb.Commitment:
     asked = line.committed if line.committed is not None else line.proposed
     shape.completion_ratio = line.actual / asked if asked else 0
     return shape
+
+
+async def present_of(call: Call, person_id: str, metric: str) -> pb.Commitment | None:
+    """Of the present fortnight."""
+    today = call.home.today()
+    fortnight = periods.containing(today, "fortnight", call.rules(FiscalCalendar))
+    found = await store.lines(call, call.db, [person_id], [metric], fortnight.start, fortnight.end, today)
+    return to_proto(found[0], call) if found else None

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import date, timedelta
-from typing import Any
-
 from closedloop.targets.v1 import boards_pb2 as pb
-from closedloop.targets.v1 import commitments_pb2
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Call
 from closedloop_targets import amounts, ledger
-from closedloop_targets.actions import shapes as action_shapes
-from closedloop_targets.actions import store as action_store
-from closedloop_targets.actions.store import Bound, KeyAction
-from closedloop_targets.alarms import shapes as alarm_shapes
-from closedloop_targets.alarms import store as alarm_store
-from closedloop_targets.alarms.store import Alarm
+from closedloop_targets.actions import binding_api, key_action_api
+from closedloop_targets.alarms import api as alarms
 from closedloop_targets.boards import asking, measuring
 from closedloop_targets.boards.rpcs import rpcs
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Target
-from closedloop_targets.cascade import api as cascade_shapes
-from closedloop_targets.cascade.store import Cell
-from closedloop_targets.commitments import api as commitment_shapes
-from closedloop_targets.commitments import store as commitment_store
-from closedloop_targets.forecasts import shapes as forecast_shapes
-from closedloop_targets.forecasts.store import Forecast
-from closedloop_targets.periods import rules as periods
-from closedloop_targets.periods.rules import FiscalCalendar
+from closedloop_targets.cascade import api as cascade
+from closedloop_targets.commitments import api as commitments
+from closedloop_targets.forecasts import api as forecasts
 from closedloop_targets.plans import shapes as plan_shapes
 
-FIRST_ID = "00000000-0000-0000-0000-000000000000"
 NEXT_ACTIONS = 100
 # From what is kept of it: the trail of who entered, cascaded, published and took back.
 STEPS = """
@@ -51,16 +36,6 @@ SELECT * FROM (
       FROM target t JOIN plan_version v ON v.plan_id = t.plan_id AND v.number <= t.number
      WHERE t.id = %(id)s AND v.recalled_at IS NOT NULL) AS step
  ORDER BY time, number
-"""
-WEEKS = """
-SELECT c.target_id, t.holder_kind, t.holder_id, t.metric, t.product_id, t.product_line, t.segment, t.currency, c.grain,
-       c.period, c.start_date, c.end_date, c.minor
-  FROM target t JOIN cell c ON c.target_id = t.id AND c.grain = 'week' WHERE t.id = %(id)s ORDER BY c.start_date
-"""
-FORECAST = """
-SELECT * FROM forecast
- WHERE holder_kind = %(kind)s AND holder_id = %(holder)s AND metric = %(metric)s AND product_id = %(product)s
- ORDER BY stated_at DESC LIMIT 2
 """
 
 
@@ -86,11 +61,15 @@ async def get_target_flow(request: pb.GetTargetFlowRequest, call: Call) -> pb.Ta
         ],
         progress=await _progress(call, target),
         weeks=await _weeks(call, target),
-        commitment=await _commitment(call, target, today),
-        forecast=await _forecast(call, target, today),
-        bindings=await _bindings(call, target),
-        next_actions=await _next_actions(call, target, today),
-        alarms=await _alarms(call, target),
+        commitment=await commitments.present_of(call, target.holder_id, target.metric)
+        if target.holder_kind == "person"
+        else None,
+        forecast=await forecasts.latest_of(
+            call, target.holder_kind, target.holder_id, target.metric, target.product_id
+        ),
+        bindings=await binding_api.of_target(call, target.id),
+        next_actions=await key_action_api.planned_of(call, target.id, today, target.end_date, NEXT_ACTIONS),
+        alarms=await alarms.open_of(call, target.id),
     )
 
 
@@ -106,7 +85,7 @@ async def _progress(call: Call, target: Target) -> pb.Progress | None:
 
 
 async def _weeks(call: Call, target: Target) -> list[pb.CellProgress]:
-    cells = await call.db.all(WEEKS, {"id": target.id}, into=Cell)
+    cells = await cascade.weeks_of(call, target.id)
     scope = (target.product_id, target.product_line, target.segment)
     asked = [
         ledger.Asked(target.holder_kind, target.holder_id, target.metric, one.start_date, one.end_date, *scope)
@@ -114,66 +93,8 @@ async def _weeks(call: Call, target: Target) -> list[pb.CellProgress]:
     ]
     found = []
     for cell, minor in zip(cells, await ledger.sums(call.db, asked, call.org), strict=True):
-        line = pb.CellProgress(cell=cascade_shapes.cell(cell), done=amounts.amount(minor or 0, cell.currency))
+        line = pb.CellProgress(cell=cascade.cell(cell), done=amounts.amount(minor or 0, cell.currency))
         if cell.minor:
             line.completion_ratio = (minor or 0) / cell.minor
         found.append(line)
     return found
-
-
-async def _commitment(call: Call, target: Target, today: date) -> commitments_pb2.Commitment | None:
-    if target.holder_kind != "person":
-        return None
-    fortnight = periods.containing(today, "fortnight", call.rules(FiscalCalendar))
-    lines = await commitment_store.lines(
-        call, call.db, [target.holder_id], [target.metric], fortnight.start, fortnight.end, today
-    )
-    return commitment_shapes.to_proto(lines[0], call) if lines else None
-
-
-async def _forecast(call: Call, target: Target, today: date) -> Any:
-    params = {
-        "kind": target.holder_kind,
-        "holder": target.holder_id,
-        "metric": target.metric,
-        "product": target.product_id,
-    }
-    rows = await call.db.all(FORECAST, params)
-    if not rows:
-        return None
-    stood = Forecast(**{one.name: rows[0][one.name] for one in fields(Forecast)})
-    asked = [
-        ledger.Asked(target.holder_kind, target.holder_id, target.metric, start, end, target.product_id)
-        for start, end in forecast_shapes.begun(stood, today)
-    ]
-    actuals = iter(await ledger.sums(call.db, asked, call.org))
-    before = rows[1]["points"] if len(rows) > 1 else []
-    return forecast_shapes.forecast(stood, before, actuals, today, None)
-
-
-async def _bindings(call: Call, target: Target) -> list[Any]:
-    params = {
-        "after": FIRST_ID, "units": None, "person_id": "", "kind": "", "target_id": target.id, "since": None,
-        "until": None, "limit": 1000, **call.scope.params,
-    }  # fmt: skip
-    return [action_shapes.binding(row) for row in await call.db.all(action_store.LIST, params, into=Bound)]
-
-
-async def _next_actions(call: Call, target: Target, today: date) -> list[Any]:
-    params = {
-        "after": "-infinity", "after_id": FIRST_ID, "since": today, "until": today + timedelta(days=366), "units": None,
-        "person_id": "", "target_id": target.id, "kind": "", "state": "planned", "limit": NEXT_ACTIONS,
-        **call.scope.params,
-    }  # fmt: skip
-    return [
-        action_shapes.key_action(row) for row in await call.db.all(action_store.LIST_ACTIONS, params, into=KeyAction)
-    ]
-
-
-async def _alarms(call: Call, target: Target) -> list[Any]:
-    params = {
-        "key": -(2**15), "key_time": float(-(2**60)), "key_id": FIRST_ID, "units": None, "owner_id": "",
-        "target_id": target.id, "kinds": [], "states": ["open", "answered"], "light": 0, "since": None, "until": None,
-        "limit": 100, **call.scope.params,
-    }  # fmt: skip
-    return [alarm_shapes.alarm(row) for row in await call.db.all(alarm_store.LIST, params, into=Alarm)]

@@ -140,3 +140,16 @@ def _run(run: Run) -> pb.ForecastRun:
         end_time=protos.timestamp(run.ended_at),
         error=run.error,
     )
+
+
+async def latest_of(call: Call, kind: str, holder_id: str, metric: str, product_id: str) -> pb.Forecast | None:
+    """The latest statement with the one before it beside it."""
+    params = {"kind": kind, "holder": holder_id, "metric": metric, "product": product_id}
+    rows = await call.db.all(store.OF_SERIES, params, into=Forecast)
+    if not rows:
+        return None
+    today = call.home.today()
+    spans = shapes.begun(rows[0], today)
+    asked = [ledger.Asked(kind, holder_id, metric, start, end, product_id) for start, end in spans]  # type: ignore[arg-type]
+    actuals = iter(await ledger.sums(call.db, asked, call.org))
+    return shapes.forecast(rows[0], rows[1].points if rows[1:] else [], actuals, today, None)

@@ -103,6 +103,11 @@ SELECT * FROM (
  ORDER BY -rank, holder_kind, holder_id, product_id LIMIT %(limit)s
 """
 )
+OF_SERIES = """
+SELECT * FROM forecast
+ WHERE holder_kind = %(kind)s AND holder_id = %(holder)s AND metric = %(metric)s AND product_id = %(product)s
+ ORDER BY stated_at DESC LIMIT 2
+"""
 # What stood when a week began, of forecasts that are more than a guess: the month's share of the week by working days
 # is worked out by who asks.
 STOOD = """
