@@ -164,7 +164,12 @@ async def find_introductions(request: pb.FindIntroductionsRequest, call: Call) -
     ours = {end for tie in ties for end in (tie.one, tie.other) if end.startswith("person:")}
     starts = {f"person:{request.from_person_id}"} if request.from_person_id else {e for e in ours if _works(call, e)}
     found = paths.strongest(
-        ties, f"contact:{goal.id}", starts=starts, longest=longest, most=request.limit or settings.introductions
+        ties,
+        f"contact:{goal.id}",
+        starts=starts,
+        longest=longest,
+        most=request.limit or settings.introductions,
+        patience=settings.patience,
     )
     passed = {end.removeprefix("contact:") for path in found for end in path.ends if end.startswith("contact:")}
     people = await call.db.all(store.WHO, {"ids": sorted(passed)}, into=store.Known)

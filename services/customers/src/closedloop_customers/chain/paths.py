@@ -36,11 +36,14 @@ def faded(strength: float, renewed: datetime, now: datetime, rules: ChainRules) 
     return float(min(max(strength * 0.5 ** (age / rules.half_life_days), 0.0), 1.0))
 
 
-def strongest(ties: Iterable[Tie], goal: End, *, starts: Collection[End], longest: int, most: int) -> list[Path]:
+def strongest(
+    ties: Iterable[Tie], goal: End, *, starts: Collection[End], longest: int, most: int, patience: int = 100_000
+) -> list[Path]:
     """Paths from any of `starts` to `goal` of at most `longest` ties, the strongest first; no person twice in a path,
     none of `starts` but at the beginning.
 
-    Best first by the product of strengths: what is taken from the heap cannot be beaten later."""
+    Best first by the product of strengths: what is taken from the heap cannot be beaten later. Gives up after looking at
+    `patience` beginnings of paths, with what it has found."""
     around: dict[End, dict[End, Tie]] = defaultdict(dict)
     for tie in ties:
         for here, there in ((tie.one, tie.other), (tie.other, tie.one)):
@@ -48,7 +51,8 @@ def strongest(ties: Iterable[Tie], goal: End, *, starts: Collection[End], longes
                 around[here][there] = tie
     found: list[Path] = []
     heap: list[tuple[float, tuple[End, ...], tuple[Tie, ...]]] = [(-1.0, (goal,), ())]
-    while heap and len(found) < most:
+    while heap and len(found) < most and patience > 0:
+        patience -= 1
         negative, ends, used = heapq.heappop(heap)
         if ends[-1] in starts and used:
             found.append(Path(ends[::-1], used[::-1], -negative))

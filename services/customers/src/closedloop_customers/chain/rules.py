@@ -88,6 +88,8 @@ class ChainRules(Rules):
     most_ties: int = Field(default=50, ge=1, le=1000)
     introduction_length: int = Field(default=3, ge=1, le=6)
     introductions: int = Field(default=5, ge=1, le=50)
+    # Beginnings of paths looked at before one gives up: a dense acquaintance has more of them than there is time.
+    patience: int = Field(default=5_000, ge=100, le=100_000)
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> ChainRules:
