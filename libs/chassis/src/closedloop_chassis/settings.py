@@ -38,7 +38,9 @@ class Settings(BaseSettings):
     # Capacity.
     pool_min: int = 2
     pool_max: int = 16
-    pool_idle_seconds: float = Field(default=600.0, gt=0, description="a connection nobody needed for so long is closed")
+    pool_idle_seconds: float = Field(
+        default=600.0, gt=0, description="a connection nobody needed for so long is closed"
+    )
     pool_wait_seconds: float = Field(default=1.0, description="waiting longer for a connection is overload")
     max_concurrent_calls: int = Field(default=256, description="more at once are refused with RESOURCE_EXHAUSTED")
     rate_per_caller: float = Field(default=500.0, description="calls per second and caller; 0 switches the limit off")

@@ -317,7 +317,9 @@ class Reader:
 class Database:
     """A service's own PostgreSQL database."""
 
-    def __init__(self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, idle_seconds: float, name: str) -> None:
+    def __init__(
+        self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, idle_seconds: float, name: str
+    ) -> None:
         self.pool = Pool(
             dsn, minimum=minimum, maximum=maximum, wait_seconds=wait_seconds, idle_seconds=idle_seconds, name=name
         )

@@ -24,7 +24,7 @@ FRUGAL: Mapping[str, str] = {
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
     "CLOSEDLOOP_POOL_MIN": "1",
-    "CLOSEDLOOP_POOL_MAX": "8",
+    "CLOSEDLOOP_POOL_MAX": "6",
     "CLOSEDLOOP_POOL_IDLE_SECONDS": "5",
     # eventlet's own resolver weighs 15 MB; on one machine there is next to nothing to resolve.
     "EVENTLET_NO_GREENDNS": "yes",
