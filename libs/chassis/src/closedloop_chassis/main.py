@@ -48,7 +48,9 @@ def main(package: str) -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        problems = "; ".join(f"CLOSEDLOOP_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
+        problems = "; ".join(
+            f"CLOSEDLOOP_{str(e['loc'][0]).upper()}: {e['msg']}" if e["loc"] else e["msg"] for e in error.errors()
+        )
         sys.exit(f"closedloop-{name}: the settings are not right: {problems}")
     if chosen == "courier":
         _courier(package, settings)
