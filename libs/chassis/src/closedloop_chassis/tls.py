@@ -24,7 +24,11 @@ def of_server(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     files = _ServerFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    return grpc.dynamic_ssl_server_credentials(files.read(), files.renewed, settings.tls_client_ca is not None)
+    return grpc.dynamic_ssl_server_credentials(
+        files.read(),
+        files.renewed,  # type: ignore[arg-type]  # None keeps what is in use; the stubs do not know
+        settings.tls_client_ca is not None,
+    )
 
 
 def of_channel(settings: Settings) -> grpc.ChannelCredentials | None:
@@ -44,7 +48,8 @@ class _ServerFiles:
     def read(self) -> grpc.ServerCertificateConfiguration:
         self._seen = self._stamps()
         pair = (self._key.read_bytes(), self._certificate.read_bytes())
-        return grpc.ssl_server_certificate_configuration([pair], self._client_ca and self._client_ca.read_bytes())
+        authority = self._client_ca.read_bytes() if self._client_ca else None
+        return grpc.ssl_server_certificate_configuration([pair], authority)
 
     def renewed(self) -> grpc.ServerCertificateConfiguration | None:
         """What to use from now on; None: what is in use. Half a renewal is looked at again at the next handshake."""
