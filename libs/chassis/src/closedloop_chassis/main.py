@@ -26,7 +26,7 @@ def _without_rich() -> None:
     """structlog takes rich along where it finds it, for tracebacks nobody looks at: 4 MB and 40 ms of every process."""
     if "rich" not in sys.modules and "structlog" not in sys.modules:
         sys.modules["rich"] = None  # type: ignore[assignment]  # what makes an import fail
-
+        import_module("structlog")
         del sys.modules["rich"]
 
 
