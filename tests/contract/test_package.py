@@ -13,7 +13,7 @@ from pathlib import Path
 
 from closedloop_devstack.platform.home import project
 
-CLIENT = '''
+CLIENT = """
 import grpc
 
 from closedloop.targets.v1 import plans_pb2, plans_pb2_grpc
@@ -24,12 +24,12 @@ def name(address: str, plan: str) -> str:
         found = plans_pb2_grpc.PlanServiceStub(channel).GetPlan(plans_pb2.GetPlanRequest(plan_id=plan))
     reveal_type(found)
     return found.name
-'''
-WRONG = '''
+"""
+WRONG = """
 from closedloop.targets.v1 import plans_pb2
 
 plans_pb2.GetPlanRequest(plan_number=7)
-'''
+"""
 IMPORT_ALL = """
 import importlib, pathlib, sys
 import closedloop.options.v1.options_pb2
@@ -74,7 +74,17 @@ def _build(folder: Path) -> Path:
     shutil.copytree(project() / "libs/contracts", room, ignore=shutil.ignore_patterns("src", "tests", "__pycache__"))
     shutil.copytree(project() / "protos", room / "protos")
     built = _run(
-        folder, sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", folder, room
+        folder,
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        folder,
+        room,
     )
     assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("closedloop_contracts-*.whl")
