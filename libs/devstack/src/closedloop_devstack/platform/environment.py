@@ -25,7 +25,7 @@ FRUGAL: Mapping[str, str] = {
     "PYTHONUNBUFFERED": "1",
     "CLOSEDLOOP_POOL_MIN": "1",
     "CLOSEDLOOP_POOL_MAX": "6",
-    "CLOSEDLOOP_POOL_IDLE_SECONDS": "5",
+    "CLOSEDLOOP_POOL_IDLE_SECONDS": "2",
     # eventlet's own resolver weighs 15 MB; on one machine there is next to nothing to resolve.
     "EVENTLET_NO_GREENDNS": "yes",
 }
