@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -50,10 +51,11 @@ def _broker(item: pytest.Item) -> str:
 
 @dataclass(frozen=True)
 class Standing:
-    """A platform that runs, and how long it took to be healthy."""
+    """A platform that runs, how long it took to be healthy, and whether it had the machine to itself at first."""
 
     platform: Platform
     seconds: float
+    alone: bool
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +101,20 @@ def _start(broker: str, folder: Path, otlp_endpoint: str) -> Standing:
             },
         )
         platform = Platform(Path(tempfile.mkdtemp(prefix=f"e2e-{broker}-", dir=folder)), options)
+        alone = _idle()
         began = time.monotonic()
         try:
-            return Standing(platform.start(), time.monotonic() - began)
+            return Standing(platform.start(), time.monotonic() - began, alone)
         except PlatformError as error:
             # Another session's platform took one of the ports since we looked.
             if "is taken by" not in str(error) or attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def _idle() -> bool:
+    """Nobody works now, nor did in the last minute: others who begin together with us have collected tests till now."""
+    return psutil.cpu_percent(0.5) < 20 and os.getloadavg()[0] < 0.5 * (os.cpu_count() or 1)
 
 
 async def _found(platform: Platform) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import grpc
@@ -11,14 +12,17 @@ import pytest
 from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
 from closedloop.targets.v1 import boards_pb2, boards_pb2_grpc
 from closedloop_chassis import client
+from closedloop_devstack import report
 from closedloop_devstack.platform.memory import footprints
 from closedloop_proofs import loop
 from closedloop_proofs.loop import OPERATIONS, Stage, say
 
 from .conftest import Standing
 
-MOST_BYTES = 1.5 * 1024**3
+# These ten also export traces, whose client weighs some 8 MB in each.
+MOST_BYTES = report.LIMIT_BYTES + 10 * 8 * 1024**2
 HEALTHY_SECONDS = 20.0
+REST_SECONDS = 60.0
 
 
 @pytest.mark.mission("S9", "S10", "S21", "S23", "S40", "S63", "S66", "S67")
@@ -64,12 +68,13 @@ async def test_another_regions_customer_stays_theirs(over_redis: Stage) -> None:
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 def test_memory_and_start(standing: Callable[[str], Standing], busy: Callable[[], float], broker: str) -> None:
-    """PSS, which shares out the pages that processes share, so that it adds up. RabbitMQ is not among the promise."""
+    """RSS summed, after the turns before; connections to PostgreSQL that a rush opened are given back first."""
     found = standing(broker)
-    sizes = {one.name: one.pss for one in footprints(found.platform.home.ledger)}
-    ours = sum(size for name, size in sizes.items() if not name.startswith("rabbitmq"))
-    lines = [f"{name:<24}{size / 2**20:8.0f} MB" for name, size in sizes.items()]
-    say(*lines, f"PSS without RabbitMQ: {ours / 2**20:.0f} MB; healthy after {found.seconds:.1f} s")
+    give_up = time.monotonic() + REST_SECONDS
+    while (resident := report.promised(sizes := footprints(found.platform.home.ledger))) > MOST_BYTES:
+        assert time.monotonic() < give_up, f"{resident / 1e6:.0f} MB: {sizes}"
+        time.sleep(1)
+    say(*(f"{one.name:<24}{one.rss / 1e6:8.0f} MB RSS {one.pss / 1e6:8.0f} MB PSS" for one in sizes))
+    say(f"RSS without RabbitMQ: {resident / 1e6:.0f} MB; healthy after {found.seconds:.1f} s")
     assert len(sizes) >= 12
-    assert ours < MOST_BYTES
-    assert found.seconds < HEALTHY_SECONDS * busy() * (1 if broker == "redis" else 2)
+    assert found.seconds < HEALTHY_SECONDS * (1 if broker == "redis" else 2) * (1 if found.alone else busy())

@@ -24,7 +24,8 @@ UNREADABLE = b"\xff\xff\xff\xff"
 
 
 @pytest.mark.timeout(180)
-async def test_a_poison_event(stage: Stage) -> None:
+async def test_a_poison_event(over_redis: Stage) -> None:
+    stage = over_redis
     events = platform_pb2_grpc.EventServiceStub
     await _try_no_more_than(stage, ATTEMPTS)
     account_id = ids.new_id()

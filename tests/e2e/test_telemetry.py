@@ -53,7 +53,8 @@ CARRIED = ("closedloop_courier_broker_up", "closedloop_courier_relayed_total", "
 TIMED = {"customers": "customers.first_response", "approvals": "approvals.decision", "funnel": "funnel.stage_dwell"}
 
 
-async def test_metrics_of_all_ten(stage: Stage) -> None:
+async def test_metrics_of_all_ten(over_rabbitmq: Stage) -> None:
+    stage = over_rabbitmq
     # Targets tells of products, everybody else has something to tell in a turn.
     await loop.bring_product(stage, f"NEW-{random.getrandbits(32)}")
     await loop.expect_once(stage, [await loop.play(stage, loop.new_turn())])

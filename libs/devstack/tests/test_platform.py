@@ -180,6 +180,8 @@ def test_servers_outside_that_do_not_answer_are_named(tiny_services: tuple[str, 
         Platform(folder, options(redis_url=f"redis://127.0.0.1:{closed}/0")).start()
     with pytest.raises(PlatformError, match=rf"PostgreSQL at 127.0.0.1:{closed}, which CLOSEDLOOP_DATABASE_URL names"):
         Platform(folder, options(database_url=f"postgresql://a:b@127.0.0.1:{closed}/postgres")).start()
+    with pytest.raises(PlatformError, match="CLOSEDLOOP_AMQP_URL begins with kafka://, which is none we speak"):
+        Platform(folder, options(amqp_url="kafka://127.0.0.1")).start()
 
 
 def test_a_wrong_setting_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import grpc.aio
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from closedloop_chassis import contract, packages
+from closedloop_chassis import contract, packages, tls
 from closedloop_chassis.contract import Method
 from closedloop_chassis.edge.deadline import MARGIN_SECONDS, expires
 from closedloop_chassis.settings import Settings
@@ -179,6 +179,7 @@ class Peers:
                 self._settings.peers[service],
                 f"closedloop.{service}.v1",
                 token_file=self._settings.service_token_file,
+                credentials=tls.of_channel(self._settings),
                 max_message_bytes=self._settings.max_message_bytes,
             )
         return self._channels[service]

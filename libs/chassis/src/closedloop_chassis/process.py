@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
-from closedloop_chassis.cache import Cache
 from closedloop_chassis.calendar.business import CalendarRules, Calendars
 from closedloop_chassis.client import Peers
 from closedloop_chassis.clocks.stopwatch import Clocks
@@ -25,6 +26,9 @@ from closedloop_chassis.service import Service, Slice
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.timesource import TimeSource
 from closedloop_chassis.work import Work
+
+if TYPE_CHECKING:
+    from closedloop_chassis.cache import Cache
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +68,9 @@ class Process:
             minimum=settings.pool_min,
             maximum=settings.pool_max,
             wait_seconds=settings.pool_wait_seconds,
+            idle_seconds=settings.pool_idle_seconds,
             name=f"closedloop-{service.name}",
         )
-        self.cache = Cache(settings.redis_url.get_secret_value(), prefix=f"closedloop:{service.name}")
         self.time = TimeSource()
         self.org = Org()
         self.rulebooks = Shelf(model for part in self.slices for model in part.rules)
@@ -81,6 +85,13 @@ class Process:
         self._seen: dict[str, int] = {}
         self._look = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+
+    @cached_property
+    def cache(self) -> Cache:
+        # Only a service that caches pays for the client: 0.1 s of every start and several megabytes.
+        from closedloop_chassis.cache import Cache
+
+        return Cache(self.settings.redis_url.get_secret_value(), prefix=f"closedloop:{self.service.name}")
 
     def calendars(self, at: datetime) -> Calendars:
         rules, tree = self.rulebooks.in_force(CalendarRules, at), self.org.current
@@ -104,7 +115,8 @@ class Process:
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._ringer.stop()
         await self.peers.close()
-        await self.cache.close()
+        if "cache" in self.__dict__:
+            await self.cache.close()
         await self.database.pool.close()
 
     def reload_soon(self) -> None:

@@ -12,7 +12,8 @@ from closedloop_devstack.platform.layout import Layout
 from closedloop_devstack.platform.memory import Footprint
 from closedloop_devstack.ports import LOOPBACK
 
-LIMIT_BYTES = 1.5 * 1024**3
+# Decimal, as the promise reads: PostgreSQL, Redis and ten processes; RabbitMQ is not among them.
+LIMIT_BYTES = 1_500_000_000
 COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "yellow", "crashed": "red", "stopped": "red"}
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -102,11 +103,16 @@ def memory(found: list[Footprint]) -> None:
     table = Table("memory of", "processes", "PSS MiB", "RSS MiB", box=None, pad_edge=False)
     for row in found:
         table.add_row(row.name, str(row.processes), _mib(row.pss), _mib(row.rss))
-    total = sum(row.pss for row in found)
-    table.add_row("all", str(sum(row.processes for row in found)), _mib(total), _mib(sum(row.rss for row in found)))
+    pss, rss = sum(row.pss for row in found), sum(row.rss for row in found)
+    table.add_row("all", str(sum(row.processes for row in found)), _mib(pss), _mib(rss))
     _out.print(table)
-    if total > LIMIT_BYTES:
-        loud(f"That is more than the {_mib(int(LIMIT_BYTES))} MiB the platform means to stay under.")
+    if promised(found) > LIMIT_BYTES:
+        loud(f"RSS is more than the {_mib(LIMIT_BYTES)} MiB the platform means to stay under.")
+
+
+def promised(found: list[Footprint]) -> int:
+    """RSS in bytes of what the promise speaks of."""
+    return sum(row.rss for row in found if not row.name.startswith("rabbitmq"))
 
 
 def _mib(size: int) -> str:

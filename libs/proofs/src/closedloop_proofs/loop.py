@@ -554,13 +554,13 @@ class Load:
 
     def __init__(self, stage: Stage, players: int = 3) -> None:
         self.turns: list[Turn] = []
+        self.players = players
         self._stage = stage
-        self._players = players
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._player()) for _ in range(self._players)]
+        self._tasks = [asyncio.create_task(self._player()) for _ in range(self.players)]
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
@@ -572,6 +572,11 @@ class Load:
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not kind:
                 raise outcome
+
+    @property
+    def complete(self) -> int:
+        """How many turns have been played to their end so far."""
+        return sum(turn.complete for turn in self.turns)
 
     async def _player(self) -> None:
         while not self._stopping.is_set():

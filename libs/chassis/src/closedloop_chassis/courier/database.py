@@ -36,6 +36,7 @@ def pool(settings: Settings, service: str) -> Pool:
         kwargs=connect_options(service),
         min_size=1,
         max_size=settings.pool_max,
+        max_idle=settings.pool_idle_seconds,
         timeout=max(settings.pool_wait_seconds, 3.0),
         check=ConnectionPool.check_connection,
         # Gives up early because every later request starts a fresh attempt without the accumulated back-off.

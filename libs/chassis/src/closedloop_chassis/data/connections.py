@@ -30,12 +30,15 @@ async def _configure(connection: Connection) -> None:
 class Pool:
     """Autocommit connections; a transaction says BEGIN itself, so that it travels with the first statement."""
 
-    def __init__(self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, name: str) -> None:
+    def __init__(
+        self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, idle_seconds: float, name: str
+    ) -> None:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             min_size=minimum,
             max_size=maximum,
             timeout=wait_seconds,
+            max_idle=idle_seconds,
             configure=_configure,
             kwargs={
                 "autocommit": True,

@@ -317,8 +317,12 @@ class Reader:
 class Database:
     """A service's own PostgreSQL database."""
 
-    def __init__(self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, name: str) -> None:
-        self.pool = Pool(dsn, minimum=minimum, maximum=maximum, wait_seconds=wait_seconds, name=name)
+    def __init__(
+        self, dsn: str, *, minimum: int, maximum: int, wait_seconds: float, idle_seconds: float, name: str
+    ) -> None:
+        self.pool = Pool(
+            dsn, minimum=minimum, maximum=maximum, wait_seconds=wait_seconds, idle_seconds=idle_seconds, name=name
+        )
         self.reader = Reader(self.pool)
         # What every transaction that told events calls once it has committed.
         self.told: Callable[[], None] = lambda: None

@@ -11,7 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from closedloop_chassis import contract, packages
+from closedloop_chassis import contract, packages, tls
 from closedloop_chassis.contract import Method
 from closedloop_chassis.edge import channelz, drain, statuses
 from closedloop_chassis.edge.chain import compose
@@ -32,7 +32,8 @@ Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
 class EdgeServer:
     """Serves the contract of `process.service` and the platform's, whose `slices` are given besides.
 
-    `options` are gRPC's, taken besides ours. Raises RuntimeError when the address cannot be had.
+    `options` are gRPC's, taken besides ours. Raises RuntimeError when the address cannot be had, OSError when
+    a certificate cannot be read.
     """
 
     def __init__(self, process: Process, options: Iterable[tuple[str, Any]] = ()) -> None:
@@ -54,7 +55,12 @@ class EdgeServer:
         self._server = grpc.aio.server(handlers=handlers, options=[*_options(settings), *options])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
-        self.port: int = self._server.add_insecure_port(settings.grpc_address)
+        credentials = tls.of_server(settings)
+        self.port: int = (
+            self._server.add_secure_port(settings.grpc_address, credentials)
+            if credentials
+            else self._server.add_insecure_port(settings.grpc_address)
+        )
 
     async def start(self) -> None:
         """Accepts calls; health says NOT_SERVING until `ready`."""
@@ -129,6 +135,8 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(settings.max_connection_age_grace_seconds * 1000)),
         # A second process on the same port shall be an error, not a lottery.
         ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", 1),

@@ -15,7 +15,8 @@ from closedloop_devstack.platform.options import Options
 from closedloop_devstack.ports import LOOPBACK
 from closedloop_devstack.servers.databases import url_of
 
-# Ten interpreters share one machine: few malloc arenas, one thread in numeric libraries, one idle connection each.
+# Ten interpreters share one machine: few malloc arenas, one thread in numeric libraries, and no more PostgreSQL back
+# ends (19 MB each) than there is work for.
 FRUGAL: Mapping[str, str] = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": "131072",
@@ -23,6 +24,10 @@ FRUGAL: Mapping[str, str] = {
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
     "CLOSEDLOOP_POOL_MIN": "1",
+    "CLOSEDLOOP_POOL_MAX": "6",
+    "CLOSEDLOOP_POOL_IDLE_SECONDS": "2",
+    # eventlet's own resolver weighs 15 MB; on one machine there is next to nothing to resolve.
+    "EVENTLET_NO_GREENDNS": "yes",
 }
 
 

@@ -12,7 +12,7 @@ from closedloop_devstack.processes.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes. `rss` counts shared pages in every process that maps them; `pss` shares them out, so only PSS adds up."""
+    """Bytes. `rss` counts shared pages in every process that maps them; `pss` shares them out, so that it adds up."""
 
     name: str
     processes: int

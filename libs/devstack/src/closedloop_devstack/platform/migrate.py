@@ -1,4 +1,4 @@
-"""Creates and migrates the databases of all services, in one Python process instead of five.
+"""Creates and migrates the databases of all services, in one Python process instead of five, without their code.
 
 Reads {"server": url, "databases": {service: url}, "start_time": ISO 8601 or empty} from standard input: on a command
 line everybody on the machine could read the passwords.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -24,8 +25,14 @@ SET_CLOCK = "UPDATE development_time SET offset_us = %(offset)s WHERE offset_us 
 def migrate(server_url: str, service: str, url: str) -> list[str]:
     """Brings one service's database to its newest schema, creating it if need be; answers the revisions that ran."""
     databases.ensure(server_url, urlsplit(url).path.lstrip("/"))
-    definition: Service = import_module(f"closedloop_{service}.service").SERVICE
-    return upgrade(url, definition)
+    return upgrade(url, Service(service, f"closedloop.{service}.v1", slices=(), migrations=_folder(service)))
+
+
+def _folder(service: str) -> Path:
+    spec = find_spec(f"closedloop_{service}")
+    if spec is None or spec.origin is None:
+        raise LookupError(f"the package closedloop_{service} is not installed")
+    return Path(spec.origin).parent / "migrations"
 
 
 def set_clock(url: str, start_time: datetime) -> None:

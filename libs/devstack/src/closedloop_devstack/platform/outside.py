@@ -10,6 +10,7 @@ from closedloop_devstack import ports
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.options import Options
 
+USUAL = {"amqp": 5672, "amqps": 5671, "redis": 6379, "rediss": 6379}
 MAY_CREATE = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
 
 
@@ -17,10 +18,14 @@ def require(options: Options) -> None:
     """Raises PlatformError for the first that does not answer, or where we may not create databases."""
     if options.database_url:
         _require_postgres(options.database_url)
-    for name, url, usual in (("AMQP", options.amqp_url, 5672), ("REDIS", options.redis_url, 6379)):
+    for name, url in (("AMQP", options.amqp_url), ("REDIS", options.redis_url)):
         if url:
             parts = urlsplit(url)
-            port = parts.port or (6379 if parts.scheme.startswith("redis") else usual)
+            if parts.scheme not in USUAL or (name == "REDIS" and parts.scheme.startswith("amqp")):
+                raise PlatformError(
+                    f"CLOSEDLOOP_{name}_URL begins with {parts.scheme or 'no scheme'}://, which is none we speak."
+                )
+            port = parts.port or USUAL[parts.scheme]
             if not ports.accepts(port, parts.hostname or ports.LOOPBACK, timeout=3.0):
                 raise PlatformError(f"Nothing answers at {parts.hostname}:{port}, which CLOSEDLOOP_{name}_URL names.")
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,6 +20,7 @@ from closedloop_devstack.platform.collate import Collator
 from closedloop_devstack.platform.environment import ServerUrls
 from closedloop_devstack.platform.home import Home, Phase, State
 from closedloop_devstack.platform.layout import ROLES, Layout
+from closedloop_devstack.platform.migration import Migration
 from closedloop_devstack.platform.options import Options
 from closedloop_devstack.platform.process import ServiceProcess
 from closedloop_devstack.processes.identity import myself
@@ -114,8 +111,7 @@ class Platform:
             if left := self.home.ledger.end_all():
                 self._tell(f"ended {len(left)} processes left over by a supervisor that died: {', '.join(left)}")
             self._choose()
-            self._start_servers()
-            self._migrate()
+            self._start_servers_and_migrate()
             self._start_processes()
         except BaseException as error:
             self._fail(error)
@@ -154,6 +150,16 @@ class Platform:
     def _servers(self) -> list[Server]:
         return [server for server in (self.postgres, self.redis, self.rabbit) if server]
 
+    def _start_servers_and_migrate(self) -> None:
+        migration = Migration(self.home.logs / "migrate.log") if self.processes else None
+        try:
+            self._start_servers()
+            if migration:
+                self._migrate(migration)
+        finally:
+            if migration:
+                migration.cancel()
+
     def _start_servers(self) -> None:
         began = time.monotonic()
         for server in self._servers:
@@ -164,25 +170,12 @@ class Platform:
         self._watch = Thread(target=self._keep, name="supervisor", daemon=True)
         self._watch.start()
 
-    def _migrate(self) -> None:
+    def _migrate(self, migration: Migration) -> None:
         services = sorted({process.service for process in self.processes.values()})
-        if not services:
-            return
         began = time.monotonic()
-        log = self.home.logs / "migrate.log"
         urls = {service: self.urls.database(service) for service in services}
         start = self.options.start_time.isoformat() if self.options.development and self.options.start_time else ""
-        with log.open("ab") as file:
-            done = subprocess.run(
-                [sys.executable, "-m", "closedloop_devstack.platform.migrate"],
-                input=json.dumps({"server": self.urls.postgres, "databases": urls, "start_time": start}).encode(),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env={**environment.FRUGAL, **os.environ},
-                timeout=300,
-            )
-        if done.returncode != 0:
-            raise PlatformError(f"The databases could not be migrated: {last_line(log)} (all of it in {log}).")
+        migration.run({"server": self.urls.postgres, "databases": urls, "start_time": start})
         self._tell_progress(f"{len(services)} databases are migrated ({time.monotonic() - began:.1f} s)")
 
     def _start_processes(self) -> None:

@@ -28,7 +28,8 @@ USER = "closedloop"
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    "shared_buffers": "128MB",
+    # Every back end counts as its own what it has touched of these; what does not fit is in the system's cache.
+    "shared_buffers": "32MB",
     "max_connections": "200",
     "fsync": "on",
     "synchronous_commit": "on",
