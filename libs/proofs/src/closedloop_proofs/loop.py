@@ -87,8 +87,8 @@ class Stage:
         self.platform = platform
         # Where a service is reached, if not where it listens: somebody may stand between.
         self._doors = doors or {}
-        # How long a call is repeated, in seconds, and how long the slowest answer took.
-        self.patience = PATIENCE_SECONDS
+        # How long a call is repeated, and how long an outcome is waited for, in seconds; how long the slowest answer took.
+        self.patience = self.endurance = PATIENCE_SECONDS
         # Sent along with every call while it says something (W3C).
         self.traceparent = ""
         self.slowest = 0.0
@@ -141,7 +141,7 @@ class Stage:
 
     async def until(self, what: str, look: Callable[[], Awaitable[Found | None]], seconds: float = 0) -> Found:
         """The first answer that says something. Raises AssertionError when none comes in time."""
-        give_up = time.monotonic() + (seconds or PATIENCE_SECONDS)
+        give_up = time.monotonic() + (seconds or self.endurance)
         while True:
             try:
                 if found := await look():
@@ -467,11 +467,25 @@ async def expect_once(stage: Stage, turns: Sequence[Turn]) -> None:
     """Every effect of what was acknowledged is there, once: no record lost, none twice, nothing parked."""
     await stage.settle()
     assert not any((parked := await stage.parked()).values()), f"parked: {parked}"
-    wrong = [line for turn in turns for line in await _differences(stage, turn)]
-    assert not wrong, "\n".join(wrong)
+    wrong = [difference for turn in turns for difference in await differences(stage, turn)]
+    assert not wrong, "\n".join(map(str, wrong))
 
 
-async def _differences(stage: Stage, turn: Turn) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An effect of a turn that is not there as often as it should be."""
+
+    company: str
+    what: str
+    counted: int
+    expected: int
+
+    def __str__(self) -> str:
+        return f"{self.company}: {self.what}: {self.counted}, not {self.expected}"
+
+
+async def differences(stage: Stage, turn: Turn) -> list[Difference]:
+    """What a turn got acknowledged, against what is there."""
     expected: dict[str, int] = {}
     counted: dict[str, int] = {}
     if turn.lead_id:
@@ -501,11 +515,12 @@ async def _differences(stage: Stage, turn: Turn) -> list[str]:
                 "response clocks": 1,
                 "approvals their signers were told of": 2,
                 "notices sent twice": 0,
+                "leads closed as won": 1,
             }
         )
         counted.update(await _won_effects(stage, turn))
     return [
-        f"{turn.company}: {what}: {counted[what]}, not {number}"
+        Difference(turn.company, what, counted[what], number)
         for what, number in expected.items()
         if counted[what] != number
     ]
@@ -545,6 +560,8 @@ async def _won_effects(stage: Stage, turn: Turn) -> dict[str, int]:
         told += bool(found.deliveries)
         sent.update((one.content.recipient.person_id, one.content.dedupe_key) for one in found.deliveries)
     counted["approvals their signers were told of"] = told
+    lead = await _lead(stage, turn)
+    counted["leads closed as won"] = int(lead.outcome == leads_pb2.LEAD_OUTCOME_WON)
     counted["notices sent twice"] = sum(number > 1 for number in sent.values())
     return counted
 

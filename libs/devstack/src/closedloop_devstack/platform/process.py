@@ -37,6 +37,8 @@ class ServiceProcess:
         self.wanted = False
         self.condition: Condition = "stopped"
         self.crashes = 0
+        # Added to its environment from its next start on.
+        self.extra: dict[str, str] = {}
         self._environment = environment
         self._grpc = layout.address(service) if role == "api" else ""
         self._metrics_port = layout.ports(service).metrics(role)
@@ -69,7 +71,8 @@ class ServiceProcess:
 
     def start(self) -> None:
         if not self._child.alive:
-            self._child.start([sys.executable, "-m", f"closedloop_{self.service}", self.role], self._environment())
+            environment = {**self._environment(), **self.extra}
+            self._child.start([sys.executable, "-m", f"closedloop_{self.service}", self.role], environment)
             self._started = time.monotonic()
             self.condition, self._next_probe = "starting", self._started
         self.wanted = True

@@ -1,0 +1,76 @@
+"""A small disk of its own (tmpfs) under a folder, filled and emptied again. For root only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from closedloop_devstack.processes.identity import Identity, alive
+from closedloop_devstack.processes.owned import OWNER
+
+MEGABYTE = 1024 * 1024
+# Room for five databases, their log ahead (max_wal_size) and what a run writes.
+SIZE_MB = 1536
+MOUNTS = Path("/proc/mounts")
+
+
+def mountable() -> bool:
+    return os.geteuid() == 0 and shutil.which("mount") is not None
+
+
+@contextmanager
+def small(folder: Path) -> Iterator[None]:
+    """The folder is a disk of SIZE_MB while the block runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=755", "closedloop", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        _unmount(folder)
+
+
+def fill(folder: Path) -> int:
+    """Takes all the room there is; answers how many megabytes that was."""
+    taken = 0
+    with (folder / "ballast").open("wb") as file:
+        # Others write meanwhile: what is left is asked for in smaller and smaller pieces.
+        piece = shutil.disk_usage(folder).free
+        while piece >= 4096:
+            try:
+                os.posix_fallocate(file.fileno(), taken, piece)
+                taken += piece
+            except OSError:
+                piece //= 2
+    return taken // MEGABYTE
+
+
+def empty(folder: Path) -> None:
+    (folder / "ballast").unlink(missing_ok=True)
+
+
+def sweep(prefix: str) -> None:
+    """Gives back the disks of owners that were killed."""
+    for line in MOUNTS.read_text().splitlines() if MOUNTS.exists() else ():
+        device, folder = line.split()[:2]
+        owners = [parent for parent in Path(folder).parents if parent.name.startswith(prefix)]
+        if device == "closedloop" and owners and _dead(owners[0]):
+            _unmount(Path(folder))
+            shutil.rmtree(owners[0], ignore_errors=True)
+
+
+def _dead(folder: Path) -> bool:
+    try:
+        owner = json.loads((folder / OWNER).read_text())
+        return not alive(Identity(int(owner["pid"]), str(owner["born"])))
+    except (OSError, ValueError, KeyError):
+        return True
+
+
+def _unmount(folder: Path) -> None:
+    # Lazily: whoever still looks into it must not keep us.
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
