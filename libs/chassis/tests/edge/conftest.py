@@ -151,6 +151,7 @@ def serve(signers: Signers, monkeypatch: pytest.MonkeyPatch) -> Serve:
         handlers = sample.Handlers()
         process = Process(sample.service(handlers), Settings(**{**defaults, **settings}))
         process.org.current = sample.ORG
+        process.ready.set()
         if "none" not in database_url:
             await process.database.pool.open()
         server = EdgeServer(process)

@@ -43,6 +43,16 @@ async def test_what_no_slice_serves_says_so_to_those_who_may_call(serve: Any) ->
     ]
 
 
+async def test_nobody_is_answered_out_of_an_empty_memory(serve: Any) -> None:
+    async with serve() as edge:
+        edge.process.ready.clear()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await edge.stub.Echo(sample.pb.EchoRequest(text="early"), metadata=edge.operations)
+        assert (caught.value.code().name, client.info(caught.value).reason) == ("UNAVAILABLE", "STARTING")
+        edge.process.ready.set()
+        assert (await edge.stub.Echo(sample.pb.EchoRequest(text="now"), metadata=edge.operations)).text
+
+
 async def test_health_follows_readiness_for_the_server_and_every_service_without_a_token(serve: Any) -> None:
     async with serve() as edge:
         health = health_pb2_grpc.HealthStub(edge.channel)
