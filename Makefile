@@ -57,6 +57,7 @@ logs: setup ## One view of all logs
 .PHONY: test
 test: setup ## Everything: unit, per service, contract, end to end over Redis and over RabbitMQ
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
+	@$(BIN)/python -m closedloop_proofs.chaos.faketime
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 .PHONY: fuzz
@@ -66,6 +67,12 @@ fuzz: setup ## Attack a platform of its own; SECONDS=… for its searches, SEED=
 .PHONY: audit
 audit: setup ## Known problems of the libraries in the locks (asks an advisory service, and says when it cannot)
 	@$(BIN)/python -m closedloop_proofs.audit
+
+.PHONY: chaos
+chaos: setup ## Ten minutes of load and faults, then nothing may be lost or doubled; SECONDS=… SEED=… BROKER=…
+	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
+	@$(BIN)/python -m closedloop_proofs.chaos.faketime
+	@$(BIN)/python -m closedloop_proofs.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes

@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from closedloop_devstack import ports
+from closedloop_devstack.debian import REFUSE, services_kept_down
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.servers import PostgresServer, RabbitServer, RedisServer, databases
 from closedloop_devstack.servers.rabbit import scripts
-from closedloop_devstack.servers.rabbit_install import REFUSE, services_kept_down
 
 
 @pytest.fixture(scope="module")

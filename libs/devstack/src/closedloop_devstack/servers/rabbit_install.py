@@ -7,20 +7,13 @@ ends with status 0 also where it cannot be installed, having said so: what needs
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from closedloop_devstack import debian
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.servers import rabbit
-
-# Debian's maintainer scripts ask this program whether they may start a service; 101 means no (invoke-rc.d(8)).
-POLICY = Path("/usr/sbin/policy-rc.d")
-REFUSE = "#!/bin/sh\nexit 101\n"
 
 
 def ensure_rabbitmq() -> Path:
@@ -30,11 +23,9 @@ def ensure_rabbitmq() -> Path:
     """
     if found := rabbit.scripts():
         return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if not debian.may_install():
         raise PlatformError(rabbit.HOW_TO_GET)
-    with services_kept_down():
-        _apt("update")
-        _apt("install", "--yes", "--no-install-recommends", "rabbitmq-server")
+    debian.install("rabbitmq-server")
     if Path("/run/systemd/system").exists():
         subprocess.run(["systemctl", "disable", "--now", "rabbitmq-server"], capture_output=True, timeout=120)
     if found := rabbit.scripts():
@@ -42,28 +33,6 @@ def ensure_rabbitmq() -> Path:
     raise PlatformError(
         "apt installed rabbitmq-server, yet its scripts are not where Debian puts them; tell us your distribution."
     )
-
-
-@contextmanager
-def services_kept_down(policy: Path = POLICY) -> Iterator[None]:
-    """While open, packages install without starting services; an administrator's own policy is left as it is."""
-    if policy.exists():
-        yield
-        return
-    policy.write_text(REFUSE)
-    policy.chmod(0o755)
-    try:
-        yield
-    finally:
-        policy.unlink(missing_ok=True)
-
-
-def _apt(*arguments: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(["apt-get", "-qq", *arguments], env=environment, capture_output=True, text=True, timeout=900)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise PlatformError(f"`apt-get {arguments[0]}` failed: {lines[-1]}")
 
 
 def main() -> None:

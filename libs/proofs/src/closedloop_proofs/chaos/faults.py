@@ -9,27 +9,19 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.process import ServiceProcess
 from closedloop_devstack.processes.identity import Identity, send, tree
-from closedloop_proofs.chaos import disk, unruly
+from closedloop_proofs.chaos import disk, faketime, unruly
 from closedloop_proofs.chaos.ground import Ground
 from closedloop_proofs.chaos.plan import SERVICES, Fault
 
 LEAVE_SECONDS = 20.0
 # A skewed clock counts from when its process serves.
 WELL_SECONDS = 30.0
-LIBRARIES = (
-    Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
-    Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
-    Path("/usr/lib/faketime/libfaketimeMT.so.1"),
-    Path("/usr/local/lib/faketime/libfaketimeMT.so.1"),
-)
 NO_SMALL_DISK = "PostgreSQL's disk is not a small one of its own: that needs root"
-NO_FAKETIME = "libfaketime is not installed (Debian: apt-get install libfaketime)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +127,12 @@ class Faults:
         return None
 
     async def _clock_skewed(self, fault: Fault) -> str:
-        library = next((path for path in LIBRARIES if path.exists()), None)
+        library = faketime.library()
         if library is None:
-            raise _Cannot(NO_FAKETIME)
+            raise _Cannot(faketime.LACKING)
         process = self._process(fault)
         await asyncio.to_thread(process.stop, LEAVE_SECONDS)
-        process.extra = {
-            "LD_PRELOAD": str(library),
-            "FAKETIME": f"{fault.dose:+.2f}s",
-            # A wrong clock is wrong about the time of day; durations and files stay right.
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        process.extra = faketime.skewed(fault.dose, library)
         await asyncio.to_thread(process.start)
         well = await self._well(process)
         await asyncio.sleep(fault.lasts)

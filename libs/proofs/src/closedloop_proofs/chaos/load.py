@@ -68,8 +68,8 @@ class Load:
             self._expected.activities[turn.deal_id] = []
 
     def begin(self) -> None:
-        players = (self._turn, self._turn, self._timed_task, self._settled_task)
-        players += (self._activity, self._actual, self._message)
+        players = [self._turn, self._turn, self._timed_task, self._settled_task]
+        players += [self._activity, self._actual, self._message]
         self._tasks = [asyncio.create_task(self._repeat(player)) for player in players]
 
     async def rest(self) -> None:

@@ -96,6 +96,8 @@ def make(seed: int, seconds: float, broker: Broker) -> list[Fault]:
             busy[_body(whom)] = at + lasts + 1.0
             at += draw.uniform(0.5, 1.5) * gap
         else:
+            # All of them are busy: its turn comes last.
+            deck.insert(0, kind)
             at += 0.5
     return faults
 

@@ -84,7 +84,7 @@ def empty(url: str, queues: list[str]) -> int:
     """Everything the broker holds for these queues is gone; answers how many messages that was."""
     if not url.startswith("amqp"):
         with redis.Redis.from_url(url, socket_timeout=3) as client:
-            held = sum(int(client.llen(f"closedloop.{queue}")) for queue in queues)  # type: ignore[arg-type]
+            held = sum(int(client.llen(f"closedloop.{queue}")) for queue in queues)
             client.flushall()
         return held
     with _connection(url) as connection:

@@ -232,7 +232,7 @@ class Reading:
 
     async def _rows(self, service: str, sql: str, **params: Any) -> list[tuple[Any, ...]]:
         async with await psycopg.AsyncConnection.connect(self._ground.database(service)) as connection:
-            return await (await connection.execute(sql, params)).fetchall()  # type: ignore[call-overload,no-any-return]
+            return await (await connection.execute(sql, params)).fetchall()
 
 
 async def _all(check: Callable[[Any], Awaitable[None]], rows: Sequence[Any]) -> None:

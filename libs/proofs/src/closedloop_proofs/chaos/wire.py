@@ -40,15 +40,13 @@ class Link:
                 end.armed = end.answers and random.random() < float(order["share"])
         elif what == "silence":
             self.silent = True
-            for end in list(self.ends):
-                end.hold()
         elif what == "slow":
             self.delay = float(order["seconds"])
         elif what == "calm":
             self.silent, self.delay = False, 0.0
             for end in list(self.ends):
                 end.armed = False
-                end.go_on()
+                end.wind()
 
 
 class End(asyncio.Protocol):
@@ -62,24 +60,21 @@ class End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._late: deque[tuple[float, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.link.ends.add(self)
-        if self.link.silent:
-            self.hold()
 
     def data_received(self, data: bytes) -> None:
         if self.armed:
             self.link.cuts += 1
             self.cut()
-        elif self._late or self.link.delay:
+        elif self._late or self.link.delay or self.link.silent:
             # Behind what is late already, so that no byte overtakes another.
             due = asyncio.get_running_loop().time() + self.link.delay
             self._late.append((max(due, self._late[-1][0]) if self._late else due, data))
-            self._wind()
+            self.wind()
         else:
             self._pass_on(data)
 
@@ -87,6 +82,8 @@ class End(asyncio.Protocol):
         self.link.ends.discard(self)
         if self._timer:
             self._timer.cancel()
+        while self._late and not self.link.silent:
+            self._pass_on(self._late.popleft()[1])
         if self.other and self.other.transport:
             self.other.transport.close()
 
@@ -99,13 +96,11 @@ class End(asyncio.Protocol):
             self.other.go_on()
 
     def hold(self) -> None:
-        if self.transport and not self._paused:
-            self._paused = True
+        if self.transport and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def go_on(self) -> None:
-        if self.transport and self._paused and not self.link.silent:
-            self._paused = False
+        if self.transport and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def cut(self) -> None:
@@ -115,19 +110,20 @@ class End(asyncio.Protocol):
                 end.transport.abort()
 
     def _pass_on(self, data: bytes) -> None:
-        if self.other and self.other.transport:
+        if self.other and self.other.transport and not self.other.transport.is_closing():
             self.other.transport.write(data)
 
-    def _wind(self) -> None:
-        if self._timer is None and self._late:
+    def wind(self) -> None:
+        """What is late goes on in its time, if anything goes at all."""
+        if self._timer is None and self._late and not self.link.silent:
             self._timer = asyncio.get_running_loop().call_at(self._late[0][0], self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
-        while self._late and self._late[0][0] <= now + 0.0005:
+        while self._late and self._late[0][0] <= now + 0.0005 and not self.link.silent:
             self._pass_on(self._late.popleft()[1])
-        self._wind()
+        self.wind()
 
 
 class Front(End):
@@ -150,13 +146,15 @@ class Front(End):
             super().data_received(data)
 
     async def _reach(self) -> None:
-        loop = asyncio.get_running_loop()
+        back = End(self.link, answers=True)
+        # Before it is there: a server may speak first.
+        back.other = self
         try:
-            _, back = await loop.create_connection(lambda: End(self.link, answers=True), LOOPBACK, self._port)
+            await asyncio.get_running_loop().create_connection(lambda: back, LOOPBACK, self._port)
         except OSError:
             self.cut()
             return
-        back.other, self.other = self, back
+        self.other = back
         for data in self._early:
             super().data_received(data)
         self._early.clear()
