@@ -14,7 +14,7 @@ from google.type.decimal_pb2 import Decimal
 
 from closedloop.approvals.v1 import tasks_pb2, tasks_pb2_grpc
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
-from closedloop.funnel.v1 import activities_pb2, activities_pb2_grpc
+from closedloop.funnel.v1 import activities_pb2, activities_pb2_grpc, quotes_pb2, quotes_pb2_grpc
 from closedloop.integrations.v1 import deliveries_pb2, deliveries_pb2_grpc
 from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, metrics_pb2, plans_pb2
 from closedloop_chassis import ids, protos
@@ -42,6 +42,8 @@ class Expected:
     deals: dict[str, Turn] = field(default_factory=dict)
     activities: dict[str, list[str]] = field(default_factory=dict)
     actuals: list[str] = field(default_factory=list)
+    # Quotes submitted and taken back at once: their approvals must end withdrawn.
+    withdrawn: list[str] = field(default_factory=list)
     # Delivery by dedupe key.
     messages: dict[str, str] = field(default_factory=dict)
 
@@ -59,17 +61,17 @@ class Load:
         self.failures: list[str] = []
 
     async def plant(self) -> None:
-        """Two deals that activities are logged on."""
+        """Two deals that activities are logged on, and quotes made for."""
         for _ in range(2):
             turn = loop.new_turn()
-            for step in (loop.lead_in, loop.converted, loop.opened):
+            for step in (loop.lead_in, loop.converted, loop.opened, loop.climbed):
                 await step(self._stage, turn)
             self._expected.deals[turn.deal_id] = turn
             self._expected.activities[turn.deal_id] = []
 
     def begin(self) -> None:
         players = [self._turn, self._turn, self._timed_task, self._settled_task]
-        players += [self._activity, self._actual, self._message]
+        players += [self._activity, self._actual, self._message, self._withdrawn_quote]
         self._tasks = [asyncio.create_task(self._repeat(player)) for player in players]
 
     async def rest(self) -> None:
@@ -135,6 +137,27 @@ class Load:
         request = actuals_pb2.RecordActualRequest(request_id=ids.new_id(), actual=given)
         await self._stage.ask(actuals_pb2_grpc.ActualServiceStub, "RecordActual", request, OPERATIONS)
         self._expected.actuals.append(given.provenance.source_id)
+
+    async def _withdrawn_quote(self) -> None:
+        """Asked and taken back in one breath: who hears of it in the other order asks people for nothing."""
+        turn = self._draw.choice(list(self._expected.deals.values()))
+        stub = quotes_pb2_grpc.QuoteServiceStub
+        line = quotes_pb2.QuoteLine(
+            product_id=loop.PRODUCT, quantity=1, list_price=loop.cny(loop.LIST_PRICE_FEN), discount_ratio=loop.DISCOUNT
+        )
+        create = quotes_pb2.CreateQuoteRequest(
+            request_id=ids.new_id(), opportunity_id=turn.deal_id, lines=[line], valid_until_date=loop.day(60),
+            justification="a first idea",
+        )  # fmt: skip
+        quote = await self._stage.ask(stub, "CreateQuote", create, turn.owner)
+        submit = quotes_pb2.SubmitQuoteRequest(request_id=ids.new_id(), quote_id=quote.id, etag=quote.etag)
+        asked = await self._stage.ask(stub, "SubmitQuote", submit, turn.owner)
+        withdraw = quotes_pb2.WithdrawQuoteRequest(
+            request_id=ids.new_id(), quote_id=quote.id, etag=asked.etag, reason="thought better of it"
+        )
+        await self._stage.ask(stub, "WithdrawQuote", withdraw, turn.owner)
+        self._expected.withdrawn.append(quote.id)
+        await asyncio.sleep(1)
 
     async def _message(self) -> None:
         key = f"chaos:{ids.new_id()}"

@@ -52,7 +52,8 @@ class Kind:
 def kinds(broker: Broker) -> tuple[Kind, ...]:
     servers = ("postgres", "redis", "rabbitmq") if broker == "rabbitmq" else ("postgres", "redis")
     links = (*(f"api.{service}" for service in SERVICES), *servers)
-    queues = tuple(f"{service}.{queue}" for service in SERVICES for queue in ("inbox", "receipts"))
+    # targets tells little while a company stays as it is: hardly any receipts come back to it.
+    queues = (*(f"{service}.inbox" for service in SERVICES), *(f"{service}.receipts" for service in SERVICES[1:]))
     return (
         Kind("kill", PROCESSES),
         Kind("restart", PROCESSES),

@@ -84,7 +84,7 @@ class Reading:
         began = time.monotonic()
         await self._quiet()
         self._verdict.figures["settled_after_ms"] = round((time.monotonic() - began) * 1000)
-        for step in (self._answers, self._turns, self._tasks, self._activities, self._actuals, self._messages,
+        for step in (self._answers, self._turns, self._tasks, self._withdrawn, self._activities, self._actuals, self._messages,
                      self._trails, self._left):  # fmt: skip
             await step()
         return self._verdict
@@ -156,6 +156,17 @@ class Reading:
         verdict.clocks_missed += [f"clock of task {subject}: level {level}" for subject, _, level in rows if level < 1]
         verdict.doubled += [f"clock of task {subject}: level {level}" for subject, _, level in rows if level > 1]
         verdict.figures["clocks"] = len(timed)
+
+    async def _withdrawn(self) -> None:
+        """What was asked and taken back is asked of nobody."""
+        stub = requests_pb2_grpc.RequestServiceStub
+        for quote_id in self._expected.withdrawn:
+            request = requests_pb2.ListRequestsRequest(origin="funnel", subject_id=quote_id)
+            states = [one.state for one in (await self._stage.ask(stub, "ListRequests", request, OPERATIONS)).requests]
+            if states != [requests_pb2.REQUEST_STATE_WITHDRAWN]:
+                named = ", ".join(requests_pb2.RequestState.Name(state) for state in states)
+                self._verdict.lost.append(f"withdrawal of quote {quote_id}: its approval is {named or 'not there'}")
+        self._verdict.figures["withdrawals"] = len(self._expected.withdrawn)
 
     async def _activities(self) -> None:
         for deal_id, logged in self._expected.activities.items():
