@@ -21,18 +21,18 @@ from closedloop_devstack.testing.service import work
 
 TYPE = "closedloop.targets.org_unit.changed.v1"
 PUT = """
-INSERT INTO inbox (id, source, type, subject, sequence, time, data, slot)
-VALUES (%(id)s, 'targets', %(type)s, %(subject)s, %(sequence)s, %(time)s, %(data)s, abs(hashtext(%(subject)s)) %% 8)
+INSERT INTO inbox (id, source, type, subject, sequence, time, data, slot, after_id)
+VALUES (%(id)s, 'targets', %(type)s, %(subject)s, %(sequence)s, %(time)s, %(data)s, abs(hashtext(%(subject)s)) %% 8, %(after)s)
 ON CONFLICT (id) DO NOTHING
 """
 
 
-async def put(process: Process, subject: str, sequence: int, event_id: str = "") -> str:
+async def put(process: Process, subject: str, sequence: int, event_id: str = "", after: str | None = None) -> str:
     event_id = event_id or ids.new_id()
     tx = process.database.transaction()
     data = OrgUnitChanged(unit_id=subject, version=sequence).SerializeToString()
     row = {"id": event_id, "type": TYPE, "subject": subject, "sequence": sequence, "time": process.time.now()}
-    tx.do(PUT, {**row, "data": data})
+    tx.do(PUT, {**row, "data": data, "after": after})
     await tx.commit()
     return event_id
 
@@ -65,6 +65,24 @@ async def test_events_of_a_subject_apply_in_order_whatever_order_they_came_in(pr
     assert await turning.drain_inbox() == 6
     assert [s for s in seen if s[0] == "a"] == [("a", 1), ("a", 2), ("a", 3)]
     assert await turning.drain_inbox() == 0
+
+
+async def test_an_event_waits_for_the_one_before_it_that_got_lost_on_the_way(process: Process) -> None:
+    seen: list[tuple[str, int]] = []
+
+    async def handler(event: Heard[OrgUnitChanged], _: Work) -> None:
+        seen.append((event.subject, event.sequence))
+
+    turning = reactor(process, handler)
+    first, second = ids.new_id(), ids.new_id()
+    await put(process, "a", 2, second, after=first)
+    await put(process, "a", 3, after=second)
+    await put(process, "b", 4)
+    assert await turning.drain_inbox() == 1
+    assert await turning.drain_inbox() == 0
+    await put(process, "a", 1, first)
+    assert await turning.drain_inbox() == 3
+    assert seen == [("b", 4), ("a", 1), ("a", 2), ("a", 3)]
 
 
 async def test_an_event_twice_acts_once(process: Process) -> None:

@@ -67,6 +67,17 @@ class Broker:
             declared = connection.channel().queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
             return int(declared.message_count)
 
+    def take(self, queue: str) -> list[bytes]:
+        """All that waits in the queue, in order; gone from it after."""
+        if self.kind == "redis":
+            return list(self._redis().lpop(f"closedloop.{queue}", 10_000) or [])
+        taken: list[bytes] = []
+        with kombu.Connection(self.url) as connection:
+            channel = connection.channel()
+            while message := channel.basic_get(queue, no_ack=True):
+                taken.append(message.body if isinstance(message.body, bytes) else message.body.encode())
+        return taken
+
     def empty(self) -> None:
         """The broker forgets everything."""
         if self.kind == "redis":

@@ -76,6 +76,28 @@ def test_a_courier_asleep_is_woken_by_its_bell(
         assert {rung.channel for rung in reactor.notifies(timeout=20, stop_after=1)} == {bells.INBOX}
 
 
+def test_an_event_says_which_one_before_it_its_consumer_may_lack(
+    pair: Any, rows: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    """lead-0 … lead-6, then lead-0 again. What got lost on the way comes later, and is waited for."""
+    pair.source.extra["CLOSEDLOOP_COURIER_RESEND_SECONDS"] = "10"
+    pair.source.start()
+    told = pair.tell(8)
+    eventually(lambda: pair.broker.ready("funnel.inbox") == 8, "all are told")
+    events = {event.id: event for event in map(Event.FromString, pair.broker.take("funnel.inbox"))}
+    assert [dict(events[id].after) for id in told] == [{}] * 7 + [{"funnel": told[0]}]
+    lost, last = events.pop(told[0]), events[told[7]]
+    for event in events.values():
+        pair.broker.put("funnel.inbox", event.SerializeToString())
+    pair.consumer.start()
+    eventually(lambda: len(pair.arrived()) >= 7, "the others arrive")
+    waiting = "SELECT id::text, after_id::text FROM inbox WHERE after_id IS NOT NULL"
+    assert rows(pair.consumer.dsn, waiting) == [(last.id, lost.id)]
+    # The lost one is told again; what is told once it has arrived waits for nothing.
+    pair.complete([*told, *pair.tell(1)], 60)
+    assert rows(pair.consumer.dsn, waiting) == [(last.id, lost.id)]
+
+
 def test_replicas_share_the_work(
     pair: Any, new_courier: Callable[..., Any], rows: Callable[..., Any], eventually: Callable[..., None]
 ) -> None:

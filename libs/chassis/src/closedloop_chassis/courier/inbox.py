@@ -20,16 +20,19 @@ PENDING, PARKED = 0, 2
 # Names a message that carries no id we could use, by its content.
 UNREADABLE = UUID("5d0b1f6e-6f0f-5c39-9b6e-6b3d4b1f0a57")
 
-# One slot is applied by one reactor at a time, which keeps the order within a subject.
+# One slot is applied by one reactor at a time, which keeps the order within a subject. Only what came before its
+# predecessor has to wait for it.
 WRITE = """
 INSERT INTO inbox
-       (id, source, type, subject, sequence, time, traceparent, data, slot, state, received_at, parked_at, error)
-SELECT id, source, type, subject, sequence, time, traceparent, data, abs(hashtext(subject)::bigint) %% 8, state,
-       %(now)s, CASE WHEN state = 2 THEN %(now)s END, error
+       (id, source, type, subject, sequence, time, traceparent, data, after_id, slot, state, received_at, parked_at, error)
+SELECT id, source, type, subject, sequence, time, traceparent, data,
+       CASE WHEN after <> ALL(%(ids)s::uuid[]) AND NOT EXISTS (SELECT FROM inbox before WHERE before.id = after)
+            THEN after END,
+       abs(hashtext(subject)::bigint) %% 8, state, %(now)s, CASE WHEN state = 2 THEN %(now)s END, error
 FROM unnest(%(ids)s::uuid[], %(sources)s::text[], %(types)s::text[], %(subjects)s::text[], %(sequences)s::bigint[],
-            %(times)s::timestamptz[], %(traceparents)s::text[], %(data)s::bytea[], %(states)s::smallint[],
-            %(errors)s::text[])
-     AS letter (id, source, type, subject, sequence, time, traceparent, data, state, error)
+            %(times)s::timestamptz[], %(traceparents)s::text[], %(data)s::bytea[], %(after)s::uuid[],
+            %(states)s::smallint[], %(errors)s::text[])
+     AS letter (id, source, type, subject, sequence, time, traceparent, data, after, state, error)
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 """
@@ -47,12 +50,14 @@ class Letter:
     time: datetime
     traceparent: str
     data: bytes
+    # The event that is applied before it.
+    after: UUID | None = None
     state: int = PENDING
     error: str | None = None
 
 
-def read(body: bytes, now: datetime) -> Letter:
-    """The letter in a message; a parked one if there is none in it."""
+def read(body: bytes, now: datetime, service: str) -> Letter:
+    """The letter to `service` in a message; a parked one if there is none in it."""
     try:
         event = Event.FromString(body)
     except DecodeError as cause:
@@ -67,6 +72,7 @@ def read(body: bytes, now: datetime) -> Letter:
             time=event.time.ToDatetime(tzinfo=UTC),
             traceparent=event.traceparent,
             data=event.data,
+            after=UUID(earlier) if (earlier := event.after.get(service)) else None,
         )
     except (ValueError, OverflowError) as cause:
         return unreadable(body, now, f"an Event with a wrong attribute: {cause}")
@@ -104,6 +110,7 @@ def write(connection: Connection, letters: Sequence[Letter], now: datetime) -> i
         "times": [letter.time for letter in letters],
         "traceparents": [letter.traceparent for letter in letters],
         "data": [letter.data for letter in letters],
+        "after": [letter.after for letter in letters],
         "states": [letter.state for letter in letters],
         "errors": [letter.error for letter in letters],
     }

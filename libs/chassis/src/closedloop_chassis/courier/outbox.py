@@ -11,13 +11,25 @@ from psycopg.rows import class_row
 
 from closedloop_chassis.courier.database import Connection
 
-# The array makes the planner walk the small index whatever it believes about the size of the table.
-CLAIM = """
-UPDATE outbox SET told_at = %(now)s
-WHERE sequence = ANY(ARRAY(
-  SELECT sequence FROM outbox WHERE told_at IS NULL ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING sequence, id, type, subject, time, coalesce(traceparent, '') AS traceparent, data, waiting
+# With each row goes, by consumer, the row of its subject before it that the consumer has not acknowledged.
+# Arrays make the planner walk the small indexes whatever it believes about the size of the table.
+TOLD = """
+WITH claimed AS (
+  UPDATE outbox SET told_at = %(now)s
+  WHERE sequence = ANY(ARRAY({rows}))
+  RETURNING sequence, id, type, subject, time, coalesce(traceparent, '') AS traceparent, data, waiting
+), line AS (
+  SELECT sequence, consumer, lag(id) OVER (PARTITION BY subject, consumer ORDER BY sequence) AS earlier
+  FROM outbox, unnest(waiting) AS consumer WHERE subject = ANY(ARRAY(SELECT subject FROM claimed))
+), bound AS (
+  SELECT sequence, jsonb_object_agg(consumer, earlier) AS after FROM line WHERE earlier IS NOT NULL GROUP BY sequence
+)
+SELECT claimed.*, coalesce(after, '{{}}') AS after FROM claimed LEFT JOIN bound USING (sequence)
 """
+
+CLAIM = TOLD.format(
+    rows="SELECT sequence FROM outbox WHERE told_at IS NULL ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED"
+)
 
 OVERDUE_CONSUMERS = """
 SELECT DISTINCT unnest(waiting) FROM outbox WHERE told_at < %(overdue)s
@@ -25,15 +37,13 @@ SELECT DISTINCT unnest(waiting) FROM outbox WHERE told_at < %(overdue)s
 
 # A consumer with an empty queue has lost the event or never got it. Behind a queue that is not empty the event is
 # probably still coming: it is told again only after a long while, and ever more rarely as it ages.
-CLAIM_OVERDUE = """
-UPDATE outbox SET told_at = %(now)s
-WHERE sequence = ANY(ARRAY(
+CLAIM_OVERDUE = TOLD.format(
+    rows="""
   SELECT sequence FROM outbox
   WHERE told_at < %(overdue)s
     AND (waiting && %(idle)s::text[] OR told_at < %(now)s - greatest(%(long)s, told_at - created_at))
-  ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING sequence, id, type, subject, time, coalesce(traceparent, '') AS traceparent, data, waiting
-"""
+  ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED"""
+)
 
 UNCLAIM = "UPDATE outbox SET told_at = NULL WHERE sequence = ANY(%(sequences)s)"
 
@@ -69,6 +79,7 @@ class Told:
     traceparent: str
     data: bytes
     waiting: list[str]
+    after: dict[str, str]
 
 
 def claim(connection: Connection, now: datetime, limit: int) -> list[Told]:

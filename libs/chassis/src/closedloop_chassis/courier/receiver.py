@@ -35,7 +35,7 @@ class Receiver:
         """Raises while the database is away; the batch is then unacknowledged and comes again."""
         now = datetime.now(UTC)
         bodies = batch.bodies
-        letters = [inbox.read(body, now) for body in bodies]
+        letters = [inbox.read(body, now, self._broker.service) for body in bodies]
         with (
             courier_metrics.BATCH_SECONDS.labels("in").time(),
             spans.each("receive", SpanKind.CONSUMER, letters),

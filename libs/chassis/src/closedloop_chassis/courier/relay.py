@@ -119,6 +119,7 @@ class Relay:
             traceparent=row.traceparent,
             sequence=row.sequence,
             data=row.data,
+            after=row.after,
         )
         event.time.FromDatetime(row.time)
         routes = self._broker.event_routes(row.type, row.waiting, again)

@@ -1,9 +1,9 @@
 """Applies what the inbox holds, with the same guarantees as an RPC.
 
 Events of one subject share a slot; whoever holds a slot's lock applies its events in order, so that any number of
-workers and replicas may run. A batch is one transaction, in which a reaction made for it gets all events of its type at
-once. When a batch fails its halves are tried, and their halves, until the guilty event is alone: it is put back with a
-delay and parked after its last attempt.
+workers and replicas may run. One whose predecessor is still on its way waits for it. A batch is one transaction, in
+which a reaction made for it gets all events of its type at once. When a batch fails its halves are tried, and their
+halves, until the guilty event is alone: it is put back with a delay and parked after its last attempt.
 """
 
 from __future__ import annotations

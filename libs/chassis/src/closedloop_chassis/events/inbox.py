@@ -18,21 +18,28 @@ SELECT slot FROM generate_series(0, %(last)s) AS slot
                  AND (next_at IS NULL OR next_at <= clock_timestamp()))
 """
 
-# An event waits while an earlier one of its subject waits for another attempt; a parked one holds nobody.
+# An event waits while an earlier one of its subject waits for another attempt, and for the one before it that is still on
+# its way: what a broker loses is told again. A parked one holds nobody.
 TAKE = """
 WITH mine AS MATERIALIZED (
     SELECT slot FROM unnest(%(slots)s::int[]) AS slot WHERE pg_try_advisory_xact_lock(hashtext('inbox'), slot)
-), put_back AS MATERIALIZED (
-    SELECT subject, source, min(sequence) AS sequence FROM inbox
-     WHERE state = 0 AND slot = ANY(%(slots)s) AND next_at > clock_timestamp() GROUP BY subject, source
+), held AS MATERIALIZED (
+    SELECT subject, source, min(sequence) AS sequence FROM (
+        SELECT subject, source, sequence FROM inbox
+         WHERE state = 0 AND slot = ANY(%(slots)s) AND next_at > clock_timestamp()
+        UNION ALL
+        SELECT subject, source, sequence FROM inbox
+         WHERE state = 0 AND slot = ANY(%(slots)s) AND after_id IS NOT NULL
+           AND NOT EXISTS (SELECT FROM inbox before WHERE before.id = inbox.after_id)) AS waiting
+     GROUP BY subject, source
 ), mine_next AS (
     SELECT next.* FROM mine CROSS JOIN LATERAL (
         SELECT id, source, type, subject, sequence, time, traceparent, data, attempts
           FROM inbox
          WHERE state = 0 AND inbox.slot = mine.slot AND (next_at IS NULL OR next_at <= clock_timestamp())
-           AND NOT EXISTS (SELECT FROM put_back
-                            WHERE put_back.subject = inbox.subject AND put_back.source = inbox.source
-                              AND put_back.sequence < inbox.sequence)
+           AND NOT EXISTS (SELECT FROM held
+                            WHERE held.subject = inbox.subject AND held.source = inbox.source
+                              AND held.sequence <= inbox.sequence)
          ORDER BY source, sequence
          LIMIT %(limit)s) AS next
 )
