@@ -38,6 +38,13 @@ RETRY_POLICY = {
     # A server that leaves cancels the calls it has received and not yet begun.
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
+# gRPC's own patience doubles up to two minutes: a server back from a short absence would not be noticed for as long.
+RECONNECTING = (
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # How long one attempt may take; it has nothing to do with the pause before the next.
+    ("grpc.min_reconnect_backoff_ms", 3_000),
+)
 # The retry budget: when more than about one call in ten fails, no more retries.
 RETRY_THROTTLING = {"maxTokens": 10, "tokenRatio": 0.1}
 
@@ -59,6 +66,7 @@ def channel(
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        *RECONNECTING,
     ]
     caps = {method.path: method.deadline + PATIENCE_SECONDS for method in _methods(*of, packages.PLATFORM)}
     passing_on = _PassingOn(caps, TokenFile(token_file) if token_file else None)

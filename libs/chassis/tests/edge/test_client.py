@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import time
@@ -52,6 +53,27 @@ def test_a_mutation_without_a_request_id_is_not_retried(monkeypatch: pytest.Monk
     monkeypatch.setattr(contract, "methods", lambda name: [replace(method, mutates=True) for method in reads])
     (entry,) = json.loads(client.service_config(sample.PACKAGE))["methodConfig"]
     assert [name["method"] for name in entry["name"]] == ["WriteSample"]
+
+
+async def test_a_server_back_from_an_absence_is_noticed_within_seconds(token_file: Path) -> None:
+    """Whoever answers the door and hangs up, as a proxy before a dead server does, must not be given up for minutes."""
+    knocks: list[float] = []
+
+    async def hang_up(reader: Any, writer: Any) -> None:
+        knocks.append(time.monotonic())
+        writer.close()
+
+    door = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    target = f"127.0.0.1:{door.sockets[0].getsockname()[1]}"
+    async with client.channel(target, sample.PACKAGE, token_file=token_file) as channel:
+        give_up = time.monotonic() + 17
+        while time.monotonic() < give_up:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await sample.Stub(channel).Echo(sample.pb.EchoRequest(), timeout=1)
+            await asyncio.sleep(0.1)
+    door.close()
+    pauses = [after - before for before, after in itertools.pairwise([*knocks, time.monotonic()])]
+    assert max(pauses) < 4.5
 
 
 async def test_a_call_waits_no_longer_than_its_contract_though_the_server_hangs(token_file: Path) -> None:
