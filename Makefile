@@ -57,7 +57,7 @@ logs: setup ## One view of all logs
 .PHONY: test
 test: setup ## Everything: unit, per service, contract, end to end over Redis and over RabbitMQ
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
-	@$(BIN)/python -m closedloop_proofs.chaos.faketime
+	@$(BIN)/python -m closedloop_devstack.faketime
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 .PHONY: fuzz
@@ -71,7 +71,7 @@ audit: setup ## Known problems of the libraries in the locks (asks an advisory s
 .PHONY: chaos
 chaos: setup ## Ten minutes of load and faults, then nothing may be lost or doubled; SECONDS=… SEED=… BROKER=…
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
-	@$(BIN)/python -m closedloop_proofs.chaos.faketime
+	@$(BIN)/python -m closedloop_devstack.faketime
 	@$(BIN)/python -m closedloop_proofs.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
 
 .PHONY: lint

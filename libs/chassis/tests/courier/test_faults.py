@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from closedloop_devstack import faketime
 from closedloop_devstack.servers import PostgresServer
+from closedloop_devstack.testing.notices import lack
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -72,6 +74,24 @@ def test_broker_forgets_everything_in_mid_flight(pair: Any, eventually: Callable
     told += pair.tell(400)
     pair.complete(told, 60)
     assert pair.source.metric("closedloop_courier_told_again_total") >= 400
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_a_courier_an_hour_ahead_keeps_nobody_from_telling_again(
+    pair: Any, eventually: Callable[..., None], pytestconfig: pytest.Config
+) -> None:
+    library = faketime.library()
+    if library is None:
+        lack(pytestconfig, faketime.LACKING)
+    pair.source.extra.update(faketime.skewed(3600, library))
+    pair.source.start()
+    told = pair.tell(50)
+    eventually(lambda: pair.broker.ready("funnel.inbox") == 50, "the broker has them")
+    pair.broker.empty()
+    pair.source.kill()
+    pair.source.extra.clear()
+    pair.start()
+    pair.complete(told, 60)
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)

@@ -1,6 +1,6 @@
 """A wrong clock for one process, by libfaketime; Debian's package is installed where we are root.
 
-    python -m closedloop_proofs.chaos.faketime
+    python -m closedloop_devstack.faketime
 
 ends with status 0 also where it cannot be had, having said so: what needs it is reported as not done.
 """

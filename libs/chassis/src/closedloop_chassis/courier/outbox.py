@@ -11,11 +11,13 @@ from psycopg.rows import class_row
 
 from closedloop_chassis.courier.database import Connection
 
+# The database tells the time, the same to all couriers: a row stamped by a clock that runs ahead would not be told again
+# before the others have caught up with it.
 # With each row goes, by consumer, the row of its subject before it that the consumer has not acknowledged.
 # Arrays make the planner walk the small indexes whatever it believes about the size of the table.
 TOLD = """
 WITH claimed AS (
-  UPDATE outbox SET told_at = %(now)s
+  UPDATE outbox SET told_at = statement_timestamp()
   WHERE sequence = ANY(ARRAY({rows}))
   RETURNING sequence, id, type, subject, time, coalesce(traceparent, '') AS traceparent, data, waiting
 ), line AS (
@@ -32,7 +34,7 @@ CLAIM = TOLD.format(
 )
 
 OVERDUE_CONSUMERS = """
-SELECT DISTINCT unnest(waiting) FROM outbox WHERE told_at < %(overdue)s
+SELECT DISTINCT unnest(waiting) FROM outbox WHERE told_at < statement_timestamp() - %(patience)s
 """
 
 # A consumer with an empty queue has lost the event or never got it. Behind a queue that is not empty the event is
@@ -40,8 +42,8 @@ SELECT DISTINCT unnest(waiting) FROM outbox WHERE told_at < %(overdue)s
 CLAIM_OVERDUE = TOLD.format(
     rows="""
   SELECT sequence FROM outbox
-  WHERE told_at < %(overdue)s
-    AND (waiting && %(idle)s::text[] OR told_at < %(now)s - greatest(%(long)s, told_at - created_at))
+  WHERE told_at < statement_timestamp() - %(patience)s
+    AND (waiting && %(idle)s::text[] OR told_at < statement_timestamp() - greatest(%(long)s, told_at - created_at))
   ORDER BY sequence LIMIT %(limit)s FOR UPDATE SKIP LOCKED"""
 )
 
@@ -82,22 +84,20 @@ class Told:
     after: dict[str, str]
 
 
-def claim(connection: Connection, now: datetime, limit: int) -> list[Told]:
+def claim(connection: Connection, limit: int) -> list[Told]:
     """Untold rows in order of sequence, marked as told."""
     with connection.cursor(row_factory=class_row(Told)) as cursor:
-        rows = cursor.execute(CLAIM, {"now": now, "limit": limit}).fetchall()
+        rows = cursor.execute(CLAIM, {"limit": limit}).fetchall()
     return sorted(rows, key=lambda row: row.sequence)
 
 
-def overdue_consumers(connection: Connection, overdue: datetime) -> list[str]:
-    return [row[0] for row in connection.execute(OVERDUE_CONSUMERS, {"overdue": overdue})]
+def overdue_consumers(connection: Connection, patience: timedelta) -> list[str]:
+    return [row[0] for row in connection.execute(OVERDUE_CONSUMERS, {"patience": patience})]
 
 
-def claim_overdue(
-    connection: Connection, now: datetime, patience: timedelta, idle: Sequence[str], limit: int
-) -> list[Told]:
-    """Rows told before `now - patience` that a consumer of `idle` (those with empty queues) still waits for."""
-    values = {"now": now, "overdue": now - patience, "idle": list(idle), "long": 20 * patience, "limit": limit}
+def claim_overdue(connection: Connection, patience: timedelta, idle: Sequence[str], limit: int) -> list[Told]:
+    """Rows told longer ago than `patience` that a consumer of `idle` (those with empty queues) still waits for."""
+    values = {"patience": patience, "idle": list(idle), "long": 20 * patience, "limit": limit}
     with connection.cursor(row_factory=class_row(Told)) as cursor:
         rows = cursor.execute(CLAIM_OVERDUE, values).fetchall()
     return sorted(rows, key=lambda row: row.sequence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -83,18 +83,17 @@ class Relay:
         self._bell.wait(self._pause)
 
     def _claim(self) -> tuple[list[Told], bool]:
-        now = datetime.now(UTC)
         with self._pool.connection() as connection:
             if time.monotonic() >= self._look_back:
                 patience = timedelta(seconds=self._pace.resend_seconds)
-                late = outbox.overdue_consumers(connection, now - patience)
+                late = outbox.overdue_consumers(connection, patience)
                 idle = [consumer for consumer in late if self._press.depth(consumer) == 0]
-                rows = late and outbox.claim_overdue(connection, now, patience, idle, self._pace.batch_size)
+                rows = late and outbox.claim_overdue(connection, patience, idle, self._pace.batch_size)
                 if rows:
                     self._log.warning("told again what nobody acknowledged", events=len(rows), consumers=late)
                     return rows, True
                 self._look_back = time.monotonic() + self._pace.resend_seconds / 6
-            return outbox.claim(connection, now, self._pace.batch_size), False
+            return outbox.claim(connection, self._pace.batch_size), False
 
     def _tell(self, rows: Sequence[Told], again: bool) -> None:
         types: dict[str, set[str]] = {}

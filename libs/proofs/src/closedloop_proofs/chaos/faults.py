@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from closedloop_devstack import faketime
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.process import ServiceProcess
 from closedloop_devstack.processes.identity import Identity, send, tree
-from closedloop_proofs.chaos import disk, faketime, unruly
+from closedloop_proofs.chaos import disk, unruly
 from closedloop_proofs.chaos.ground import Ground
 from closedloop_proofs.chaos.plan import SERVICES, Fault
 
