@@ -16,11 +16,12 @@ from closedloop.approvals.v1 import tasks_pb2, tasks_pb2_grpc
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.funnel.v1 import activities_pb2, activities_pb2_grpc, quotes_pb2, quotes_pb2_grpc
 from closedloop.integrations.v1 import deliveries_pb2, deliveries_pb2_grpc
+from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, metrics_pb2, plans_pb2
 from closedloop_chassis import ids, protos
 from closedloop_proofs import loop
 from closedloop_proofs.chaos.ledger import Ledger
-from closedloop_proofs.loop import OPERATIONS, Turn
+from closedloop_proofs.loop import ADMIN, OPERATIONS, Turn
 
 SOURCE = "chaos"
 REPS = tuple(f"E-{number}" for number in range(1, 9))
@@ -59,6 +60,16 @@ class Load:
         self._tasks: list[asyncio.Task[None]] = []
         self.played: dict[str, int] = {}
         self.failures: list[str] = []
+
+    async def hurry(self) -> None:
+        """Mails that were put off are tried again, and hand-overs without an answer given up, while we watch."""
+        rules = {"first_delay_seconds": 2, "longest_delay_seconds": 4, "lease_seconds": 20, "attempts": 50}
+        request = platform_pb2.PublishRulebookRequest(
+            request_id=ids.new_id(), name="integrations.deliveries", reason="ten minutes are all we have"
+        )
+        request.body.update(rules)
+        stub = platform_pb2_grpc.RulebookServiceStub
+        await self._stage.ask(stub, "PublishRulebook", request, ADMIN, "integrations")
 
     async def plant(self) -> None:
         """Two deals that activities are logged on, and quotes made for."""

@@ -70,6 +70,7 @@ async def _played(ground: Ground, chosen: Chosen, plan_: list[Fault], say: Calla
     async with Ledger(ground.platform, ground.doors) as stage:
         await loop.found_company(stage)
         load, faults = Load(stage, expected), Faults(ground, chosen.seed, say)
+        await load.hurry()
         await load.plant()
         say("the load begins")
         began = time.monotonic()

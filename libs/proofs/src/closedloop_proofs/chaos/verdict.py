@@ -44,7 +44,7 @@ LEFT = """
 SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM inbox WHERE state = 0),
        (SELECT count(*) FROM inbox WHERE state = 2)
 """
-WAITING = "SELECT count(*) FROM delivery WHERE state = 'queued' AND due_at <= clock_timestamp()"
+WAITING = "SELECT id FROM delivery WHERE state IN ('queued', 'sending')"
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Reading:
             await self._stage.settle(SETTLE_SECONDS)
             for service in SERVICES:
                 await self._none(f"clocks of {service} to fire", service, OVERDUE, now=datetime.now(UTC))
-            await self._none("messages to leave", "integrations", f"SELECT * FROM ({WAITING}) AS n (n) WHERE n > 0")
+            await self._none("messages to leave", "integrations", WAITING)
             await self._stage.settle(SETTLE_SECONDS)
         except AssertionError as error:
             self._verdict.problems.append(str(error))
@@ -198,6 +198,11 @@ class Reading:
         states = Counter(deliveries_pb2.DeliveryState.Name(one.state) for one in found)
         arrived = {str(mail.message["subject"]) for box in boxes for mail in box.messages}
         sent = [one for one in found if one.state == deliveries_pb2.DELIVERY_STATE_SENT]
+        self._verdict.problems += [
+            f"delivery {one.content.dedupe_key}: {deliveries_pb2.DeliveryState.Name(one.state)}"
+            for one in found
+            if one.state not in (deliveries_pb2.DELIVERY_STATE_SENT, deliveries_pb2.DELIVERY_STATE_UNCERTAIN)
+        ]
         for one in sent:
             if not any(one.content.dedupe_key in subject for subject in arrived):
                 self._verdict.lost.append(f"mail of {one.content.dedupe_key}: sent, and not outside")
