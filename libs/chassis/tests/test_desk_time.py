@@ -1,10 +1,11 @@
-"""The courier's parts share one development clock."""
+"""The courier's parts share one clock, and it is the database's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import psycopg
 import pytest
@@ -34,3 +35,21 @@ def test_nobody_gets_the_machines_time_while_another_part_reads_the_clock(
         holder.rollback()
         for answer in asked:
             assert answer.result(timeout=10) - datetime.now(UTC) > MONTH - timedelta(minutes=1)
+
+
+class HourAhead(datetime):
+    """A machine whose clock is wrong."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("development", [True, False])
+def test_a_machine_whose_clock_is_wrong_goes_by_the_databases(
+    service: Service, database: Callable[[Service], str], monkeypatch: pytest.MonkeyPatch, development: bool
+) -> None:
+    monkeypatch.setattr("closedloop_chassis.courier.desk.datetime", HourAhead)
+    settings = Settings(database_url=SecretStr(database(service)), development=development)
+    with pool(settings, "bare") as connections:
+        assert abs(Desk("bare", settings, connections).now() - datetime.now(UTC)) < timedelta(minutes=1)

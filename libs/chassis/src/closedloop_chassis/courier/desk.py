@@ -19,8 +19,9 @@ from closedloop_chassis.courier.inbox import Letter
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import courier_metrics, tracing
 
-OFFSET = "SELECT offset_us FROM development_time"
-OFFSET_AGE = 1.0
+CLOCK = "SELECT clock_timestamp(), offset_us FROM development_time"
+# How long a reading serves, in seconds; a development clock is moved by hand.
+AGE, DEVELOPMENT_AGE = 30.0, 1.0
 
 
 class Desk:
@@ -31,8 +32,11 @@ class Desk:
         self.settings = settings
         self.log: Any = structlog.get_logger("courier.part").bind(service=service)
         self._pool = pool
+        self._age = DEVELOPMENT_AGE if settings.development else AGE
+        # The database's time when it was last read, and that moment and the last attempt on time.monotonic().
+        self._read_time, self._read_at = datetime.now(UTC), time.monotonic()
+        self._asked_at = float("-inf")
         self._offset = timedelta(0)
-        self._offset_read = float("-inf")
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -42,16 +46,23 @@ class Desk:
 
     def now(self) -> datetime:
         """Aware, UTC. In development mode as far ahead as the service's clock was moved, at most a second late."""
-        if self.settings.development and time.monotonic() - self._offset_read > OFFSET_AGE:
+        return self._present() + self._offset
+
+    def _present(self) -> datetime:
+        """The database's time, carried on by our own durations: what a courier whose clock is wrong writes down, such as
+        when to poll next, others must be able to live by."""
+        if time.monotonic() - self._asked_at > self._age:
             try:
                 with self._pool.connection() as connection:
-                    row = connection.execute(OFFSET).fetchone()
-                self._offset = timedelta(microseconds=row[0] if row else 0)
+                    row = connection.execute(CLOCK).fetchone()
+                if row:
+                    self._read_time, self._read_at = row[0], time.monotonic()
+                    self._offset = timedelta(microseconds=row[1] if self.settings.development else 0)
             except AWAY as cause:
-                self.log.warning("development clock not read", cause=str(cause))
+                self.log.warning("clock not read", cause=str(cause))
             # Only now: a part that asks while another reads must not get the machine's time.
-            self._offset_read = time.monotonic()
-        return datetime.now(UTC) + self._offset
+            self._asked_at = time.monotonic()
+        return self._read_time + timedelta(seconds=time.monotonic() - self._read_at)
 
     def observe(
         self,
@@ -73,14 +84,14 @@ class Desk:
             type=contract.route(type(message)).type,
             subject=subject,
             # There is no outbox behind it; microseconds keep the order in which one subject was observed.
-            sequence=time.time_ns() // 1000,
+            sequence=int(self._present().timestamp() * 1_000_000),
             time=self.now(),
             traceparent=tracing.current_traceparent(),
             data=message.SerializeToString(),
         )
         within: AbstractContextManager[Connection] = nullcontext(connection) if connection else self._pool.connection()
         with within as used:
-            new = inbox.write(used, [letter], datetime.now(UTC)) == 1
+            new = inbox.write(used, [letter], self._present()) == 1
         if new:
             courier_metrics.OBSERVED.inc()
         return new
