@@ -40,13 +40,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`lasts` and `dose` are ranges to draw from; `alone`: two of the same target never overlap, whatever their kind."""
+    """`lasts` and `dose` are ranges to draw from; `needs`: who must be well when it begins."""
 
     name: str
     targets: tuple[str, ...]
     lasts: tuple[float, float] = (0.0, 0.0)
     dose: tuple[float, float] = (0.0, 0.0)
     signed: bool = False
+    needs: str = ""
 
 
 def kinds(broker: Broker) -> tuple[Kind, ...]:
@@ -60,9 +61,9 @@ def kinds(broker: Broker) -> tuple[Kind, ...]:
         Kind("freeze", (*PROCESSES, "redis", *(("rabbitmq",) if broker == "rabbitmq" else ())), (1.0, 8.0)),
         Kind("server_stopped", servers, (1.0, 6.0)),
         Kind("server_killed", servers, (0.5, 6.0)),
-        Kind("events_unruly", queues, (4.0, 12.0), (0.5, 4.0)),
-        Kind("events_lost", queues, (2.0, 5.0)),
-        Kind("broker_emptied", (broker,)),
+        Kind("events_unruly", queues, (4.0, 12.0), (0.5, 4.0), needs=broker),
+        Kind("events_lost", queues, (2.0, 5.0), needs=broker),
+        Kind("broker_emptied", (broker,), needs=broker),
         Kind("disk_filled", ("postgres",), (2.0, 6.0)),
         # Callers' tokens have half a minute of leeway; a courier knows no tokens, and no hour.
         Kind("clock_skewed", PROCESSES[::2], (6.0, 15.0), (3.0, 25.0), signed=True),
@@ -90,7 +91,8 @@ def make(seed: int, seconds: float, broker: Broker) -> list[Fault]:
             deck = list(kinds(broker))
             draw.shuffle(deck)
         kind = deck.pop()
-        free = [whom for whom in kind.targets if busy.get(_body(whom), 0.0) <= at]
+        well = busy.get(kind.needs, 0.0) <= at
+        free = [whom for whom in kind.targets if well and busy.get(_body(whom), 0.0) <= at]
         if free:
             whom = draw.choice(free)
             lasts = min(draw.uniform(*kind.lasts), seconds - at)
@@ -99,7 +101,7 @@ def make(seed: int, seconds: float, broker: Broker) -> list[Fault]:
             busy[_body(whom)] = at + lasts + 1.0
             at += draw.uniform(0.5, 1.5) * gap
         else:
-            # All of them are busy: its turn comes last.
+            # Whoever it could meet suffers something else: its turn comes last.
             deck.insert(0, kind)
             at += 0.5
     return faults
