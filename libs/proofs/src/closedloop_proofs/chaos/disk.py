@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psycopg
 
 from closedloop_devstack.processes.identity import Identity, alive
 from closedloop_devstack.processes.owned import OWNER
@@ -16,6 +18,8 @@ from closedloop_devstack.processes.owned import OWNER
 MEGABYTE = 1024 * 1024
 # Room for five databases, their log ahead (max_wal_size) and what a run writes.
 SIZE_MB = 1536
+# More than max_wal_size can lay by, 16 MB each.
+MOST_PIECES = 100
 MOUNTS = Path("/proc/mounts")
 
 
@@ -47,6 +51,17 @@ def fill(folder: Path) -> int:
             except OSError:
                 piece //= 2
     return taken // MEGABYTE
+
+
+def exhaust_log(server_url: str) -> int:
+    """Makes PostgreSQL use up the log it has laid by, until it needs a piece more than there is; answers how many."""
+    pieces = 0
+    with suppress(psycopg.Error), psycopg.connect(server_url, autocommit=True, connect_timeout=3) as connection:
+        while pieces < MOST_PIECES:
+            connection.execute("SELECT pg_logical_emit_message(true, 'chaos', 'a line')")
+            connection.execute("SELECT pg_switch_wal()")
+            pieces += 1
+    return pieces
 
 
 def empty(folder: Path) -> None:

@@ -164,14 +164,26 @@ class Faults:
         await asyncio.to_thread(server.start)
 
     async def _disk_filled(self, fault: Fault) -> str:
+        return await self._fill(fault, log_too=False)
+
+    async def _log_disk_filled(self, fault: Fault) -> str:
+        return await self._fill(fault, log_too=True)
+
+    async def _fill(self, fault: Fault, *, log_too: bool) -> str:
         if not self._ground.disk_is_small:
             raise _Cannot(NO_SMALL_DISK)
         server = self._ground.servers[fault.whom]
         taken = await asyncio.to_thread(disk.fill, server.folder)
+        if log_too:
+            await asyncio.to_thread(disk.exhaust_log, server.url)
         await asyncio.sleep(fault.lasts)
         alive = server.alive
         await asyncio.to_thread(disk.empty, server.folder)
-        await asyncio.to_thread(server.start)
+        try:
+            await asyncio.to_thread(server.start)
+        except PlatformError:
+            # It was about to end, of what it had met before there was room again.
+            await asyncio.to_thread(server.start)
         return f"{taken} MB taken; PostgreSQL {'lived on' if alive else 'died of it'}"
 
     # Messages.

@@ -65,6 +65,7 @@ def kinds(broker: Broker) -> tuple[Kind, ...]:
         Kind("events_lost", queues, (2.0, 5.0), needs=broker),
         Kind("broker_emptied", (broker,), needs=broker),
         Kind("disk_filled", ("postgres",), (2.0, 6.0)),
+        Kind("log_disk_filled", ("postgres",), (1.0, 4.0)),
         # Callers' tokens have half a minute of leeway; a courier knows no tokens, and no hour.
         Kind("clock_skewed", PROCESSES[::2], (6.0, 15.0), (3.0, 25.0), signed=True),
         Kind("clock_skewed", PROCESSES[1::2], (6.0, 15.0), (30.0, 3600.0), signed=True),
