@@ -27,8 +27,17 @@ SOURCE = "chaos"
 REPS = tuple(f"E-{number}" for number in range(1, 9))
 # A task with a due time of its own is due so many seconds after it was raised.
 SOONEST_DUE, LATEST_DUE = 2.0, 25.0
-# Between two calls of one client: people are slower, programs faster.
-PAUSE_SECONDS = 0.05
+# Between the beginnings of two steps of one client. Every task and every mail is a message to somebody, and one courier
+# hands them over.
+PACE_SECONDS = {
+    "activity": 0.1,
+    "actual": 0.1,
+    "timed_task": 0.5,
+    "settled_task": 0.5,
+    "message": 1.0,
+    "withdrawn_quote": 1.0,
+}
+SHORTEST_PAUSE_SECONDS = 0.05
 
 
 @dataclass
@@ -99,7 +108,8 @@ class Load:
             except (grpc.aio.AioRpcError, AssertionError) as error:
                 shown = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else error
                 self.failures.append(f"{name}: {shown}")
-            await asyncio.sleep(max(PAUSE_SECONDS, PAUSE_SECONDS * 4 - (time.monotonic() - began)))
+            left = PACE_SECONDS.get(name, 0.0) - (time.monotonic() - began)
+            await asyncio.sleep(max(SHORTEST_PAUSE_SECONDS, left))
 
     async def _turn(self) -> None:
         turn = loop.new_turn()
@@ -168,7 +178,6 @@ class Load:
         )
         await self._stage.ask(stub, "WithdrawQuote", withdraw, turn.owner)
         self._expected.withdrawn.append(quote.id)
-        await asyncio.sleep(1)
 
     async def _message(self) -> None:
         key = f"chaos:{ids.new_id()}"
