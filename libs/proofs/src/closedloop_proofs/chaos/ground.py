@@ -26,6 +26,8 @@ from closedloop_proofs.chaos.plan import SERVICES, Broker
 # Servers, RabbitMQ with two ports more, and the proxy in front of each and of the five apis.
 SERVER_PORTS = 5
 READY_SECONDS = 180.0
+# Little is laid by, so that a full disk is felt soon; and checkpoints are many.
+LITTLE_LOG = {"min_wal_size": "32MB", "max_wal_size": "128MB"}
 
 
 class Wire:
@@ -108,7 +110,9 @@ def prepared(folder: Path, broker: Broker) -> Iterator[Ground]:
         if small:
             stack.enter_context(disk.small(where / "postgres"))
         servers: dict[str, Server] = {
-            "postgres": PostgresServer(where / "postgres", first, ledger=ledger, log=logs / "postgres.log"),
+            "postgres": PostgresServer(
+                where / "postgres", first, ledger=ledger, log=logs / "postgres.log", settings=LITTLE_LOG
+            ),
             "redis": RedisServer(where / "redis", first + 1, ledger=ledger, log=logs / "redis.log"),
         }
         if broker == "rabbitmq":

@@ -29,7 +29,7 @@ from closedloop_proofs.loop import ADMIN, OPERATIONS
 SETTLE_SECONDS = 240.0
 # Clocks that are due and mails that are queued may take their time while they become fewer.
 STUCK_SECONDS = 90.0
-AT_ONCE = 8
+AT_ONCE = 16
 PAGE = 1000
 
 ANSWERED = "SELECT caller, request_id FROM idempotency"
