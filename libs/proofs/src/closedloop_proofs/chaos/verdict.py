@@ -35,7 +35,7 @@ PAGE = 1000
 ANSWERED = "SELECT caller, request_id FROM idempotency"
 OVERDUE = "SELECT kind || ' ' || subject FROM clock WHERE state = 'open' AND next_at <= %(now)s"
 FIRED = """
-SELECT subject, count(*), max(level) FROM clock
+SELECT subject, count(*) FILTER (WHERE state = 'breached'), max(level) FROM clock
  WHERE kind = 'approvals.task' AND subject = ANY(%(ids)s) GROUP BY subject
 """
 HEARD = """
