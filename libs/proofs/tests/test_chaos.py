@@ -17,11 +17,12 @@ from closedloop_proofs.chaos.faults import Faults
 from closedloop_proofs.chaos.plan import Broker
 from closedloop_proofs.chaos.run import Chosen, lines, run
 
-SECONDS = 45.0
+SECONDS = 24.0
 USUAL_SEED = 28
 
 
-@pytest.mark.timeout(480)
+# The run is patient with a slow machine while something moves; this is for one in which nothing does.
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     require_rabbitmq(pytestconfig)
     seed = int(os.environ.get("CLOSEDLOOP_CHAOS_SEED", USUAL_SEED))
@@ -29,7 +30,7 @@ def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path, pytestconfig:
     for line in lines(document):
         _say(line)
     assert document["ok"], "\n".join(lines(document))
-    assert document["acknowledged"] > 300
+    assert document["acknowledged"] > 150
     assert document["figures"]["turns"] > 0
     assert document["figures"]["clocks"] > 10
     for missing in document["not_done"]:
@@ -42,9 +43,17 @@ def test_a_seed_repeats_its_plan_and_every_kind_comes(broker: Broker) -> None:
     assert made == plan.make(7, 600, broker)
     assert made != plan.make(8, 600, broker)
     assert {fault.kind for fault in made} == {kind.name for kind in plan.kinds(broker)}
-    assert {fault.kind for fault in plan.make(7, SECONDS, broker)} == {kind.name for kind in plan.kinds(broker)}
     assert all(fault.at + fault.lasts <= 600 for fault in made)
     assert sorted(made, key=lambda fault: fault.at) == made
+
+
+@pytest.mark.parametrize("broker", get_args(Broker))
+def test_in_a_short_run_each_kind_comes_once(broker: Broker) -> None:
+    wanted = sorted(kind.name for kind in plan.kinds(broker))
+    for seed in range(200):
+        made = plan.make(seed, SECONDS, broker)
+        assert sorted(fault.kind for fault in made) == wanted, seed
+        assert all(fault.at + fault.lasts <= SECONDS for fault in made)
 
 
 @pytest.mark.parametrize("broker", get_args(Broker))

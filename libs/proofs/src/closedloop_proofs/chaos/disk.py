@@ -16,8 +16,9 @@ from closedloop_devstack.processes.identity import Identity, alive
 from closedloop_devstack.processes.owned import OWNER
 
 MEGABYTE = 1024 * 1024
-# Room for five databases, their log ahead (max_wal_size) and what a run writes.
-SIZE_MB = 1536
+# Room for five databases and their log ahead (max_wal_size), and for what a run writes in a second. Not more: every byte
+# of it is the machine's memory, taken and given back each time it is filled.
+SIZE_MB, SIZE_MB_PER_SECOND = 384, 1
 # More than max_wal_size can lay by, 16 MB each.
 MOST_PIECES = 100
 MOUNTS = Path("/proc/mounts")
@@ -28,10 +29,11 @@ def mountable() -> bool:
 
 
 @contextmanager
-def small(folder: Path) -> Iterator[None]:
-    """The folder is a disk of SIZE_MB while the block runs."""
+def small(folder: Path, seconds: float) -> Iterator[None]:
+    """The folder is a disk with room for a run of so many seconds while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=755", "closedloop", str(folder)], check=True)
+    megabytes = round(SIZE_MB + SIZE_MB_PER_SECOND * seconds)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "closedloop", str(folder)], check=True)
     try:
         yield
     finally:

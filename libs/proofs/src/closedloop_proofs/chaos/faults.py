@@ -197,6 +197,9 @@ class Faults:
     async def _between(self, fault: Fault, late: float) -> str:
         draw = random.Random(f"{self._seed}/{fault.at}")
         url = self._ground.broker_url
+        # Nobody stands between at a broker that is down; one that comes back takes its time on a slow machine.
+        async with self._turns[self._ground.broker]:
+            pass
         tally = await asyncio.to_thread(unruly.stand_between, url, fault.whom, fault.lasts, late, draw)
         return str(tally)
 

@@ -20,13 +20,15 @@ from closedloop_devstack.processes.ledger import Ledger
 from closedloop_devstack.servers import PostgresServer, RabbitServer, RedisServer
 from closedloop_devstack.servers.server import Server
 from closedloop_devstack.simulators.mail import MailServer
-from closedloop_proofs.chaos import disk
+from closedloop_proofs.chaos import disk, plan
 from closedloop_proofs.chaos.plan import SERVICES, Broker
 
 # Servers, RabbitMQ with two ports more, and the proxy in front of each and of the five apis.
 SERVER_PORTS = 5
 READY_SECONDS = 180.0
 # Little is laid by, so that a full disk is felt soon; and checkpoints are many.
+# What was lost is told again after so long in a short run; else after half a minute, as everywhere.
+SOONER = {"CLOSEDLOOP_COURIER_RESEND_SECONDS": "8"}
 LITTLE_LOG = {"min_wal_size": "32MB", "max_wal_size": "128MB"}
 
 
@@ -100,15 +102,15 @@ class Ground:
 
 
 @contextmanager
-def prepared(folder: Path, broker: Broker) -> Iterator[Ground]:
-    """Everything is up within the block, and nothing of it after."""
+def prepared(folder: Path, broker: Broker, seconds: float) -> Iterator[Ground]:
+    """Everything is up within the block, for a run of so many seconds, and nothing of it after."""
     with ExitStack() as stack:
         first = ports.free_block(SERVER_PORTS)
         ledger, logs = Ledger(folder / "servers" / "processes.json"), folder / "platform" / "logs"
         where = folder / "servers"
         small = disk.mountable()
         if small:
-            stack.enter_context(disk.small(where / "postgres"))
+            stack.enter_context(disk.small(where / "postgres", seconds))
         servers: dict[str, Server] = {
             "postgres": PostgresServer(
                 where / "postgres", first, ledger=ledger, log=logs / "postgres.log", settings=LITTLE_LOG
@@ -129,7 +131,7 @@ def prepared(folder: Path, broker: Broker) -> Iterator[Ground]:
         links = _links(base, servers)
         wire = Wire(links)
         stack.callback(wire.close)
-        platform = Platform(folder / "platform", _options(base, servers, links, mail))
+        platform = Platform(folder / "platform", _options(base, servers, links, mail, plan.is_short(seconds)))
         stack.callback(platform.stop)
         platform.start()
         ground = Ground(platform, servers, wire, mail, broker)
@@ -145,7 +147,7 @@ def _links(base: int, servers: Mapping[str, Server]) -> dict[str, tuple[int, int
 
 
 def _options(
-    base: int, servers: Mapping[str, Server], links: Mapping[str, tuple[int, int]], mail: MailServer
+    base: int, servers: Mapping[str, Server], links: Mapping[str, tuple[int, int]], mail: MailServer, short: bool
 ) -> Options:
     urls = {name: _at(server.url, links[name][0]) for name, server in servers.items()}
     return Options(
@@ -160,6 +162,7 @@ def _options(
             "CLOSEDLOOP_RATE_PER_CALLER": "0",
             "CLOSEDLOOP_INTEGRATIONS_SMTP_URL": f"smtp://{mail.host}:{mail.port}",
             "CLOSEDLOOP_INTEGRATIONS_MAIL_FROM": "Closedloop <sales@closedloop.example.com>",
+            **(SOONER if short else {}),
         },
     )
 

@@ -26,7 +26,9 @@ from closedloop_proofs.loop import ADMIN, OPERATIONS, Turn
 SOURCE = "chaos"
 REPS = tuple(f"E-{number}" for number in range(1, 9))
 # A task with a due time of its own is due so many seconds after it was raised.
-SOONEST_DUE, LATEST_DUE = 2.0, 25.0
+SOONEST_DUE, LATEST_DUE, LATEST_DUE_IN_SHORT = 2.0, 25.0, 10.0
+# After which a hand-over without an answer is given up, in seconds.
+LEASE, LEASE_IN_SHORT = 20, 10
 # Between the beginnings of two steps of one client. Every task and every mail is a message to somebody, and one courier
 # hands them over.
 PACE_SECONDS = {
@@ -61,10 +63,11 @@ class Expected:
 class Load:
     """Players side by side. `rest` lets those under way play to the end of what they have begun."""
 
-    def __init__(self, stage: Ledger, expected: Expected) -> None:
+    def __init__(self, stage: Ledger, expected: Expected, *, short: bool) -> None:
         self._stage = stage
         self._expected = expected
         self._draw = random.Random()
+        self._latest_due, self._lease = (LATEST_DUE_IN_SHORT, LEASE_IN_SHORT) if short else (LATEST_DUE, LEASE)
         self._resting = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.played: dict[str, int] = {}
@@ -72,7 +75,7 @@ class Load:
 
     async def hurry(self) -> None:
         """Mails that were put off are tried again, and hand-overs without an answer given up, while we watch."""
-        rules = {"first_delay_seconds": 2, "longest_delay_seconds": 4, "lease_seconds": 20, "attempts": 50}
+        rules = {"first_delay_seconds": 2, "longest_delay_seconds": 4, "lease_seconds": self._lease, "attempts": 50}
         request = platform_pb2.PublishRulebookRequest(
             request_id=ids.new_id(), name="integrations.deliveries", reason="ten minutes are all we have"
         )
@@ -127,7 +130,7 @@ class Load:
         return tasks_pb2.RaiseTaskRequest(request_id=ids.new_id(), content=content)
 
     async def _timed_task(self) -> None:
-        due = datetime.now(UTC) + timedelta(seconds=self._draw.uniform(SOONEST_DUE, LATEST_DUE))
+        due = datetime.now(UTC) + timedelta(seconds=self._draw.uniform(SOONEST_DUE, self._latest_due))
         raised = await self._stage.ask(tasks_pb2_grpc.TaskServiceStub, "RaiseTask", self._task(due), OPERATIONS)
         self._expected.timed[raised.id] = due
 

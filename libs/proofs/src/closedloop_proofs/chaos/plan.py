@@ -17,6 +17,10 @@ GAP = 4.0
 FIRST_AT = 3.0
 # Nothing begins later than this before the end.
 QUIET_SECONDS = 2.0
+# A run shorter than this is a short one: each kind comes once and passes sooner, and nobody waits half a minute for what
+# was lost.
+SHORT_SECONDS = 60.0
+SHORTER = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ def kinds(broker: Broker) -> tuple[Kind, ...]:
     )
 
 
+def is_short(seconds: float) -> bool:
+    return seconds < SHORT_SECONDS
+
+
 def make(seed: int, seconds: float, broker: Broker) -> list[Fault]:
     """Faults in order of time. Kinds are dealt like cards: each comes once before any comes twice.
 
@@ -85,10 +93,13 @@ def make(seed: int, seconds: float, broker: Broker) -> list[Fault]:
     busy: dict[str, float] = {}
     faults: list[Fault] = []
     deck: list[Kind] = []
-    gap = min(GAP, (seconds - FIRST_AT - QUIET_SECONDS) / (len(kinds(broker)) + 1))
+    short = is_short(seconds)
+    gap = min(GAP, (seconds - FIRST_AT - QUIET_SECONDS) / (len(kinds(broker)) + (5 if short else 1)))
     at = FIRST_AT
     while at < seconds - QUIET_SECONDS:
         if not deck:
+            if short and faults:
+                break
             deck = list(kinds(broker))
             draw.shuffle(deck)
         kind = deck.pop()
@@ -96,7 +107,7 @@ def make(seed: int, seconds: float, broker: Broker) -> list[Fault]:
         free = [whom for whom in kind.targets if well and busy.get(_body(whom), 0.0) <= at]
         if free:
             whom = draw.choice(free)
-            lasts = min(draw.uniform(*kind.lasts), seconds - at)
+            lasts = min(draw.uniform(*kind.lasts) * (SHORTER if short else 1.0), seconds - at)
             dose = draw.uniform(*kind.dose) * (draw.choice((-1, 1)) if kind.signed else 1)
             faults.append(Fault(round(at, 2), kind.name, whom, round(lasts, 2), round(dose, 2)))
             busy[_body(whom)] = at + lasts + 1.0

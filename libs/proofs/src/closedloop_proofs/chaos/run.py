@@ -53,7 +53,7 @@ def run(chosen: Chosen, say: Callable[[str], None]) -> dict[str, Any]:
         logs = folder / "platform" / "logs"
         document: dict[str, Any] = {"ok": False}
         try:
-            with prepared(folder, chosen.broker) as ground:
+            with prepared(folder, chosen.broker, chosen.seconds) as ground:
                 document = asyncio.run(_played(ground, chosen, faults, say))
         finally:
             kept = chosen.report.parent / "chaos-logs"
@@ -69,7 +69,7 @@ async def _played(ground: Ground, chosen: Chosen, plan_: list[Fault], say: Calla
     expected = Expected()
     async with Ledger(ground.platform, ground.doors) as stage:
         await loop.found_company(stage)
-        load, faults = Load(stage, expected), Faults(ground, chosen.seed, say)
+        load, faults = Load(stage, expected, short=plan.is_short(chosen.seconds)), Faults(ground, chosen.seed, say)
         await load.hurry()
         await load.plant()
         say("the load begins")
