@@ -119,7 +119,7 @@ class CourierProcess:
             command = [sys.executable, str(HERE / "exercise.py"), "courier"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         if wait:
-            eventually(lambda: self.get("/healthz")[0] == 200, f"{self.service} courier is up: {self.log}", 20)
+            eventually(lambda: self.get("/healthz")[0] == 200, f"{self.service} courier is up: {self.log}", 60)
         return self
 
     def get(self, path: str, port: int = 0, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
@@ -187,7 +187,7 @@ class Pair:
     def outstanding(self) -> int:
         return int(rows(self.source.dsn, "SELECT count(*) FROM outbox")[0][0])
 
-    def complete(self, told: Sequence[str], seconds: float = 30) -> None:
+    def complete(self, told: Sequence[str], seconds: float = 60) -> None:
         """Everything told is in the inbox, once, and struck from the outbox."""
         eventually(lambda: len(self.arrived()) >= len(told), "everything told arrives", seconds)
         assert sorted(self.arrived()) == sorted(told)
@@ -199,7 +199,7 @@ def rows(dsn: str, statement: str) -> list[Any]:
         return connection.execute(statement).fetchall()
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, f"not within {seconds} s: {what}"
