@@ -73,7 +73,7 @@ async def crowd(ground: Ground, service: str, streams: int) -> list[Finding]:
         calls: list[Any] = []
         for _ in range(CROWD // PER_CONNECTION):
             # A connection of its own each: a server lets one have only so many calls.
-            channel = grpc.aio.insecure_channel(ground.platform.address(service), options=ALONE)
+            channel: Any = grpc.aio.insecure_channel(ground.platform.address(service), options=ALONE)
             ask = (await held.enter_async_context(channel)).unary_unary(target.method.path)
             calls += [asyncio.ensure_future(_code(ask(request, metadata=token))) for _ in range(PER_CONNECTION)]
         found = await _served(ground, service, f"a crowd of {len(calls)}")

@@ -31,6 +31,8 @@ STRANGER = "stranger"
 DRAWS = 4
 # Records whose parts are read before.
 SURVEYED = 5
+# Of each kind, and how many requests that may take.
+CREATED, CREATION_DRAWS = 3, 12
 REFUSED = frozenset({"PERMISSION_DENIED", "NOT_FOUND"})
 UNDECIDED = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED"})
 
@@ -48,6 +50,7 @@ class Attempt:
 
 
 async def attack(ground: Ground, records_each: int = 3) -> list[Finding]:
+    await populate(ground)
     await survey(ground)
 
     async def one(attempt: Attempt) -> Finding | None:
@@ -56,6 +59,25 @@ async def attack(ground: Ground, records_each: int = 3) -> list[Finding]:
     # Outsiders first: what insiders do changes the records.
     found = await all_of(one(attempt) for attempt in attempts(ground, records_each) if not attempt.inside)
     return found + await all_of(one(attempt) for attempt in attempts(ground, records_each) if attempt.inside)
+
+
+async def populate(ground: Ground) -> None:
+    """Records of all kinds that ordinary requests can create, for people all over the company."""
+
+    async def one(target: Target) -> Finding | None:
+        made = 0
+        for number in range(CREATION_DRAWS):
+            draw = ground.draw("create", target, number)
+            request: Any = About(target.method, ground.records, draw, None, silence=draw.choice((0.9, 0.5, 0.2))).made()
+            if "owner_id" in request.DESCRIPTOR.fields_by_name and ground.records.people:
+                request.owner_id = draw.choice(sorted(ground.records.people))
+            answer = await ground.ask(target, request.SerializeToString(), CALLER, *ROLES)
+            made += answer.code == "OK"
+            if made == CREATED or answer.code == "UNIMPLEMENTED":
+                break
+        return None
+
+    await all_of(one(target) for target in ground.served if target.method.name.startswith("Create"))
 
 
 async def survey(ground: Ground) -> None:
@@ -122,7 +144,7 @@ async def _try(ground: Ground, attempt: Attempt) -> Finding | None:
 
 def _others(records: Records, request: Message, record: Held) -> bool:
     return any(
-        one in records.held and one != record.id
+        (one in records.held and one != record.id) or (one in records.units and one != record.unit_id)
         for part in walk(request)
         for field, value in part.ListFields()
         if field.type == FieldDescriptor.TYPE_STRING
@@ -250,11 +272,13 @@ def _camel(name: str) -> str:
 class About(Plausible):
     """An ordinary request about one record."""
 
-    def __init__(self, method: Method, records: Records, draw: Random, record: Held | None) -> None:
+    def __init__(
+        self, method: Method, records: Records, draw: Random, record: Held | None, silence: float = 1.0
+    ) -> None:
         super().__init__(method, records, draw)
         self._record = record
         self._edgy = False
-        self._silence = 1.0 if record is None else draw.choice((0.9, 0.5))
+        self._silence = silence if record is None else draw.choice((0.9, 0.5))
         if record is not None:
             self._named = record.id
 
