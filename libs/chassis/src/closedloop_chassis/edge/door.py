@@ -26,6 +26,8 @@ Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
 
 # For the message to arrive, once too many others owe theirs.
 PATIENCE_SECONDS = 5.0
+# The same once as many again are waited for.
+CROWDED_SECONDS = 0.5
 SILENT = RPC_REFUSED.labels("SILENT")
 
 
@@ -37,6 +39,7 @@ class Door(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._most = most
         self._status = statuses.status(errors.ResourceExhausted("SILENT", "the request never came"), domain)
         self._silent: set[asyncio.Task[Any] | None] = set()
+        self._awaited = 0
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._careful: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
@@ -48,13 +51,17 @@ class Door(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             return await behave(payload, context)
 
         async def awaited(messages: AsyncIterator[bytes], context: Context) -> bytes:
+            self._awaited += 1
+            patience = PATIENCE_SECONDS if self._awaited <= self._most else CROWDED_SECONDS
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(patience):
                     payload = await anext(messages)
             except (TimeoutError, StopAsyncIteration):
                 SILENT.inc()
                 refusal = self._status
                 await context.abort(statuses.CODES[refusal.code], refusal.message, statuses.trailing(refusal))
+            finally:
+                self._awaited -= 1
             return await behave(payload, context)
 
         # No (de)serialisers: the chain takes bytes and answers bytes, so that a bad request gets a proper refusal.
