@@ -35,7 +35,7 @@ from closedloop_proofs.loop import Stage, say
 from .conftest import WEBHOOK_SECRET
 
 pytestmark = pytest.mark.timeout(240)
-PLAUSIBLE_SECONDS = 8.0
+PLAUSIBLE_SECONDS = 5.0
 STREAMS = 1500
 RECORDS_EACH = 1
 
