@@ -16,7 +16,16 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 
 from closedloop_chassis import client
-from closedloop_proofs.fuzz.attacks import aftermath, authority, calls, exhaustion, injection, tokens, webhooks
+from closedloop_proofs.fuzz.attacks import (
+    aftermath,
+    authority,
+    calls,
+    exhaustion,
+    injection,
+    reach,
+    tokens,
+    webhooks,
+)
 from closedloop_proofs.fuzz.ground import ROLES, Finding, Ground
 from closedloop_proofs.fuzz.harvest import harvest
 from closedloop_proofs.fuzz.requests import hostile
@@ -26,8 +35,9 @@ from closedloop_proofs.loop import Stage, say
 from .conftest import WEBHOOK_SECRET
 
 pytestmark = pytest.mark.timeout(240)
-PLAUSIBLE_SECONDS = 8.0
+PLAUSIBLE_SECONDS = 5.0
 STREAMS = 1500
+RECORDS_EACH = 1
 
 
 @pytest_asyncio.fixture
@@ -37,7 +47,7 @@ async def ground(over_redis: Stage) -> AsyncIterator[Ground]:
     async with Ground(over_redis.platform, seed) as ground:
         await harvest(ground)
         yield ground
-        say(dict(ground.codes))
+        say(dict(ground.codes), ground.measured)
 
 
 def nothing(found: Sequence[Finding]) -> None:
@@ -46,6 +56,12 @@ def nothing(found: Sequence[Finding]) -> None:
 
 async def test_who_has_no_grant_is_not_let_in(ground: Ground) -> None:
     nothing(await authority.attack(ground))
+
+
+async def test_nobody_reaches_what_is_not_theirs(ground: Ground) -> None:
+    nothing(await reach.attack(ground, RECORDS_EACH))
+    # A quiet attack may be one that never got as far.
+    assert sum(ground.reached.values()) > 0.7 * len(ground.reached)
 
 
 async def test_nobodys_tokens(ground: Ground) -> None:

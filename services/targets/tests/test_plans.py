@@ -199,6 +199,15 @@ async def test_whom_a_plan_shows_itself_to(company: Live) -> None:
         await manager.CreatePlan(
             plans_pb2.CreatePlanRequest(request_id=request_id(), name="x", unit_id="east", period="2026-Q3")
         )
+    # Who answers for a plan works on it, wherever in the company they sit; nobody else from there does.
+    theirs = await new_plan(company, unit="east", owner_id="m-north")
+    change = plans_pb2.UpdatePlanRequest(
+        request_id=request_id(), plan_id=theirs.id, etag=theirs.etag, name="Q1, theirs", update_mask={"paths": ["name"]}
+    )
+    assert (await manager.UpdatePlan(change)).name == "Q1, theirs"
+    change.request_id, change.plan_id, change.etag = request_id(), plan.id, plan.etag
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await manager.UpdatePlan(change)
 
 
 @pytest.mark.mission("U14")

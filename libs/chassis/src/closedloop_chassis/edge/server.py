@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,6 +16,7 @@ from closedloop_chassis import contract, packages, tls
 from closedloop_chassis.contract import Method
 from closedloop_chassis.edge import channelz, drain, statuses
 from closedloop_chassis.edge.chain import compose
+from closedloop_chassis.edge.door import Backlog, Behaviour, Context, Door
 from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
 from closedloop_chassis.edge.health import Health
 from closedloop_chassis.edge.keys import key_set
@@ -25,8 +27,8 @@ from closedloop_chassis.process import Process
 from closedloop_chassis.service import RpcHandler, Slice, StreamHandler
 from closedloop_chassis.settings import Settings
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
+# More wait only to be refused; beyond that gRPC itself cuts them off, without a word.
+MOST_WAITING = 10_000
 
 
 class EdgeServer:
@@ -50,9 +52,12 @@ class EdgeServer:
         names = list(dict.fromkeys(chain.from_iterable(wanted)))
         if not settings.development:
             names.remove(packages.DEVELOPMENT)
-        handlers = self._handlers(names, process.slices)
+        self._door = self._doors(names, process)
         self.health = Health(names)
-        self._server = grpc.aio.server(handlers=handlers, options=[*_options(settings), *options])
+        # First of all, so that it counts what the others serve, too.
+        self._server = grpc.aio.server(handlers=[self._door], options=[*_options(settings), *options])
+        self._backlog = Backlog(self._edge.load)
+        self._watch: asyncio.Task[None] | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         credentials = tls.of_server(settings)
@@ -65,6 +70,7 @@ class EdgeServer:
     async def start(self) -> None:
         """Accepts calls; health says NOT_SERVING until `ready`."""
         await self._server.start()
+        self._watch = asyncio.create_task(self._edge.load.watch(self._backlog))
 
     async def ready(self, is_ready: bool = True) -> None:
         await self.health.tell(is_ready)
@@ -72,29 +78,35 @@ class EdgeServer:
     async def stop(self, grace: float) -> None:
         """Takes no new calls and gives those under way `grace` seconds. `drain.drain` does all that belongs to it."""
         await self._server.stop(grace)
+        if self._watch is not None:
+            self._watch.cancel()
 
-    def _handlers(self, names: Sequence[str], slices: Sequence[Slice]) -> list[grpc.GenericRpcHandler[Any, Any]]:
-        served = _served(names, slices)
-        found: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+    @property
+    def backlog(self) -> int:
+        """Calls that have arrived and wait to be taken up."""
+        return self._backlog()
+
+    @property
+    def shedding(self) -> bool:
+        """Whether those who come next are refused for the sake of those who came before."""
+        return self._edge.load.arrived < self._edge.load.refused_until
+
+    @property
+    def silent(self) -> int:
+        """Calls that were taken up and owe their message."""
+        return self._door.silent
+
+    def _doors(self, names: Sequence[str], process: Process) -> Door:
+        door = Door(self._edge.load, 2 * process.settings.max_concurrent_calls, statuses.domain(process.service.name))
+        served = _served(names, process.slices)
         for name in names:
             for method in contract.methods(name):
                 if contract.service(name).methods_by_name[method.name].client_streaming:
                     raise LookupError(f"{method.full_name} streams requests, which the chain does not know")
-                self._add(found, method, served.get(method.full_name))
+                door.add(method, _behaviour(method, compose(method, self._edge, served.get(method.full_name))))
         for method, serve in channelz.methods():
-            self._add(found, method, serve)
-        return [grpc.method_handlers_generic_handler(service, methods) for service, methods in found.items()]
-
-    def _add(
-        self,
-        found: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]],
-        method: Method,
-        serve: RpcHandler | StreamHandler | None,
-    ) -> None:
-        behaviour: Any = _behaviour(method, compose(method, self._edge, serve))
-        # No (de)serialisers: the chain takes bytes and answers bytes, so that a bad request gets a proper refusal.
-        of = grpc.unary_stream_rpc_method_handler if method.streams else grpc.unary_unary_rpc_method_handler
-        found.setdefault(method.service, {})[method.name] = of(behaviour)
+            door.add(method, _behaviour(method, compose(method, self._edge, serve)))
+        return door
 
 
 def _behaviour(method: Method, handler: Handler) -> Behaviour:
@@ -130,6 +142,8 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", settings.max_message_bytes),
         # More than we serve at once, so that who comes too often is told so rather than left waiting.
         ("grpc.max_concurrent_streams", 2 * settings.max_concurrent_calls + 16),
+        ("grpc.server.max_pending_requests", MOST_WAITING),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_WAITING),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from secrets import token_bytes
+from secrets import token_bytes, token_urlsafe
 from typing import Self
 
 from closedloop_devstack.demo.watch import Watch
@@ -24,7 +24,7 @@ class Outside:
         self.erp = ErpServer(clock=watch.now)
         # The robots' own limit is 20 a minute; hours pass within seconds here.
         self.chat = ChatRobots(clock=watch.now, limit=10_000)
-        self.mail = MailServer(clock=watch.now)
+        self.mail = MailServer(clock=watch.now, password=token_urlsafe(18))
         self.webhook_secret = "whsec_" + b64encode(token_bytes(24)).decode()
         self.servers = (self.site, self.erp, self.chat, self.mail)
 

@@ -11,7 +11,16 @@ from pathlib import Path
 
 from closedloop_devstack.files import write_whole
 from closedloop_proofs.fuzz import parsers
-from closedloop_proofs.fuzz.attacks import aftermath, authority, calls, exhaustion, injection, tokens, webhooks
+from closedloop_proofs.fuzz.attacks import (
+    aftermath,
+    authority,
+    calls,
+    exhaustion,
+    injection,
+    reach,
+    tokens,
+    webhooks,
+)
 from closedloop_proofs.fuzz.ground import Finding, Ground
 from closedloop_proofs.fuzz.harvest import harvest
 from closedloop_proofs.fuzz.secrets import seed_persons
@@ -57,6 +66,7 @@ class Campaign:
         return {
             tokens.NAME: tokens.attack,
             authority.NAME: authority.attack,
+            reach.NAME: reach.attack,
             parsers.NAME: lambda ground: self._parsers(seconds * PARSERS_SHARE),
             injection.NAME: injection.attack,
             webhooks.NAME: lambda ground: webhooks.attack(ground, self.webhook_secret),
@@ -87,6 +97,8 @@ class Campaign:
             "ok": not any(outcome.findings for outcome in self.outcomes),
             "seed": ground.seed,
             "rpcs": len(ground.targets),
+            "reach": {"grants": len(ground.reached), "told": sum(ground.reached.values())},
+            "measured": ground.measured,
             "calls": sum(ground.codes.values()),
             "codes": dict(ground.codes),
             "slowest": {name: round(seconds, 3) for name, seconds in slowest},

@@ -70,6 +70,9 @@ class Ground:
         self._turn = asyncio.Semaphore(AT_ONCE)
         # Drawn in the contract, not served by this release: the gate has answered once, more there is not.
         self.unserved: set[Target] = set()
+        # Whose reach was put to the test: (RPC, role) to whether any answer told.
+        self.reached: dict[tuple[str, str], bool] = {}
+        self.measured: dict[str, float] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._tokens: dict[tuple[str, ...], str] = {}
 

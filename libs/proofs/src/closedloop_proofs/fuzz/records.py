@@ -6,16 +6,30 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from closedloop.targets.v1.org_pb2 import OrgState, Person, Unit
 from closedloop_chassis import contract
 
 KEPT = 200
+HELD = 10_000
 # Names of fields whose values are worth using again.
 ENDINGS = ("id", "ids", "key", "keys", "code", "codes", "source", "number", "token")
 NAMES = frozenset({"name", "metric", "kind", "subject", "company_name", "rulebook", "type", "etag"})
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record, and whose it is. `named`: whatever it names in any field, its participants among them."""
+
+    id: str
+    kind: str
+    owner_id: str
+    unit_id: str
+    named: frozenset[str]
 
 
 @dataclass
@@ -24,7 +38,10 @@ class Records:
 
     values: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     etags: dict[str, str] = field(default_factory=dict)
-    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    # The unit above each unit, the unit of each active person.
+    units: dict[str, str] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
 
     def learn(self, message: Message) -> None:
         """Takes in an answer with everything inside it."""
@@ -52,9 +69,21 @@ class Records:
         fields = record.DESCRIPTOR.fields_by_name
         if "etag" in fields:
             self.etags[id_] = record.etag  # type: ignore[attr-defined]
-        if "ownership" in fields:
-            ownership = record.ownership  # type: ignore[attr-defined]
-            self.owners[id_] = ownership.owner_id, ownership.unit_id
+        kind = record.DESCRIPTOR.full_name
+        if kind == Unit.DESCRIPTOR.full_name:
+            self.units[id_] = record.parent_id  # type: ignore[attr-defined]
+        elif kind == Person.DESCRIPTOR.full_name and record.state == OrgState.ORG_STATE_ACTIVE:  # type: ignore[attr-defined]
+            self.people[id_] = record.unit_id  # type: ignore[attr-defined]
+        else:
+            self.held[id_] = held(record)
+            if len(self.held) > HELD:
+                del self.held[next(iter(self.held))]
+
+    def within(self, unit_id: str, top: str) -> bool:
+        """Whether a unit is `top` or stands below it."""
+        while unit_id and unit_id != top:
+            unit_id = self.units.get(unit_id, "")
+        return unit_id == top
 
     def _keep(self, name: str, value: str) -> None:
         kept = self.values[name]
@@ -70,13 +99,28 @@ class Records:
 
     def fitting(self, message: str, field_name: str, draw: Random) -> str:
         """A value that this field could take, empty where none is known. `message`: the type the field stands in."""
-        for name in _names(message, field_name):
+        for name in names(message, field_name):
             if known := self.values.get(name):
                 return draw.choice(list(known))
         return ""
 
 
-def _names(message: str, field_name: str) -> Iterator[str]:
+def held(record: Any) -> Held:
+    """`record` has an `id`; without an `ownership` it is unknown whose it is."""
+    named = frozenset(
+        one
+        for part in walk(record)
+        for of_part, value in part.ListFields()
+        if of_part.type == FieldDescriptor.TYPE_STRING
+        for one in (value if of_part.is_repeated else (value,))
+    )
+    kind = record.DESCRIPTOR
+    if "ownership" not in kind.fields_by_name:
+        return Held(record.id, kind.full_name, "", "", named)
+    return Held(record.id, kind.full_name, record.ownership.owner_id, record.ownership.unit_id, named)
+
+
+def names(message: str, field_name: str) -> Iterator[str]:
     name = singular(field_name)
     if name == "id":
         # GetLeadRequest.id is the id of a Lead; so is that of RecordResponseRequest, which LeadService alone takes.

@@ -92,7 +92,7 @@ async def list_plans(request: pb.ListPlansRequest, call: Call) -> pb.ListPlansRe
 @rpcs.method
 async def update_plan(request: pb.UpdatePlanRequest, call: Call) -> pb.Plan:
     before = await store.lock_plan(call.tx, request.plan_id)
-    call.authorize("", before.unit_id)
+    call.authorize(before.owner_id, before.unit_id)
     etags.check(request.etag, before.version)
     paths = set(request.update_mask.paths)
     if not paths or paths - PATHS:

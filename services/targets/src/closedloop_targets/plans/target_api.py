@@ -42,10 +42,10 @@ async def set_target(request: pb.SetTargetRequest, call: Call) -> pb.Target:
     near = await drafting.neighbours(call.tx, plan, version.number, [sketch], call.org)
     known = entering.known(sketch, near)
     if known is not None:
+        call.authorize("", known.unit_id)
         if not request.etag:
             raise errors.InvalidArgument("ETAG_MISSING", "say the etag of the target you change", {"etag": "is needed"})
         etags.check(request.etag, known.version)
-        call.authorize("", known.unit_id)
     await drafting.hold_against(call, call.tx, [sketch], near, plan)
     target = entering.entered(call, plan, version.number, sketch, near, known)
     call.authorize("", target.unit_id)

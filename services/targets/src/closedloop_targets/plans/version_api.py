@@ -31,7 +31,7 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 @rpcs.method
 async def create_plan_version(request: pb.CreatePlanVersionRequest, call: Call) -> pb.PlanVersion:
     plan = await store.lock_plan(call.tx, request.plan_id)
-    call.authorize("", plan.unit_id)
+    call.authorize(plan.owner_id, plan.unit_id)
     base = request.base_version or plan.version_in_force
     if base:
         await versions.version(call.tx, plan.id, base)
@@ -260,7 +260,7 @@ async def bring_into_force(work: Work, plan: Plan, number: int) -> None:
 
 async def _locked(call: Call, plan_id: str, number: int) -> tuple[Plan, Version]:
     plan = await store.lock_plan(call.tx, plan_id)
-    call.authorize("", plan.unit_id)
+    call.authorize(plan.owner_id, plan.unit_id)
     return plan, await versions.lock_version(call.tx, plan_id, number)
 
 

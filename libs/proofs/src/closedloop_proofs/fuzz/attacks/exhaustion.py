@@ -7,31 +7,42 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
+from typing import Any
 
+import grpc.aio
 import psutil
 
+from closedloop.platform.v1 import platform_pb2 as pb
 from closedloop_proofs.fuzz.ground import Finding, Ground, Target, busy
 from closedloop_proofs.fuzz.slowclient import H2Error, SlowClient
 
 NAME = "exhaustion"
 STREAMS = 10_000
 CONNECTIONS = 500
+CROWD = 1000
+PER_CONNECTION = 250
+ALONE = [("grpc.use_local_subchannel_pool", 1)]
 # By how much all of it may make a process grow.
 MOST_GROWTH = 400 * 1024**2
 # While it lasts, others are served within this, on a machine of their own.
 SERVED_SECONDS = 2.0
 QUIET = "closedloop.platform.v1.EventService.GetEventBacklog"
+COMPUTED = "closedloop.platform.v1.RulebookService.GetRulebook"
 LARGE = "closedloop.platform.v1.RulebookService.ListRulebooks"
 
 
 async def attack(ground: Ground, streams: int = STREAMS) -> list[Finding]:
     service = ground.services[0]
     found = await giants(ground, service)
-    for name, fought in (("silent", silent), ("unread", unread), ("halves", halves)):
-        before = memory(ground, service)
+    for name, fought in (("crowd", crowd), ("silent", silent), ("unread", unread), ("halves", halves)):
+        before, began = memory(ground, service), time.monotonic()
         found += await fought(ground, service, streams)
-        if (grown := memory(ground, service) - before) > MOST_GROWTH:
+        grown = memory(ground, service) - before
+        ground.measured[f"{name}: MiB grown"] = round(grown / 2**20, 1)
+        ground.measured[f"{name}: seconds"] = round(time.monotonic() - began, 1)
+        if grown > MOST_GROWTH:
             found.append(Finding(NAME, f"{service} {name}", f"grew by {grown // 2**20} MiB"))
     found += await _served(ground, service, "after all")
     return found
@@ -51,6 +62,24 @@ async def giants(ground: Ground, service: str) -> list[Finding]:
         if answer.code not in ("RESOURCE_EXHAUSTED", "UNAVAILABLE"):
             found.append(Finding(NAME, str(target), f"{name}: {answer.code} {answer.words[:100]}"))
     return found + await _served(ground, service, "after giants")
+
+
+async def crowd(ground: Ground, service: str, streams: int) -> list[Finding]:
+    """A thousand at once who ask for what is computed: each is served, or told that it is too many, and when to return."""
+    target = _target(ground, service, COMPUTED)
+    token = (("authorization", f"Bearer {ground.token('E-1', 'operations')}"),)
+    request = pb.GetRulebookRequest(name="platform.calendars").SerializeToString()
+    async with AsyncExitStack() as held:
+        calls: list[Any] = []
+        for _ in range(CROWD // PER_CONNECTION):
+            # A connection of its own each: a server lets one have only so many calls.
+            channel: Any = grpc.aio.insecure_channel(ground.platform.address(service), options=ALONE)
+            ask = (await held.enter_async_context(channel)).unary_unary(target.method.path)
+            calls += [asyncio.ensure_future(_code(ask(request, metadata=token))) for _ in range(PER_CONNECTION)]
+        found = await _served(ground, service, f"a crowd of {len(calls)}")
+        said = Counter(await asyncio.gather(*calls))
+    wrong = said.keys() - {"OK", "RESOURCE_EXHAUSTED"}
+    return [*found, Finding(NAME, str(target), f"of a crowd: {dict(said)}")] if wrong else found
 
 
 async def silent(ground: Ground, service: str, streams: int) -> list[Finding]:
@@ -87,6 +116,14 @@ async def unread(ground: Ground, service: str, streams: int) -> list[Finding]:
                 opened += 1
             await asyncio.sleep(0.05)
         return await _served(ground, service, f"{opened} answers unread")
+
+
+async def _code(call: Any) -> str:
+    try:
+        await call
+    except grpc.aio.AioRpcError as refusal:
+        return refusal.code().name
+    return "OK"
 
 
 async def halves(ground: Ground, service: str, streams: int) -> list[Finding]:
