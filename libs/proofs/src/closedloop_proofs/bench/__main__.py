@@ -10,6 +10,7 @@ import platform
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,16 +22,19 @@ from rich.console import Console
 
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.home import project
-from closedloop_proofs.bench import reads, tools, writes
+from closedloop_proofs.bench import clocks, events, imports, reads, tools, writes
 from closedloop_proofs.bench.figures import Figure, table, write
 from closedloop_proofs.bench.ground import Ground, ground
-from closedloop_proofs.bench.load import LoadFailed, Pressure
+from closedloop_proofs.bench.load import Pressure
 
 Measure = Callable[[Ground, Pressure, int, Callable[[str], bool]], list[Figure]]
 
 GROUPS: dict[str, Measure] = {
     "writes": writes.measure,
     "reads": reads.measure,
+    "events": events.measure,
+    "clocks": clocks.measure,
+    "imports": imports.measure,
 }
 
 
@@ -59,9 +63,10 @@ def bench(
                         rounds,
                         lambda name, group=group: wanted(chosen, group, name),  # type: ignore[misc]
                     )
-                except (LoadFailed, PlatformError) as error:
+                except Exception as error:
                     # One that cannot be measured must not hide the others; it is no success either.
-                    failures[group] = str(error)
+                    failures[group] = f"{type(error).__name__}: {error}"
+                    traceback.print_exc()
     except PlatformError as error:
         sys.exit(str(error))
     about: dict[str, Any] = {

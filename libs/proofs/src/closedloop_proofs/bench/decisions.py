@@ -34,7 +34,8 @@ INSERT INTO approval_step SELECT (jsonb_populate_record(s, jsonb_build_object('r
 INSERT INTO approval_signer SELECT (jsonb_populate_record(s, jsonb_build_object('request_id', {id}))).*
   FROM approval_signer s, generate_series(0, %(count)s - 1) AS n WHERE s.request_id = %(id)s""",
     "approval_trail": """
-INSERT INTO approval_trail SELECT (jsonb_populate_record(t, jsonb_build_object('request_id', {id}))).*
+INSERT INTO approval_trail (request_id, sequence, content, previous_hash, hash)
+SELECT ({id})::uuid, t.sequence, t.content, t.previous_hash, t.hash
   FROM approval_trail t, generate_series(0, %(count)s - 1) AS n WHERE t.request_id = %(id)s""",
     "clock": """
 INSERT INTO clock SELECT (jsonb_populate_record(c, jsonb_build_object('id', {id}, 'subject', {id}))).*
