@@ -84,6 +84,17 @@ lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes
 	@$(BIN)/buf lint build/contracts.binpb --config buf.yaml
 	@$(BIN)/buf breaking build/contracts.binpb --against protos/baseline.binpb.gz --config buf.yaml
 
+.PHONY: bench
+bench: setup .venv-bench/.locked ## How close to the limit and to other stacks: a table, build/bench.json; ONLY=writes,reads
+	@$(BIN)/python -m closedloop_proofs.bench $(if $(ONLY),--only "$(ONLY)")
+
+# What is measured against, and k6, apart from what a service runs on.
+.venv-bench/.locked: requirements/bench.lock
+	@echo "Installing what is measured against…"
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/bench.lock 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
 .PHONY: mission
 mission: setup ## Every row of the mission with the tests that prove it, from their last run
 	@$(BIN)/python -m closedloop_devstack.mission
@@ -96,7 +107,7 @@ format: setup ## Let ruff format and mend what it can
 .PHONY: lock
 lock: ## Renew the lock files (versions and hashes only)
 	@$(BIN)/pip --disable-pip-version-check --quiet install uv 2>/dev/null
-	@for name in runtime dev; do \
+	@for name in runtime dev bench; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    requirements/$$name.in -o requirements/$$name.lock; done
 

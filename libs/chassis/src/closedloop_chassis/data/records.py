@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis import contract
+from closedloop_chassis.data import documents
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.telemetry.tracing import current_traceparent
 
@@ -77,14 +78,17 @@ class Records:
         after: Mapping[str, Any],
         business_action: str,
     ) -> None:
-        changes = {
-            name: [_plain(before.get(name)), _plain(after.get(name))]
-            for name in {**before, **after}
-            if before.get(name) != after.get(name)
-        }
+        if before:
+            changes = {
+                name: (before.get(name), after.get(name))
+                for name in {**before, **after}
+                if before.get(name) != after.get(name)
+            }
+        else:
+            changes = {name: (None, value) for name, value in after.items() if value is not None}
         who = (work.actor, work.on_behalf_of, work.cause, business_action)
         trace_id = current_traceparent()[3:35]
-        self._audited.append((new_id(), work.now, *who, subject, action, changes, trace_id))
+        self._audited.append((new_id(), work.now, *who, subject, action, documents.written(changes), trace_id))
 
     def remember(self, caller: str, request_id: str, method: str, request_hash: bytes, response: bytes) -> None:
         self._answer = {"caller": caller, "request_id": request_id, "method": method}
@@ -116,7 +120,7 @@ def _in_values(rows: list[tuple[Any, ...]]) -> int:
 def _params(prefix: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, in_values: bool) -> dict[str, Any]:
     if in_values:
         return {
-            f"{prefix}_{name}_{n}": Jsonb(value) if name == "changes" else value
+            f"{prefix}_{name}_{n}": value
             for n, row in enumerate(rows)
             for name, value in zip(columns, row, strict=True)
         }
@@ -143,16 +147,3 @@ def _insert(table: str, prefix: str, columns: tuple[str, ...], count: int) -> st
 
     rows = ", ".join("(" + ", ".join(value(name, n) for name in columns) + ")" for n in range(count))
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {rows}"
-
-
-def _plain(value: Any) -> Any:
-    """As JSON keeps it: numbers, booleans, texts, lists and objects; the rest by its text."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    return str(value)

@@ -7,27 +7,28 @@ nothing costs one round trip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import psycopg
 from google.protobuf.message import Message
-from psycopg.rows import class_row, dict_row
 
 from closedloop_chassis import errors
 from closedloop_chassis.data.connections import Connection, Pool
 from closedloop_chassis.data.records import Records
+from closedloop_chassis.data.wire import Answer, Params, StalePlan, Statement
 
 if TYPE_CHECKING:
     from closedloop_chassis.work import Work
 
 Row = TypeVar("Row")
-Params = Mapping[str, Any]
 Refusals = Mapping[str, errors.DomainError]
 Rows = list[dict[str, Any]]
+Then = Callable[[Rows], None]
 
 RECALL = (
     "SELECT method, request_hash, response FROM idempotency WHERE caller = %(caller)s AND request_id = %(request_id)s"
@@ -47,22 +48,10 @@ class Remembered:
     response: bytes
 
 
-@dataclass(slots=True)
-class _Queued:
-    sql: str
-    params: Params
-    then: Callable[[Rows], None] | None
-
-
-_factories: dict[type[Any], Any] = {}
-
-
-def _factory(into: type[Any] | None) -> Any:
-    if into is None:
-        return dict_row
-    if into not in _factories:
-        _factories[into] = class_row(into)
-    return _factories[into]
+NOTHING: Params = {}
+BEGIN: Statement = ("BEGIN", NOTHING)
+COMMIT: Statement = ("COMMIT", NOTHING)
+ROLLBACK: Statement = ("ROLLBACK", NOTHING)
 
 
 class Transaction:
@@ -74,12 +63,14 @@ class Transaction:
         self._on_told = told
         self._tells = False
         self._connection: Connection | None = None
-        self._pipeline: AbstractAsyncContextManager[Any] | None = None
-        self._queue: list[_Queued] = []
+        # What is still to be sent, and what waits for the rows of each that was sent and not yet answered.
+        self._queue: list[tuple[Statement, Then | None]] = []
+        self._flying: list[Then | None] = []
+        self._answers: list[tuple[Then, Rows]] = []
         self._refusals: dict[str, errors.DomainError] = {}
         self._records = Records()
         self._begun = False
-        self._answers: list[tuple[Callable[[Rows], None], psycopg.AsyncCursor[dict[str, Any]]]] = []
+        self._failed = False
         self._after_commit: list[Callable[[], None]] = []
 
     @overload
@@ -94,8 +85,8 @@ class Transaction:
         self, sql: str, params: Params | None = None, *, into: Any = None, refuse: Refusals | None = None
     ) -> Any:
         """The first row, or None. One round trip."""
-        cursor = await self._read(sql, params, into, refuse)
-        return await self._fetch(cursor.fetchone())
+        rows = (await self._read(sql, params, refuse)).rows(into, most=1)
+        return rows[0] if rows else None
 
     @overload
     async def all(
@@ -109,8 +100,7 @@ class Transaction:
         self, sql: str, params: Params | None = None, *, into: Any = None, refuse: Refusals | None = None
     ) -> Any:
         """All rows. One round trip."""
-        cursor = await self._read(sql, params, into, refuse)
-        return await self._fetch(cursor.fetchall())
+        return (await self._read(sql, params, refuse)).rows(into)
 
     async def value(self, sql: str, params: Params | None = None, *, refuse: Refusals | None = None) -> Any:
         """The first column of the first row, or None. One round trip."""
@@ -123,11 +113,11 @@ class Transaction:
         params: Params | None = None,
         *,
         refuse: Refusals | None = None,
-        then: Callable[[Rows], None] | None = None,
+        then: Then | None = None,
     ) -> None:
         """Queues a statement: sent, in order, before the next read or with the commit. `then` gets its RETURNING rows
         once everything has committed."""
-        self._queue.append(_Queued(sql, params or {}, then))
+        self._queue.append(((sql, params or NOTHING), then))
         if refuse:
             self._refusals.update(refuse)
 
@@ -157,57 +147,60 @@ class Transaction:
         """Lets PostgreSQL begin with all there is so far, while the caller prepares more. No round trip: what is wrong
         with it shows in the next read or in the commit."""
         self._gather_records()
-        try:
-            connection = await self._begin()
-            queue, self._queue = self._queue, []
-            for queued in queue:
-                await self._send(connection, queued)
-        except psycopg.Error as error:
-            raise self._translated(error) from error
+        with self._translating():
+            connection = await self._connected()
+            connection.wire.send(self._take_queue(begin=True))
 
     async def commit(self) -> None:
-        """Sends everything queued and commits. Raises DuplicateRequest, a refusal, or psycopg's error."""
+        """Sends everything queued and commits. Raises DuplicateRequest, a refusal, or psycopg's error.
+
+        Once begun it is seen to its end, and a cancellation passed on then: half of it would leave nobody knowing what
+        became of it."""
         self._gather_records()
         if self._connection is None and not self._queue:
-            self._committed([])
+            self._committed()
             return
         try:
-            connection = await self._enter()
-            for queued in self._queue:
-                await self._send(connection, queued)
-            self._queue.clear()
-            if self._begun:
-                await connection.execute("COMMIT")
-            await self._leave_pipeline()
-            answers = [(then, await cursor.fetchall()) for then, cursor in self._answers]
+            # What only writes is one pipeline, which PostgreSQL commits or undoes as a whole at its end.
+            self._refuse_if_failed()
+            answers = await self._run([COMMIT] if self._begun else [], to_its_end=True)
+            self._failed = self._begun and answers[-1].command != b"COMMIT"
+            self._refuse_if_failed()
         except psycopg.Error as error:
+            left = self._left()
             await self.rollback()
-            raise self._translated(error) from error
+            # Who leaves is not to begin again.
+            raise left or self._translated(error) from error
         except BaseException:
             await self.rollback()
             raise
+        left = self._left()
         await self._release()
-        self._committed(answers)
+        self._committed()
+        if left is not None:
+            raise left
 
     async def rollback(self) -> None:
         """Gives up; safe to call in any state and more than once."""
         self._queue.clear()
+        self._flying.clear()
         self._records.clear()
+        self._failed = True
         if self._connection is None:
             return
-        if self._pipeline is not None and not self._begun:
-            # Leaving the pipeline would commit what was sent so far; a connection that closes undoes it.
-            self._pipeline = None
-            await self._connection.close()
-        with suppress(psycopg.Error):
-            await self._leave_pipeline()
-        if not self._connection.closed:
+        try:
             with suppress(psycopg.Error):
-                await self._connection.rollback()
-        await self._release()
+                await self._connection.wire.quiet()
+                if self._begun and not self._connection.closed:
+                    await self._connection.wire.run([ROLLBACK], to_its_end=True)
+            left = self._left()
+        finally:
+            await self._release()
+        if left is not None:
+            raise left
 
-    def _committed(self, answers: list[tuple[Callable[[Rows], None], Rows]]) -> None:
-        for then, rows in answers:
+    def _committed(self) -> None:
+        for then, rows in self._answers:
             then(rows)
         for callback in self._after_commit:
             callback()
@@ -218,60 +211,70 @@ class Transaction:
         records = self._records.statement()
         self._records.clear()
         if records is not None:
-            self._queue.append(_Queued(*records, None))
+            self._queue.append((records, None))
 
-    async def _enter(self) -> Connection:
+    async def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = await self._pool.take()
-            pipeline = self._connection.pipeline()
-            await pipeline.__aenter__()
-            self._pipeline = pipeline
         return self._connection
 
-    async def _begin(self) -> Connection:
-        """Only what reads says BEGIN, so that it can still be given up; what only writes is one pipeline, which
-        PostgreSQL commits or undoes as a whole at its end."""
-        connection = await self._enter()
-        if not self._begun:
+    def _left(self) -> asyncio.CancelledError | None:
+        if self._connection is None:
+            return None
+        left, self._connection.wire.left = self._connection.wire.left, None
+        return left
+
+    def _take_queue(self, *, begin: bool) -> list[Statement]:
+        """What is queued, now on its way. Only what reads, or sends in parts, says BEGIN, so that it can still be given
+        up."""
+        statements: list[Statement] = []
+        if begin and not self._begun:
             self._begun = True
-            await connection.execute("BEGIN")
-        return connection
+            statements.append(BEGIN)
+            self._flying.append(None)
+        for statement, then in self._queue:
+            statements.append(statement)
+            self._flying.append(then)
+        self._queue.clear()
+        return statements
 
-    async def _send(self, connection: Connection, queued: _Queued) -> None:
-        cursor = await connection.execute(queued.sql, queued.params)
-        if queued.then is not None:
-            self._answers.append((queued.then, cursor))
-
-    async def _leave_pipeline(self) -> None:
-        if self._pipeline is not None:
-            pipeline, self._pipeline = self._pipeline, None
-            await pipeline.__aexit__(None, None, None)
+    async def _run(self, last: list[Statement], *, begin: bool = False, to_its_end: bool = False) -> list[Answer]:
+        """The queue and `last`, in one round trip; answers what `last` answered."""
+        connection = await self._connected()
+        answers = await connection.wire.run([*self._take_queue(begin=begin), *last], to_its_end=to_its_end)
+        flying, self._flying = self._flying, []
+        for then, answer in zip(flying, answers, strict=False):
+            if then is not None:
+                self._answers.append((then, answer.rows()))
+        return answers[len(flying) :]
 
     async def _release(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await self._pool.give(connection)
 
-    async def _read(
-        self, sql: str, params: Params | None, into: type[Any] | None, refuse: Refusals | None
-    ) -> psycopg.AsyncCursor[Any]:
+    async def _read(self, sql: str, params: Params | None, refuse: Refusals | None) -> Answer:
         if refuse:
             self._refusals.update(refuse)
-        try:
-            connection = await self._begin()
-            queue, self._queue = self._queue, []
-            for queued in queue:
-                await self._send(connection, queued)
-            cursor = connection.cursor(row_factory=_factory(into))
-            return await cursor.execute(sql, params or {})
-        except psycopg.Error as error:
-            raise self._translated(error) from error
+        with self._translating():
+            return (await self._run([(sql, params or NOTHING)], begin=True))[0]
 
-    async def _fetch(self, fetching: Any) -> Any:
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Whatever goes wrong here, even a caller that leaves: nothing may be committed any more."""
+        self._refuse_if_failed()
         try:
-            return await fetching
+            yield
         except psycopg.Error as error:
+            self._failed = True
             raise self._translated(error) from error
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _refuse_if_failed(self) -> None:
+        if self._failed:
+            raise psycopg.errors.InFailedSqlTransaction("an earlier statement failed, so nothing is committed")
 
     def _translated(self, error: psycopg.Error) -> Exception:
         constraint = error.diag.constraint_name
@@ -305,11 +308,19 @@ class Reader:
         return None if row is None else next(iter(row.values()))
 
     async def _run(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> Any:
+        try:
+            rows = await self._rows(sql, params, into, first=first)
+        except StalePlan:
+            rows = await self._rows(sql, params, into, first=first)
+        return (rows[0] if rows else None) if first else rows
+
+    async def _rows(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> list[Any]:
         connection = await self._pool.take()
         try:
-            cursor = connection.cursor(row_factory=_factory(into))
-            await cursor.execute(sql, params or {})
-            return await cursor.fetchone() if first else await cursor.fetchall()
+            return (await connection.wire.run([(sql, params or NOTHING)]))[0].rows(into, most=1 if first else None)
+        except BaseException:
+            await connection.wire.quiet()
+            raise
         finally:
             await self._pool.give(connection)
 

@@ -118,8 +118,7 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
                 answer = (await serve(request, _call(process, exchange, tx, request_id))).SerializeToString()
                 if remember:
                     tx.remember(subject, request_id, method.full_name, request_hash, answer)
-                # Once begun a commit is seen to its end: half a cancellation would leave nobody knowing what became of it.
-                await _to_its_end(tx.commit())
+                await tx.commit()
                 return answer
             except (DuplicateRequest, errors.DomainError, psycopg.Error) as error:
                 await _to_its_end(tx.rollback())

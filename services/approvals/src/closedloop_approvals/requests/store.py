@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -105,6 +105,9 @@ STAND_INS = f"""
     OR delegator_id IN (SELECT person_id FROM approval_signer w WHERE w.request_id = r.id))) AS stand_ins
 """
 READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.id = ANY(%(ids)s::uuid[])"
+# One, as most are: PostgreSQL keeps a plan for a key and makes one for an array at every call.
+LOCK_ONE = "SELECT FROM approval_request WHERE id = %(id)s::uuid FOR UPDATE"
+READ_ONE = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.id = %(id)s::uuid"
 
 OF_SUBJECT = f"""
 SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
@@ -173,8 +176,7 @@ ON CONFLICT (request_id, step, position) DO UPDATE
 """
 APPEND = """
 INSERT INTO approval_trail (request_id, sequence, content, previous_hash, hash)
-SELECT * FROM unnest(%(request_ids)s::uuid[], %(sequences)s::bigint[], %(contents)s::text[], %(previous)s::text[],
-                     %(hashes)s::text[])
+SELECT request_id, sequence, content, previous_hash, hash FROM jsonb_populate_recordset(NULL::approval_trail, %(rows)s)
 """
 
 TRAIL = """
@@ -212,13 +214,17 @@ class Held:
 
 async def lock(tx: Transaction, ids: Sequence[str], person: str, now: datetime) -> dict[str, Held]:
     """By id, in one round trip; unknown ids are absent."""
+    if len(ids) == 1:
+        tx.do(LOCK_ONE, {"id": ids[0]})
+        row = await tx.one(READ_ONE, {"id": ids[0], "person": person, "now": now})
+        return {} if row is None else {row["id"]: _held(row)}
     tx.do(LOCK, {"ids": list(ids)})
     rows = await tx.all(READ, {"ids": list(ids), "person": person, "now": now})
     return {row["id"]: _held(row) for row in rows}
 
 
 async def read(db: Reader, request_id: str, person: str, now: datetime) -> Held | None:
-    row = await db.one(READ, {"ids": [request_id], "person": person, "now": now})
+    row = await db.one(READ_ONE, {"id": request_id, "person": person, "now": now})
     return None if row is None else _held(row)
 
 
@@ -288,16 +294,7 @@ def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -
     if signers:
         tx.do(PUT_SIGNERS, {"rows": rows.pack(signers)})
     if links:
-        tx.do(
-            APPEND,
-            {
-                "request_ids": [link.request_id for link in links],
-                "sequences": [link.sequence for link in links],
-                "contents": [link.content for link in links],
-                "previous": [link.previous_hash for link in links],
-                "hashes": [link.hash for link in links],
-            },
-        )
+        tx.do(APPEND, {"rows": rows.pack(links)})
 
 
 def _held(row: dict[str, Any]) -> Held:
@@ -339,4 +336,4 @@ def _step_row(request: Request, step: Step) -> dict[str, Any]:
 
 
 def _signer_row(request_id: str, step: int, signer: Signer) -> dict[str, Any]:
-    return {"request_id": request_id, "step": step, **asdict(signer)}
+    return {"request_id": request_id, "step": step, **rows.row(signer)}

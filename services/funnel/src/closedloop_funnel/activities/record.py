@@ -65,11 +65,11 @@ class Around:
     """What an activity refers to, as far as it is known here; one row of one round trip."""
 
     # {"id", "account_id", "account_name", "owner_id", "unit_id", "participant_ids", "closed_at"}
-    opportunity: dict[str, Any] | None
+    opportunity: dict[str, Any] | None = None
     # {"id", "name", "owner_id", "unit_id", "participant_ids"}
-    account: dict[str, Any] | None
+    account: dict[str, Any] | None = None
     # The planned activity that is fulfilled, as a row.
-    planned: dict[str, Any] | None
+    planned: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from closedloop_chassis import errors
@@ -19,19 +20,25 @@ SEEN = (
     f"SELECT {COLUMNS}, coalesce(a.name, '') AS account_name FROM activity v LEFT JOIN account a ON a.id = v.account_id"
 )
 
-AROUND = """
-SELECT (SELECT jsonb_build_object('id', o.id, 'account_id', o.account_id, 'account_name', coalesce(a.name, ''),
-                                  'owner_id', o.owner_id, 'unit_id', o.unit_id, 'participant_ids', o.participant_ids,
-                                  'closed_at', o.closed_at)
-          FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
-         WHERE o.id = %(opportunity_id)s::uuid) AS opportunity,
-       (SELECT jsonb_build_object('id', id, 'name', name, 'owner_id', account_owner_id, 'unit_id', account_unit_id,
-                                  'participant_ids', account_participant_ids)
-          FROM account WHERE id = %(account_id)s::uuid) AS account,
-       (SELECT to_jsonb(p)
-          FROM (SELECT v.*, (SELECT name FROM account WHERE id = v.account_id) AS account_name
-                  FROM activity v WHERE id = %(planned_id)s::uuid FOR UPDATE OF v) p) AS planned
+# What an activity may name, each in a subselect of its own: one statement for each choice of them, so that PostgreSQL
+# plans it once; with unused parts held to NULL it would find every plan of its own cheaper, and make it at every call.
+OPPORTUNITY = """
+(SELECT jsonb_build_object('id', o.id, 'account_id', o.account_id, 'account_name', coalesce(a.name, ''),
+                           'owner_id', o.owner_id, 'unit_id', o.unit_id, 'participant_ids', o.participant_ids,
+                           'closed_at', o.closed_at)
+   FROM opportunity o LEFT JOIN account a ON a.id = o.account_id WHERE o.id = %(opportunity)s::uuid)
 """
+ACCOUNT = """
+(SELECT jsonb_build_object('id', id, 'name', name, 'owner_id', account_owner_id, 'unit_id', account_unit_id,
+                           'participant_ids', account_participant_ids)
+   FROM account WHERE id = %(account)s::uuid)
+"""
+PLANNED = """
+(SELECT to_jsonb(p)
+   FROM (SELECT v.*, (SELECT name FROM account WHERE id = v.account_id) AS account_name
+           FROM activity v WHERE id = %(planned)s::uuid FOR UPDATE OF v) p)
+"""
+AROUND = {"opportunity": OPPORTUNITY, "account": ACCOUNT, "planned": PLANNED}
 
 INSERT = rows.insert("activity", Activity)
 UPDATE = rows.update("activity", Activity)
@@ -84,12 +91,18 @@ LOG = f"SELECT {rows.listed(DailyLog, 'd')} FROM daily_log d WHERE person_id = %
 
 async def around(tx: Transaction, *, opportunity_id: str, account_id: str, planned_id: str = "") -> Around:
     """Everything an activity names, in one round trip; the planned one locked."""
-    params = {"opportunity_id": opportunity_id, "account_id": account_id, "planned_id": planned_id}
-    if not any(params.values()):
-        return Around(None, None, None)
-    found = await tx.one(AROUND, {name: value or None for name, value in params.items()}, into=Around)
+    named = {"opportunity": opportunity_id, "account": account_id, "planned": planned_id}
+    params = {name: id_ for name, id_ in named.items() if id_}
+    if not params:
+        return Around()
+    found = await tx.one(_around(tuple(params)), params, into=Around)
     assert found is not None
     return found
+
+
+@cache
+def _around(named: tuple[str, ...]) -> str:
+    return f"SELECT {', '.join(f'{AROUND[name]} AS {name}' for name in named)}"
 
 
 def add(tx: Transaction, activity: Activity) -> None:
