@@ -11,3 +11,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """xdist shares tests out by what it has added to their names; where it could not, every file would start everything
+    once per worker, and nobody would notice but by the clock."""
+    if getattr(session.config.option, "loadgroup", False):
+        alone = next((item.nodeid for item in session.items if "@" not in item.nodeid.rpartition("]")[2]), None)
+        if alone is not None:
+            raise pytest.UsageError(f"{alone} has no group: this pytest and this xdist do not understand each other")

@@ -64,5 +64,8 @@ class Recorder:
     def _node(self, item: pytest.Item) -> str:
         """The node id relative to the repository, wherever pytest found its root."""
         _, separator, rest = item.nodeid.partition("::")
+        if rest.rfind("@") > rest.rfind("]"):
+            # xdist writes a test's group behind its name.
+            rest = rest.rpartition("@")[0]
         path = item.path.relative_to(self._project) if item.path.is_relative_to(self._project) else item.path
         return f"{path.as_posix()}{separator}{rest}"
