@@ -98,7 +98,9 @@ def test_chunks_that_are_none_are_the_callers_fault(courier: Any, chunks: bytes)
         client.sendall(head + chunks)
         client.shutdown(socket.SHUT_WR)
         assert b" 500 " not in client.recv(100)[:20]
-    assert "Traceback" not in courier.log.read_text()
+    # A poller of the exercise fails all the time, on purpose.
+    lines = [line for line in courier.log.read_text().splitlines() if "poller failed" not in line]
+    assert not [line for line in lines if "Traceback" in line]
 
 
 def test_clients_that_hang_up_do_no_harm(courier: Any) -> None:
