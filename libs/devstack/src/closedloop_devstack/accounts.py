@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+# subprocess's own `user` forks where it otherwise would not, and what libraries with threads (gRPC's among them) do
+# in a fork has been seen to end the child before it became a program. So the program is begun as it is, and changes.
+BECOME = "import os, sys; u, g = int(sys.argv[1]), int(sys.argv[2]); "
+BECOME += "os.setgroups([]); os.setgid(g); os.setuid(u); os.execv(sys.argv[3], sys.argv[3:])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +24,11 @@ class Account:
     uid: int = -1
     gid: int = -1
 
-    @property
-    def group(self) -> int | None:
-        return self.gid if self.name else None
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """What runs `argv`, whose first word is a path, as this account."""
+        if self.name is None:
+            return list(argv)
+        return [sys.executable, "-I", "-S", "-c", BECOME, str(self.uid), str(self.gid), *argv]
 
 
 def other_than_root(name: str) -> Account:

@@ -42,8 +42,6 @@ class Child:
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
-        user: str | None = None,
-        group: int | None = None,
         cwd: Path | None = None,
     ) -> None:
         """In a session of its own: a Ctrl-C at the terminal is the supervisor's to answer, not the children's."""
@@ -57,9 +55,6 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                user=user,
-                group=group,
-                extra_groups=None if user is None else [],
             )
         self.note()
 

@@ -79,7 +79,7 @@ class PostgresServer(Server):
         self._remove_stale_pid_file()
         options = [f"-c{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
         command = [str(programs / "bin" / "postgres"), "-D", str(self._data), *options]
-        self._child.start(command, _environment(), user=self._account.name, group=self._account.group, cwd=Path("/"))
+        self._child.start(self._account.command(command), _environment(), cwd=Path("/"))
 
     def _is_ready(self) -> bool:
         try:
@@ -111,12 +111,9 @@ class PostgresServer(Server):
         ]
         try:
             made = subprocess.run(
-                command,
+                self._account.command(command),
                 env=_environment(),
                 cwd="/",
-                user=self._account.name,
-                group=self._account.group,
-                extra_groups=[] if self._account.name else None,
                 capture_output=True,
                 text=True,
                 timeout=60,

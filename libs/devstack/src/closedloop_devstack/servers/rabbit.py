@@ -80,13 +80,9 @@ class RabbitServer(Server):
             ports.require_free({"Erlang's port mapper": self._epmd_port}, "choose another port")
             epmd = shutil.which("epmd") or "epmd"
             command = [epmd, "-port", str(self._epmd_port), "-address", LOOPBACK]
-            self._epmd.start(
-                command, self._environment(), user=self._account.name, group=self._account.group, cwd=Path("/")
-            )
+            self._epmd.start(self._account.command(command), self._environment(), cwd=Path("/"))
         server = [str(self._scripts / "rabbitmq-server")]
-        self._child.start(
-            server, self._environment(), user=self._account.name, group=self._account.group, cwd=self._node
-        )
+        self._child.start(self._account.command(server), self._environment(), cwd=self._node)
 
     def _is_ready(self) -> bool:
         try:
@@ -148,12 +144,9 @@ class RabbitServer(Server):
     def _control(self, *arguments: str) -> None:
         """Runs rabbitmqctl against this node. Raises PlatformError with its last line."""
         done = subprocess.run(
-            [str(self._scripts / "rabbitmqctl"), "--node", NODE, *arguments],
+            self._account.command([str(self._scripts / "rabbitmqctl"), "--node", NODE, *arguments]),
             env=self._environment(),
             cwd=self._node,
-            user=self._account.name,
-            group=self._account.group,
-            extra_groups=[] if self._account.name else None,
             capture_output=True,
             text=True,
             timeout=60,
