@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import grpc.aio
 import pytest
@@ -16,6 +16,7 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 
 from closedloop_chassis import client
+from closedloop_proofs.fuzz import logs
 from closedloop_proofs.fuzz.attacks import (
     aftermath,
     authority,
@@ -32,7 +33,7 @@ from closedloop_proofs.fuzz.requests import hostile
 from closedloop_proofs.fuzz.secrets import seed_persons
 from closedloop_proofs.loop import Stage, say
 
-from .conftest import WEBHOOK_SECRET
+from .conftest import WEBHOOK_SECRET, Standing
 
 pytestmark = pytest.mark.timeout(240)
 PLAUSIBLE_SECONDS = 5.0
@@ -40,11 +41,17 @@ STREAMS = 1500
 RECORDS_EACH = 1
 
 
+@pytest.fixture(scope="module")
+def lived(standing: Callable[[str], Standing]) -> dict[str, int]:
+    """Other tests have given this platform poison before, and its logs say so."""
+    return logs.lengths(standing("redis").platform.home.logs)
+
+
 @pytest_asyncio.fixture
-async def ground(over_redis: Stage) -> AsyncIterator[Ground]:
+async def ground(lived: dict[str, int], over_redis: Stage) -> AsyncIterator[Ground]:
     seed = int(os.environ.get("CLOSEDLOOP_FUZZ_SEED", "20260105"))
     say(f"fuzz of seed {seed}")
-    async with Ground(over_redis.platform, seed) as ground:
+    async with Ground(over_redis.platform, seed, lived=lived) as ground:
         await harvest(ground)
         yield ground
         say(dict(ground.codes), ground.measured)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from random import Random
@@ -57,7 +58,8 @@ class Target:
 
 @dataclass
 class Ground:
-    """Everything is drawn from `seed`. `secrets`: what no log may hold, what it is by what it says."""
+    """Everything is drawn from `seed`. `secrets`: what no log may hold, what it is by what it says. `lived`: how long
+    the logs were when the attacks began."""
 
     platform: Platform
     seed: int
@@ -65,6 +67,7 @@ class Ground:
     codes: Counter[str] = field(default_factory=Counter)
     slowest: dict[str, float] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    lived: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._turn = asyncio.Semaphore(AT_ONCE)

@@ -31,10 +31,18 @@ def leaks(folder: Path, secrets: Mapping[str, str]) -> list[str]:
     return list(found.values())
 
 
-def tracebacks(folder: Path) -> list[str]:
-    """One line per kind of failure: which process, which event, the last line of its traceback."""
+def lengths(folder: Path) -> dict[str, int]:
+    """How many lines each log has by now."""
+    return {path.name: number for path, number, _ in _lines(folder)}
+
+
+def tracebacks(folder: Path, after: Mapping[str, int] | None = None) -> list[str]:
+    """One line per kind of failure: which process, which event, the last line of its traceback. `after`: lines of each
+    log that were there before, and are somebody else's."""
     found: dict[str, int] = {}
-    for path, _, line in _lines(folder):
+    for path, number, line in _lines(folder):
+        if after and number <= after.get(path.name, 0):
+            continue
         # all.log says everything a second time; the servers' own logs are not ours.
         if path.name == "all.log" or path.name.split(".")[0] in ("postgres", "redis", "rabbit", "migrate"):
             continue

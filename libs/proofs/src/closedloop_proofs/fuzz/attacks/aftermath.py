@@ -20,7 +20,7 @@ async def attack(ground: Ground) -> list[Finding]:
 def in_logs(ground: Ground) -> list[Finding]:
     folder = ground.platform.home.logs
     hidden = ground.secrets | dict.fromkeys(ground.tokens, "a token") | secrets.of_platform(ground.platform)
-    lines = logs.tracebacks(folder) + logs.leaks(folder, hidden)
+    lines = logs.tracebacks(folder, ground.lived) + logs.leaks(folder, hidden)
     return [Finding(NAME, "log", line) for line in lines]
 
 
