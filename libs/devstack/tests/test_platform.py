@@ -65,7 +65,8 @@ def test_up_kept_up_and_down_again(tiny_services: tuple[str, ...], folder: Path)
         assert any("Redis died" in note for note in platform.notes)
 
         pids = [process.pid for process in platform.processes.values()]
-        assert {row.name for row in footprints(platform.home.ledger)} == {*NAMES, "postgresql", "redis"}
+        # The new Redis is entered a moment after it lives.
+        eventually(lambda: {row.name for row in footprints(platform.home.ledger)} == {*NAMES, "postgresql", "redis"})
     assert all(pid and not Path(f"/proc/{pid}").exists() for pid in pids)
     assert {path.name for path in folder.glob("gone.*")} == {f"gone.{name}" for name in NAMES}
     assert platform.home.ledger.entries() == []
