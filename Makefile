@@ -58,7 +58,7 @@ logs: setup ## One view of all logs
 test: setup ## Everything: unit, per service, contract, end to end over Redis and over RabbitMQ
 	@$(BIN)/python -m closedloop_devstack.servers.rabbit_install
 	@$(BIN)/python -m closedloop_devstack.faketime
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 .PHONY: fuzz
 fuzz: setup ## Attack a platform of its own; SECONDS=… for its searches, SEED=… to see a run again
