@@ -239,7 +239,8 @@ async def test_a_row_nobody_can_store_is_that_rows_error(company: Company) -> No
     )
     ancient = row("n-3", engage_date=day(1999, 5, 3), value=cny(1))
     answer = await bring(company, endless, row("n-2", lines=[huge]), ancient)
-    assert [(e.row, e.reason) for e in answer.summary.errors] == [(0, "NOT_A_NUMBER"), (1, "AMOUNT_TOO_LARGE")]
+    assert [(e.row, e.reason) for e in answer.summary.errors] == [(0, "ROW_INVALID"), (1, "AMOUNT_TOO_LARGE")]
+    assert answer.summary.errors[0].field.startswith("custom_fields")
     # No calendar knows 1999, and one such deal does not spoil the list.
     listed = await company.deals("ops", "operations").ListOpportunities(pb.ListOpportunitiesRequest())
     assert [(one.engage_date, one.dwell_days) for one in listed.opportunities] == [(day(1999, 5, 3), 0)]
