@@ -15,9 +15,8 @@ from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2, requests_pb2_grpc
 from closedloop.funnel.v1 import contracts_pb2, contracts_pb2_grpc, quotes_pb2, quotes_pb2_grpc
 from closedloop_chassis import client, contract, ids
-
-from . import loop
-from .loop import OPERATIONS, Stage, Turn
+from closedloop_proofs import loop
+from closedloop_proofs.loop import OPERATIONS, Stage, Turn
 
 QUOTES, CONTRACTS = quotes_pb2_grpc.QuoteServiceStub, contracts_pb2_grpc.ContractServiceStub
 
