@@ -133,6 +133,8 @@ async def _try(ground: Ground, attempt: Attempt) -> Finding | None:
         # Another record that the request names may be out of reach.
         alone = attempt.record is not None and not _others(ground.records, request, attempt.record)
         fault = answer.fault or (_shut_out(answer) if alone else "")
+        if fault and not answer.fault and not await _still_theirs(ground, attempt):
+            fault = ""
     else:
         fault = answer.fault or _let_in(ground.records, attempt, answer)
     if fault:
@@ -140,6 +142,20 @@ async def _try(ground: Ground, attempt: Attempt) -> Finding | None:
         where = f"{attempt.target} by {attempt.person} as {attempt.role} (reach {attempt.reach}){of}"
         return Finding(NAME, where, fault, request.SerializeToString().hex())
     return None
+
+
+async def _still_theirs(ground: Ground, attempt: Attempt) -> bool:
+    """What others who reach the record have done meanwhile may have given it to somebody else."""
+    record = attempt.record
+    assert record is not None
+    reading = f"Get{record.kind.rpartition('.')[2]}"
+    for target in ground.served:
+        if target.method.name == reading:
+            request: Any = target.method.request()
+            about(request, target.method, record)
+            await ground.ask(target, request.SerializeToString(), CALLER, *ROLES)
+    now = ground.records.held.get(record.id, record)
+    return (now.owner_id, now.unit_id) == (record.owner_id, record.unit_id)
 
 
 def _others(records: Records, request: Message, record: Held) -> bool:
