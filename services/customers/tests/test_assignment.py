@@ -139,7 +139,6 @@ async def test_who_is_on_leave_gets_nothing_and_the_stand_in_what_falls_due(hous
         await house.rep9.assignment.RecordLeave(clash)
 
 
-@pytest.mark.mission("S55")
 async def test_a_suspended_feed_gives_no_leads_until_it_resumes(house: House, rid: Any) -> None:
     now = protos.timestamp(house.live.now)
     await house.live.hear(suspension("rep1", 2, now), "rep1", source="funnel")
@@ -151,7 +150,6 @@ async def test_a_suspended_feed_gives_no_leads_until_it_resumes(house: House, ri
     assert (await intake(house, rid, 9)).ownership.owner_id == "rep1"
 
 
-@pytest.mark.mission("S56", "S90")
 async def test_earned_priority_gets_the_valuable_lead(house: House, rid: Any) -> None:
     for n in range(4):
         await intake(house, rid, n)

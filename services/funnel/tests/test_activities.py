@@ -64,7 +64,6 @@ async def test_a_log_keeps_what_was_said_how_it_moved_and_what_is_next(company: 
     assert "content" not in entry["changes"]
 
 
-@pytest.mark.mission("S45")
 async def test_a_contact_without_content_is_kept_and_does_not_count(company: Company) -> None:
     logged = await client(company).LogActivity(call(company, account_id=ACME, content="已联系"))
     assert not logged.effective

@@ -74,7 +74,7 @@ async def test_an_invoice_is_told_with_customer_owner_unit_and_amounts(company: 
     assert told.provenance.source_id == "saleinvoice/SI1"
 
 
-@pytest.mark.mission("S71", "S74")
+@pytest.mark.mission("S71")
 async def test_a_second_run_changes_nothing_and_a_correction_supersedes(company: Live) -> None:
     rows = [invoice(number) for number in range(50)]
     assert await bring(company, *rows, validate_only=True) == (50, 0, 0, [])
