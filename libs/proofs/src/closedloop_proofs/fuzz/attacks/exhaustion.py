@@ -28,6 +28,7 @@ ALONE = [("grpc.use_local_subchannel_pool", 1)]
 MOST_GROWTH = 400 * 1024**2
 # While it lasts, others are served within this, on a machine of their own.
 SERVED_SECONDS = 2.0
+COME_AGAIN_SECONDS = 0.3
 QUIET = "closedloop.platform.v1.EventService.GetEventBacklog"
 COMPUTED = "closedloop.platform.v1.RulebookService.GetRulebook"
 LARGE = "closedloop.platform.v1.RulebookService.ListRulebooks"
@@ -147,6 +148,10 @@ async def _served(ground: Ground, service: str, name: str) -> list[Finding]:
     for _ in range(3):
         began = time.monotonic()
         answer = await ground.ask(target, b"", "OPS-1", "operations")
+        # Who comes in the middle of a crowd may be told to come again, and does.
+        while answer.code == "RESOURCE_EXHAUSTED" and time.monotonic() - began < SERVED_SECONDS * busy():
+            await asyncio.sleep(COME_AGAIN_SECONDS)
+            answer = await ground.ask(target, b"", "OPS-1", "operations")
         took = time.monotonic() - began
         if answer.code != "OK" or took > SERVED_SECONDS * busy():
             found.append(Finding(NAME, str(target), f"{name}: {answer.code} {answer.words[:100]} after {took:.1f} s"))
