@@ -93,9 +93,12 @@ class Reading:
 
     async def _quiet(self) -> None:
         """Until nothing moves any more."""
+        # The last clocks that were started run out after the load has ended.
+        due = max([datetime.now(UTC), *self._expected.timed.values()])
+        await asyncio.sleep((due - datetime.now(UTC)).total_seconds())
         try:
             await self._none("events to arrive", SERVICES, ON_THE_WAY)
-            await self._none("clocks to fire", SERVICES, OVERDUE, now=datetime.now(UTC))
+            await self._none("clocks to fire", SERVICES, OVERDUE, now=due)
             await self._none("messages to leave", ("integrations",), WAITING)
             await self._none("events to arrive", SERVICES, ON_THE_WAY)
         except AssertionError as error:
