@@ -38,6 +38,14 @@ def leaky():
 def test_work_list(leaky):
     pass
 
+@pytest.mark.mission("S26", lacks="the morning")
+def test_reminder():
+    pass
+
+@pytest.mark.mission("S24", lacks="named here, proved whole above")
+def test_part():
+    pass
+
 def test_unmarked():
     pass
 """
@@ -95,11 +103,16 @@ def test_rows_are_proved_failed_skipped_or_open(project: Project) -> None:
     }
     assert standings["U8"] == {"tests": ["tests/test_loop.py::test_calendar"], "passed": 0, "failed": 0}
     assert standings["U-A"] == {"tests": ["tests/test_loop.py::test_work_list"], "passed": 0, "failed": 1}
+    assert standings["S26"]["lacks"] == ["the morning"]
+    assert standings["S24"]["passed"] == 2
+    assert "lacks" not in standings["S24"]
     assert standings["S1"] == {"tests": [], "passed": 0, "failed": 0}
     lines = text.splitlines()
     assert "S1   open    A target is SMART, or refused with the failing letters named" in lines
     assert "       passed  tests/test_loop.py::test_assignment[east]" in lines
-    assert lines[-1] == "123 rows: 2 proved, 1 failed, 1 skipped, 119 open"
+    assert "S26  partly  Reminders the day before and that morning, in the owner's time zone, once each" in lines
+    assert "       lacks   the morning" in lines
+    assert lines[-1] == "123 rows: 2 proved, 1 partly, 1 failed, 1 skipped, 118 open"
 
 
 def test_later_runs_update_and_forget(project: Project) -> None:

@@ -213,7 +213,7 @@ async def test_what_is_no_answer_is_refused(house: House, rid: Any) -> None:
     assert not missed.HasField("first_response_time")
 
 
-@pytest.mark.mission("S26")
+@pytest.mark.mission("S26", lacks="the reminders themselves, the day before and that morning")
 async def test_an_agreed_talk_is_on_the_owners_list(house: House, rid: Any) -> None:
     lead = await intake(house, rid)
     await respond(house, rid, lead, next_contact_date=Date(year=2026, month=1, day=9))

@@ -105,7 +105,7 @@ async def test_what_cannot_have_been_is_refused(company: Company) -> None:
         await rep.LogActivity(call(company, opportunity_id=deal.id))
 
 
-@pytest.mark.mission("S57")
+@pytest.mark.mission("S57", lacks="the rate against its benchmark and the interview after two weeks under 85 %")
 async def test_a_plan_is_fulfilled_called_off_or_missed(company: Company) -> None:
     rep = client(company)
 

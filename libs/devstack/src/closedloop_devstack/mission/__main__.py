@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from rich.console import Console
 
@@ -18,11 +18,15 @@ MARKS = {"passed": "[green]passed[/] ", "failed": "[red]failed[/] ", "skipped": 
 
 
 class Standing(TypedDict):
-    """What `build/mission.json` says of one row. Skipped tests are listed and counted nowhere: they prove nothing."""
+    """What `build/mission.json` says of one row. Skipped tests are listed and counted nowhere: they prove nothing.
+
+    `lacks` stands where no test that passed proves the whole row, and says what is missing.
+    """
 
     tests: list[str]
     passed: int
     failed: int
+    lacks: NotRequired[list[str]]
 
 
 def standings(results: Results) -> dict[str, Standing]:
@@ -34,20 +38,36 @@ def standings(results: Results) -> dict[str, Standing]:
                 standing["tests"].append(node)
                 standing["passed"] += result.outcome == "passed"
                 standing["failed"] += result.outcome == "failed"
+    for row, lacks in _lacking(results).items():
+        by_row[row]["lacks"] = lacks
     return by_row
 
 
+def _lacking(results: Results) -> dict[str, list[str]]:
+    """Rows that tests prove in part only, with what is missing."""
+    passed = [result for result in results.root.values() if result.outcome == "passed"]
+    whole = {row for result in passed for row in result.rows if row not in result.lacks}
+    missing: dict[str, set[str]] = {}
+    for result in passed:
+        for row, lacks in result.lacks.items():
+            if row not in whole:
+                missing.setdefault(row, set()).add(lacks)
+    return {row: sorted(lacks) for row, lacks in missing.items()}
+
+
 def verdict(standing: Standing) -> str:
-    """open: no test; failed: one failed; proved: one passed and none failed; skipped: none ran."""
+    """open: no test; failed: one failed; skipped: none ran; partly: those that passed say what is missing; else proved."""
     if not standing["tests"]:
         return "open"
     if standing["failed"]:
         return "failed"
-    return "proved" if standing["passed"] else "skipped"
+    if not standing["passed"]:
+        return "skipped"
+    return "partly" if standing.get("lacks") else "proved"
 
 
 def show(console: Console, results: Results, by_row: Mapping[str, Standing]) -> None:
-    colours = {"open": "dim", "failed": "red", "proved": "green", "skipped": "yellow"}
+    colours = {"open": "dim", "failed": "red", "proved": "green", "partly": "yellow", "skipped": "yellow"}
     section = ""
     for row in rows():
         if row.section != section:
@@ -55,6 +75,8 @@ def show(console: Console, results: Results, by_row: Mapping[str, Standing]) -> 
             console.print(f"\n[bold]{section}[/]")
         said = verdict(by_row[row.id])
         console.print(f"[{colours[said]}]{row.id:<5}{said:<8}[/]{row.title}", highlight=False)
+        for lacks in by_row[row.id].get("lacks", []):
+            console.print(f"       lacks   {_escaped(lacks)}", highlight=False)
         for node in by_row[row.id]["tests"]:
             console.print(f"       {MARKS[results.root[node].outcome]} {_escaped(node)}", highlight=False)
     console.print(f"\n{_summary(rows(), by_row)}", highlight=False)
@@ -62,7 +84,7 @@ def show(console: Console, results: Results, by_row: Mapping[str, Standing]) -> 
 
 def _summary(every: tuple[Row, ...], by_row: Mapping[str, Standing]) -> str:
     verdicts = [verdict(by_row[row.id]) for row in every]
-    counted = ", ".join(f"{verdicts.count(said)} {said}" for said in ("proved", "failed", "skipped", "open"))
+    counted = ", ".join(f"{verdicts.count(said)} {said}" for said in ("proved", "partly", "failed", "skipped", "open"))
     return f"{len(every)} rows: {counted}"
 
 

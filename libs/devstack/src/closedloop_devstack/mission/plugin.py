@@ -1,4 +1,7 @@
-"""pytest plugin: `@pytest.mark.mission("S23", "S24")` says which rows a test proves; results go to `build/`."""
+"""pytest plugin: `@pytest.mark.mission("S23", "S24")` says which rows a test proves; results go to `build/`.
+
+`@pytest.mark.mission("S26", lacks="the morning reminder")` proves a part of the row and says what is still missing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SEVERITY: dict[Outcome, int] = {"passed": 0, "skipped": 1, "failed": 2}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "mission(*rows): the rows of the mission this test proves, e.g. S23")
+    config.addinivalue_line("markers", "mission(*rows, lacks=''): the rows this test proves, e.g. S23, or what they still lack")
     config.pluginmanager.register(Recorder(config), "closedloop-mission-recorder")
 
 
@@ -25,6 +28,7 @@ class Recorder:
         self._config = config
         self._project = project()
         self._rows: dict[str, list[str]] = {}
+        self._lacks: dict[str, dict[str, str]] = {}
         self._known: dict[str, set[str]] = {}
         self._outcomes: dict[str, Outcome] = {}
 
@@ -32,7 +36,8 @@ class Recorder:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """First, so that tests deselected afterwards still count as known."""
         for item in items:
-            rows = sorted({str(row) for marker in item.iter_markers("mission") for row in marker.args})
+            markers = list(item.iter_markers("mission"))
+            rows = sorted({str(row) for marker in markers for row in marker.args})
             if wrong := unknown(rows):
                 raise pytest.UsageError(f"{item.nodeid} names rows the mission does not have: {', '.join(wrong)}")
             node = self._node(item)
@@ -40,6 +45,9 @@ class Recorder:
             if rows:
                 known.add(node)
                 self._rows[node] = rows
+                self._lacks[node] = {
+                    str(row): lacks for marker in markers if (lacks := marker.kwargs.get("lacks")) for row in marker.args
+                }
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -59,7 +67,7 @@ class Recorder:
             for file, known in self._known.items() if whole_files else ():
                 results.forget(file, known)
             for node, outcome in self._outcomes.items():
-                results.root[node] = Result(rows=self._rows[node], outcome=outcome)
+                results.root[node] = Result(rows=self._rows[node], lacks=self._lacks[node], outcome=outcome)
 
     def _node(self, item: pytest.Item) -> str:
         """The node id relative to the repository, wherever pytest found its root."""

@@ -20,6 +20,8 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 class Result(BaseModel):
     rows: list[str]
+    # Of a row it proves in part: what is missing.
+    lacks: dict[str, str] = {}
     outcome: Outcome
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
