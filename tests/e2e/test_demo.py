@@ -63,6 +63,8 @@ def test_each_step_shows_what_it_checked_and_by_which_rule_and_clock(told: dict[
     for step in told["steps"]:
         assert step["checks"], step["id"]
         assert step["facts"], step["id"]
+        assert step["rule"], step["id"]
+        assert step["clock"] or step["timeless"], step["id"]
     rulebooks = {rule["rulebook"] for step in told["steps"] for rule in step["rule"]}
     assert {"targets.smart", "customers.response", "funnel.pipelines", "approvals.policies"} <= rulebooks
     clocks = {clock["kind"]: clock for step in told["steps"] for clock in step["clock"]}

@@ -87,6 +87,9 @@ class Narrator:
             f"[{COLOURS.get(state, 'white')}]{word.said(self.language)}[/]"
         )
 
+    def timeless(self, why: Text) -> None:
+        self._console.print(f"    [yellow]⏱[/] [dim]{escape(why.said(self.language))}[/]")
+
     def table(self, title: Text, heads: Sequence[Text], rows: Sequence[Sequence[str | Text]]) -> None:
         table = Table(
             *(head.said(self.language) for head in heads), title=escape(title.said(self.language)), title_justify="left"

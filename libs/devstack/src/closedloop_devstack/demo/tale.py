@@ -40,13 +40,17 @@ class Threads:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A step of the story. `needs` are the steps without which it cannot be played."""
+    """A step of the story. `needs` are the steps without which it cannot be played.
+
+    Behind every step stand a rule and a clock; `timeless` says why there is no clock behind this one.
+    """
 
     id: str
     title: Text
     rows: tuple[str, ...]
     play: Callable[[Tale], None]
     needs: tuple[str, ...] = ()
+    timeless: Text | None = None
 
 
 @dataclass
@@ -73,6 +77,7 @@ class Step:
             "checks": self.checks,
             "rule": self.rules,
             "clock": self.clocks,
+            **({"timeless": self.chapter.timeless.en} if self.chapter.timeless else {}),
             "seconds": round(self.seconds, 2),
             **({"error": self.error} if self.error else {}),
         }
@@ -145,6 +150,15 @@ class Tale:
             self._step.clocks.append(told)
         started, due = moment(clock.start_time), moment(clock.due_time)
         self._narrator.clock(clock.kind, hours, clock.calendar, started, due, state)
+
+    def end(self) -> None:
+        """The story of the step is told. Raises Unverified when nothing was checked, or no rule or clock was shown."""
+        timeless = self._step.chapter.timeless
+        if timeless:
+            self._narrator.timeless(timeless)
+        shown = {"a check": self._step.checks, "a rule": self._step.rules, "a clock": self._step.clocks or timeless}
+        if missing := [what for what, there in shown.items() if not there]:
+            raise Unverified(f"the step shows {' and '.join(missing)} nowhere")
 
     def close(self, break_: Text, by: Text) -> None:
         self.threads.closed.append((break_, by))

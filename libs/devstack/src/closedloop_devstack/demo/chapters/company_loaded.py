@@ -128,4 +128,5 @@ CHAPTER = Chapter(
     title=Text("公司就位：组织、人员、产品、客户", "The company: organisation, people, products, customers"),
     rows=("S82",),
     play=play,
+    timeless=Text("没有时限：每次导入一次调用即完成", "no clock: each load is done within its call"),
 )

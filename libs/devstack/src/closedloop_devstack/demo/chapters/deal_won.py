@@ -9,6 +9,7 @@ from closedloop.funnel.v1 import (
     opportunities_pb2_grpc,
     pipelines_pb2,
 )
+from closedloop.platform.v1.platform_pb2 import CLOCK_STATE_MET
 from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, boards_pb2, boards_pb2_grpc
 from closedloop_chassis import ids
 from closedloop_devstack.demo import company, rows
@@ -215,6 +216,14 @@ def _archived(tale: Tale) -> None:
                 _evidence("archived_papers", pipelines_pb2.EVIDENCE_KIND_DOCUMENT, note="合同原件，总部档案室 A-17")
             ],
         )
+    )
+    dwelt = tale.stage.clocks("funnel", "funnel.stage_dwell", deal.id)
+    for clock in dwelt:
+        tale.clock(clock)
+    tale.check(
+        f"{len(dwelt)} 个阶段的停留时钟全部按时",
+        f"the dwell clocks of its {len(dwelt)} stages are all met",
+        len(dwelt) > 0 and all(clock.state == CLOCK_STATE_MET for clock in dwelt),
     )
     tale.check(
         "合同归档，链条走完最后一步",

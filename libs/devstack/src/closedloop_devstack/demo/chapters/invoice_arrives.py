@@ -102,4 +102,5 @@ CHAPTER = Chapter(
     rows=("S71",),
     play=play,
     needs=("6",),
+    timeless=Text("没有时限：下一次轮询即入账", "no clock: the next poll books it"),
 )

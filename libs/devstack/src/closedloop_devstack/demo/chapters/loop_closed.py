@@ -75,6 +75,14 @@ def _tasks(tale: Tale) -> None:
     heads = (Text("谁", "who"), Text("类型", "kind"), Text("任务", "task"), Text("起因", "warning"))
     tale.table(Text(f"未了任务 {len(found)} 项", f"{len(found)} open tasks"), heads, rows)
     tale.facts(open_tasks=len(found))
+    tale.rule(
+        "approvals",
+        "approvals.tasks",
+        "每项任务有负责人和时限，到期逐级上报",
+        "every task has an owner and a due time, and goes up the line when it passes",
+    )
+    [clock] = tale.stage.clocks("approvals", "approvals.task", found[0].id)
+    tale.clock(clock)
     tale.check(
         f"{len(found)} 项未了任务，项项有人负责、有期限",
         f"{len(found)} open tasks, each with its owner and its due time",

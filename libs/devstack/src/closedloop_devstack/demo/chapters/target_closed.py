@@ -258,4 +258,5 @@ CHAPTER = Chapter(
     rows=("S1", "S2", "S4", "S16"),
     play=play,
     needs=("1",),
+    timeless=Text("没有时限：发布当场被拒绝或完成", "no clock: publishing is refused or done at once"),
 )
