@@ -45,6 +45,8 @@ COURIER = {
     "closedloop_courier_batch_size",
     "closedloop_courier_batch_seconds",
     "closedloop_courier_link_up",
+    "closedloop_clocks_open",
+    "closedloop_clock_oldest_overdue_seconds",
 }
 # Everybody answers calls and applies events; whose clocks run in a turn of the loop.
 COUNTED = ("closedloop_rpc_seconds_count", "closedloop_events_applied_total", "closedloop_event_delivery_seconds_count")

@@ -89,3 +89,22 @@ def test_starts_and_ends_without_broker_and_database(new_courier: Callable[..., 
         begun = time.monotonic()
         assert courier.terminate() == 0
         assert time.monotonic() - begun < 10
+
+
+OVERDUE = """
+INSERT INTO clock (id, kind, subject, calendar, budget, started_at, due_at, next_at)
+VALUES (gen_random_uuid(), 'funnel.stage_dwell', 'deal', 'plain', '1 hour', now() - interval '2 hours',
+        now() - interval '1 hour', now() - interval '1 hour')
+"""
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_the_courier_tells_how_late_clocks_are_while_no_api_makes_them_fire(
+    broker: Any, new_courier: Callable[..., Any], rows: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    courier = new_courier("funnel", broker.url)
+    rows(courier.dsn, OVERDUE + "RETURNING id")
+    courier.start()
+    late = 'closedloop_clock_oldest_overdue_seconds{kind="funnel.stage_dwell"}'
+    eventually(lambda: courier.metric(late) >= 3600, "the clock's lateness is seen")
+    assert courier.metric('closedloop_clocks_open{kind="funnel.stage_dwell"}') == 1

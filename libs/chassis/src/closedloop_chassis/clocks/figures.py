@@ -8,6 +8,15 @@ from typing import Any
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.telemetry import metrics
 
+# Counting a million clocks takes a while: measuring may take at most this share of the time.
+SHARE = 0.01
+
+RUNNING = """
+SELECT kind, count(*) AS open,
+       greatest(extract(epoch FROM %(now)s - min(due_at)), 0)::float8 AS oldest_overdue_seconds
+  FROM clock WHERE state = 'open' GROUP BY kind
+"""
+
 
 def answered(rows: Sequence[dict[str, Any]]) -> None:
     """Rows of subjects whose clocks were answered: kind, whether one was still met, seconds since the first started."""

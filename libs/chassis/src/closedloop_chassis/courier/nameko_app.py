@@ -30,6 +30,7 @@ from closedloop_chassis.courier.pollers import Leadership, Polling
 from closedloop_chassis.courier.receipts import Receipts
 from closedloop_chassis.courier.receiver import Receiver
 from closedloop_chassis.courier.relay import Relay
+from closedloop_chassis.courier.witness import Witness
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import endpoint, logs, tracing
 
@@ -193,6 +194,7 @@ def _app(name: str, parts: str, settings: Settings, pace: Pace) -> tuple[type, C
     add("receive", Letters(inbox, Link("database, receiving"), pace.batch_size), receiver.receive)
     add("send_receipts", Again(), receiver.send_receipts)
     arrived = post.receipts(Link("broker, receipts"))
+    add("witness", Again(), Witness(desk).step)
     add("strike", Letters(arrived, Link("database, receipts"), pace.batch_size), receipts.strike)
     for number, part in enumerate(importlib.import_module(parts).PARTS if parts else ()):
         if isinstance(part, Poller):

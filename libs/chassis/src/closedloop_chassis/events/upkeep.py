@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MEASURE_EVERY = 5.0
-# Counting a million clocks takes a while: measuring may take at most this share of the time.
-MEASURE_SHARE = 0.01
 FORGET_EVERY = 600.0
 
 BACKLOG = """
@@ -33,12 +31,6 @@ SELECT (SELECT count(*) FROM outbox) AS outbox,
        (SELECT count(*) FROM inbox WHERE state = 2) AS parked,
        (SELECT count(*) FROM clock WHERE state = 'open' AND next_at <= %(now)s)
        + (SELECT count(*) FROM timer WHERE next_at <= %(now)s) AS overdue_clocks
-"""
-
-CLOCKS = """
-SELECT kind, count(*) AS open,
-       greatest(extract(epoch FROM %(now)s - min(due_at)), 0)::float8 AS oldest_overdue_seconds
-  FROM clock WHERE state = 'open' GROUP BY kind
 """
 
 FORGET = (
@@ -71,7 +63,7 @@ async def run(process: Process) -> None:
                 forget_at = loop.time() + FORGET_EVERY
         except (psycopg.Error, PoolTimeout) as error:
             log.debug("upkeep skipped", error=str(error))
-        await asyncio.sleep(max(MEASURE_EVERY, spent / MEASURE_SHARE))
+        await asyncio.sleep(max(MEASURE_EVERY, spent / figures.SHARE))
 
 
 async def measure(process: Process) -> None:
@@ -82,7 +74,7 @@ async def measure(process: Process) -> None:
     metrics.INBOX_BACKLOG.set(backlog["inbox"])
     metrics.INBOX_LAG.set(backlog["inbox_age"])
     metrics.INBOX_PARKED.set(backlog["parked"])
-    figures.running(await process.database.reader.all(CLOCKS, now))
+    figures.running(await process.database.reader.all(figures.RUNNING, now))
 
 
 async def forget(process: Process) -> None:

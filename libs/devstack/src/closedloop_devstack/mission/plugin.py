@@ -17,7 +17,9 @@ SEVERITY: dict[Outcome, int] = {"passed": 0, "skipped": 1, "failed": 2}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "mission(*rows, lacks=''): the rows this test proves, e.g. S23, or what they still lack")
+    config.addinivalue_line(
+        "markers", "mission(*rows, lacks=''): the rows this test proves, e.g. S23, or what they still lack"
+    )
     config.pluginmanager.register(Recorder(config), "closedloop-mission-recorder")
 
 
@@ -46,7 +48,10 @@ class Recorder:
                 known.add(node)
                 self._rows[node] = rows
                 self._lacks[node] = {
-                    str(row): lacks for marker in markers if (lacks := marker.kwargs.get("lacks")) for row in marker.args
+                    str(row): lacks
+                    for marker in markers
+                    if (lacks := marker.kwargs.get("lacks"))
+                    for row in marker.args
                 }
 
     @pytest.hookimpl(wrapper=True)

@@ -97,5 +97,7 @@ CHAPTER = Chapter(
     rows=("S39", "S70"),
     play=play,
     needs=("1",),
-    timeless=Text("没有时限：公告读入后由事件立即重评", "no clock: the event re-evaluates as soon as the notice is read"),
+    timeless=Text(
+        "没有时限：公告读入后由事件立即重评", "no clock: the event re-evaluates as soon as the notice is read"
+    ),
 )
