@@ -107,7 +107,7 @@ format: setup ## Let ruff format and mend what it can
 .PHONY: lock
 lock: ## Renew the lock files (versions and hashes only)
 	@$(BIN)/pip --disable-pip-version-check --quiet install uv 2>/dev/null
-	@for name in runtime dev bench; do \
+	@for name in runtime dev bench audit; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    requirements/$$name.in -o requirements/$$name.lock; done
 

@@ -287,4 +287,5 @@ def test_addresses_that_are_none_are_no_links() -> None:
 
 
 def test_a_total_of_five_thousand_digits_is_no_total() -> None:
-    parse_list(f'<p class="total">{"9" * 5000}</p><ul class="results"></ul>', BASE)
+    listed = parse_list(f'<p class="total">{"9" * 5000}</p><ul class="results"></ul>', BASE)
+    assert listed.total is None

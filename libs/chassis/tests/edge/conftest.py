@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +30,11 @@ from closedloop_chassis.process import Process
 from closedloop_chassis.service import Service
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import logs
+
+
+def pytest_sessionfinish() -> None:
+    """The sample removes its folder when its process ends, which workers of a parallel run do without a farewell."""
+    shutil.rmtree(sample.GENERATED, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

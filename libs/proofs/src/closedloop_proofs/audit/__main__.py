@@ -13,7 +13,7 @@ from pathlib import Path
 
 from closedloop_devstack.platform.home import project
 
-LOCKS = ("runtime.lock", "dev.lock")
+LOCKS = ("runtime.lock", "dev.lock", "bench.lock", "audit.lock")
 NOT_AUDITED = 3
 
 
@@ -23,8 +23,9 @@ def main() -> int:
     if not (tool / "bin" / "pip-audit").exists():
         # Apart from our own environment, in which nothing stands that is not locked.
         venv.create(tool, with_pip=True, clear=True)
-        install = [str(tool / "bin" / "pip"), "--quiet", "--disable-pip-version-check", "install", "pip-audit"]
-        if subprocess.run(install, check=False).returncode:
+        install = [str(tool / "bin" / "pip"), "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
+        locked = str(root / "requirements" / "audit.lock")
+        if subprocess.run([*install, "-r", locked], check=False).returncode:
             return _not_audited("pip-audit cannot be installed")
     worst = 0
     for lock in LOCKS:

@@ -139,7 +139,7 @@ def parse_list(html: str, base_url: str) -> ListPage:
             rows.append(_row(item, base_url))
         except _UnreadableError as reason:
             quarantined.append(Quarantined(str(reason), (item.html or "")[:MAX_RAW]))
-    counted = re.search(r"[0-9]{1,9}", _text(tree.css_first("p.total")))
+    counted = re.search(r"(?<![0-9])[0-9]{1,9}(?![0-9])", _text(tree.css_first("p.total")))
     following = tree.css_first("a.next")
     href = (following.attributes.get("href") or "") if following is not None else ""
     next_url = _joined(base_url, href) if href else ""
