@@ -12,7 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from closedloop.approvals.v1 import policies_pb2, requests_pb2
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
-from closedloop_approvals.policies.rules import ApprovalPolicyRules
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_chassis import client
 from closedloop_devstack.testing.service import reason_of
 

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from closedloop.approvals.v1 import delegations_pb2, policies_pb2
 from closedloop_approvals.policies import condition
-from closedloop_approvals.policies.rules import ApprovalPolicyRules, Facts, Plan, PolicyRule, StepRule, plan
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, PolicyRule, StepRule
+from closedloop_approvals.policies.rules import Facts, Plan, plan
 from closedloop_approvals.signatories import About, find
 from closedloop_chassis import errors
 from closedloop_chassis.calendar.business import CalendarRules, Calendars

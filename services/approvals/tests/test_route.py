@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from closedloop_approvals.requests import rules
-from closedloop_approvals.requests.rules import Route, Step
+from closedloop_approvals.requests.route import Route, Signer, Step, sequence
 from closedloop_chassis import errors
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -19,7 +19,7 @@ FINAL = ("approved", "rejected", "recalled", "withdrawn")
 
 
 def step(number: int, mode: str, slots: list[list[str]], quorum: int = 0, group: int = 0) -> Step:
-    signers = rules.sequence(mode, [[(person, "") for person in slot] for slot in slots])
+    signers = sequence(mode, [[(person, "") for person in slot] for slot in slots])
     return Step(number, f"step {number}", mode, quorum, group, signers)
 
 
@@ -127,7 +127,7 @@ class Anything(RuleBasedStateMachine):
             self.finals.append(route.state)
         self.route = route
 
-    def pick(self, number: int) -> tuple[int, rules.Signer]:
+    def pick(self, number: int) -> tuple[int, Signer]:
         waiting = self.route.asked()
         return waiting[number % len(waiting)]
 

@@ -15,7 +15,8 @@ from closedloop.approvals.v1 import policies_pb2
 from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop_approvals import standing_in
 from closedloop_approvals.policies import rules as policies
-from closedloop_approvals.policies.rules import ApprovalPolicyRules, Facts, Neighbour, Plan
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
+from closedloop_approvals.policies.rules import Facts, Neighbour, Plan
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors, protos
 from closedloop_chassis.rulebook.rules import ClockSetting

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from closedloop_approvals.delegations import api as delegations
 from closedloop_approvals.policies import api as policies
-from closedloop_approvals.policies.rules import ApprovalPolicyRules
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests import api as requests
 from closedloop_approvals.requests import reactions as request_reactions
 from closedloop_approvals.tasks import api as tasks

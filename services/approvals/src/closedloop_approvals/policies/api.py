@@ -12,7 +12,8 @@ from closedloop.approvals.v1 import policies_pb2 as pb
 from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop_approvals import routing
 from closedloop_approvals.policies import backtest
-from closedloop_approvals.policies.rules import ApprovalPolicyRules, PlannedStep, PolicyRule
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, PolicyRule
+from closedloop_approvals.policies.rules import PlannedStep
 from closedloop_approvals.routing import Matter, Routed
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors, pages, protos

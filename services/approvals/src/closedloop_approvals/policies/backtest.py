@@ -20,7 +20,8 @@ from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop_approvals import routing
 from closedloop_approvals.policies import rules as policies
 from closedloop_approvals.policies.condition import Verdicts
-from closedloop_approvals.policies.rules import ApprovalPolicyRules, Neighbour, Plan, Reference
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
+from closedloop_approvals.policies.rules import Neighbour, Plan, Reference
 from closedloop_approvals.routing import Matter
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import ClockSetting

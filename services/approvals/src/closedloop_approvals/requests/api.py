@@ -10,7 +10,7 @@ from closedloop_approvals.requests import deciding, exporting, importing, messag
 from closedloop_approvals.requests.deciding import Decision, Verdict
 from closedloop_approvals.requests.ledger import Change, record
 from closedloop_approvals.requests.reading import authorize, unknown
-from closedloop_approvals.requests.rules import Placement
+from closedloop_approvals.requests.route import Placement
 from closedloop_approvals.requests.store import Held
 from closedloop_approvals.requests.submission import Submission, as_dict, mend, own_matter, submit, unit_of
 from closedloop_approvals.requests.trail import Entry

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from closedloop_approvals.requests import rules
 from closedloop_approvals.requests.ledger import Change, stand_ins
-from closedloop_approvals.requests.rules import OPEN, Placement, Route, Signer
+from closedloop_approvals.requests.route import OPEN, Placement, Route, Signer
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_approvals.requests.trail import Entry
 from closedloop_chassis import errors

@@ -11,9 +11,9 @@ from closedloop.approvals.v1 import policies_pb2
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import Provenance, RowError
 from closedloop_approvals import routing
-from closedloop_approvals.policies.rules import ApprovalPolicyRules
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests import store, trail
-from closedloop_approvals.requests.rules import OPEN, Route, State
+from closedloop_approvals.requests.route import OPEN, Route, State
 from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.submission import as_dict, own_matter
 from closedloop_approvals.requests.trail import Entry

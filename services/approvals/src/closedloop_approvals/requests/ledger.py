@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from closedloop_approvals.requests import messages, rules, store, trail
-from closedloop_approvals.requests.rules import OPEN
+from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.trail import Entry, Sealed
 from closedloop_approvals.standing_in import StandIn

@@ -12,7 +12,7 @@ from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import Evidence, Ownership, Provenance, RuleReference
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
-from closedloop_approvals.requests.rules import Signer
+from closedloop_approvals.requests.route import Signer
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_chassis import etags, protos

@@ -14,7 +14,7 @@ from closedloop_approvals import signatories
 from closedloop_approvals.requests import messages, rules, store
 from closedloop_approvals.requests.deciding import withdraw
 from closedloop_approvals.requests.ledger import CLOCK, Change, record
-from closedloop_approvals.requests.rules import OPEN
+from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_approvals.requests.submission import Submission, submit
 from closedloop_approvals.requests.trail import Entry

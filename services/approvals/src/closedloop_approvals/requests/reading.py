@@ -9,7 +9,7 @@ from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop_approvals.requests import messages, store, trail
-from closedloop_approvals.requests.rules import OPEN
+from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.work import Call

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from closedloop_approvals import standing_in
-from closedloop_approvals.requests.rules import Route, Signer, State, Step
+from closedloop_approvals.requests.route import Route, Signer, State, Step
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors

@@ -14,10 +14,10 @@ from closedloop.approvals.v1 import policies_pb2
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import Evidence, Provenance
 from closedloop_approvals import routing
-from closedloop_approvals.policies.rules import ApprovalPolicyRules
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests import rules, store, trail
 from closedloop_approvals.requests.ledger import Change
-from closedloop_approvals.requests.rules import OPEN, Step
+from closedloop_approvals.requests.route import OPEN, Step, sequence
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Entry
 from closedloop_approvals.routing import Matter, Routed
@@ -158,7 +158,7 @@ def _steps(routed: Routed) -> tuple[tuple[Step, ...], dict[int, dict[str, Any]]]
             mode=planned.mode,
             quorum=planned.quorum,
             parallel_group=planned.parallel_group,
-            signers=rules.sequence(
+            signers=sequence(
                 planned.mode, [[(p.person_id, _reason(p)) for p in slot.people] for slot in planned.slots]
             ),
         )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from closedloop.approvals.v1 import requests_pb2 as pb
-from closedloop_approvals.policies.rules import ApprovalPolicyRules
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests.reading import interval
 from closedloop_chassis import errors, protos
 from closedloop_chassis.org.snapshot import OrgSnapshot
