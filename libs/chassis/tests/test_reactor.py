@@ -22,17 +22,19 @@ from closedloop_devstack.testing.service import work
 TYPE = "closedloop.targets.org_unit.changed.v1"
 PUT = """
 INSERT INTO inbox (id, source, type, subject, sequence, time, data, slot, after_id)
-VALUES (%(id)s, 'targets', %(type)s, %(subject)s, %(sequence)s, %(time)s, %(data)s, abs(hashtext(%(subject)s)) %% 8, %(after)s)
+VALUES (%(id)s, %(source)s, %(type)s, %(subject)s, %(sequence)s, %(time)s, %(data)s, abs(hashtext(%(subject)s)) %% 8, %(after)s)
 ON CONFLICT (id) DO NOTHING
 """
 
 
-async def put(process: Process, subject: str, sequence: int, event_id: str = "", after: str | None = None) -> str:
+async def put(
+    process: Process, subject: str, sequence: int, event_id: str = "", after: str | None = None, source: str = "targets"
+) -> str:
     event_id = event_id or ids.new_id()
     tx = process.database.transaction()
     data = OrgUnitChanged(unit_id=subject, version=sequence).SerializeToString()
     row = {"id": event_id, "type": TYPE, "subject": subject, "sequence": sequence, "time": process.time.now()}
-    tx.do(PUT, {**row, "data": data, "after": after})
+    tx.do(PUT, {**row, "data": data, "after": after, "source": source})
     await tx.commit()
     return event_id
 
@@ -83,6 +85,23 @@ async def test_an_event_waits_for_the_one_before_it_that_got_lost_on_the_way(pro
     await put(process, "a", 1, first)
     assert await turning.drain_inbox() == 3
     assert seen == [("b", 4), ("a", 1), ("a", 2), ("a", 3)]
+
+
+async def test_what_only_its_owner_may_tell_is_not_believed_of_another(process: Process) -> None:
+    seen: list[str] = []
+
+    async def handler(event: Heard[OrgUnitChanged], _: Work) -> None:
+        seen.append(event.source)
+
+    turning = reactor(process, handler)
+    forged = await put(process, "a", 1, source="funnel")
+    await put(process, "b", 1)
+    await drain(process, turning)
+    assert seen == ["targets"]
+    row = await process.database.reader.one("SELECT state, error FROM inbox WHERE id = %(id)s", {"id": forged})
+    assert row is not None
+    assert row["state"] == 2
+    assert "only targets tells" in row["error"]
 
 
 async def test_an_event_twice_acts_once(process: Process) -> None:

@@ -152,7 +152,7 @@ async def test_no_quote_leaves_the_house_without_the_decision_on_its_content(des
     await desk.decide(older)
     assert (await desk.read(quote)).state == pb.QUOTE_STATE_SUBMITTED
     decided = approvals.RequestDecided(request_id="r-1", subject=subject, state=requests_pb2.REQUEST_STATE_APPROVED)
-    with pytest.raises(AssertionError, match="integrations tells a decision that only approvals makes"):
+    with pytest.raises(AssertionError, match="integrations tells what only approvals tells"):
         await desk.live.hear(decided, subject="r-1", source="integrations")
     await desk.live.db.all("DELETE FROM inbox WHERE error IS NOT NULL RETURNING id")
     assert (await desk.read(quote)).state == pb.QUOTE_STATE_SUBMITTED

@@ -41,6 +41,16 @@ class EventRoute:
     type: str
     consumers: tuple[str, ...]
 
+    @property
+    def owner(self) -> str:
+        """The service in whose contract it stands."""
+        return self.type.split(".")[1]
+
+    def may_come_from(self, source: str) -> bool:
+        """What a service tells others, nobody else may tell; what is addressed to its owner anybody may say, each in
+        their own name (a request for approval, an observation from outside)."""
+        return self.owner in self.consumers or source == self.owner
+
 
 def method(descriptor: MethodDescriptor) -> Method:
     """Raises LookupError where the contract lacks its rule."""

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from psycopg_pool import PoolTimeout
 from pydantic import Field
 
-from closedloop_chassis import ids
+from closedloop_chassis import contract, errors, ids
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.events import inbox
 from closedloop_chassis.events.inbox import Received
@@ -118,6 +118,10 @@ class Drain:
         if event_type not in self._events:
             return
         message_class, handlers = self._events[event_type]
+        route = contract.route(message_class)
+        for event in events:
+            if not route.may_come_from(event.source):
+                raise errors.PermissionDenied("SOURCE_DIFFERS", f"{event.source} tells what only {route.owner} tells")
         singles = [handler for handler in handlers if isinstance(handler, Single)]
         if len(singles) < len(handlers):
             await self._apply_at_once(event_type, message_class, handlers, events, tx)

@@ -107,9 +107,11 @@ class Live:
         await self.process.look()
 
     async def hear(
-        self, message: Message, subject: str = "s", *, source: str = "test", event_id: str | None = None
+        self, message: Message, subject: str = "s", *, source: str = "", event_id: str | None = None
     ) -> None:
-        """An event arrives and is applied. Raises AssertionError with its error when it cannot be."""
+        """An event arrives, of the service it belongs to if no `source` is named, and is applied. Raises AssertionError
+        with its error when it cannot be."""
+        source = source or contract.route(type(message)).owner
         self._sequence += 1
         await self._put(event_id or ids.new_id(), source, message, subject, self.now, self._sequence)
         await self.settle()

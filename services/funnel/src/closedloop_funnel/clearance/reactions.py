@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
-from closedloop_chassis import errors, protos
+from closedloop_chassis import protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.clearance import store
@@ -15,22 +15,14 @@ from closedloop_funnel.clearance.telling import ORIGIN
 reactions = Reactions()
 
 
-APPROVALS = "approvals"
-
-
-def _ours(subject: requests_pb2.Subject, source: str) -> bool:
-    """Raises PermissionDenied SOURCE_NOT_TRUSTED for a decision told by anybody but approvals: it is parked, and seen."""
-    if subject.origin != ORIGIN or subject.kind not in store.KINDS:
-        return False
-    if source != APPROVALS:
-        raise errors.PermissionDenied("SOURCE_NOT_TRUSTED", f"{source} tells a decision that only approvals makes")
-    return True
+def _ours(subject: requests_pb2.Subject) -> bool:
+    return subject.origin == ORIGIN and subject.kind in store.KINDS
 
 
 @reactions.on(approvals.RequestOpened)
 async def opened(event: Heard[approvals.RequestOpened], work: Work) -> None:
     told = event.message
-    if _ours(told.subject, event.source):
+    if _ours(told.subject):
         store.opened(
             work.tx,
             told.subject.kind,
@@ -45,7 +37,7 @@ async def opened(event: Heard[approvals.RequestOpened], work: Work) -> None:
 @reactions.on(approvals.RequestDecided)
 async def decided(event: Heard[approvals.RequestDecided], work: Work) -> None:
     told = event.message
-    if not _ours(told.subject, event.source):
+    if not _ours(told.subject):
         return
     approved = told.state == requests_pb2.REQUEST_STATE_APPROVED
     outcome = "approved" if approved else "refused"
@@ -56,7 +48,7 @@ async def decided(event: Heard[approvals.RequestDecided], work: Work) -> None:
 @reactions.on(approvals.RequestReturned)
 async def returned(event: Heard[approvals.RequestReturned], work: Work) -> None:
     told = event.message
-    if not _ours(told.subject, event.source):
+    if not _ours(told.subject):
         return
     state = "sent_back"
     await _settle(told.subject, state, state, told.request_id, told.returned_by, told.comment, told.return_time, work)
@@ -65,7 +57,7 @@ async def returned(event: Heard[approvals.RequestReturned], work: Work) -> None:
 @reactions.on(approvals.RequestRecalled)
 async def recalled(event: Heard[approvals.RequestRecalled], work: Work) -> None:
     told = event.message
-    if not _ours(told.subject, event.source):
+    if not _ours(told.subject):
         return
     await _settle(told.subject, "draft", "withdrawn", told.request_id, "", told.reason, told.recall_time, work)
 
