@@ -71,8 +71,8 @@ def addresses(home: Home, state: State) -> None:
 
 def _usage(home: Home, book: dict[str, Any]) -> None:
     say("")
-    say("A token of an administrator, good for 12 hours:")
-    say(f"  export CLOSEDLOOP_TOKEN={home.keys.token('admin', ['admin'])}")
+    say("A token of an operator (operations, administration), good for 12 hours:")
+    say(f"  export CLOSEDLOOP_TOKEN={home.keys.token('operator', ['operations', 'admin'])}")
     say("Tokens of others:  python -m closedloop_devstack token --person P --roles rep,manager")
     if book["services"]:
         at = next(iter(book["services"].values()))["grpc"]
