@@ -29,7 +29,7 @@ SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     # Every back end counts as its own what it has touched of these; what does not fit is in the system's cache.
-    "shared_buffers": "32MB",
+    "shared_buffers": "16MB",
     "max_connections": "200",
     "fsync": "on",
     "synchronous_commit": "on",
