@@ -131,7 +131,17 @@ async def test_a_connection_cut_by_the_server_is_unavailable_and_the_next_call_w
         assert (await edge.stub.WriteSample(quick, metadata=edge.operations)).id == "quick"
 
 
-async def test_an_unreachable_database_and_a_full_pool_are_refused_with_a_delay(serve: Any, database_url: str) -> None:
+async def test_without_a_database_the_caller_hears_that_it_is_away(serve: Any) -> None:
+    async def ask(_: Any, call: Any) -> Any:
+        return sample.pb.Sample(id=str(await call.db.value("SELECT 1")))
+
+    async with serve("postgresql://127.0.0.1:1/away", pool_wait_seconds=0.1) as edge:
+        edge.handlers.echo = ask
+        error = await refusal(edge)
+        assert (error.code().name, client.info(error).reason) == ("UNAVAILABLE", "DATABASE_AWAY")
+
+
+async def test_a_full_pool_is_refused_with_a_delay(serve: Any, database_url: str) -> None:
     async def hold(request: Any, call: Any) -> Any:
         await call.db.value("SELECT pg_sleep(0.4)")
         return sample.pb.Sample(id="x")

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.adapt import Loader
 from psycopg.types.json import set_json_dumps, set_json_loads
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from closedloop_chassis.data import documents
 from closedloop_chassis.data.wire import Plans, Wire
@@ -31,6 +31,10 @@ async def _configure(connection: Connection, plans: Plans) -> None:
     set_json_dumps(documents.dumps, connection)
     set_json_loads(documents.loads, connection)
     connection.wire = Wire(connection, plans)
+
+
+class ServerAway(PoolTimeout):
+    """Nobody holds a connection, and yet none can be had: that is no overload."""
 
 
 class Pool:
@@ -57,6 +61,7 @@ class Pool:
             name=name,
         )
         self._checking: asyncio.Task[None] | None = None
+        self._taken = 0
 
     async def open(self) -> None:
         await self._pool.open(wait=False)
@@ -67,10 +72,18 @@ class Pool:
         await self._pool.close(timeout=2.0)
 
     async def take(self) -> Connection:
-        """Raises psycopg_pool.PoolTimeout when none is free in time: that is overload."""
-        return await self._pool.getconn()
+        """Raises psycopg_pool.PoolTimeout when none is free in time: that is overload, or ServerAway."""
+        try:
+            connection = await self._pool.getconn()
+        except PoolTimeout as error:
+            if self._taken == 0:
+                raise ServerAway(str(error)) from error
+            raise
+        self._taken += 1
+        return connection
 
     async def give(self, connection: Connection) -> None:
+        self._taken -= 1
         # One broken connection means the server was away: look at the idle ones before others stumble over them.
         if connection.closed and (self._checking is None or self._checking.done()):
             self._checking = asyncio.create_task(self._pool.check())

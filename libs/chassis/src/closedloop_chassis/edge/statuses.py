@@ -14,6 +14,7 @@ from psycopg import errors as sql
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from closedloop_chassis import errors
+from closedloop_chassis.data.connections import ServerAway
 
 DETAILS_KEY = "grpc-status-details-bin"  # fixed by gRPC for google.rpc.Status
 CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -67,6 +68,8 @@ def _of_peer(error: grpc.aio.AioRpcError) -> errors.DomainError | None:
 
 
 def _of_database(error: psycopg.Error) -> errors.DomainError | None:
+    if isinstance(error, ServerAway):
+        return errors.Unavailable("DATABASE_AWAY", "the database is away for the moment; try again")
     if isinstance(error, PoolTimeout | TooManyRequests):
         return errors.ResourceExhausted("NO_CONNECTION_FREE", "too much is going on at the moment; try again")
     if isinstance(error, PoolClosed):
