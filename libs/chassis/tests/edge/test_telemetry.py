@@ -243,6 +243,10 @@ def test_a_caller_who_left_is_no_error_and_no_traceback(log_lines: Any) -> None:
         ("018f4e3a-1381-7234-8567-813812345678", "018f4e3a-1381-7234-8567-813812345678"),
         ("order 20260105138123456789", "order 20260105138123456789"),
         ("amount 13812345.678", "amount 13812345.678"),
+        (
+            'duplicate key "name"\nDETAIL:  Key (name)=(张三) already exists.\nCONTEXT:  COPY contact, line 1: "李四"',
+            'duplicate key "name"\nDETAIL: ***\nCONTEXT: ***',
+        ),
     ],
 )
 def test_what_is_hidden_in_a_text_and_what_is_not(text: str, shown: str) -> None:

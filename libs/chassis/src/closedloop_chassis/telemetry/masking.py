@@ -25,10 +25,14 @@ _PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")
 _IN_QUERY = re.compile(
     r"(?i)([?&](?:key|token|access_token|app_key|app_secret|secret|sign|signature|password)=)[^&\s\"'<>]+"
 )
+# Where PostgreSQL shows the row, the key or the line it refuses, names and all.
+_ROW = re.compile(r"\b(DETAIL|CONTEXT): [^\n]+")
 
 
 def masked_text(text: str) -> str:
-    """Hides phone numbers, mail addresses, tokens, and passwords and keys of URLs inside any text."""
+    """Hides phone numbers, mail addresses, tokens, passwords and keys of URLs, and refused rows inside any text."""
+    if "DETAIL:" in text or "CONTEXT:" in text:
+        text = _ROW.sub(rf"\1: {HIDDEN}", text)
     if "@" in text:
         text = _MAIL.sub(rf"\1{HIDDEN}@\2", _PASSWORD.sub(f"{HIDDEN}@", text))
     if "=" in text:

@@ -40,6 +40,8 @@ SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # The details of an error show the row it is about, with whoever stands in it.
+    "log_error_verbosity": "terse",
     "log_line_prefix": "%m [%p] %d ",
     "cluster_name": "closedloop",
 }
