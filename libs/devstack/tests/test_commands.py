@@ -73,7 +73,7 @@ def test_a_day_with_the_platform(shell: Shell) -> None:
     assert f"127.0.0.1:{shell.base + 10}" in up.stdout
     token = re.search(r"CLOSEDLOOP_TOKEN=(\S+)", up.stdout)
     assert token
-    assert jwt.decode(token[1], options={"verify_signature": False})["roles"] == ["admin"]
+    assert jwt.decode(token[1], options={"verify_signature": False})["roles"] == ["admin", "operations"]
 
     again = shell.run(*UP)
     assert again.returncode == 0

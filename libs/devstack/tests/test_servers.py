@@ -53,7 +53,7 @@ class TestPostgres:
             "fsync": ("on",),
             "synchronous_commit": ("on",),
             "max_connections": ("200",),
-            "shared_buffers": ("32MB",),
+            "shared_buffers": ("16MB",),
             "listen_addresses": ("127.0.0.1",),
         }
 
