@@ -53,6 +53,8 @@ class Work:
     cause: str
     tx: Transaction
     on_behalf_of: str = ""
+    # Begun before, and undone by errors.Overtaken: who chooses among rows now holds them first.
+    overtaken: bool = False
 
     @property
     def org(self) -> OrgSnapshot:
