@@ -313,7 +313,7 @@ async def test_who_is_overtaken_chooses_again(house: House, rid: Any) -> None:
     other = house.live.process.database.transaction()
     await other.all("UPDATE seller SET open_leads = 1, most_leads = 1 WHERE person_id = 'rep1' RETURNING person_id")
     coming = asyncio.create_task(intake(house, rid, 1))
-    while not await house.live.db.value(
+    while not await house.live.db.value(  # noqa: ASYNC110
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     ):
         await asyncio.sleep(0.01)

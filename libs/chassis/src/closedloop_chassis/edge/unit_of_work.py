@@ -67,6 +67,7 @@ def _call(process: Process, exchange: Exchange, tx: Transaction, request_id: str
         scope=exchange.scope,
         request_id=request_id,
         expires=exchange.expires,
+        payload=exchange.payload,
         overtaken=overtaken,
     )
 
@@ -76,7 +77,7 @@ def _reading(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
 
     async def reading(exchange: Exchange) -> bytes:
         answer = await serve(exchange.request, _call(process, exchange, no_tx, ""))
-        return answer.SerializeToString()
+        return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
     return reading
 
@@ -117,7 +118,8 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
             tx = process.database.transaction()
             try:
                 call = _call(process, exchange, tx, request_id, overtaken=overtaken)
-                answer = (await serve(request, call)).SerializeToString()
+                told = await serve(request, call)
+                answer = told if isinstance(told, bytes) else told.SerializeToString()
                 if remember:
                     tx.remember(subject, request_id, method.full_name, request_hash, answer)
                 await tx.commit()

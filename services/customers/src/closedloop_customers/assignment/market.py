@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -148,7 +149,7 @@ class Market:
         """Counts until the transaction is over."""
         if tx not in self._chosen:
             self._chosen[tx] = []
-            tx.at_end(lambda: self._chosen.pop(tx, None))
+            tx.at_end(partial(self._chosen.__delitem__, tx))
         self._chosen[tx].append((record_type, person_id))
 
     def _field(self, org: OrgSnapshot, settings: AssignmentRules, record_type: str) -> _Field:
@@ -160,11 +161,14 @@ class Market:
                 continue
             row = self._rows.get(person.id) or store.SellerRow(person.id)
             capacity = row.profile.get(f"{record_type}_capacity")
+            reach = rules.reach(org, person, row.profile)
             seller = Seller(
                 person_id=person.id,
                 name=person.name,
                 unit_id=person.unit_id,
-                **rules.reach(org, person, row.profile),
+                regions=reach["regions"],
+                industries=reach["industries"],
+                product_lines=reach["product_lines"],
                 capacity=default if capacity is None else int(capacity),
                 weight=float(row.profile.get("weight", 1.0)),
             )
