@@ -53,7 +53,8 @@ class Work:
     cause: str
     tx: Transaction
     on_behalf_of: str = ""
-    # Begun before, and undone by errors.Overtaken: who chooses among rows now holds them first.
+    # Begun before, and undone because others were faster: who chooses among rows now holds them first, and nothing is
+    # presumed.
     overtaken: bool = False
 
     @property

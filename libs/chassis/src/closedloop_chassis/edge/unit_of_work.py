@@ -127,7 +127,7 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
             except (DuplicateRequest, errors.DomainError, psycopg.Error) as error:
                 await _to_its_end(tx.rollback())
                 if attempts and isinstance(error, COLLISIONS):
-                    overtaken = overtaken or isinstance(error, errors.Overtaken)
+                    overtaken = True
                     continue
                 first = await _first_answer(error, request_hash, exchange, request_id) if remember else None
                 if first is None:
