@@ -85,8 +85,8 @@ lint: setup ## ruff, mypy, import-linter, buf lint and breaking changes
 	@$(BIN)/buf breaking build/contracts.binpb --against protos/baseline.binpb.gz --config buf.yaml
 
 .PHONY: bench
-bench: setup .venv-bench/.locked ## How close to the limit and to other stacks: a table, build/bench.json; ONLY=writes,reads
-	@$(BIN)/python -m closedloop_proofs.bench $(if $(ONLY),--only "$(ONLY)")
+bench: setup .venv-bench/.locked ## How close to the limit and to other stacks: a table, build/bench.json; ONLY=writes,reads; SHORT=1
+	@$(BIN)/python -m closedloop_proofs.bench $(if $(ONLY),--only "$(ONLY)") $(if $(SHORT),--short)
 
 # What is measured against, and k6, apart from what a service runs on.
 .venv-bench/.locked: requirements/bench.lock

@@ -225,3 +225,29 @@ async def test_a_timer_whose_handler_fails_is_tried_again_and_holds_nobody(proce
     process.time.stop_at(MONDAY + timedelta(minutes=2))
     await turning.sweep_clocks()
     assert sorted(rung) == ["bad", "good-1", "good-2"]
+
+
+async def test_a_sweep_that_is_stopped_gives_back_what_it_held(process: Process) -> None:
+    """A process that leaves in the middle of a batch: the next one fires it at once."""
+    begun, fired = asyncio.Event(), []
+
+    async def handler(due: list[Due], _: Work) -> None:
+        fired.extend(d.subject for d in due)
+        if len(fired) == 1:
+            begun.set()
+            await asyncio.Event().wait()
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    await start(process, "a", setting=ClockSetting(hours=2))
+    process.time.stop_at(MONDAY + timedelta(hours=3))
+    stopped = asyncio.create_task(turning.sweep_clocks())
+    await begun.wait()
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    stats = process.database.pool.stats()
+    assert stats["pool_available"] == stats["pool_size"], "its connection came back"
+    assert await states(process) == {"a": "open"}
+    assert await turning.sweep_clocks() == 1
+    assert (fired, await states(process)) == (["a", "a"], {"a": "breached"})

@@ -17,6 +17,7 @@ from closedloop.customers.v1 import assignment_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop_chassis import protos
+from closedloop_customers.assignment import store
 
 from .conftest import House
 
@@ -303,3 +304,47 @@ async def test_the_pool_has_its_rules(house: House, rid: Any) -> None:
     with house.live.refused("FAILED_PRECONDITION", "ALREADY_CLAIMED"):
         await house.rep1.assignment.ClaimFromPool(pb.ClaimFromPoolRequest(request_id=rid(), record=record))
     assert not (await house.rep1.assignment.ListPool(pb.ListPoolRequest())).entries
+
+
+async def test_who_is_overtaken_chooses_again(house: House, rid: Any) -> None:
+    """Another replica gives the last place away while ours has already chosen it."""
+    await set_seller(house, rid, "rep1", ["lead_capacity"], lead_capacity=1)
+    await set_seller(house, rid, "rep2", ["lead_capacity", "weight"], lead_capacity=1, weight=0.1)
+    other = house.live.process.database.transaction()
+    await other.all("UPDATE seller SET open_leads = 1, most_leads = 1 WHERE person_id = 'rep1' RETURNING person_id")
+    coming = asyncio.create_task(intake(house, rid, 1))
+    while not await house.live.db.value(  # noqa: ASYNC110
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ):
+        await asyncio.sleep(0.01)
+    await other.commit()
+    lead = await coming
+    assert lead.ownership.owner_id == "rep2"
+    assert (await seller(house, "rep1")).open_leads == 1
+    trail = await house.ops.assignment.ListAssignments(pb.ListAssignmentsRequest(record=lead_record(lead)))
+    [against] = [c for c in trail.assignments[0].candidates if c.person_id == "rep1"]
+    assert list(against.ineligibilities) == [pb.INELIGIBILITY_CAPACITY]
+    assert (
+        "李四: named for region; 0 of 1 open; never assigned before" in trail.assignments[0].candidates[0].explanation
+    )
+
+
+async def test_what_another_replica_changed_of_sellers_counts_at_once(house: House, rid: Any) -> None:
+    await intake(house, rid, 1)
+    other = house.live.process.database.transaction()
+    other.do(store.SET_FEED, {"person_id": "rep1", "suspended_at": house.live.now, "reason": "x", "version": 7})
+    other.do(store.MOVED)
+    await other.commit()
+    assert {(await intake(house, rid, n)).ownership.owner_id for n in range(2, 5)} == {"rep2"}
+
+
+async def test_a_count_that_went_astray_is_made_good_within_a_day(house: House, rid: Any) -> None:
+    lead = await intake(house, rid, 1)
+    owner = lead.ownership.owner_id
+    await house.live.db.all("UPDATE seller SET open_leads = 9 WHERE person_id = %(p)s RETURNING 1", {"p": owner})
+    assert (await seller(house, owner)).open_leads == 9
+    tx = house.live.process.database.transaction()
+    tx.do(store.HOLD_ALL)
+    assert [row["person_id"] for row in await tx.all(store.RECOUNT)] == [owner]
+    await tx.commit()
+    assert (await seller(house, owner)).open_leads == 1

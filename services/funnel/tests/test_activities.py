@@ -223,3 +223,19 @@ async def test_a_day_is_its_activities_and_what_the_seller_makes_of_them(company
         await rep.SubmitDailyLog(pb.SubmitDailyLogRequest(request_id=rid(), date=day(2026, 1, 1), summary="x"))
     trail = await company.live.db.all("SELECT changes FROM audit_entry WHERE action = 'submit_daily_log' ORDER BY id")
     assert trail[1]["changes"]["summary"] == ["两通电话", "两通电话, 一喜一忧"]
+
+
+async def test_what_is_remembered_of_a_deal_is_never_older_than_the_log(company: Company) -> None:
+    deal = await company.open(account_id=ACME)
+    rep, other = client(company), client(company, "rep2")
+    await rep.LogActivity(call(company, opportunity_id=deal.id))
+    # Another replica hands it over; this one remembers whose it was.
+    elsewhere = company.live.process.database.transaction()
+    elsewhere.do("UPDATE opportunity SET owner_id = 'rep2' WHERE id = %(id)s", {"id": deal.id})
+    elsewhere.do("UPDATE account SET name = '新名' WHERE id = %(id)s", {"id": ACME})
+    await elsewhere.commit()
+    with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await rep.LogActivity(call(company, opportunity_id=deal.id))
+    first, again = [await other.LogActivity(call(company, opportunity_id=deal.id)) for _ in range(2)]
+    assert (first.account_name, again.account_name) == ("新名", "新名")
+    assert await company.live.db.value("SELECT count(*) FROM activity") == 3

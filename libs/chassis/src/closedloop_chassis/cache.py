@@ -19,10 +19,8 @@ REST_SECONDS = 1.0
 class Cache:
     """Bytes by key with a time to live. A miss and an absent Redis look the same."""
 
-    def __init__(self, url: str, prefix: str) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS, max_connections=32
-        )
+    def __init__(self, url: str, prefix: str, patience: float = PATIENCE_SECONDS) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=patience, socket_connect_timeout=patience, max_connections=32)
         self._prefix = prefix
         self._rests_until = 0.0
 

@@ -63,6 +63,11 @@ class Aborted(DomainError):
     code = "ABORTED"
 
 
+class Overtaken(Aborted):
+    """What was presumed no longer held at the commit. The unit of work begins again by itself, and knows of it
+    (`work.overtaken`); only who is overtaken every time hears ABORTED."""
+
+
 class ResourceExhausted(DomainError):
     """Overload or a limit; `retry_after` seconds is sent as RetryInfo."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -28,6 +29,7 @@ from closedloop_chassis.timesource import TimeSource
 from closedloop_chassis.work import Work
 
 if TYPE_CHECKING:
+    from closedloop_chassis.answers import Answers
     from closedloop_chassis.cache import Cache
 
 log = structlog.get_logger(__name__)
@@ -35,7 +37,9 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 1.0
 LOOK = """
 SELECT (SELECT jsonb_object_agg(name, value) FROM memory_revision) AS revisions,
-       (SELECT offset_us FROM development_time) AS offset_us
+       (SELECT offset_us FROM development_time) AS offset_us,
+       (SELECT oid::text FROM pg_database WHERE datname = current_database()) || ' ' || pg_postmaster_start_time()
+           AS incarnation
 """
 
 
@@ -83,6 +87,9 @@ class Process:
         self.ready = asyncio.Event()
         self._calendars: tuple[CalendarRules, object, Calendars] | None = None
         self._seen: dict[str, int] = {}
+        # The database as it has run since it was started, failed over or restored: what it counts, it counts anew. Empty
+        # while that is not known.
+        self.incarnation = ""
         self._look = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -92,6 +99,21 @@ class Process:
         from closedloop_chassis.cache import Cache
 
         return Cache(self.settings.redis_url.get_secret_value(), prefix=f"closedloop:{self.service.name}")
+
+    @cached_property
+    def answers(self) -> Answers:
+        from closedloop_chassis.answers import Answers
+
+        return Answers(self)
+
+    @property
+    def memory_revisions(self) -> dict[str, int]:
+        """What organisation and rulebooks in memory are made of."""
+        return self._seen
+
+    @cached_property
+    def release(self) -> str:
+        return version(f"closedloop-{self.service.name}")
 
     def calendars(self, at: datetime) -> Calendars:
         rules, tree = self.rulebooks.in_force(CalendarRules, at), self.org.current
@@ -132,6 +154,7 @@ class Process:
         if revisions["rulebook"] != self._seen.get("rulebook"):
             await self.rulebooks.reload(self.database.reader)
         self._seen = revisions
+        self.incarnation = found["incarnation"]
         if self.settings.development:
             self.time.offset = timedelta(microseconds=found["offset_us"])
 
@@ -145,6 +168,7 @@ class Process:
                 await self.look()
                 self.ready.set()
             except (psycopg.Error, PoolTimeout) as error:
+                self.incarnation = ""
                 log.warning("database away", error=str(error).splitlines()[0] if str(error) else repr(error))
             except Exception:
                 # A rulebook that no longer loads must not silence everything else.

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Told = TypeVar("Told", bound=Message)
 
-RpcHandler = Callable[[Any, "Call"], Awaitable[Message]]
+# Bytes are a message that is encoded already.
+RpcHandler = Callable[[Any, "Call"], Awaitable[Message | bytes]]
 StreamHandler = Callable[[Any, "Call"], AsyncIterator[Message]]
 EventHandler = Callable[["Heard[Any]", "Work"], Awaitable[None]]
 EventsHandler = Callable[["Sequence[Heard[Any]]", "Work"], Awaitable[None]]

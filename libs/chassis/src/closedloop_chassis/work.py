@@ -53,6 +53,9 @@ class Work:
     cause: str
     tx: Transaction
     on_behalf_of: str = ""
+    # Begun before, and undone because others were faster: who chooses among rows now holds them first, and nothing is
+    # presumed.
+    overtaken: bool = False
 
     @property
     def org(self) -> OrgSnapshot:
@@ -135,13 +138,14 @@ class Scope:
 
 @dataclass(slots=True, kw_only=True)
 class Call(Work):
-    """The work of one RPC; `expires` is its deadline on `time.monotonic()`."""
+    """The work of one RPC; `expires` is its deadline on `time.monotonic()`, `payload` the request as it came."""
 
     method: Method
     caller: Caller
     scope: Scope
     request_id: str
     expires: float
+    payload: bytes = b""
 
     def authorize(self, owner_id: str, unit_id: str, participants: Collection[str] = ()) -> None:
         """Raises PermissionDenied unless the record is within the caller's reach. Call it for every record read by id."""

@@ -45,6 +45,10 @@ class Firing:
             await tx.rollback()
             log.exception("clock batch failed, firing one by one")
             return await self._one_by_one()
+        except BaseException:
+            # Stopped in the middle: what it held is free at once, and its connection goes back.
+            await tx.rollback()
+            raise
 
     async def _fire(self, tx: Transaction, batch: int) -> int:
         now = self._process.time.now()
@@ -79,6 +83,9 @@ class Firing:
                 await tx.rollback()
                 await self._postpone_first()
                 log.exception("clock failed, tried again in a minute")
+            except BaseException:
+                await tx.rollback()
+                raise
             count += 1
         return count
 

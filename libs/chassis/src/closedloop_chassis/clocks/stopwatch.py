@@ -122,7 +122,11 @@ class Clocks:
         self, kind: str, setting: ClockSetting, subjects: list[tuple[str, str, str, dict[str, Any]]]
     ) -> None:
         """Like `start` for many at once: (subject, owner_id, unit_id, attributes), one statement."""
-        if not subjects:
+        if len(subjects) == 1:
+            # A third of what the statement for many costs PostgreSQL.
+            [(subject, owner, unit, attributes)] = subjects
+            self.start(kind, subject, setting, owner_id=owner, unit_id=unit, attributes=attributes)
+        if len(subjects) <= 1:
             return
         times = {unit: self._times(setting, unit) for unit in {unit for _, _, unit, _ in subjects}}
         self._work.tx.do(

@@ -72,6 +72,7 @@ class Transaction:
         self._begun = False
         self._failed = False
         self._after_commit: list[Callable[[], None]] = []
+        self._at_end: list[Callable[[], None]] = []
 
     @overload
     async def one(
@@ -102,6 +103,11 @@ class Transaction:
         """All rows. One round trip."""
         return (await self._read(sql, params, refuse)).rows(into)
 
+    async def each(self, *reads: Statement) -> list[Rows]:
+        """All rows of several reads, in their order. One round trip."""
+        with self._translating():
+            return [answer.rows() for answer in await self._run(list(reads), begin=True)]
+
     async def value(self, sql: str, params: Params | None = None, *, refuse: Refusals | None = None) -> Any:
         """The first column of the first row, or None. One round trip."""
         row = await self.one(sql, params or {}, refuse=refuse)
@@ -123,6 +129,10 @@ class Transaction:
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         self._after_commit.append(callback)
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Called once when it is over, whichever way."""
+        self._at_end.append(callback)
 
     def tell(self, message: Message, subject: str, time: datetime) -> None:
         self._records.tell(message, subject, time)
@@ -158,6 +168,7 @@ class Transaction:
         became of it."""
         self._gather_records()
         if self._connection is None and not self._queue:
+            self._over()
             self._committed()
             return
         try:
@@ -176,6 +187,7 @@ class Transaction:
             raise
         left = self._left()
         await self._release()
+        self._over()
         self._committed()
         if left is not None:
             raise left
@@ -187,6 +199,7 @@ class Transaction:
         self._records.clear()
         self._failed = True
         if self._connection is None:
+            self._over()
             return
         try:
             with suppress(psycopg.Error):
@@ -196,8 +209,14 @@ class Transaction:
             left = self._left()
         finally:
             await self._release()
+            self._over()
         if left is not None:
             raise left
+
+    def _over(self) -> None:
+        callbacks, self._at_end = self._at_end, []
+        for callback in callbacks:
+            callback()
 
     def _committed(self) -> None:
         for then, rows in self._answers:

@@ -33,7 +33,7 @@ log = logger(__name__)
 
 
 # PostgreSQL undid one of two that stood in each other's way: that one begins again, before its caller hears of it.
-COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, errors.Overtaken)
 ATTEMPTS = 3
 
 
@@ -55,7 +55,7 @@ def innermost(method: Method, edge: Edge, serve: RpcHandler | StreamHandler) -> 
     return (_mutation if method.mutates else _reading)(method, edge, cast("RpcHandler", serve))
 
 
-def _call(process: Process, exchange: Exchange, tx: Transaction, request_id: str) -> Call:
+def _call(process: Process, exchange: Exchange, tx: Transaction, request_id: str, *, overtaken: bool = False) -> Call:
     return Call(
         process=process,
         now=process.time.now(),
@@ -67,6 +67,8 @@ def _call(process: Process, exchange: Exchange, tx: Transaction, request_id: str
         scope=exchange.scope,
         request_id=request_id,
         expires=exchange.expires,
+        payload=exchange.payload,
+        overtaken=overtaken,
     )
 
 
@@ -75,7 +77,7 @@ def _reading(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
 
     async def reading(exchange: Exchange) -> bytes:
         answer = await serve(exchange.request, _call(process, exchange, no_tx, ""))
-        return answer.SerializeToString()
+        return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
     return reading
 
@@ -110,12 +112,14 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
         remember = not (rehearsable and request.validate_only)
         request_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         subject = exchange.caller.subject
-        attempts = ATTEMPTS
+        attempts, overtaken = ATTEMPTS, False
         while True:
             attempts -= 1
             tx = process.database.transaction()
             try:
-                answer = (await serve(request, _call(process, exchange, tx, request_id))).SerializeToString()
+                call = _call(process, exchange, tx, request_id, overtaken=overtaken)
+                told = await serve(request, call)
+                answer = told if isinstance(told, bytes) else told.SerializeToString()
                 if remember:
                     tx.remember(subject, request_id, method.full_name, request_hash, answer)
                 await tx.commit()
@@ -123,6 +127,7 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
             except (DuplicateRequest, errors.DomainError, psycopg.Error) as error:
                 await _to_its_end(tx.rollback())
                 if attempts and isinstance(error, COLLISIONS):
+                    overtaken = True
                     continue
                 first = await _first_answer(error, request_hash, exchange, request_id) if remember else None
                 if first is None:

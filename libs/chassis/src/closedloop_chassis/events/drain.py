@@ -21,6 +21,7 @@ from pydantic import Field
 
 from closedloop_chassis import contract, errors, ids
 from closedloop_chassis.data.transaction import Transaction
+from closedloop_chassis.errors import Overtaken
 from closedloop_chassis.events import inbox
 from closedloop_chassis.events.inbox import Received
 from closedloop_chassis.events.waves import waves
@@ -40,7 +41,12 @@ BATCH = 200
 BREATH = 50
 
 # The database has undone one of two that stood in each other's way: nobody's fault, tried again at once.
-COLLISIONS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
+COLLISIONS = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+    Overtaken,
+)
 AWAY = (psycopg.OperationalError, PoolTimeout)
 
 

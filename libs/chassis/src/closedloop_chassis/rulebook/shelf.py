@@ -59,6 +59,13 @@ class Shelf:
         self._defaults: dict[str, Rules] = {name: model() for name, model in self.models.items()}
         self._in_force: dict[str, _InForce] = {}
         self._history: dict[str, list[Edition]] = {}
+        # Counts reloads; and the moments at which any rulebook changes by itself.
+        self.revision = 0
+        self._moments: list[datetime] = []
+
+    def changed_between(self, earlier: datetime, later: datetime) -> bool:
+        """Whether an edition takes effect after `earlier` and by `later`."""
+        return bisect_right(self._moments, earlier) != bisect_right(self._moments, later)
 
     def in_force(self, model: type[Model], at: datetime) -> Model:
         rules = self._defaults[model.rulebook]
@@ -127,6 +134,8 @@ class Shelf:
                 history[edition.name].append(edition)
         self._in_force = {name: self._held(name, editions) for name, editions in history.items()}
         self._history = {name: sorted(editions, key=lambda e: e.version) for name, editions in history.items()}
+        self._moments = sorted(moment for held in self._in_force.values() for moment in held.moments)
+        self.revision += 1
 
     def _held(self, name: str, editions: list[Edition]) -> _InForce:
         # An edition that takes effect before an earlier-numbered one replaces it from its own moment on.

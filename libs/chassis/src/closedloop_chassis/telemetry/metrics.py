@@ -29,6 +29,7 @@ RPC_SECONDS = Histogram(
 RPC_ACTIVE = Gauge("closedloop_rpc_active", "RPCs being served now", ("kind",))
 RPC_REFUSED = Counter("closedloop_rpc_refused_total", "RPCs refused before any work", ("reason",))
 RPC_REPEATED = Counter("closedloop_rpc_repeated_total", "Repeated request ids that got their first answer", ("method",))
+ANSWERS = Counter("closedloop_answers_total", "Answers that may be kept, by where they came from", ("source",))
 TOKEN_KEYS = Gauge("closedloop_token_keys", "Keys that may sign callers' tokens")
 
 # The database.

@@ -204,7 +204,7 @@ def main(
     size = Size(past=past, open=open_)
     people = [f"p{number}" for number in range(1, size.signers + 1)]
     with ExitStack() as held:
-        empty, full = (held.enter_context(_standing(size)) for _ in range(2))
+        empty, full = (held.enter_context(standing(size)) for _ in range(2))
         began = time.monotonic()
         fill(full.url, size, typer.echo)
         typer.echo(f"filled in {time.monotonic() - began:.0f} s")
@@ -218,7 +218,7 @@ def main(
 
 
 @contextmanager
-def _standing(size: Size) -> Iterator[Desk]:
+def standing(size: Size) -> Iterator[Desk]:
     """Approvals alone, with its people."""
     environment = {"CLOSEDLOOP_RATE_PER_CALLER": "0"}
     options = Options(port_base=ports.free_block(SIZE), services=("approvals",), environment=environment)

@@ -138,9 +138,10 @@ class Ground:
         urls = ServerUrls(self.postgres.url, self.redis.url, broker_on(self.redis.url))
         environment = of_process(service, "api", options, self.layout, urls, self.keys)
         environment["CLOSEDLOOP_DATABASE_URL"] = url
-        log = self.folder / f"{service}.log"
-        child = Child(f"{service}.api", log, self.ledger)
-        address = self.layout.address(service)
+        address = settings.get("CLOSEDLOOP_GRPC_ADDRESS", self.layout.address(service))
+        name = f"{service}.{address.rpartition(':')[2]}"
+        log = self.folder / f"{name}.log"
+        child = Child(name, log, self.ledger)
         with self._running(child, [sys.executable, "-m", f"closedloop_{service}", "api"], environment) as pid:
             self._await(child, lambda: health.serves(address))
             yield Api(self, address, pid, self.layout.ports(service).api_metrics, log)
@@ -154,6 +155,15 @@ class Ground:
         with self._running(child, command, dict(os.environ)) as pid:
             self._await(child, lambda: ports.accepts(self.layout.base + 96))
             yield Api(self, address, pid, 0, child.log)
+
+    @contextmanager
+    def other(self, name: str, command: Sequence[str], environment: Mapping[str, str], port: int) -> Iterator[Api]:
+        """A server of another make, with all its processes on the server's core; up once it accepts connections."""
+        child = Child(name, self.folder / f"{name}.log", self.ledger)
+        pinned = ["taskset", "--cpu-list", ",".join(map(str, self.server_core)), *command]
+        with self._running(child, pinned, {**os.environ, **environment}) as pid:
+            self._await(child, lambda: ports.accepts(port))
+            yield Api(self, f"{LOOPBACK}:{port}", pid, 0, child.log)
 
     @contextmanager
     def _running(self, child: Child, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[int]:

@@ -34,7 +34,7 @@ def measure(ground: Ground, pressure: Pressure, rounds: int, only: Callable[[str
         stub = api.stub(opportunities_pb2_grpc.OpportunityServiceStub, "OPS", "operations")
         # The first is not counted: its statements are prepared and planned.
         for number in range(rounds + 1):
-            request = opportunities_pb2.BulkImportOpportunitiesRequest(request_id=ids.new_id(), rows=_rows(number))
+            request = opportunities_pb2.BulkImportOpportunitiesRequest(request_id=ids.new_id(), rows=rows(number))
             began = time.monotonic()
             told = stub.BulkImportOpportunities(request, timeout=120).summary
             took.append(time.monotonic() - began)
@@ -54,9 +54,10 @@ def measure(ground: Ground, pressure: Pressure, rounds: int, only: Callable[[str
     ]
 
 
-def _rows(number: int) -> list[opportunities_pb2.OpportunityRow]:
+def rows(number: int) -> list[opportunities_pb2.OpportunityRow]:
+    """Half of them open; `number` tells one call's from another's."""
     sellers = company.sellers()
-    rows = []
+    made = []
     for n in range(ROWS):
         seller = sellers[n % len(sellers)]
         row = opportunities_pb2.OpportunityRow(
@@ -69,5 +70,5 @@ def _rows(number: int) -> list[opportunities_pb2.OpportunityRow]:
         if n % 4 < 2:
             row.close_date.year, row.close_date.month, row.close_date.day = 2025, 7 + n % 5, 1 + n % 28
             row.value.currency_code, row.value.units = "CNY", 1_000 + n
-        rows.append(row)
-    return rows
+        made.append(row)
+    return made

@@ -82,15 +82,17 @@ def k6(script: str, pressure: Pressure, folder: Path, told: Mapping[str, object]
 
 def watched(processes: Sequence[int], drive: Callable[[], Sample]) -> Sample:
     """Drives, and looks how much CPU the processes under load took meanwhile."""
-    before, began = _cpu(processes), time.monotonic()
+    before, began = cpu(processes), time.monotonic()
     sample = drive()
-    used, took = _cpu(processes) - before, time.monotonic() - began
+    used, took = cpu(processes) - before, time.monotonic() - began
     # The generator's own start is not part of the turn.
     return replace(sample, busy=min(used / min(took, sample.seconds), 1.0), cpu_us=used / max(sample.calls, 1) * 1e6)
 
 
-def _cpu(processes: Sequence[int]) -> float:
-    times = [psutil.Process(pid).cpu_times() for pid in processes]
+def cpu(processes: Sequence[int]) -> float:
+    """Seconds of CPU of these and of all they have started."""
+    family = [one for pid in processes for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
+    times = [one.cpu_times() for one in family]
     return float(sum(each.user + each.system for each in times))
 
 

@@ -11,6 +11,8 @@ from closedloop.common.v1.common_pb2 import Light
 from closedloop_approvals.worklist import store
 from closedloop_approvals.worklist.store import Item
 from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.answers import Topics
+from closedloop_chassis.org.snapshot import Person
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 
@@ -20,13 +22,24 @@ FIRST = (False, "-infinity", -100, "00000000-0000-0000-0000-000000000000", -1, "
 
 
 @rpcs.method
-async def list_work(request: pb.ListWorkRequest, call: Call) -> pb.ListWorkResponse:
+async def list_work(request: pb.ListWorkRequest, call: Call) -> bytes:
     person_id = request.person_id or call.caller.subject
     person = call.org.person(person_id)
     if person_id != call.caller.subject:
         call.authorize(person_id, person.unit_id if person else "")
         if person is None:
             raise errors.NotFound("PERSON_UNKNOWN", f"nobody is called {person_id}")
+
+    async def topics() -> Topics:
+        people, until = await store.desks(call.db, person_id, call.now)
+        closing = _end_of_day(call, person.unit_id if person else "")
+        names = ("accounts", *(f"desk:{one}" for one in people))
+        return Topics(names, min(closing, until) if until is not None else closing)
+
+    return await call.process.answers.answer(call, topics, lambda: _list(request, call, person_id, person))
+
+
+async def _list(request: pb.ListWorkRequest, call: Call, person_id: str, person: Person | None) -> pb.ListWorkResponse:
     in_time, due, priority, item_id, step, absent = pages.after(request, *FIRST)
     items, counts = await store.work_of(
         call.db,

@@ -78,6 +78,28 @@ SELECT CASE WHEN place > 1 THEN NULL ELSE to_jsonb(counted) END AS counts, page.
   FROM counted LEFT JOIN page ON true ORDER BY place
 """
 
+# Whose desks a list is made of, and when it changes though nobody does anything: something falls due, a delegation begins
+# or ends, a sleeping task wakes.
+DESKS = """
+WITH standing AS (
+    SELECT delegator_id, starts_at, ends_at FROM delegation WHERE delegate_id = %(person)s AND ends_at > %(now)s
+), desk AS (
+    SELECT %(person)s::text AS person_id UNION SELECT delegator_id FROM standing WHERE starts_at <= %(now)s
+), moment AS (
+    SELECT starts_at AS at FROM standing UNION ALL SELECT ends_at FROM standing
+    UNION ALL
+    SELECT r.due_at FROM desk JOIN approval_signer g ON g.person_id = desk.person_id AND g.state = 'asked'
+      JOIN approval_request r ON r.id = g.request_id AND r.state = 'pending'
+    UNION ALL
+    SELECT due_at FROM approval_request WHERE submitter_id = %(person)s AND state = 'returned'
+    UNION ALL
+    SELECT unnest(ARRAY[due_at, snoozed_until]) FROM desk
+      JOIN task t ON t.assignee_id = desk.person_id AND t.state IN ('open', 'started')
+)
+SELECT array_agg(person_id ORDER BY person_id) AS people, (SELECT min(at) FROM moment WHERE at > %(now)s) AS until
+  FROM desk
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -119,3 +141,10 @@ async def work_of(db: Reader, params: Mapping[str, Any]) -> tuple[list[Item], di
     counts: dict[str, int] = rows[0]["counts"]
     items = [Item(**{name: row[name] for name in Item.__slots__}) for row in rows if row["id"] is not None]
     return items, counts
+
+
+async def desks(db: Reader, person_id: str, now: datetime) -> tuple[list[str], datetime | None]:
+    """People whose desks lie on the person's list, and when it changes by itself next. One round trip."""
+    row = await db.one(DESKS, {"person": person_id, "now": now})
+    assert row is not None
+    return row["people"], row["until"]

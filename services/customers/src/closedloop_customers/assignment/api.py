@@ -39,7 +39,7 @@ async def assign_record(request: pb.AssignRecordRequest, call: Call) -> pb.Assig
         raise errors.FailedPrecondition("LEAD_CLOSED", "a closed lead needs nobody")
     lead = (await leads.locked(call.tx, [standing.id]))[standing.id] if type_ == "lead" else None
     subject = await _subject(call.tx, type_, standing.id)
-    sellers = await desk.market(call, call.tx, type_, alone=True)
+    sellers = await desk.everybody(call, call.tx, type_, alone=call.overtaken)
     if request.assignee_id:
         call.authorize(request.assignee_id, records.person_unit(call, request.assignee_id, "assignee_id"))
         choice = _named(call, request, next((s for s in sellers if s.person_id == request.assignee_id), None))
@@ -67,7 +67,7 @@ async def preview_assignment(request: pb.PreviewAssignmentRequest, call: Call) -
     else:
         type_, subject = "lead", _as_it_might_come(request.lead)
     at = protos.instant(request.at_time, "at_time") if request.HasField("at_time") else call.now
-    choice = desk.propose(call, subject, await desk.market(call, call.db, type_, at))
+    choice = desk.propose(call, subject, await desk.everybody(call, call.db, type_, at))
     return pb.PreviewAssignmentResponse(
         assignee_id=choice.owner_id,
         unit_id=choice.unit_id,
@@ -139,7 +139,7 @@ async def claim_from_pool(request: pb.ClaimFromPoolRequest, call: Call) -> pb.As
         raise errors.FailedPrecondition(
             "CLAIM_QUOTA_USED", f"{settings.claims_a_day} records a day are claimed", used=used
         )
-    mine = next((s for s in await desk.market(call, call.tx, type_) if s.person_id == person_id), None)
+    mine = next((s for s in await desk.everybody(call, call.tx, type_) if s.person_id == person_id), None)
     for reason, name in OVERRULED.items():
         if mine is not None and reason != "on_leave" and _stands_against(mine, reason):
             raise errors.FailedPrecondition(name, f"{person_id} cannot take more now: {reason}")

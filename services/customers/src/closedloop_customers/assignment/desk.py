@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from closedloop_chassis import errors
-from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_customers import explanations
-from closedloop_customers.assignment import rules, store
+from closedloop_customers.assignment import market, rules, store
+from closedloop_customers.assignment.market import Question, everybody
 from closedloop_customers.assignment.rules import AssignmentRules, Candidate, Seller, Subject
 from closedloop_customers.explanations import Explanation
 
-__all__ = ["Choice", "Seller", "Subject"]
+__all__ = ["Choice", "Question", "Seller", "Subject", "everybody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +28,8 @@ class Choice:
     unit_id: str
     rule: Explanation
     candidates: list[Candidate] = field(default_factory=list)
-
-
-async def market(
-    work: Work, reader: Reader | Transaction, record_type: str, at: datetime | None = None, *, alone: bool = False
-) -> list[Seller]:
-    """All sellers of the company as the rules see them at `at`. One round trip."""
-    settings, org, at = work.rules(AssignmentRules), work.org, at or work.now
-    people = [p for p in org.people.values() if settings.seller_roles & set(p.roles)]
-    found = await store.sellers(reader, [p.id for p in people], record_type, at, alone=alone)
-    sellers = []
-    for person in people:
-        row = found[person.id]
-        reach = rules.reach(org, person, row.profile)
-        of_leads = record_type == "lead"
-        capacity = row.profile.get(f"{record_type}_capacity")
-        default = settings.lead_capacity if of_leads else settings.account_capacity
-        away = [
-            reason
-            for reason, holds in (
-                ("inactive", not person.active),
-                ("on_leave", row.leave_id is not None),
-                ("feed_suspended", of_leads and row.suspended_at is not None),
-            )
-            if holds
-        ]
-        sellers.append(
-            Seller(
-                person_id=person.id,
-                name=person.name,
-                unit_id=person.unit_id,
-                **reach,
-                capacity=default if capacity is None else int(capacity),
-                load=row.open_leads if of_leads else row.owned_accounts,
-                weight=float(row.profile.get("weight", 1.0)),
-                away=tuple(away),
-                stand_in_id=row.stand_in_id,
-                prior=row.priority_until is not None and row.priority_until > at,
-                rested_hours=rules.rested(row.last_at, at),
-            )
-        )
-    return sellers
+    # As many records as its owner may have with it, where the rules chose.
+    most: int | None = None
 
 
 def propose(work: Work, subject: Subject, sellers: Sequence[Seller]) -> Choice:
@@ -91,12 +53,11 @@ async def by_rules(
 ) -> dict[str, Choice]:
     """An owner for each, or the pool; writes the assignments. `previous`: owners before, for records that had one.
 
-    One round trip, none with `sellers` known; a single record is chosen alone, so that two at once do not both see
-    the last
-    free place."""
+    One round trip, none with `sellers` known. Of two who take the last free place at once the second is overtaken, and
+    begins again with the sellers held."""
     single = len(subjects) == 1
     if sellers is None:
-        sellers = await market(work, work.tx, record_type, alone=single)
+        sellers = await market.everybody(work, work.tx, record_type, alone=work.overtaken)
     chosen = {subjects[0].id: propose(work, subjects[0], sellers)} if single else _many(work, subjects, sellers)
     give(work, record_type, chosen, method, reason, previous, pool_reason)
     return chosen
@@ -124,7 +85,7 @@ def give(
             method=method,
             rule=choice.rule,
             reason=reason,
-            candidates=[{**asdict(c), "ineligibilities": list(c.ineligibilities)} for c in choice.candidates],
+            candidates=[c.kept for c in choice.candidates],
             assigned_by=work.actor,
             assigned_at=work.now,
             ended_at=None,
@@ -133,7 +94,12 @@ def give(
         for id_, choice in chosen.items()
     ]
     if given:
-        store.replace_running(work.tx, record_type, given, work.now, first=previous is None)
+        most = {choice.owner_id: choice.most for choice in chosen.values() if choice.most is not None}
+        store.replace_running(work.tx, record_type, given, most, work.now, first=previous is None)
+        taken = market.of(work)
+        for row in given:
+            if row.owner_id:
+                taken.choose(work.tx, record_type, row.owner_id)
     pooled = [row for row in given if not row.owner_id]
     if pooled:
         store.enter_pool(work.tx, [_pool_entry(row, pool_reason) for row in pooled])
@@ -173,7 +139,7 @@ async def missed_by(tx: Transaction, ids: Collection[str]) -> dict[str, frozense
 async def check_account_limit(work: Work, person_id: str) -> None:
     """Raises FailedPrecondition ACCOUNT_LIMIT_REACHED for a person who owns as many accounts as they may. One round
     trip."""
-    row = (await store.sellers(work.tx, [person_id], "account", work.now))[person_id]
+    row = (await store.sellers(work.tx, [person_id]))[person_id]
     capacity = row.profile.get("account_capacity", work.rules(AssignmentRules).account_capacity)
     if row.owned_accounts >= capacity:
         raise errors.FailedPrecondition(
@@ -206,7 +172,8 @@ def _won(work: Work, subject: Subject, winner: Candidate, shown: list[Candidate]
         rule, why = "stand_in", f"stands in; {why}"
     elif winner.person_id == subject.keeper_id and work.rules(AssignmentRules).account_owner_first:
         rule, why = "account_owner_first", f"owns the customer; {why}"
-    return Choice(winner.person_id, person.unit_id, explanations.because(work, AssignmentRules, rule, why), shown)
+    because = explanations.because(work, AssignmentRules, rule, why)
+    return Choice(winner.person_id, person.unit_id, because, shown, winner.capacity)
 
 
 def _pooled(work: Work, subject: Subject, shown: list[Candidate]) -> Choice:

@@ -74,7 +74,7 @@ async def transfer(request: pb.TransferOwnershipRequest, call: Call) -> BulkSumm
             chosen[type_][standing.id] = Choice(request.to_owner_id, to_unit, rule)
         else:
             subject = await _subject(call, standing)
-            sellers = [s for s in await desk.market(call, call.tx, type_) if s.person_id != standing.owner_id]
+            sellers = [s for s in await desk.everybody(call, call.tx, type_) if s.person_id != standing.owner_id]
             chosen[type_][standing.id] = desk.propose(call, subject, sellers)
     moved = 0
     for type_, choices in chosen.items():

@@ -28,6 +28,8 @@ async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) 
 @reactions.timer(RECYCLING)
 async def recycle(_: list[Rung], work: Work) -> None:
     await pooling.recycle(work)
+    work.tx.do(store.HOLD_ALL)
+    work.tx.do(store.RECOUNT)
     _again(work, work.rules(AssignmentRules).recycle_every)
 
 
@@ -41,6 +43,7 @@ async def suspended(event: Heard[funnel.LeadFeedSuspended], work: Work) -> None:
     at = protos.instant(told.suspend_time) if told.HasField("suspend_time") else event.time
     row = {"person_id": told.person_id, "suspended_at": at, "reason": told.rule.explanation, "version": told.version}
     if await work.tx.value(store.SET_FEED, row):
+        work.tx.do(store.MOVED)
         work.audit(
             told.person_id, "suspend_feed", {"suspended": False}, {"suspended": True, "reason": told.rule.explanation}
         )
@@ -51,6 +54,7 @@ async def resumed(event: Heard[funnel.LeadFeedResumed], work: Work) -> None:
     told = event.message
     row = {"person_id": told.person_id, "suspended_at": None, "reason": "", "version": told.version}
     if await work.tx.value(store.SET_FEED, row):
+        work.tx.do(store.MOVED)
         work.audit(told.person_id, "resume_feed", {"suspended": True}, {"suspended": False})
 
 
@@ -59,4 +63,5 @@ async def priority_granted(event: Heard[funnel.LeadPriorityGranted], work: Work)
     told = event.message
     until = protos.instant(told.end_time)
     work.tx.do(store.SET_PRIORITY, {"person_id": told.person_id, "until": until})
+    work.tx.do(store.MOVED)
     work.audit(told.person_id, "grant_priority", {}, {"priority_until": until, "points_entry_id": told.points_entry_id})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -73,7 +73,7 @@ class Subject:
     missed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seller:
     """One seller as the rules see him. Empty lists mean no restriction; `away` holds standing reasons to give him
     nothing."""
@@ -93,48 +93,85 @@ class Seller:
     rested_hours: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
+    """A seller as he was weighed. `named`: dimensions for which he is named and fits; `ahead`: by earned priority."""
+
     person_id: str
-    eligible: bool
+    name: str
     ineligibilities: tuple[str, ...]
     open_leads: int
     capacity: int
     score: float
-    explanation: str
+    named: tuple[str, ...]
+    rested_hours: float | None
+    ahead: bool
+
+    @property
+    def eligible(self) -> bool:
+        return not self.ineligibilities
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """What an assignment keeps of it: `Candidate(*kept)` is the same again."""
+        return (
+            self.person_id,
+            self.name,
+            self.ineligibilities,
+            self.open_leads,
+            self.capacity,
+            self.score,
+            self.named,
+            self.rested_hours,
+            self.ahead,
+        )
+
+    @property
+    def explanation(self) -> str:
+        if self.ineligibilities:
+            return f"{self.name}: not eligible ({', '.join(self.ineligibilities)})"
+        matched = (
+            f"named for {', '.join(self.named)}" if self.named else "open to any region, industry and product line"
+        )
+        rested = (
+            "never assigned before" if self.rested_hours is None else f"last assigned {self.rested_hours:.1f} h ago"
+        )
+        first = ", served first by earned priority" if self.ahead else ""
+        return f"{self.name}: {matched}; {self.open_leads} of {self.capacity} open; {rested}{first}; score {self.score:.3f}"
 
 
 def judge(subject: Subject, seller: Seller, rules: AssignmentRules) -> Candidate:
     """The seller as a candidate, with every reason against him and, where there is none, his score 0..1 (2 with
     priority)."""
-    against = list(seller.away)
-    named, missed = _fits(subject, seller)
-    against += missed
+    named, missed = fits(subject, seller)
+    against = (*seller.away, *missed)
     if seller.load >= seller.capacity or not seller.weight:
-        against.append("capacity")
+        against += ("capacity",)
     if seller.person_id in subject.missed:
-        against.append("missed_before")
-    fit = sum(getattr(rules.weights, dimension) for dimension in named)
-    score = 0.0 if against else fit + _share(seller, rules) + _ahead(subject, seller, rules)
-    if against:
-        why = f"{seller.name}: not eligible ({', '.join(against)})"
-    else:
-        matched = f"named for {', '.join(named)}" if named else "open to any region, industry and product line"
-        rested = (
-            "never assigned before" if seller.rested_hours is None else f"last assigned {seller.rested_hours:.1f} h ago"
-        )
-        ahead = ", served first by earned priority" if _ahead(subject, seller, rules) else ""
-        why = f"{seller.name}: {matched}; {seller.load} of {seller.capacity} open; {rested}{ahead}; score {score:.3f}"
-    return Candidate(seller.person_id, not against, tuple(against), seller.load, seller.capacity, round(score, 6), why)
+        against += ("missed_before",)
+    ahead = seller.prior and subject.priority >= rules.valuable_priority
+    score = 0.0
+    if not against:
+        fit = sum(getattr(rules.weights, dimension) for dimension in named)
+        score = fit + _share(seller, rules) + (1.0 if ahead else 0.0)
+    return Candidate(
+        seller.person_id,
+        seller.name,
+        against,
+        seller.load,
+        seller.capacity,
+        round(score, 6),
+        named,
+        seller.rested_hours,
+        ahead,
+    )
 
 
 def choose(subject: Subject, sellers: Iterable[Seller], rules: AssignmentRules) -> list[Candidate]:
     """All sellers as candidates, the best first; the first one gets it if he is eligible."""
     judged = [judge(subject, seller, rules) for seller in sellers]
-    first = subject.keeper_id if rules.account_owner_first else ""
-    return sorted(
-        judged, key=lambda c: (not c.eligible, c.person_id != (subject.stand_in_for or first), -c.score, c.person_id)
-    )
+    first = subject.stand_in_for or (subject.keeper_id if rules.account_owner_first else "")
+    return sorted(judged, key=lambda c: (bool(c.ineligibilities), c.person_id != first, -c.score, c.person_id))
 
 
 def distribute(
@@ -222,18 +259,33 @@ def home_unit(subject: Subject, org: OrgSnapshot) -> str:
     return best
 
 
-def rested(last: datetime | None, now: datetime) -> float | None:
-    """Hours since; None for never."""
-    return None if last is None else max((now - last).total_seconds() / 3600, 0.0)
-
-
-def _fits(subject: Subject, seller: Seller) -> tuple[list[str], list[str]]:
+def fits(subject: Subject, seller: Seller) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Dimensions for which the seller is named and fits, and those in which he does not. What a record lacks
     excludes nobody."""
+    return _fits(
+        subject.region_code,
+        subject.industry,
+        subject.product_lines,
+        seller.regions,
+        seller.industries,
+        seller.product_lines,
+    )
+
+
+# Many sellers take the same, and many records are of one kind.
+@lru_cache(maxsize=10_000)
+def _fits(
+    region: str,
+    industry: str,
+    lines: tuple[str, ...],
+    regions: tuple[str, ...],
+    industries: tuple[str, ...],
+    product_lines: tuple[str, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     pairs = (
-        ("region", seller.regions, (subject.region_code,)),
-        ("industry", seller.industries, (subject.industry,)),
-        ("product_line", seller.product_lines, subject.product_lines),
+        ("region", regions, (region,)),
+        ("industry", industries, (industry,)),
+        ("product_line", product_lines, lines),
     )
     named: list[str] = []
     missed: list[str] = []
@@ -241,7 +293,7 @@ def _fits(subject: Subject, seller: Seller) -> tuple[list[str], list[str]]:
         want = tuple(code for code in want if code)
         if have and want:
             (named if _covered(have, want) else missed).append(dimension)
-    return named, missed
+    return tuple(named), tuple(missed)
 
 
 def _covered(have: Iterable[str], want: Iterable[str]) -> bool:
@@ -252,7 +304,3 @@ def _share(seller: Seller, rules: AssignmentRules) -> float:
     room = max(0.0, 1 - seller.load / (seller.capacity * seller.weight)) if seller.capacity and seller.weight else 0.0
     rest = 1.0 if seller.rested_hours is None else min(seller.rested_hours / rules.rest_hours, 1.0)
     return rules.weights.room * room + rules.weights.rest * rest
-
-
-def _ahead(subject: Subject, seller: Seller, rules: AssignmentRules) -> float:
-    return 1.0 if seller.prior and subject.priority >= rules.valuable_priority else 0.0

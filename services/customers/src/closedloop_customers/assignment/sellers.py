@@ -32,10 +32,10 @@ async def list_sellers(request: pb.ListSellersRequest, call: Call) -> pb.ListSel
         and call.scope.covers(person.id, person.unit_id)
     ]
     if request.HasField("available"):
-        free = {s.person_id for s in await desk.market(call, call.db, "lead") if not s.away and s.load < s.capacity}
+        free = {s.person_id for s in await desk.everybody(call, call.db, "lead") if not s.away and s.load < s.capacity}
         people = [person for person in people if (person.id in free) is request.available]
     page, token = pages.split(people[: pages.size(request) + 1], request, lambda person: (person.id,))
-    found = await store.sellers(call.db, [person.id for person in page], "lead", call.now)
+    found = await store.sellers(call.db, [person.id for person in page])
     leaves = await _leaves(call, [person.id for person in page])
     sellers = [wire.seller(person, found[person.id], leaves.get(person.id, [])) for person in page]
     return pb.ListSellersResponse(sellers=sellers, next_page_token=token)
@@ -57,6 +57,7 @@ async def update_seller(request: pb.UpdateSellerRequest, call: Call) -> pb.Selle
             given[name] = getattr(request.profile, name)
     profile = profiles.masked(held["profile"], given, request.update_mask.paths, pb.SellerProfile)
     call.tx.do(store.SET_PROFILE, {"person_id": person.id, "profile": Jsonb(profile)})
+    call.tx.do(store.MOVED)
     call.audit(person.id, "update_seller", profiles.trail(held["profile"]), profiles.trail(profile))
     return await _answer(call, person)
 
@@ -94,6 +95,7 @@ async def record_leave(request: pb.RecordLeaveRequest, call: Call) -> pb.Seller:
         "provenance": Jsonb(kept),
     }
     call.tx.do(store.PUT_LEAVE, row)
+    call.tx.do(store.MOVED)
     leave = {"leave": [starts_at.isoformat(), ends_at.isoformat()], "stand_in_id": request.stand_in_id}
     call.audit(person.id, "record_leave", {}, leave)
     return await _answer(call, person)
@@ -109,6 +111,7 @@ async def cancel_leave(request: pb.CancelLeaveRequest, call: Call) -> pb.Seller:
         raise errors.FailedPrecondition("LEAVE_OVER", f"it ended on {leave['ends_at'].isoformat()}")
     begun = leave["starts_at"] < call.now
     call.tx.do(store.END_LEAVE if begun else store.DROP_LEAVE, {"id": request.leave_id, "now": call.now})
+    call.tx.do(store.MOVED)
     call.audit(person.id, "cancel_leave", {"leave": [leave["starts_at"].isoformat(), leave["ends_at"].isoformat()]}, {})
     return await _answer(call, person)
 
@@ -143,6 +146,6 @@ async def _leaves(call: Call, people: list[str]) -> dict[str, list[store.Leave]]
 
 
 async def _answer(call: Call, person: Person) -> pb.Seller:
-    row = (await store.sellers(call.tx, [person.id], "lead", call.now))[person.id]
+    row = (await store.sellers(call.tx, [person.id]))[person.id]
     leaves = await call.tx.all(store.LEAVES, {"people": [person.id], "now": call.now}, into=store.Leave)
     return wire.seller(person, row, leaves)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
+from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
@@ -15,31 +18,81 @@ COLUMNS = """id, record_type, record_id, owner_id, unit_id, previous_owner_id, m
        assigned_by,
        assigned_at, ended_at, protected_until"""
 
-# Choices made one after the other see each other's loads.
-ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('customers.assignment'))"
-
+# A person with neither row nor profile is one of whom nothing is known yet.
 SELLERS = """
-SELECT p.id AS person_id, coalesce(s.profile, '{}') AS profile, s.suspended_at, coalesce(s.suspend_reason,
-       '') AS suspend_reason,
-       coalesce(s.feed_version, 0) AS feed_version, s.priority_until, coalesce(s.version, 0) AS version,
-       l.id AS leave_id, coalesce(l.stand_in_id, '') AS stand_in_id,
-       (SELECT count(*) FROM assignment a WHERE a.owner_id = p.id AND a.record_type = 'lead'
-       AND a.ended_at IS NULL) AS open_leads,
-       (SELECT count(*) FROM assignment a
-         WHERE a.owner_id = p.id AND a.record_type = 'account' AND a.ended_at IS NULL) AS owned_accounts,
-       (SELECT a.assigned_at FROM assignment a
-         WHERE a.owner_id = p.id AND a.record_type = %(record_type)s ORDER BY a.id DESC LIMIT 1) AS last_at
-  FROM unnest(%(people)s::text[]) AS p (id)
-  LEFT JOIN seller s ON s.person_id = p.id
-  LEFT JOIN LATERAL (SELECT id, stand_in_id FROM seller_leave
-                      WHERE person_id = p.id AND starts_at <= %(at)s AND ends_at > %(at)s LIMIT 1) l ON true
+SELECT person_id, profile, suspended_at, suspend_reason, feed_version, priority_until, version, open_leads,
+       owned_accounts, last_lead_at, last_account_at
+  FROM seller WHERE %(people)s::text[] IS NULL OR person_id = ANY(%(people)s)
 """
+LEAVES_AHEAD = """
+SELECT person_id, starts_at, ends_at, stand_in_id FROM seller_leave WHERE ends_at > %(at)s ORDER BY starts_at
+"""
+# What every assignment changes of those who may get it, and whether anything else has changed.
+LOADS = {
+    record_type: f"""
+SELECT person_id, {load} AS load, date_part('epoch', {last}) AS last, revision.value AS revision
+  FROM seller_revision AS revision
+  LEFT JOIN seller ON person_id = ANY(%(people)s::text[])
+"""
+    for record_type, load, last in (
+        ("lead", "open_leads", "last_lead_at"),
+        ("account", "owned_accounts", "last_account_at"),
+    )
+}
+# Who was overtaken holds them until the end; by person, as everybody does.
+HOLD_LOADS = "SELECT FROM seller WHERE person_id = ANY(%(people)s::text[]) ORDER BY person_id FOR UPDATE"
+REVISION = "SELECT value FROM seller_revision"
+# Goes with every change of a profile, a leave, a suspension or a priority. A number that never was before: one counted up
+# and undone would come again, for something else.
+MOVED = "UPDATE seller_revision SET value = (random() * 9e18)::bigint"
 
 END = """
-UPDATE assignment SET ended_at = %(now)s
- WHERE record_type = %(record_type)s AND record_id = ANY(%(ids)s::uuid[]) AND ended_at IS NULL
+WITH ended AS (
+    UPDATE assignment SET ended_at = %(now)s
+     WHERE record_type = %(record_type)s AND record_id = ANY(%(ids)s::uuid[]) AND ended_at IS NULL
+    RETURNING owner_id
+), freed AS (
+    SELECT owner_id, count(*) AS records FROM ended WHERE owner_id <> '' GROUP BY owner_id
+)
+UPDATE seller
+   SET open_leads = open_leads - CASE %(record_type)s WHEN 'lead' THEN records ELSE 0 END,
+       owned_accounts = owned_accounts - CASE %(record_type)s WHEN 'account' THEN records ELSE 0 END
+  FROM freed WHERE person_id = owner_id
 """
-ADD = f"INSERT INTO assignment ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::assignment, %(rows)s)"
+# More than the rules allow at that moment is refused by the row itself, whoever was faster.
+ADD = {
+    record_type: f"""
+WITH given AS (
+    INSERT INTO assignment ({COLUMNS})
+    SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::assignment, %(rows)s)
+    RETURNING owner_id, assigned_at
+)
+INSERT INTO seller (person_id, {load}, {last}, {most})
+SELECT owner_id, count(*), max(assigned_at), max((%(most)s::jsonb ->> owner_id)::integer)
+  FROM given WHERE owner_id <> '' GROUP BY owner_id ORDER BY owner_id
+ON CONFLICT (person_id) DO UPDATE
+   SET {load} = seller.{load} + excluded.{load}, {last} = greatest(seller.{last}, excluded.{last}),
+       {most} = excluded.{most}
+"""
+    for record_type, load, last, most in (
+        ("lead", "open_leads", "last_lead_at", "most_leads"),
+        ("account", "owned_accounts", "last_account_at", "most_accounts"),
+    )
+}
+FULL = errors.Overtaken("SELLERS_TAKEN", "others were given records at the same time; ask again")
+GIVEN = errors.Overtaken("RECORD_TAKEN", "somebody else gave it away at the same time; ask again")
+REFUSE = {"seller_lead_capacity": FULL, "seller_account_capacity": FULL, "assignment_running_key": GIVEN}
+# What a release did that did not count yet is made good once a day.
+HOLD_ALL = "SELECT FROM seller ORDER BY person_id FOR UPDATE"
+RECOUNT = """
+UPDATE seller SET open_leads = leads, owned_accounts = accounts, most_leads = NULL, most_accounts = NULL
+  FROM (SELECT s.person_id AS id, count(*) FILTER (WHERE a.record_type = 'lead') AS leads,
+               count(*) FILTER (WHERE a.record_type = 'account') AS accounts
+          FROM seller s LEFT JOIN assignment a ON a.owner_id = s.person_id AND a.ended_at IS NULL
+         GROUP BY s.person_id) AS counted
+ WHERE person_id = id AND (open_leads, owned_accounts) IS DISTINCT FROM (leads, accounts)
+RETURNING person_id
+"""
 LEAVE_POOL = "DELETE FROM pool_entry WHERE record_type = %(record_type)s AND record_id = ANY(%(ids)s::uuid[])"
 ENTER_POOL = """
 INSERT INTO pool_entry (record_type, record_id, unit_id, reason, note, last_owner_id, entered_at)
@@ -178,17 +231,24 @@ SELECT count(*) FROM assignment WHERE owner_id = %(person_id)s AND method = 'cla
 @dataclass(frozen=True, slots=True)
 class SellerRow:
     person_id: str
-    profile: dict[str, Any]
-    suspended_at: datetime | None
-    suspend_reason: str
-    feed_version: int
-    priority_until: datetime | None
-    version: int
-    leave_id: str | None
+    profile: dict[str, Any] = field(default_factory=dict)
+    suspended_at: datetime | None = None
+    suspend_reason: str = ""
+    feed_version: int = 0
+    priority_until: datetime | None = None
+    version: int = 0
+    open_leads: int = 0
+    owned_accounts: int = 0
+    last_lead_at: datetime | None = None
+    last_account_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveAhead:
+    person_id: str
+    starts_at: datetime
+    ends_at: datetime
     stand_in_id: str
-    open_leads: int
-    owned_accounts: int
-    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +262,7 @@ class AssignmentRow:
     method: str
     rule: dict[str, Any]
     reason: str
-    candidates: list[dict[str, Any]]
+    candidates: list[Any]
     assigned_by: str
     assigned_at: datetime
     ended_at: datetime | None
@@ -238,26 +298,29 @@ class PoolRow:
     claimable_at: datetime
 
 
-async def sellers(
-    reader: Reader | Transaction, people: Collection[str], record_type: str, at: datetime, *, alone: bool = False
-) -> dict[str, SellerRow]:
-    """By person. `alone`: no other choice is made until this transaction ends."""
-    if alone:
-        assert isinstance(reader, Transaction)
-        reader.do(ONE_AT_A_TIME)
-    params = {"people": list(people), "record_type": record_type, "at": at}
-    return {row.person_id: row for row in await reader.all(SELLERS, params, into=SellerRow)}
+async def sellers(reader: Reader | Transaction, people: Collection[str] | None = None) -> dict[str, SellerRow]:
+    """By person; of `people` those without a row too, of all only those with one. One round trip."""
+    params = {"people": None if people is None else list(people)}
+    found = {row.person_id: row for row in await reader.all(SELLERS, params, into=SellerRow)}
+    return found if people is None else {person: found.get(person) or SellerRow(person) for person in people}
 
 
 def replace_running(
-    tx: Transaction, record_type: str, given: Sequence[AssignmentRow], now: datetime, *, first: bool
+    tx: Transaction,
+    record_type: str,
+    given: Sequence[AssignmentRow],
+    most: Mapping[str, int],
+    now: datetime,
+    *,
+    first: bool,
 ) -> None:
-    """Queues the end of what ran and the start of what runs now; `first`: nothing ran, the records are new."""
+    """Queues the end of what ran and the start of what runs now; `first`: nothing ran, the records are new. `most`: how
+    many each may have then; without it as many as he is given."""
     ids = [row.record_id for row in given]
     if not first:
         tx.do(END, {"record_type": record_type, "ids": ids, "now": now})
         tx.do(LEAVE_POOL, {"record_type": record_type, "ids": ids})
-    tx.do(ADD, {"rows": rows.pack(given)})
+    tx.do(ADD[record_type], {"rows": rows.pack(given), "most": Jsonb(dict(most))}, refuse=REFUSE)
 
 
 def end(tx: Transaction, record_type: str, ids: Iterable[str], now: datetime) -> None:

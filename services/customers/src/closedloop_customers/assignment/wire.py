@@ -33,12 +33,24 @@ def assignment(row: store.AssignmentRow) -> pb.Assignment:
 
 
 def candidates(found: Iterable[Candidate]) -> list[pb.AssignmentCandidate]:
-    return [_candidate({name: getattr(candidate, name) for name in candidate.__slots__}) for candidate in found]
+    return [_candidate(candidate) for candidate in found]
 
 
-def _candidate(kept: dict[str, Any]) -> pb.AssignmentCandidate:
-    against = [enums.number(pb.Ineligibility, reason) for reason in kept["ineligibilities"]]
-    return pb.AssignmentCandidate(**{**kept, "ineligibilities": against})
+def _candidate(kept: Candidate | Sequence[Any] | dict[str, Any]) -> pb.AssignmentCandidate:
+    """As chosen just now, as kept since, or as kept by an earlier release."""
+    if isinstance(kept, dict):
+        against = [enums.number(pb.Ineligibility, reason) for reason in kept["ineligibilities"]]
+        return pb.AssignmentCandidate(**{**kept, "ineligibilities": against})
+    one = kept if isinstance(kept, Candidate) else Candidate(*kept)
+    return pb.AssignmentCandidate(
+        person_id=one.person_id,
+        eligible=one.eligible,
+        ineligibilities=[enums.number(pb.Ineligibility, reason) for reason in one.ineligibilities],
+        open_leads=one.open_leads,
+        capacity=one.capacity,
+        score=one.score,
+        explanation=one.explanation,
+    )
 
 
 def seller(person: Person, row: store.SellerRow, leaves: Sequence[store.Leave]) -> pb.Seller:

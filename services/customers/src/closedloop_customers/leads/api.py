@@ -31,7 +31,7 @@ async def intake_lead(request: pb.IntakeLeadRequest, call: Call) -> pb.Lead:
     kept = provenance.by_hand(call, request.provenance)
     inquiry = intake.read(call, request, kept)
     await _check_known(call, inquiry)
-    taken = await intake.take(call, [inquiry])
+    taken = await intake.take_one(call, inquiry)
     id_ = taken.lead_of[inquiry.source]
     lead = taken.made.get(id_) or taken.joined.get(id_) or await store.get(call.tx, id_)
     assert lead is not None

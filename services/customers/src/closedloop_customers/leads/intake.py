@@ -132,18 +132,67 @@ async def take(work: Work, inquiries: Sequence[Inquiry], *, historical: bool = F
     names = {inquiry.lead_id: _name_key(inquiry, matching) for inquiry in fresh}
     claims = await store.claim_keys(work.tx, keys, {name for name in names.values() if name})
     joins = _joins(within, keys, claims)
-    customers: dict[str, _Customer] = {}
-    for claim in claims:
-        if claim.account_id is not None and claim.key not in customers:
-            customers[claim.key] = _Customer(claim.account_id, claim.contact_id, claim.owner_id)
+    await _settle(work, taken, fresh, joins, _customers(claims), names, historical)
+    return taken
+
+
+async def take_one(work: Work, inquiry: Inquiry) -> Taken:
+    """The same for one that comes on its own: what it meets and who could get it are one round trip."""
+    own = desk.keys_of(work, inquiry.profile)
+    name = _name_key(inquiry, work.rules(identifiers.MatchingRules))
+    claiming = store.claim_one(_submission(inquiry), own, name)
+    question = None if inquiry.owner_id else _question(work, inquiry)
+    found = await work.tx.each(claiming, *([question.statement] if question else []))
+    lead_id, fresh, claims = store.claimed(found[0])
+    taken = Taken(lead_of={inquiry.source: lead_id}, known=set() if fresh else {inquiry.source})
+    if not fresh:
+        return taken
+    joins = _joins({}, dict.fromkeys(own, inquiry.lead_id), claims)
+    customers, names = _customers(claims), {inquiry.lead_id: name}
+    sellers = None
+    if question is not None and not joins:
+        keeper = _customer(customers, [*own, name])
+        sellers = await question.answered(found[1], keeper.owner_id if keeper else "")
+    await _settle(work, taken, [inquiry], joins, customers, names, False, sellers)
+    return taken
+
+
+def _question(work: Work, inquiry: Inquiry) -> assignment.Question:
+    profile = inquiry.profile
+    lines = tuple(profile.get("product_lines", ()))
+    kind = assignment.Subject(inquiry.lead_id, profile.get("region_code", ""), profile.get("industry", ""), lines)
+    return assignment.Question(work, "lead", kind)
+
+
+async def _settle(
+    work: Work,
+    taken: Taken,
+    fresh: Sequence[Inquiry],
+    joins: Mapping[str, str],
+    customers: Mapping[str, _Customer],
+    names: Mapping[str, str],
+    historical: bool,
+    sellers: Sequence[assignment.Seller] | None = None,
+) -> None:
     for inquiry in fresh:
         taken.lead_of[inquiry.source] = joins.get(inquiry.lead_id, inquiry.lead_id)
     if joins:
         store.join(work.tx, joins)
     makers = [inquiry for inquiry in fresh if inquiry.lead_id not in joins]
     await _join(work, taken, [inquiry for inquiry in fresh if inquiry.lead_id in joins], makers)
-    await _make(work, taken, makers, names, customers, historical)
-    return taken
+    await _make(work, taken, makers, names, customers, historical, sellers)
+
+
+def _customers(claims: Iterable[store.Claim]) -> dict[str, _Customer]:
+    customers: dict[str, _Customer] = {}
+    for claim in claims:
+        if claim.account_id is not None and claim.key not in customers:
+            customers[claim.key] = _Customer(claim.account_id, claim.contact_id, claim.owner_id)
+    return customers
+
+
+def _customer(customers: Mapping[str, _Customer], looked_up: Iterable[str]) -> _Customer | None:
+    return next((customers[key] for key in looked_up if key in customers), None)
 
 
 def _within(work: Work, fresh: Iterable[Inquiry]) -> tuple[dict[str, str], dict[str, str]]:
@@ -194,6 +243,7 @@ async def _make(
     names: Mapping[str, str],
     customers: Mapping[str, _Customer],
     historical: bool,
+    sellers: Sequence[assignment.Seller] | None,
 ) -> None:
     if not makers:
         return
@@ -201,8 +251,7 @@ async def _make(
     leads: dict[str, Lead] = {}
     keepers: dict[str, str] = {}
     for inquiry in makers:
-        looked_up = [*desk.keys_of(work, inquiry.profile), names[inquiry.lead_id]]
-        customer = next((customers[key] for key in looked_up if key in customers), None)
+        customer = _customer(customers, [*desk.keys_of(work, inquiry.profile), names[inquiry.lead_id]])
         lead = _lead(work, inquiry, customer, rules)
         leads[lead.id] = lead
         keepers[lead.id] = customer.owner_id if customer else ""
@@ -212,7 +261,7 @@ async def _make(
         for lead in leads.values()
         if lead.id not in named and lead.stage != "closed"
     ]
-    choices = await assignment.by_rules(work, "lead", subjects) if subjects else {}
+    choices = await assignment.by_rules(work, "lead", subjects, sellers=sellers) if subjects else {}
     for method, people in _by_method(work, named).items():
         held = [(id_, person, _unit(work, person)) for id_, person in people.items()]
         for row in assignment.hold(work, "lead", held, method, "named by who brought it"):

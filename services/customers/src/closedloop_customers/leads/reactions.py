@@ -27,7 +27,7 @@ async def response_overdue(due: list[Due], work: Work) -> None:
     if not leads:
         return
     missed = await assignment.missed_by(work.tx, list(leads))
-    sellers = await assignment.market(work, work.tx, "lead")
+    sellers = await assignment.everybody(work, work.tx, "lead")
     stand_ins = {seller.person_id: seller.stand_in_id for seller in sellers if "on_leave" in seller.away}
     given_up = {lead.id for lead in leads.values() if lead.escalation_level >= work.rules(ResponseRules).reassignments}
     subjects = [

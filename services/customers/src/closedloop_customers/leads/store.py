@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from closedloop_chassis.data import rows
-from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.data.transaction import Reader, Rows, Transaction
+from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope, Work
 from closedloop_customers import records
@@ -83,6 +86,32 @@ UNION ALL
 SELECT k.key, NULL, NULL, a.id, a.owner_id
   FROM account_key k JOIN account a ON a.id = k.account_id
  WHERE k.key = ANY(%(names)s::text[]) AND a.status NOT IN ('merged', 'retired')
+"""
+# Both for a single inquiry, whose keys are claimed only if nobody knows it.
+CLAIM_ONE = f"""
+WITH submitted AS (
+    INSERT INTO lead_submission ({SUBMISSION})
+    VALUES (%(source)s, %(source_id)s, %(lead_id)s, %(provenance)s, %(profile)s, %(payload)s, %(consents)s,
+            %(received_at)s)
+    ON CONFLICT (source, source_id) DO UPDATE SET source = excluded.source
+    RETURNING lead_id, xmax = 0 AS fresh
+), claimed AS (
+    INSERT INTO lead_key (key, lead_id)
+    SELECT key, lead_id FROM submitted, unnest(%(keys)s::text[]) AS key WHERE fresh ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET lead_id = lead_key.lead_id
+    RETURNING key, lead_id
+)
+SELECT '' AS key, lead_id, NULL::uuid AS contact_id, NULL::uuid AS account_id, '' AS owner_id, fresh FROM submitted
+UNION ALL
+SELECT key, lead_id, NULL, NULL, '', NULL FROM claimed
+UNION ALL
+SELECT k.key, NULL, c.id, c.account_id, a.owner_id, NULL
+  FROM contact_key k JOIN contact c ON c.id = k.contact_id JOIN account a ON a.id = c.account_id
+ WHERE k.key = ANY(%(keys)s::text[]) AND c.state IN ('current', 'job_changed') AND a.status NOT IN ('merged', 'retired')
+UNION ALL
+SELECT k.key, NULL, NULL, a.id, a.owner_id, NULL
+  FROM account_key k JOIN account a ON a.id = k.account_id
+ WHERE k.key = %(name)s AND a.status NOT IN ('merged', 'retired')
 """
 GIVE_UP_KEYS = "DELETE FROM lead_key WHERE lead_id = ANY(%(ids)s::uuid[])"
 TAKE_KEYS = """
@@ -214,6 +243,25 @@ async def claim_keys(tx: Transaction, keys: Mapping[str, str], names: Collection
     """`keys` to the lead that wants them; `names` are keys of company names that only look for a customer."""
     params = {"keys": list(keys), "lead_ids": list(keys.values()), "names": list(names)}
     return await tx.all(CLAIM_KEYS, params, into=Claim)
+
+
+def claim_one(submission: Submission, keys: Collection[str], name: str) -> Statement:
+    """Its source and its keys in one statement, whose rows `claimed` takes."""
+    row = {column: getattr(submission, column) for column in SUBMISSION.split(", ")}
+    for column in ("provenance", "profile", "payload", "consents"):
+        row[column] = None if row[column] is None else Jsonb(row[column])
+    return CLAIM_ONE, {**row, "keys": list(keys), "name": name}
+
+
+def claimed(found: Rows) -> tuple[str, bool, list[Claim]]:
+    """The lead its inquiry made, whether that is new, and what its keys belong to."""
+    (source,) = (row for row in found if row["fresh"] is not None)
+    claims = [
+        Claim(row["key"], row["lead_id"], row["contact_id"], row["account_id"], row["owner_id"])
+        for row in found
+        if row["fresh"] is None
+    ]
+    return source["lead_id"], source["fresh"], claims
 
 
 def join(tx: Transaction, joined: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
-from closedloop_funnel.activities import proto, rules, store
+from closedloop_funnel.activities import known, proto, rules, store
 from closedloop_funnel.activities.record import Around, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
@@ -71,14 +71,21 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     rules.check_times(judged_by, started, ended, call.now)
     values = plain(request.custom_fields)
     call.rules(FunnelFieldRules).check("activity", values)
-    around = await store.around(
-        call.tx,
-        opportunity_id=request.opportunity_id,
-        account_id=request.account_id,
-        planned_id=request.activity_id,
-    )
+    around = _known(request, call)
+    if presumed := around is not None:
+        assert around is not None
+        store.presume(call.tx, around)
+    else:
+        around = await store.around(
+            call.tx,
+            opportunity_id=request.opportunity_id,
+            account_id=request.account_id,
+            planned_id=request.activity_id,
+        )
     planned = _planned(request.activity_id, around, call)
     account_id, account_name = _reachable(request, around, call, planned)
+    if not presumed:
+        known.learn(call, around)
     opportunity_id = request.opportunity_id or (planned["opportunity_id"] if planned else None)
     claims = proto.actions(list(request.actions))
     log = Seen(
@@ -187,6 +194,17 @@ def _owner(said: str, call: Call) -> tuple[str, str]:
         raise errors.InvalidArgument("OWNER_UNKNOWN", f"nobody here is {owner_id}", {"owner_id": "unknown"})
     call.authorize(owner_id, person.unit_id)
     return owner_id, person.unit_id
+
+
+def _known(request: pb.LogActivityRequest, call: Call) -> Around | None:
+    """The deal as it is remembered, where nothing else is named and the caller may work on it as it was."""
+    if request.account_id or request.activity_id or not request.opportunity_id:
+        return None
+    around = known.deal(call, request.opportunity_id)
+    deal = around.opportunity if around is not None else None
+    if deal is None or not call.scope.covers(deal["owner_id"], deal["unit_id"], deal["participant_ids"]):
+        return None
+    return around
 
 
 def _planned(activity_id: str, around: Around, call: Call) -> dict[str, Any] | None:

@@ -6,6 +6,8 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
@@ -39,6 +41,9 @@ PLANNED = """
            FROM activity v WHERE id = %(planned)s::uuid FOR UPDATE OF v) p)
 """
 AROUND = {"opportunity": OPPORTUNITY, "account": ACCOUNT, "planned": PLANNED}
+
+# Fails the commit where a deal is no longer as it was known.
+AS_KNOWN = f"SELECT presumed({OPPORTUNITY} = %(known)s)"
 
 INSERT = rows.insert("activity", Activity)
 UPDATE = rows.update("activity", Activity)
@@ -98,6 +103,12 @@ async def around(tx: Transaction, *, opportunity_id: str, account_id: str, plann
     found = await tx.one(_around(tuple(params)), params, into=Around)
     assert found is not None
     return found
+
+
+def presume(tx: Transaction, known: Around) -> None:
+    """Queues that the deal is still as it is known here."""
+    assert known.opportunity is not None
+    tx.do(AS_KNOWN, {"opportunity": known.opportunity["id"], "known": Jsonb(known.opportunity)})
 
 
 @cache

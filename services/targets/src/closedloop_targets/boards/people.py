@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors, pages, protos
+from closedloop_chassis.answers import Topics
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call, Work
 from closedloop_targets import company
@@ -17,10 +20,28 @@ BOARD = "people"
 
 
 @rpcs.method
-async def list_person_progress(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPersonProgressResponse:
+async def list_person_progress(
+    request: pb.ListPersonProgressRequest, call: Call
+) -> pb.ListPersonProgressResponse | bytes:
+    if request.view != pb.BOARD_VIEW_LIVE and not request.currency_code:
+        # The morning's board does not change before the next morning, though everybody looks at it.
+        taken = await call.process.answers.answer(call, lambda: _today(call), lambda: _taken(request, call))
+        if taken:
+            return taken
     answer = await _board(request, call)
     await asking.in_currency(call, answer.people, request.currency_code)
     return answer
+
+
+async def _today(call: Call) -> Topics:
+    return Topics(("boards",), call.home.moment(call.home.today() + timedelta(days=1)))
+
+
+async def _taken(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPersonProgressResponse:
+    """Empty, as its bytes are, where no board was taken yet."""
+    asked = asking.question(call, request.metric, request.period)
+    people = [person for person, _ in await _people(request, call)]
+    return await _snapshot(request, call, asked, people) or pb.ListPersonProgressResponse()
 
 
 async def _board(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPersonProgressResponse:

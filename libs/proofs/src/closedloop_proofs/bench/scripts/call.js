@@ -1,52 +1,36 @@
-// One unary RPC, each call another request: `make` of the script that imports this gives the request of a caller's nth call.
+// Unary RPCs, each call another request.
 import grpc from 'k6/net/grpc';
-import { Counter } from 'k6/metrics';
+import { refused, summary, told, unique } from './summary.js';
 
-export const told = JSON.parse(open(__ENV.TOLD));
-const refused = new Counter('refused');
+export { options, told, unique } from './summary.js';
+
 const client = new grpc.Client();
 client.loadProtoset(told.contract);
-
-export const options = {
-  vus: told.callers,
-  duration: `${told.seconds}s`,
-  discardResponseBodies: true,
-  summaryTrendStats: ['med', 'p(99)'],
-};
 
 let connected = false;
 let n = 0;
 let params;
 
+// One RPC per iteration: `make` gives the request of a caller's nth call.
 export function call(make) {
+  n += 1;
+  invoke(told.method, make(__VU, n));
+}
+
+// One of several; answers its message, null where it was refused.
+export function invoke(method, request) {
   if (!connected) {
     client.connect(told.addresses[__VU % told.addresses.length], { plaintext: true });
     connected = true;
     params = { metadata: told.tokens.length ? { authorization: `Bearer ${told.tokens[__VU % told.tokens.length]}` } : {} };
   }
-  n += 1;
-  const answer = client.invoke(told.method, make(__VU, n), params);
-  if (answer.status !== grpc.StatusOK) {
-    refused.add(1);
-    if (n < 3) console.error(answer.status, answer.error ? answer.error.message : '');
-  }
-}
-
-// Unique within the database, whichever run, side and caller.
-export function unique(vu, n) {
-  return `${told.run}-${vu}-${n}`;
+  const answer = client.invoke(method, request, params);
+  if (answer.status === grpc.StatusOK) return answer.message;
+  refused.add(1);
+  if (n < 3) console.error(answer.status, answer.error ? answer.error.message : '');
+  return null;
 }
 
 export function handleSummary(data) {
-  const calls = data.metrics.grpc_req_duration ? data.metrics.iterations.values.count : 0;
-  const failed = data.metrics.refused ? data.metrics.refused.values.count : 0;
-  const took = data.metrics.grpc_req_duration.values;
-  const answer = {
-    calls: calls - failed,
-    failed,
-    seconds: data.state.testRunDurationMs / 1000,
-    median_ms: took.med,
-    p99_ms: took['p(99)'],
-  };
-  return { [__ENV.ANSWER]: JSON.stringify(answer) };
+  return summary(data, told.whole ? 'iteration_duration' : 'grpc_req_duration');
 }
