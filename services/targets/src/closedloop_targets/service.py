@@ -19,6 +19,7 @@ from closedloop_targets import (
     plans,
     products,
     rates,
+    reviews,
 )
 
 SERVICE = Service(
@@ -39,6 +40,7 @@ SERVICE = Service(
         appraisals.SLICE,
         rates.SLICE,
         forecasts.SLICE,
+        reviews.SLICE,
         flow.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",
