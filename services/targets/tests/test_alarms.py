@@ -235,12 +235,12 @@ async def test_who_does_not_answer_is_passed_over_and_what_passes_by_itself_laps
     await company.hear(
         approvals.TaskSettled(
             origin="targets", subject_type="alarm", subject_id=late.id, state=tasks_pb2.TASK_STATE_DONE,
-            comment="called them", settled_by="rep2", response_time=protos.timestamp(company.now),
+            task_id="task-1", comment="called them", settled_by="rep2", response_time=protos.timestamp(company.now),
         ),
         late.id,
     )  # fmt: skip
     [done] = await listed(company, states=[pb.ALARM_STATE_ANSWERED])
-    assert (done.response.action, done.response.author_id) == ("called them", "rep2")
+    assert (done.response.action, done.response.author_id, done.task_id) == ("called them", "rep2", "task-1")
     await bring(company, 3, goals)
     await company.move_to(monday(4))
     assert not await of_reps(company)

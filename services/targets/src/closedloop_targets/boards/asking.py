@@ -52,7 +52,7 @@ async def in_currency(call: Call, lines: Iterable[pb.PersonProgress | pb.TeamRan
 
 
 def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
-    """Without a forecast as long as nobody makes one."""
+    """Without what `completing` adds."""
     period = asked.period
     line = pb.Progress(
         metric=asked.metric,

@@ -110,6 +110,13 @@ SELECT position, holder_id, unit_id, light, taken_at, data
 """
 
 
+# Of people, their key actions of a day.
+ACTIONS = """
+SELECT owner_id, count(*)::int AS planned, count(*) FILTER (WHERE state IN ('claimed', 'verified'))::int AS done
+  FROM key_action WHERE owner_id = ANY(%(people)s) AND date = %(day)s AND state <> 'cancelled' GROUP BY owner_id
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     position: int

@@ -9,7 +9,7 @@ from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
 from closedloop_targets import company
-from closedloop_targets.boards import asking, rules, store
+from closedloop_targets.boards import asking, completing, rules, store
 from closedloop_targets.boards.asking import Question
 from closedloop_targets.cascade.rules import CascadeDefaults
 
@@ -69,4 +69,5 @@ async def live(work: Work, reader: Reader | Transaction, asked: Question, kind: 
                 progress=asking.progress(work, replace(standing, unit_id=unit.id), asked),
             )
         )
+    await completing.teams(work, reader, lines, asked)
     return lines
