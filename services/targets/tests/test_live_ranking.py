@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop.targets.v1 import plans_pb2
-from closedloop_chassis import cache, protos
+from closedloop_chassis import protos
+from closedloop_chassis.cache import Cache
 from closedloop_devstack.servers import RedisServer
 from closedloop_devstack.testing.service import Live
 
@@ -23,13 +24,16 @@ JANUARY = date(2026, 1, 5)
 
 
 @pytest.fixture
-async def redis(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
+async def redis(redis_server: RedisServer, company: Live) -> AsyncIterator[Redis]:
     """A Redis of the service's own; on a busy machine it may take its time."""
-    monkeypatch.setenv("CLOSEDLOOP_TEST_REDIS_URL", redis_server.database(7))
-    monkeypatch.setattr(cache, "PATIENCE_SECONDS", 5.0)
-    client = Redis.from_url(redis_server.database(7))
+    url = redis_server.database(7)
+    patient = Cache(url, prefix="closedloop:targets")
+    patient._redis = Redis.from_url(url, socket_timeout=10.0, socket_connect_timeout=10.0)
+    company.process.cache = patient
+    client = Redis.from_url(url)
     await client.flushdb()
     yield client
+    await patient.close()
     await client.aclose()
 
 
