@@ -256,10 +256,18 @@ async def test_a_quarter_below_60_percent_raises_the_alarm_with_ranked_causes(co
     assert {one.name: one.value for cause in rep1.causes for one in cause.evidence}["growth"] == 0
     assert sum(one.share_ratio for one in rep1.causes) == pytest.approx(1)
     assert found["east-1"].ownership.owner_id == "l-east-1"
-    await bring(company, 5, goals, rep1=0.5, rep2=0.55)
+    await bring(company, 5, goals, rep1=0.5, rep2=0.55, rep3=0)
     await company.move_to(monday(6))
     again = {one.id: one.repeat_count for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT])}
     assert again[rep1.id] == 1
+    # Later in the quarter actions were due, too, and their part in it is said.
+    for number in (6, 7):
+        await bring(company, number, goals, rep3=0)
+    await company.move_to(monday(8))
+    [late] = [
+        one for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT]) if one.holder.person_id == "rep3"
+    ]
+    assert "0 of 3 planned actions were done" in " ".join(one.explanation for one in late.causes)
 
 
 @pytest.mark.mission("S14", "U5")

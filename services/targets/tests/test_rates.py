@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop.targets.v1 import actuals_pb2, boards_pb2, events_pb2, rates_pb2_grpc
+from closedloop.targets.v1 import actuals_pb2, boards_pb2, events_pb2, metrics_pb2, rates_pb2_grpc
 from closedloop.targets.v1 import rates_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_devstack.testing.service import Live
@@ -23,7 +23,7 @@ from closedloop_targets.book.rates import Rate, Rates
 from .staff import request_id
 from .test_actuals import fact, import_facts, ledger, sums
 from .test_boards import boards, in_force
-from .test_plans import cny
+from .test_plans import cny, new_plan, publish, set_, target
 
 SPOT = pb.RATE_KIND_SPOT
 
@@ -194,6 +194,16 @@ async def test_invoices_and_deals_in_foreign_money_count_at_their_days_rate(comp
     with pytest.raises(AssertionError, match="no rate is known from EUR"):
         await company.hear(invoice("INV-3", 100, date(2026, 1, 4), "EUR"), "INV-3", source="integrations")
     assert await sums(company, "person", **invoiced) == {("rep1",): 7 + 1_000 - 800}
+
+
+@pytest.mark.mission("U16")
+async def test_a_plan_in_foreign_money_is_not_held_against_the_books(company: Live) -> None:
+    await bring_rates(company, rate("USD", "CNY", "7.25"))
+    plan = await new_plan(company, currency_code="USD")
+    row = target(unit="co", amount=metrics_pb2.Amount(money=protos.money(100_000, "USD")))
+    await set_(company, plan, row)
+    with company.refused("FAILED_PRECONDITION", "PLAN_CURRENCY_FOREIGN"):
+        await publish(company, plan)
 
 
 @pytest.mark.mission("U16")
