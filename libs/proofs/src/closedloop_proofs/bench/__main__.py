@@ -22,7 +22,7 @@ from rich.console import Console
 
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.home import project
-from closedloop_proofs.bench import clocks, events, imports, reads, tools, writes
+from closedloop_proofs.bench import clocks, events, imports, reads, targets, tools, writes
 from closedloop_proofs.bench.figures import Figure, table, write
 from closedloop_proofs.bench.ground import Ground, ground
 from closedloop_proofs.bench.load import Pressure
@@ -35,6 +35,7 @@ GROUPS: dict[str, Measure] = {
     "events": events.measure,
     "clocks": clocks.measure,
     "imports": imports.measure,
+    "targets": targets.measure,
 }
 
 
