@@ -218,7 +218,6 @@ def test_a_plan_that_leaks_says_where(closedloop: Any, loaded: Any, stub: Callab
     assert "There is no plan nowhere" in closedloop("targets", "leak", "nowhere", status=1)
 
 
-@pytest.mark.mission("S7", "S10", "S11", "S12", "S18", "S19", "S20")
 def test_pages_of_targets_are_printed(closedloop: Any, loaded: Any, stub: Callable[..., Any], tmp_path: Path) -> None:
     today = date.today()
     unit = next(
