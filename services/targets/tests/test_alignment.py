@@ -23,9 +23,10 @@ from .test_cascade import split
 from .test_plans import cny, new_plan, publish, set_, target
 
 RULES = AlignmentRules()
+LACKS = "figures come in by import or by hand: no service tells them yet"
 
 
-@pytest.mark.mission("S18")
+@pytest.mark.mission("S18", lacks=LACKS)
 def test_a_tie_is_stated_with_its_interval_or_not_at_all() -> None:
     months = [0.10, 0.12, 0.11, 0.15, 0.18, 0.17, 0.20, 0.22, 0.25, 0.24]
     together = rules.tie(months, [value * 4 + 0.1 for value in months], 6)
@@ -43,7 +44,7 @@ def test_a_tie_is_stated_with_its_interval_or_not_at_all() -> None:
     assert rules.ranks([3, 1, 3, 2]) == [3.5, 1, 3.5, 2]
 
 
-@pytest.mark.mission("S18")
+@pytest.mark.mission("S18", lacks=LACKS)
 @pytest.mark.parametrize(
     ("value", "goal", "lower_is_better", "light"),
     [
@@ -67,7 +68,7 @@ async def alignment(live: Live, **more: Any) -> dict[str, pb.Alignment]:
     return {one.metric: one for one in (await boards(live, "boss", "executive").ListAlignment(request)).lines}
 
 
-@pytest.mark.mission("S18")
+@pytest.mark.mission("S18", lacks=LACKS)
 async def test_what_marketing_supply_and_support_do_stands_beside_the_attainment_they_drive(company: Live) -> None:
     plan = await new_plan(company, period="2025", name="2025")
     top = await set_(company, plan, target(1_200_000, unit="co", period="2025"))
