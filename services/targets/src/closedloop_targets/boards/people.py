@@ -53,7 +53,7 @@ async def live(
         metric=asked.metric,
         period=asked.period,
         today=asked.today,
-        tops=asking.tops(work.org),
+        tops=company.tops(work.org),
         currency=asking.currency(work, asked.metric),
     )
     return sorted((one for one in standings if one.target is not None or one.done), key=_key)

@@ -37,7 +37,7 @@ async def live(work: Work, reader: Reader | Transaction, asked: Question, kind: 
         metric=asked.metric,
         period=asked.period,
         today=asked.today,
-        tops=asking.tops(org),
+        tops=company.tops(org),
         currency=asking.currency(work, asked.metric),
         closure=company.closure(org, [unit.id for unit in ranked]),
     )
