@@ -25,7 +25,7 @@ HEALTHY_SECONDS = 20.0
 REST_SECONDS = 60.0
 
 
-@pytest.mark.mission("S9", "S10", "S21", "S23", "S40", "S63", "S66", "S67")
+@pytest.mark.mission("S10", "S21", "S23", "S40", "S63", "S66", "S67")
 async def test_one_turn(stage: Stage) -> None:
     turn = loop.new_turn()
     before = await _board(stage)

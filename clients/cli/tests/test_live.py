@@ -13,11 +13,20 @@ import grpc
 import pytest
 from google.protobuf.struct_pb2 import Value
 from google.type.money_pb2 import Money
+from python_calamine import CalamineWorkbook
 
 from closedloop.approvals.v1 import policies_pb2, requests_pb2, requests_pb2_grpc, tasks_pb2, tasks_pb2_grpc
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.customers.v1 import accounts_pb2, suggestions_pb2, suggestions_pb2_grpc
-from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, metrics_pb2, plans_pb2, plans_pb2_grpc
+from closedloop.targets.v1 import (
+    actuals_pb2,
+    actuals_pb2_grpc,
+    metrics_pb2,
+    periods_pb2,
+    periods_pb2_grpc,
+    plans_pb2,
+    plans_pb2_grpc,
+)
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 from closedloop_devstack.platform import Platform
@@ -207,6 +216,48 @@ def test_a_plan_that_leaks_says_where(closedloop: Any, loaded: Any, stub: Callab
     board = closedloop.lines("targets", "board", "--live")
     assert {"anna-snelling", "carl-lin"} <= {line["personId"] for line in board}
     assert "There is no plan nowhere" in closedloop("targets", "leak", "nowhere", status=1)
+
+
+def test_pages_of_targets_are_printed(closedloop: Any, loaded: Any, stub: Callable[..., Any], tmp_path: Path) -> None:
+    today = date.today()
+    unit = next(
+        one["unitId"] for one in closedloop.json("targets", "tree")["nodes"] if one.get("managerId") == "melvin-marxen"
+    )
+    week = today - timedelta(days=today.isoweekday() - 1)
+    periods = stub("targets", periods_pb2_grpc.PeriodServiceStub, "ops", "operations")
+    found = periods.ListPeriods(
+        periods_pb2.ListPeriodsRequest(
+            within=f"{week}/{week + timedelta(days=6)}", grain=periods_pb2.PERIOD_GRAIN_FORTNIGHT
+        )
+    ).periods
+    fortnight = found[0].code
+    assert "--period 2026-F07" in closedloop("targets", "pack", unit, "--prepare", status=2)
+    assert "has no pack yet" in closedloop("targets", "pack", unit, status=1)
+    made = closedloop.json("targets", "pack", unit, "--prepare", "--period", fortnight)
+    assert (made["ownership"]["ownerId"], made["state"]) == ("melvin-marxen", "REVIEW_PACK_STATE_PREPARED")
+    row = actuals_pb2.ActualInput(
+        metric="won_value", holder=plans_pb2.Holder(person_id="anna-snelling"), date=protos.date_proto(today),
+        amount=usd(1_234), provenance=Provenance(source="test", source_id="pages"),
+    )  # fmt: skip
+    ledger = stub("targets", actuals_pb2_grpc.ActualServiceStub, "ops", "operations")
+    assert not ledger.ImportActuals(actuals_pb2.ImportActualsRequest(request_id=new_id(), actuals=[row])).errors
+    for which in (unit, made["id"]):
+        said = closedloop("targets", "pack", which, "--as", "melvin-marxen")
+        assert f"{unit}: review of {fortnight}" in said
+        assert "Follow-up" in said
+    for name in ("board", "ranking", "health", "customers", "alignment"):
+        live = ["--live"] if name in ("board", "ranking", "alignment") else []
+        for suffix in (".md", ".xlsx"):
+            closedloop("targets", name, *live, "--out", tmp_path / f"{name}{suffix}")
+        assert (tmp_path / f"{name}.md").read_text().startswith("# ")
+        assert CalamineWorkbook.from_path(tmp_path / f"{name}.xlsx").sheet_names
+    assert "Anna Snelling" in (tmp_path / "board.md").read_text()
+    ties = closedloop.lines("targets", "alignment", "--live")
+    assert {one["metric"] for one in ties} == {"lead_conversion", "on_time_delivery", "resolution_time"}
+    assert all(one["association"]["verdict"].startswith("cannot say") for one in ties)
+    assert closedloop.json("targets", "health", "--by", "person")["unitId"] == "company"
+    assert "cannot say" in closedloop("targets", "deviation", "2025-Q1", "2025-Q2", "--unit", unit)
+    assert "--by" in closedloop("targets", "health", "--by", "moon", status=2)
 
 
 @pytest.mark.mission("S23")

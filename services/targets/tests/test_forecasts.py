@@ -15,8 +15,8 @@ import pytest
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
+from closedloop.targets.v1 import boards_pb2, forecasts_pb2_grpc
 from closedloop.targets.v1 import forecasts_pb2 as pb
-from closedloop.targets.v1 import forecasts_pb2_grpc
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
 from closedloop_targets import extrapolation
@@ -27,7 +27,8 @@ from closedloop_targets.forecasts.rules import ForecastRules
 
 from .staff import request_id
 from .test_actuals import fact, import_facts
-from .test_boards import in_force
+from .test_boards import boards, in_force, people
+from .test_cascade import fen
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 OPTIONS = ForecastRules().options()
@@ -249,3 +250,40 @@ async def test_pipeline_and_a_market_trend_move_the_forecast(company: Live) -> N
         0.2 * (before.value.money.units + parts[pb.FORECAST_INPUT_PIPELINE]), abs=2
     )
     assert after.previous == before.value
+
+
+@pytest.mark.mission("S2", "S6", "S10")
+async def test_beside_it_stands_where_it_will_end_and_what_is_to_be_done_today(company: Live) -> None:
+    await three_years(company, "rep1")
+    await restate(company)
+    await in_force(company, 4_000)
+    [stood] = await stated(company, person_id="rep1")
+    quarter = sum(fen(point.value) for point in stood.points[:3])
+    mine = (await people(company))["rep1"]
+    assert fen(mine.progress.forecast) == quarter > 0
+    # Of whom nothing is known nothing is forecast.
+    assert fen((await people(company))["rep2"].progress.forecast) == 0
+    # What was done before the forecast's first month counts as it is, of a period that began then.
+    done = (await people(company, period="2025-12-01/2026-02-28"))["rep1"]
+    december = (await people(company, period="2025-M12"))["rep1"].progress
+    assert fen(done.progress.forecast) == fen(december.done) + sum(fen(point.value) for point in stood.points[:2])
+    assert not december.HasField("forecast")
+    teams = (
+        await boards(company).ListTeamRanking(boards_pb2.ListTeamRankingRequest(view=boards_pb2.BOARD_VIEW_LIVE))
+    ).ranks
+    assert {one.unit_id for one in teams if one.progress.HasField("forecast")} >= {"east-1"}
+    # The quarter's three usual actions lie on its middle day; two are done in the morning.
+    assert (mine.actions_planned, mine.actions_done) == (0, 0)
+    [day] = await company.db.all("SELECT DISTINCT date FROM key_action WHERE owner_id = 'rep1'")
+    noon = datetime(day["date"].year, day["date"].month, day["date"].day, 12, tzinfo=SHANGHAI)
+    await company.move_to(noon)
+    for number, kind in enumerate(("needs_diagnosis", "custom_demo")):
+        did = funnel.ActivityLogged(
+            activity_id=f"a{number}", effective=True, start_time=protos.timestamp(noon),
+            verified_action_unit_keys=[kind], ownership=Ownership(owner_id="rep1", unit_id="east-1"),
+        )  # fmt: skip
+        await company.hear(did, did.activity_id, source="funnel")
+    mine = (await people(company))["rep1"]
+    assert (mine.actions_planned, mine.actions_done) == (3, 2)
+    morning = (await people(company, view=boards_pb2.BOARD_VIEW_SNAPSHOT))["rep1"]
+    assert (morning.actions_planned, morning.actions_done) == (3, 0)

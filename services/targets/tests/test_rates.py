@@ -11,8 +11,10 @@ from google.type.decimal_pb2 import Decimal as DecimalProto
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closedloop.common.v1.common_pb2 import Provenance
-from closedloop.targets.v1 import actuals_pb2, boards_pb2, events_pb2, rates_pb2_grpc
+from closedloop.common.v1.common_pb2 import Ownership, Provenance
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.targets.v1 import actuals_pb2, boards_pb2, events_pb2, metrics_pb2, rates_pb2_grpc
 from closedloop.targets.v1 import rates_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_devstack.testing.service import Live
@@ -21,7 +23,7 @@ from closedloop_targets.book.rates import Rate, Rates
 from .staff import request_id
 from .test_actuals import fact, import_facts, ledger, sums
 from .test_boards import boards, in_force
-from .test_plans import cny
+from .test_plans import cny, new_plan, publish, set_, target
 
 SPOT = pb.RATE_KIND_SPOT
 
@@ -148,6 +150,60 @@ async def test_foreign_money_counts_at_its_days_rate_and_is_restated_when_that_c
     later = await bring_rates(company, rate("USD", "CNY", "9", date(2026, 1, 10)))
     assert later.created == 1
     assert await sums(company) == {(): 7_350}
+
+
+@pytest.mark.mission("U16")
+async def test_invoices_and_deals_in_foreign_money_count_at_their_days_rate(company: Live) -> None:
+    await bring_rates(company, rate("USD", "CNY", "7.2"), rate("USD", "CNY", "7", date(2026, 1, 3)))
+
+    def invoice(number: str, minor: int, day: date, currency: str = "USD", **more: Any) -> integrations.InvoiceRecorded:
+        lines = more.pop("lines", ())
+        return integrations.InvoiceRecorded(
+            number=number, version=more.pop("version", 1), person_id="rep1", unit_id="east-1",
+            net_amount=protos.money(minor, currency), date=protos.date_proto(day),
+            lines=[integrations.RecordedLine(net_amount=protos.money(part, currency)) for part in lines],
+            **more,
+        )  # fmt: skip
+
+    # Three lines of a third of a dollar and a cent more: 7.20 yuan to the fen, whatever each line is worth.
+    told = invoice("INV-1", 100, date(2026, 1, 2), lines=(33, 33, 34))
+    await company.hear(told, "INV-1", source="integrations")
+    rows = (await ledger(company).ListActuals(actuals_pb2.ListActualsRequest())).actuals
+    assert sorted((one.amount.money.nanos // 10**7, one.base_amount.money.nanos // 10**7) for one in rows) == [
+        (33, 37), (33, 38), (34, 45),
+    ]  # fmt: skip
+    assert sum(one.base_amount.money.units * 100 + one.base_amount.money.nanos // 10**7 for one in rows) == 720
+    await company.hear(invoice("INV-2", 100_000, date(2026, 1, 4)), "INV-2", source="integrations")
+    credit = invoice("CN-1", -10_000, date(2026, 1, 4), credit_note=True)
+    await company.hear(credit, "CN-1", source="integrations")
+    invoiced = {"metrics": ["invoiced_value"]}
+    assert await sums(company, "person", **invoiced) == {("rep1",): 7 + 7_000 - 700}
+    # Booked anew in another currency: taken back and written again.
+    again = invoice("INV-2", 100_000, date(2026, 1, 4), "CNY", version=2)
+    await company.hear(again, "INV-2", source="integrations")
+    assert await sums(company, "person", **invoiced) == {("rep1",): 7 + 1_000 - 700}
+    await bring_rates(company, rate("USD", "CNY", "8", date(2026, 1, 3)))
+    assert await sums(company, "person", **invoiced) == {("rep1",): 7 + 1_000 - 800}
+    deal = funnel.OpportunityWon(
+        opportunity_id="o1", version=1, ownership=Ownership(owner_id="rep1", unit_id="east-1"),
+        amount=protos.money(50_000, "USD"), close_date=protos.date_proto(date(2026, 1, 4)),
+    )  # fmt: skip
+    await company.hear(deal, "o1", source="funnel")
+    assert await sums(company, "person") == {("rep1",): 4_000}
+    # Without a rate it waits, parked and said, and counts nowhere.
+    with pytest.raises(AssertionError, match="no rate is known from EUR"):
+        await company.hear(invoice("INV-3", 100, date(2026, 1, 4), "EUR"), "INV-3", source="integrations")
+    assert await sums(company, "person", **invoiced) == {("rep1",): 7 + 1_000 - 800}
+
+
+@pytest.mark.mission("U16")
+async def test_a_plan_in_foreign_money_is_not_held_against_the_books(company: Live) -> None:
+    await bring_rates(company, rate("USD", "CNY", "7.25"))
+    plan = await new_plan(company, currency_code="USD")
+    row = target(unit="co", amount=metrics_pb2.Amount(money=protos.money(100_000, "USD")))
+    await set_(company, plan, row)
+    with company.refused("FAILED_PRECONDITION", "PLAN_CURRENCY_FOREIGN"):
+        await publish(company, plan)
 
 
 @pytest.mark.mission("U16")

@@ -18,6 +18,7 @@ from closedloop_chassis import protos
 from closedloop_cli.failures import Usage
 
 LARGEST = Decimal(10**15)
+LIGHT = "●"
 # An enum of a generated module; its stubs and its runtime disagree about what that is.
 Enum = Any
 
@@ -67,7 +68,7 @@ def ratio(value: float) -> str:
 
 
 def light(value: int) -> Text:
-    return Text("●", style=_COLOURS[value]) if value in _COLOURS else Text(" ")
+    return Text(LIGHT, style=_COLOURS[value]) if value in _COLOURS else Text(" ")
 
 
 def colour(value: int) -> str:

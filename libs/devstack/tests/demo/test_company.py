@@ -56,7 +56,6 @@ def test_customers_belong_to_a_rep_who_sells_there_and_to_them(made: company.Com
     assert {"education", "manufacturing"} <= {customer.industry for customer in made.customers}
 
 
-@pytest.mark.mission("S4")
 def test_the_plan_leaks_as_the_documents_tell(made: company.Company) -> None:
     got = made.leaking_targets()
     sums = {kind: sum(got[unit.id] for unit in made.of_kind(kind)) for kind in ("company", "region", "area", "team")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
@@ -58,6 +59,7 @@ async def people(call: Call, unit_id: str, person_id: str) -> list[Person]:
     return found
 
 
+@lru_cache(maxsize=4)
 def tops(org: OrgSnapshot) -> list[str]:
-    """Units from the root down: the plan of whoever stands higher is the one that counts."""
+    """Units from the root down: the plan of whoever stands higher is the one that counts. Nobody changes the list."""
     return sorted(org.units, key=lambda unit: (len(list(org.ancestry(unit))), unit))

@@ -7,6 +7,7 @@ from closedloop_targets import (
     actions,
     actuals,
     alarms,
+    alignment,
     appraisals,
     boards,
     cascade,
@@ -19,6 +20,7 @@ from closedloop_targets import (
     plans,
     products,
     rates,
+    reviews,
 )
 
 SERVICE = Service(
@@ -39,6 +41,8 @@ SERVICE = Service(
         appraisals.SLICE,
         rates.SLICE,
         forecasts.SLICE,
+        alignment.SLICE,
+        reviews.SLICE,
         flow.SLICE,
     ),
     migrations=Path(__file__).parent / "migrations",

@@ -11,17 +11,14 @@ from rich.tree import Tree
 from closedloop.targets.v1 import boards_pb2, boards_pb2_grpc, org_pb2, org_pb2_grpc, plans_pb2, plans_pb2_grpc
 from closedloop_chassis.ids import is_id
 from closedloop_cli import shapes
+from closedloop_cli.commands import target_pages
+from closedloop_cli.commands.target_pages import PERSON, PROGRESS, Currency, Limit, Live, Metric, Out, Period, Unit
 from closedloop_cli.failures import Refused, Usage
-from closedloop_cli.screen import Column, bar, plain
+from closedloop_cli.screen import Column, plain
 from closedloop_cli.session import Session, session
 
-app = typer.Typer(no_args_is_help=True, help="Targets: tree, boards, leaks.")
-
-Unit = Annotated[str, typer.Option(help="this unit and everything below it")]
-Period = Annotated[str, typer.Option(help='e.g. "2026-Q1"; the present quarter when absent')]
-Metric = Annotated[str, typer.Option(help="won value when absent")]
-Live = Annotated[bool, typer.Option("--live", help="computed now instead of the last snapshot")]
-Limit = Annotated[int, typer.Option(min=0, help="0: all")]
+app = typer.Typer(no_args_is_help=True, help="Targets: tree, boards, leaks, packs, health.")
+app.add_typer(target_pages.app)
 
 
 @app.command()
@@ -39,8 +36,7 @@ def tree(
     org = run.stub("targets", org_pb2_grpc.OrgServiceStub)
     request = org_pb2.GetOrgTreeRequest(unit_id=unit, max_depth=depth, include_people=people)
     answer = run.call(org.GetOrgTree, request)
-    view = boards_pb2.BOARD_VIEW_LIVE if live else boards_pb2.BOARD_VIEW_UNSPECIFIED
-    progress = _progress(run, answer, unit, period, metric, view)
+    progress = _progress(run, answer, unit, period, metric, target_pages.view(live))
     if run.screen.as_json:
         nodes = [
             {**plain(node), "progress": plain(found) if (found := progress.get(_key(node))) else None}
@@ -62,21 +58,22 @@ def board(
     metric: Metric = "",
     teams: Annotated[bool, typer.Option("--teams", help="units ranked by completion instead of people")] = False,
     kind: Annotated[str, typer.Option(help="with --teams: which level is ranked")] = "",
+    currency: Currency = "",
     live: Live = False,
     limit: Limit = 50,
+    out: Out = None,
 ) -> None:
     """Each person's progress, the lowest first; with --teams the ranking of units."""
+    if teams:
+        target_pages.ranking(ctx, unit, kind, period, metric, currency, live, limit, out)
+        return
     run = session(ctx)
     boards = run.stub("targets", boards_pb2_grpc.BoardServiceStub)
-    view = boards_pb2.BOARD_VIEW_LIVE if live else boards_pb2.BOARD_VIEW_UNSPECIFIED
-    if teams:
-        ranking = boards_pb2.ListTeamRankingRequest(unit_id=unit, kind=kind, period=period, metric=metric, view=view)
-        ranks = run.pages(boards.ListTeamRanking, ranking, "ranks", limit)
-        run.screen.records([*_RANK, *_PROGRESS], ranks, empty="board_empty")
-        return
-    wanted = boards_pb2.ListPersonProgressRequest(unit_id=unit, period=period, metric=metric, view=view)
-    found = run.pages(boards.ListPersonProgress, wanted, "people", limit)
-    run.screen.records([*_PERSON, *_PROGRESS], found, empty="board_empty")
+    wanted = boards_pb2.ListPersonProgressRequest(
+        unit_id=unit, period=period, metric=metric, currency_code=currency, view=target_pages.view(live)
+    )
+    found = list(run.pages(boards.ListPersonProgress, wanted, "people", limit))
+    target_pages.records(run, run.words("page_board"), [*PERSON, *PROGRESS], found, out)
 
 
 @app.command()
@@ -194,35 +191,6 @@ def _holder(node: plans_pb2.LeakNode) -> str:
     return node.holder.unit_id or node.holder.person_id
 
 
-_PROGRESS = [
-    Column("done", lambda row: shapes.amount(row.progress.done), right=True),
-    Column("target", lambda row: shapes.amount(row.progress.target), right=True),
-    Column("light", lambda row: shapes.light(row.progress.light)),
-    Column(
-        "progress",
-        lambda row: (
-            bar(row.progress.completion_ratio, shapes.colour(row.progress.light))
-            if row.progress.HasField("completion_ratio")
-            else ""
-        ),
-    ),
-    Column(
-        "ratio",
-        lambda row: shapes.ratio(row.progress.completion_ratio) if row.progress.HasField("completion_ratio") else "",
-        right=True,
-    ),
-]
-_PERSON = [
-    Column("person", lambda row: row.name or row.person_id),
-    Column("id", lambda row: row.person_id),
-    Column("unit", lambda row: row.unit_id),
-]
-_RANK = [
-    Column("rank", lambda row: str(row.rank), right=True),
-    Column("unit", lambda row: row.name or row.unit_id),
-    Column("id", lambda row: row.unit_id),
-    Column("heads", lambda row: str(row.head_count), right=True),
-]
 _LEVELS = [
     Column("level", lambda row: row.kind),
     Column("nodes", lambda row: str(row.node_count), right=True),

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.home import project
-from closedloop_proofs.bench import clocks, events, imports, lists, peers, reads, replicas, tools, writes
+from closedloop_proofs.bench import clocks, events, imports, lists, peers, reads, replicas, targets, tools, writes
 from closedloop_proofs.bench.figures import Figure, table, write
 from closedloop_proofs.bench.ground import Ground, ground
 from closedloop_proofs.bench.load import Pressure
@@ -39,6 +39,7 @@ GROUPS: dict[str, Measure] = {
     "lists": lists.measure,
     "peers": peers.measure,
     "replicas": replicas.measure,
+    "targets": targets.measure,
 }
 # Whether everything runs at all: what is measured so is no figure.
 SHORT_SECONDS = 1.0

@@ -12,7 +12,6 @@ from closedloop_targets import company
 from closedloop_targets.actions import shapes, store
 from closedloop_targets.actions.rpcs import rpcs
 from closedloop_targets.actions.rules import ActionRules
-from closedloop_targets.actions.store import Bound
 from closedloop_targets.book import bindings, versions
 from closedloop_targets.book.bindings import Binding
 from closedloop_targets.metrics.rules import MetricRules
@@ -44,7 +43,7 @@ async def bind_actions(request: pb.BindActionsRequest, call: Call) -> pb.BindAct
         after={"kinds": [one.kind for one in request.bindings], "bound": len(made)},
     )
     own = [one.id for one in made if one.target_id == line[0]["id"]]
-    found = {row.id: row for row in await call.tx.all(store.BY_ID, {"ids": own}, into=Bound)}
+    found = {row.id: row for row in await call.tx.all(store.BY_ID, {"ids": own}, into=Binding)}
     return pb.BindActionsResponse(bindings=[shapes.binding(found[one]) for one in own], bound_count=len(made))
 
 
@@ -74,7 +73,7 @@ async def end_binding(request: pb.EndBindingRequest, call: Call) -> pb.ActionBin
         after={"kind": binding.kind, "end_date": last},
         business_action=request.reason,
     )
-    [row] = await call.tx.all(store.BY_ID, {"ids": [binding.id]}, into=Bound)
+    [row] = await call.tx.all(store.BY_ID, {"ids": [binding.id]}, into=Binding)
     return shapes.binding(row)
 
 
@@ -95,7 +94,7 @@ async def list_bindings(request: pb.ListBindingsRequest, call: Call) -> pb.ListB
         "limit": pages.size(request) + 1,
         **call.scope.params,
     }
-    rows = await call.db.all(store.LIST, params, into=Bound)
+    rows = await call.db.all(store.LIST, params, into=Binding)
     page, token = pages.split(rows, request, lambda row: (row.id,))
     return pb.ListBindingsResponse(bindings=[shapes.binding(row) for row in page], next_page_token=token)
 

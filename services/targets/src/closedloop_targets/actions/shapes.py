@@ -5,10 +5,11 @@ from __future__ import annotations
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.targets.v1 import actions_pb2 as pb
 from closedloop_chassis import enums, etags, protos
-from closedloop_targets.actions.store import Bound, KeyAction
+from closedloop_targets.actions.store import KeyAction
+from closedloop_targets.book.bindings import Binding
 
 
-def binding(row: Bound) -> pb.ActionBinding:
+def binding(row: Binding) -> pb.ActionBinding:
     return pb.ActionBinding(
         id=row.id,
         target_id=row.target_id,

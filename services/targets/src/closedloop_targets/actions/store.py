@@ -131,29 +131,6 @@ SELECT bound.kind, bound.result_metric, bound.planned, bound.done, bound.verifie
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """A binding with its counts."""
-
-    id: str
-    target_id: str
-    owner_id: str
-    unit_id: str
-    kind: str
-    name: str
-    verification: str
-    result_metric: str
-    quantity: int
-    start_date: date
-    end_date: date
-    subject: str
-    source_id: str | None
-    version: int
-    planned_count: int = 0
-    done_count: int = 0
-    verified_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class KeyAction:
     id: str
     binding_id: str

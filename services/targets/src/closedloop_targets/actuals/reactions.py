@@ -19,6 +19,8 @@ from closedloop_chassis.work import Heard, Work
 from closedloop_targets.actuals import rules, store
 from closedloop_targets.actuals.rules import ActualRules, Fact, Row
 from closedloop_targets.amounts import MILLIONTHS
+from closedloop_targets.book import rates
+from closedloop_targets.book.rates import Rates
 from closedloop_targets.metrics.rules import MetricRules
 
 CRM, ERP, FUNNEL = "crm", "erp", "funnel"
@@ -50,8 +52,9 @@ async def opportunities_won(events: Sequence[Heard[funnel.OpportunityWon]], work
         products=sorted({line.product_id for event in deals.values() for line in event.message.lines}),
     )
     again = "the opportunity was won again"
+    held = await _rates(work, base, [(_shown(event.message), days[subject]) for subject, event in deals.items()])
     said = [
-        Said(subject, event.message.version, _won(event, days[subject], metric, base, known), again)
+        Said(subject, event.message.version, _won(event, days[subject], metric, base, known, held), again)
         for subject, event in deals.items()
         if known.news(subject, event.message.version)
     ]
@@ -62,11 +65,27 @@ def _close_day(won: funnel.OpportunityWon, today: date) -> date:
     return protos.day(won.close_date) if won.HasField("close_date") else today
 
 
-def _won(event: Heard[funnel.OpportunityWon], day: date, metric: str, base: str, known: store.Known) -> Sequence[Fact]:
+def _shown(won: funnel.OpportunityWon) -> Money:
+    """What the funnel converted itself counts as it is."""
+    return won.reporting_amount if won.HasField("reporting_amount") else won.amount
+
+
+async def _rates(work: Work, base: str, given: Sequence[tuple[Money, date]]) -> Rates:
+    """Those of the days on which money is foreign; one round trip, none where all is the company's."""
+    return await rates.held(work.tx, base, {day for money, day in given if money.currency_code not in ("", base)})
+
+
+def _in_base(money: Money, day: date, base: str, held: Rates) -> int:
+    """Raises FailedPrecondition RATE_NOT_FOUND: the event waits, parked, for whoever brings the rate."""
+    return held.convert(protos.minor_units(money), money.currency_code or base, base, day)
+
+
+def _won(
+    event: Heard[funnel.OpportunityWon], day: date, metric: str, base: str, known: store.Known, held: Rates
+) -> Sequence[Fact]:
     won = event.message
     minor, currency = protos.minor_units(won.amount), won.amount.currency_code
-    shown = won.reporting_amount if won.HasField("reporting_amount") else won.amount
-    base_minor = rules.in_base(protos.minor_units(shown), shown.currency_code, base)
+    base_minor = _in_base(_shown(won), day, base, held)
     products = [line.product_id for line in won.lines]
     given = [_line_minor(line.amount, line.unit_price, line.quantity, currency) for line in won.lines] or [minor]
     amounts, bases = rules.lines(minor, given), rules.lines(base_minor, given)
@@ -126,8 +145,9 @@ async def invoices_recorded(events: Sequence[Heard[integrations.InvoiceRecorded]
         products=sorted({line.product_id for event in invoices.values() for line in event.message.lines}),
     )
     anew = "the invoice was booked anew"
+    held = await _rates(work, base, [(event.message.net_amount, days[number]) for number, event in invoices.items()])
     said = [
-        Said(number, event.message.version, _invoiced(event, days[number], metric, base, known), anew)
+        Said(number, event.message.version, _invoiced(event, days[number], metric, base, known, held), anew)
         for number, event in invoices.items()
         if known.news(number, event.message.version)
     ]
@@ -135,14 +155,16 @@ async def invoices_recorded(events: Sequence[Heard[integrations.InvoiceRecorded]
 
 
 def _invoiced(
-    event: Heard[integrations.InvoiceRecorded], day: date, metric: str, base: str, known: store.Known
+    event: Heard[integrations.InvoiceRecorded], day: date, metric: str, base: str, known: store.Known, held: Rates
 ) -> Sequence[Fact]:
+    """Of money of another currency: at the rate of the invoice's day, the lines' shares exact in either (U16)."""
     invoice = event.message
     currency = invoice.net_amount.currency_code
     minor = protos.minor_units(invoice.net_amount)
-    rules.in_base(minor, currency, base)
+    base_minor = _in_base(invoice.net_amount, day, base, held)
     products = [line.product_id for line in invoice.lines]
     given = [protos.minor_units(line.net_amount) for line in invoice.lines] or [minor]
+    parts, bases = rules.lines(minor, given), rules.lines(base_minor, given)
     return [
         Fact(
             metric=metric,
@@ -156,7 +178,7 @@ def _invoiced(
             date=day,
             minor=amount,
             currency=currency,
-            base_minor=amount,
+            base_minor=in_base,
             base_currency=base,
             weight=ONE,
             stage=known.stage(product, day),
@@ -167,7 +189,7 @@ def _invoiced(
             observed_at=event.time,
             revision=invoice.version,
         )
-        for number, (product, amount) in enumerate(zip(products or [""], rules.lines(minor, given), strict=True))
+        for number, (product, amount, in_base) in enumerate(zip(products or [""], parts, bases, strict=True))
     ]
 
 

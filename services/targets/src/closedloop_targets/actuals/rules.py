@@ -122,10 +122,3 @@ def check_date(day: date, today: date) -> None:
     """Raises FailedPrecondition DATE_IN_FUTURE."""
     if day > today:
         raise errors.FailedPrecondition("DATE_IN_FUTURE", f"{day} has not come yet")
-
-
-def in_base(minor: int, currency: str, company: str) -> int:
-    """Raises FailedPrecondition RATE_NOT_FOUND for money of another currency."""
-    if currency not in ("", company):
-        raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {currency} to {company}")
-    return minor

@@ -60,6 +60,16 @@ SELECT asked.holder_id, count(DISTINCT a.metric) FILTER (WHERE a.metric = ANY(%(
                                 WHERE above = asked.holder_id) END
  GROUP BY 1
 """
+# Actions of a holder that were due in the period so far; a unit's with everything below it.
+ACTIONS = """
+SELECT asked.holder_id, count(*)::int AS planned, count(*) FILTER (WHERE k.state IN ('claimed', 'verified'))::int AS done
+  FROM unnest(%(kinds)s::text[], %(holders)s::text[]) AS asked (kind, holder_id)
+  JOIN key_action k ON k.date BETWEEN %(start)s AND %(day)s AND k.state <> 'cancelled'
+   AND CASE asked.kind WHEN 'person' THEN k.owner_id = asked.holder_id
+            ELSE k.unit_id IN (SELECT below FROM unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below)
+                                WHERE above = asked.holder_id) END
+ GROUP BY 1
+"""
 ANSWERED = """
 SELECT holder_id, (avg(extract(epoch FROM coalesce(first_answered_at, %(now)s) - raised_at)) / 3600)::float8 AS hours
   FROM alarm WHERE holder_id = ANY(%(holders)s) AND metric = %(metric)s AND end_date BETWEEN %(start)s AND %(day)s
@@ -70,7 +80,7 @@ SELECT holder_id, (avg(extract(epoch FROM coalesce(first_answered_at, %(now)s) -
 async def ranked(
     work: Work, findings: Sequence[Finding], day: date, targets: Mapping[str, int]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Ranked causes as they are kept, by cause key. Five round trips a metric and period, whatever their number.
+    """Ranked causes as they are kept, by cause key. Six round trips a metric and period, whatever their number.
 
     `targets` are whole targets by cause key: a finding refers to what was asked for by now."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -123,12 +133,14 @@ async def _signs(
         pipeline = {row["holder_id"]: row["minor"] for row in await work.tx.all(PIPELINE, params)}
     spread = {row["holder_id"]: row for row in await work.tx.all(SPREAD, params)}
     tracked = {row["holder_id"]: row for row in await work.tx.all(TRACKED, params)}
+    acted = {row["holder_id"]: row for row in await work.tx.all(ACTIONS, params)}
     answered = {row["holder_id"]: row["hours"] for row in await work.tx.all(ANSWERED, params)}
     found = {}
     for finding in group:
         history, done = next(sums), next(sums) or 0
         target = targets[finding.cause_key]
         even, seen = spread.get(finding.holder_id), tracked.get(finding.holder_id)
+        acts = acted.get(finding.holder_id)
         found[finding.holder_kind, finding.holder_id] = Signs(
             growth=target / history - 1 if history and history > 0 else None,
             carried=(done + pipeline.get(finding.holder_id, 0)) / target if target else None,
@@ -136,6 +148,8 @@ async def _signs(
             heads=even["heads"] if even else 0,
             tracked=seen["tracked"] if seen else 0,
             trackable=len(process),
+            actions_done=acts["done"] if acts else 0,
+            actions_planned=acts["planned"] if acts else 0,
             feedback_hours=seen["feedback"] if seen else None,
             response_hours=answered.get(finding.holder_id),
         )

@@ -103,8 +103,7 @@ async def _warn(work: Work, metric: str, week: Period, rows: Sequence[Deviation]
         in_order += [raising.cause_key(one, row.holder_kind, row.holder_id, metric) for one in quiet]
         if warned:
             findings.append(_finding(kind, row))
-    out = await work.tx.all(store.OUT, {"in_order": in_order}, into=store.Alarm)
-    raising.lapse(work, out, "the cause went away before anybody acted")
+    await raising.clear(work, in_order)
     raised = await raising.raise_(work, findings)
     if findings:
         work.tx.do(

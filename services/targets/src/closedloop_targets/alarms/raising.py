@@ -174,6 +174,12 @@ def lapse(work: Work, alarms: Sequence[Alarm], verdict: str) -> None:
         _settled(work, one, verdict)
 
 
+async def clear(work: Work, in_order: Sequence[str]) -> None:
+    """Open alarms of these cause keys lapse, and those whose target holds no more. One round trip."""
+    out = await work.tx.all(store.OUT, {"in_order": list(in_order)}, into=Alarm)
+    lapse(work, out, "the cause went away before anybody acted")
+
+
 def hand_over(work: Work, alarm: Alarm, owner_id: str) -> Alarm:
     """To another owner; the clock runs on."""
     given = replace(alarm, owner_id=owner_id)

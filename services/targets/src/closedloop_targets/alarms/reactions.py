@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from closedloop.approvals.v1 import events_pb2 as approvals
@@ -60,4 +61,5 @@ async def task_settled(event: Heard[approvals.TaskSettled], work: Work) -> None:
         at = protos.instant(settled.response_time) if settled.HasField("response_time") else event.time
         check = work.home.today() + timedelta(days=work.rules(AlarmRules).check_after_days)
         action = settled.comment or settled.outcome or "done"
-        raising.answer(work, alarm, "other", action, check, at, settled.settled_by)
+        told = replace(alarm, task_id=settled.task_id)
+        raising.answer(work, told, "other", action, check, at, settled.settled_by)

@@ -36,16 +36,7 @@ def alarm(row: Alarm) -> pb.Alarm:
         deviation_ratio=row.deviation_ratio,
         message=row.message,
         rule=_rule(row.rule, row.rule_version, row.message),
-        causes=[
-            pb.RankedCause(
-                rank=place,
-                cause=enums.number(pb.Cause, one["cause"]),
-                share_ratio=one["share"],
-                explanation=one["explanation"],
-                evidence=[Evidence(name=name, value=value, unit=unit) for name, value, unit in one["numbers"]],
-            )
-            for place, one in enumerate(row.causes, 1)
-        ],
+        causes=causes(row.causes),
         raise_time=protos.timestamp(row.raised_at),
         due_time=protos.timestamp(row.due_at),
         escalation_level=row.escalation_level,
@@ -78,13 +69,27 @@ def alarm(row: Alarm) -> pb.Alarm:
     return shape
 
 
+def causes(ranked: list[dict[str, Any]]) -> list[pb.RankedCause]:
+    """As they are kept, the likeliest first."""
+    return [
+        pb.RankedCause(
+            rank=place,
+            cause=enums.number(pb.Cause, one["cause"]),
+            share_ratio=one["share"],
+            explanation=one["explanation"],
+            evidence=[Evidence(name=name, value=value, unit=unit) for name, value, unit in one["numbers"]],
+        )
+        for place, one in enumerate(ranked, 1)
+    ]
+
+
 def deviation(row: dict[str, Any]) -> pb.Deviation:
-    """Of a row joined with its alarm."""
+    """Of a row joined with its alarm: a week, or weeks summed up."""
     answered, currency = row["first_answered_at"], row["currency"]
     return pb.Deviation(
         holder=holders.to_proto(row["holder_kind"], row["holder_id"]),
         metric=row["metric"],
-        period=period_shapes.stored(row["period"], "week", row["start_date"], row["end_date"]),
+        period=period_shapes.stored(row["period"], grain(row["period"]), row["start_date"], row["end_date"]),
         actual=amounts.amount(row["actual"], currency),
         forecast=amounts.amount(row["forecast"], currency),
         target=amounts.amount(row["target"], currency),

@@ -1,10 +1,10 @@
 """What everybody looks at in the morning."""
 
 from closedloop_chassis.service import Slice
-from closedloop_targets.boards import copies, customers, people, reactions, teams
+from closedloop_targets.boards import copies, customers, people, ranking_api, reactions
 from closedloop_targets.boards.rpcs import rpcs
 from closedloop_targets.boards.rules import BoardRules
 
 SLICE = Slice(name="boards", rpcs=(rpcs,), reactions=reactions.reactions, rules=(BoardRules,))
 
-__all__ = ["SLICE", "copies", "customers", "people", "teams"]
+__all__ = ["SLICE", "copies", "customers", "people", "ranking_api"]

@@ -9,7 +9,6 @@ from datetime import date
 from closedloop.common.v1.common_pb2 import Light
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors
-from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.work import Call, Work
 from closedloop_targets import amounts, money
 from closedloop_targets.boards.rules import BoardRules, Standing
@@ -52,7 +51,7 @@ async def in_currency(call: Call, lines: Iterable[pb.PersonProgress | pb.TeamRan
 
 
 def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
-    """Without a forecast as long as nobody makes one."""
+    """Without what `completing` adds."""
     period = asked.period
     line = pb.Progress(
         metric=asked.metric,
@@ -72,11 +71,6 @@ def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
 
 def light(work: Work, standing: Standing) -> Light.ValueType:
     return Light.Value(f"LIGHT_{standing.light(work.rules(BoardRules)).upper()}")
-
-
-def tops(org: OrgSnapshot) -> list[str]:
-    """Units from the root down: the plan of whoever stands higher is the one that counts."""
-    return sorted(org.units, key=lambda unit: (len(list(org.ancestry(unit))), unit))
 
 
 def currency(work: Work, metric: str) -> str:

@@ -53,12 +53,12 @@ async def deal_moved(event: Heard[funnel.OpportunityChanged], work: Work) -> Non
 
 @reactions.on(funnel.OpportunityWon)
 async def deal_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
-    work.tx.do(store.CLOSE_DEAL, {"id": event.message.opportunity_id, "version": event.message.version})
+    _close(work, event.message)
 
 
 @reactions.on(funnel.OpportunityLost)
 async def deal_lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
-    work.tx.do(store.CLOSE_DEAL, {"id": event.message.opportunity_id, "version": event.message.version})
+    _close(work, event.message)
 
 
 @reactions.on(funnel.ActivityLogged)
@@ -68,3 +68,8 @@ async def customer_met(event: Heard[funnel.ActivityLogged], work: Work) -> None:
     if told.account_id and told.effective:
         at = protos.instant(told.start_time) if told.HasField("start_time") else event.time
         work.tx.do(store.MET, {"account_id": told.account_id, "at": at})
+
+
+def _close(work: Work, told: funnel.OpportunityWon | funnel.OpportunityLost) -> None:
+    params = {"id": told.opportunity_id, "version": told.version, "currency": work.home.currency}
+    work.tx.do(store.CLOSE_DEAL, params)

@@ -22,7 +22,12 @@ ON CONFLICT (id) DO UPDATE
        currency = excluded.currency, open = excluded.open, version = excluded.version
  WHERE account_deal.version < excluded.version
 """
-CLOSE_DEAL = "UPDATE account_deal SET open = false, version = %(version)s WHERE id = %(id)s AND version <= %(version)s"
+# Whatever older is heard of it later finds it closed.
+CLOSE_DEAL = """
+INSERT INTO account_deal (id, account_id, pipeline, stage, stage_at, probability, minor, currency, open, version)
+VALUES (%(id)s, '', '', '', NULL, 0, 0, %(currency)s, false, %(version)s)
+ON CONFLICT (id) DO UPDATE SET open = false, version = excluded.version WHERE account_deal.version <= excluded.version
+"""
 MET = """
 INSERT INTO account_activity (account_id, last_at) VALUES (%(account_id)s, %(at)s)
 ON CONFLICT (account_id) DO UPDATE SET last_at = greatest(account_activity.last_at, excluded.last_at)

@@ -36,7 +36,7 @@ async def everybody(
             metric=metric,
             period=period,
             today=today,
-            tops=asking.tops(org),
+            tops=company.tops(org),
             currency=asking.currency(work, metric),
             closure=company.closure(org, [unit for unit, _ in holders]) if kind == "unit" else None,
         )

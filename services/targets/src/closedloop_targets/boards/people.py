@@ -10,7 +10,7 @@ from closedloop_chassis.answers import Topics
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call, Work
 from closedloop_targets import company
-from closedloop_targets.boards import asking, store
+from closedloop_targets.boards import asking, completing, store
 from closedloop_targets.boards.asking import Question
 from closedloop_targets.boards.rpcs import rpcs
 from closedloop_targets.boards.rules import Standing
@@ -58,9 +58,9 @@ async def _board(request: pb.ListPersonProgressRequest, call: Call) -> pb.ListPe
         if list(_key(one)) > key and asking.light(call, one) >= request.light
     ]
     page, token = pages.split(standings[: pages.size(request) + 1], request, _key)
-    return pb.ListPersonProgressResponse(
-        people=[line(call, one, asked) for one in page], next_page_token=token, as_of_time=protos.timestamp(call.now)
-    )
+    shown = [line(call, one, asked) for one in page]
+    await completing.people(call, call.db, shown, asked)
+    return pb.ListPersonProgressResponse(people=shown, next_page_token=token, as_of_time=protos.timestamp(call.now))
 
 
 async def live(
@@ -74,7 +74,7 @@ async def live(
         metric=asked.metric,
         period=asked.period,
         today=asked.today,
-        tops=asking.tops(work.org),
+        tops=company.tops(work.org),
         currency=asking.currency(work, asked.metric),
     )
     return sorted((one for one in standings if one.target is not None or one.done), key=_key)

@@ -11,7 +11,7 @@ from closedloop.targets.v1 import events_pb2
 from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets.boards import asking, people, reminding, store, teams
+from closedloop_targets.boards import asking, completing, people, reminding, store, teams
 from closedloop_targets.boards.asking import Question
 from closedloop_targets.boards.rules import BoardRules
 from closedloop_targets.metrics.rules import MetricRules
@@ -37,6 +37,7 @@ async def board_day(_: Sequence[Due | Rung], work: Work) -> None:
         asked = asking.question(work, metric, "")
         holders = [(person.id, person.unit_id) for person in work.org.people.values() if person.active]
         lines = [people.line(work, one, asked) for one in await people.live(work, work.tx, asked, holders)]
+        await completing.people(work, work.tx, lines, asked)
         _keep(work, people.BOARD, asked, [(one.person_id, one.unit_id, int(one.progress.light), one) for one in lines])
         if asked.today.isoweekday() != rules.ranking_weekday:
             continue

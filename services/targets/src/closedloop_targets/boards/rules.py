@@ -29,6 +29,8 @@ class BoardRules(Rules):
     snapshot_hour: int = Field(default=6, ge=0, le=23)
     # ISO weekday on which teams are ranked: 1 is Monday.
     ranking_weekday: int = Field(default=1, ge=1, le=7)
+    # How long a live ranking may stay in Redis while nothing changes; 0: it is always made anew.
+    live_seconds: int = Field(default=600, ge=0, le=86400)
     ranked_kinds: tuple[str, ...] = Field(default=("team", "area", "region"), min_length=1)
     # Metrics of which snapshots are kept; the catalogue's main one when empty.
     metrics: tuple[str, ...] = ()

@@ -11,13 +11,12 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_targets.boards.rules import Standing
 from closedloop_targets.periods.rules import Grain, Period
 
-# Where several plans reach a holder, the one whose top stands highest in the tree counts.
+# Where several plans reach a holder, those of the unit that stands highest in the tree count: they follow each other.
 STANDING = """
 WITH holder AS (SELECT * FROM unnest(%(ids)s::text[], %(units)s::text[]) AS h (id, unit_id)),
 reached AS (
     SELECT t.id AS target_id, t.holder_id, t.currency, t.start_date, t.end_date, t.minor, t.product_id,
-           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], plan.unit_id),
-               plan.id) AS place
+           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], plan.unit_id)) AS place
       FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
      WHERE t.holder_id = ANY(%(ids)s) AND t.holder_kind = %(kind)s AND t.metric = %(metric)s AND t.counts
        AND t.start_date <= %(end)s AND t.end_date >= %(start)s
@@ -108,6 +107,13 @@ SELECT position, holder_id, unit_id, light, taken_at, data
    AND (%(holder_ids)s::text[] IS NULL OR holder_id = ANY(%(holder_ids)s)) AND light >= %(light)s
        AND position > %(after)s
  ORDER BY position LIMIT %(limit)s
+"""
+
+
+# Of people, their key actions of a day.
+ACTIONS = """
+SELECT owner_id, count(*)::int AS planned, count(*) FILTER (WHERE state IN ('claimed', 'verified'))::int AS done
+  FROM key_action WHERE owner_id = ANY(%(people)s) AND date = %(day)s AND state <> 'cancelled' GROUP BY owner_id
 """
 
 

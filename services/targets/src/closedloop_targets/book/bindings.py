@@ -63,8 +63,14 @@ UPDATE key_action k SET binding_id = b.source_id, target_id = source.target_id, 
 """
 
 
+# Fields of a binding that are no columns of its.
+COUNTS = ("planned_count", "done_count", "verified_count")
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
+    """Counts are of its key actions; 0 where nobody counted."""
+
     id: str
     target_id: str
     owner_id: str
@@ -79,11 +85,14 @@ class Binding:
     subject: str
     source_id: str | None = None
     version: int = 1
+    planned_count: int = 0
+    done_count: int = 0
+    verified_count: int = 0
 
 
 def add(tx: Transaction, bindings: Sequence[Binding]) -> None:
     if bindings:
-        tx.do(ADD, {"rows": rows.pack(bindings, only=rows.columns(Binding))})
+        tx.do(ADD, {"rows": rows.pack(bindings, *COUNTS)})
 
 
 def plan(work: Work, bindings: Iterable[Binding]) -> None:

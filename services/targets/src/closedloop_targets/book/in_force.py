@@ -1,4 +1,4 @@
-"""Targets that hold now. Where several plans reach a holder, the one whose top stands highest in the tree counts."""
+"""Targets that hold now. Of several plans that reach a holder, those of the highest unit count: they follow each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from closedloop_targets.metrics.rules import MetricRules
 REACHED = """
     SELECT * FROM (
         SELECT t.*, rank() OVER (PARTITION BY t.holder_id, t.metric
-                                 ORDER BY array_position(%(tops)s::text[], plan.unit_id), plan.id) AS place
+                                 ORDER BY array_position(%(tops)s::text[], plan.unit_id)) AS place
           FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
          WHERE t.holder_id = ANY(%(holders)s) AND t.holder_kind = %(kind)s AND t.counts
            AND (cardinality(%(metrics)s::text[]) = 0 OR t.metric = ANY(%(metrics)s))

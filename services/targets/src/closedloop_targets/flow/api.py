@@ -8,7 +8,7 @@ from closedloop_chassis.work import Call
 from closedloop_targets import amounts, ledger
 from closedloop_targets.actions import binding_api, key_action_api
 from closedloop_targets.alarms import api as alarms
-from closedloop_targets.boards import asking, measuring
+from closedloop_targets.boards import asking, completing, measuring
 from closedloop_targets.boards.rpcs import rpcs
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Target
@@ -81,7 +81,11 @@ async def _progress(call: Call, target: Target) -> pb.Progress | None:
         return None
     who = (target.holder_kind, target.holder_id)
     found = await measuring.everybody(call, call.db, target.metric, asked.period, asked.today, who)
-    return asking.progress(call, found[0][1], asked) if found else None
+    if not found:
+        return None
+    progress = asking.progress(call, found[0][1], asked)
+    await completing.one(call, call.db, target.holder_kind, target.holder_id, progress, asked)
+    return progress
 
 
 async def _weeks(call: Call, target: Target) -> list[pb.CellProgress]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
+from closedloop_targets import ledger
 from closedloop_targets.forecasts import store
+from closedloop_targets.ledger import HolderKind
 from closedloop_targets.periods import shapes as period_shapes
-from closedloop_targets.periods.rules import Period
+from closedloop_targets.periods.rules import DAY, Period
 
 # (first day, last day, unit) to working days.
 Counted = dict[tuple[date, date, str], int]
@@ -28,6 +31,33 @@ async def of_week(work: Work, reader: Reader | Transaction, metric: str, week: P
         if any(part is not None for part in share):
             found[row["holder_kind"], row["holder_id"]] = round(sum(part or 0.0 for part in share))
     return found
+
+
+async def ends(
+    work: Work, reader: Reader | Transaction, kind: HolderKind, holders: Sequence[str], metric: str, period: Period
+) -> dict[str, int]:
+    """Where a period that is not over will end, by holder: done before the forecast's first month, and its months after.
+
+    Nobody stands in it whose forecast does not reach the period's end. Two round trips."""
+    if not holders or period.end < work.home.today():
+        return {}
+    params = {"kind": kind, "holders": list(holders), "metric": metric, "moment": work.now}
+    counted: Counted = {}
+    asked, ahead = [], []
+    for row in await reader.all(store.LATEST_OF, params):
+        first, last = (row["points"][at][edge] for at, edge in ((0, "start"), (-1, "end")))
+        if date.fromisoformat(last) < period.end:
+            continue
+        unit = work.org.unit(row["unit_id"])
+        parts = [
+            _share(work, point, period, row["unit_id"], unit.calendar if unit else "", counted) or 0.0
+            for point in row["points"]
+        ]
+        before = min(date.fromisoformat(first) - DAY, period.end)
+        asked.append(ledger.Asked(kind, row["holder_id"], metric, period.start, before))
+        ahead.append(sum(parts))
+    done = await ledger.sums(reader, asked, work.org)
+    return {one.holder_id: (minor or 0) + round(part) for one, minor, part in zip(asked, done, ahead, strict=True)}
 
 
 def _share(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import time
@@ -26,6 +27,7 @@ from closedloop_targets.periods.rules import DAY, FiscalCalendar, Period
 RUN = "targets.forecast_run"
 MONTH = "targets.restatement"
 COMPANY = "company"
+POLITENESS = 10
 
 # (holder kind, holder id, metric, product id)
 Series = Sequence[str]
@@ -241,7 +243,10 @@ class _Worker:
 
     async def ask(self, histories: Sequence[Sequence[int]], options: Options) -> list[Outlook | str]:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+            # Whoever asks the API goes first where both want the same core.
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=get_context("spawn"), initializer=os.nice, initargs=(POLITENESS,)
+            )
         numbers = [[float(value) for value in history] for history in histories]
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, extrapolation.many, numbers, options)

@@ -116,6 +116,14 @@ SELECT DISTINCT ON (holder_kind, holder_id) holder_kind, holder_id, unit_id, poi
  WHERE metric = %(metric)s AND product_id = '' AND stated_at <= %(moment)s AND NOT naive
  ORDER BY holder_kind, holder_id, stated_at DESC
 """
+# The latest statement of everything together, a guess or not.
+LATEST_OF = """
+SELECT DISTINCT ON (holder_id) holder_id, unit_id, points
+  FROM forecast
+ WHERE holder_kind = %(kind)s AND holder_id = ANY(%(holders)s) AND metric = %(metric)s AND product_id = ''
+   AND stated_at <= %(moment)s
+ ORDER BY holder_id, stated_at DESC
+"""
 ADD_TREND = """
 INSERT INTO market_trend (id, unit_id, product_id, product_line, segment, period, start_date, end_date, growth_ratio,
                           reason, author_id, provenance, recorded_at)

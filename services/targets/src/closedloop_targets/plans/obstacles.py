@@ -19,7 +19,7 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
     targets = await target_store.of_version(reader, plan.id, number)
     if not targets:
         return [Obstacle("PLAN_EMPTY", "", f"version {number} has no targets")]
-    found = _closed(call, targets)
+    found = _closed(call, targets) + _foreign(call, plan, targets)
     found += [
         Obstacle("OWNER_MISSING", one.id, f"nobody answers for {_who(call, one)}")
         for one in targets
@@ -39,6 +39,15 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
             said = "; ".join(finding.statement for finding in findings if not finding.passed)
             found.append(Obstacle("TARGETS_NOT_SMART", target, f"not {', '.join(failed)}: {said}"))
     return found + await carrying.obstacles(call, reader, plan, number)
+
+
+def _foreign(call: Call, plan: Plan, targets: list[Target]) -> list[Obstacle]:
+    """The books are kept in the company's money: boards would hold dollars against yuan (U16)."""
+    base = call.home.currency
+    if plan.currency == base or not any(one.currency for one in targets):
+        return []
+    said = f"the plan is in {plan.currency} and the books are in {base}; boards show either in any currency"
+    return [Obstacle("PLAN_CURRENCY_FOREIGN", "", said)]
 
 
 async def checks(

@@ -38,7 +38,7 @@ async def create_plan(request: pb.CreatePlanRequest, call: Call) -> pb.Plan:
         period=period.code,
         start_date=period.start,
         end_date=period.end,
-        currency=request.currency_code or unit.currency_code or call.home.currency,
+        currency=request.currency_code or call.home.currency,
         must_sum=request.must_sum if request.HasField("must_sum") else call.rules(PlanRules).must_sum,
         strategy=request.strategy,
         custom_fields=structs.plain(request.custom_fields),

@@ -34,10 +34,11 @@ ON CONFLICT (id) DO UPDATE
            version = excluded.version
  WHERE pipeline_deal.version < excluded.version
 """
-# Won and lost share their counter with the changes.
+# Won and lost share their counter with the changes; an older change that comes later finds the deal closed.
 CLOSE_DEALS = """
-UPDATE pipeline_deal d SET open = false, version = closed.value::bigint
-  FROM jsonb_each_text(%(versions)s) AS closed WHERE d.id = closed.key AND d.version <= closed.value::bigint
+INSERT INTO pipeline_deal (id, owner_id, unit_id, minor, currency, probability, close_date, open, version)
+SELECT key, '', '', 0, %(currency)s, 0, NULL, false, value::bigint FROM jsonb_each_text(%(versions)s) ORDER BY key
+ON CONFLICT (id) DO UPDATE SET open = false, version = excluded.version WHERE pipeline_deal.version <= excluded.version
 """
 DUE = """
 SELECT p.* FROM plan p JOIN plan_version v ON v.plan_id = p.id
@@ -130,7 +131,8 @@ def _deal(deal: funnel.OpportunityChanged, currency: str) -> dict[str, Any]:
 
 def _close(events: Sequence[Heard[Any]], work: Work) -> None:
     closed = newest(events, lambda deal: deal.opportunity_id)
-    work.tx.do(CLOSE_DEALS, {"versions": Jsonb({id: event.message.version for id, event in closed.items()})})
+    versions = Jsonb({id: event.message.version for id, event in closed.items()})
+    work.tx.do(CLOSE_DEALS, {"versions": versions, "currency": work.home.currency})
 
 
 def _ours(subject: requests_pb2.Subject) -> bool:

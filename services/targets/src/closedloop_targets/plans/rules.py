@@ -34,7 +34,15 @@ class Obstacle:
 
 
 # Which obstacle is named first when there are several.
-GRAVEST = ("PLAN_EMPTY", "UNIT_CLOSED", "OWNER_MISSING", "PLAN_DOES_NOT_SUM", "TARGETS_NOT_SMART", "TOO_FEW_ACTIONS")
+GRAVEST = (
+    "PLAN_EMPTY",
+    "PLAN_CURRENCY_FOREIGN",
+    "UNIT_CLOSED",
+    "OWNER_MISSING",
+    "PLAN_DOES_NOT_SUM",
+    "TARGETS_NOT_SMART",
+    "TOO_FEW_ACTIONS",
+)
 
 
 def check_inside(plan: Period, target: Period) -> None:
