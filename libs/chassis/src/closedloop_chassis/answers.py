@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import psycopg
 from google.protobuf.message import Message
 
-from closedloop_chassis.data.revisions import Revisions
 from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.telemetry.metrics import ANSWERS
 from closedloop_chassis.work import Call
@@ -65,7 +64,6 @@ class _Kept:
 class Answers:
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._revisions = Revisions(process.database.reader)
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
 
@@ -99,7 +97,7 @@ class Answers:
 
     async def _look(self, topics: tuple[str, ...]) -> tuple[int, ...]:
         try:
-            return await self._revisions.of(topics)
+            return await self._process.revisions.of(topics)
         except psycopg.OperationalError:
             # Whatever answers next may be another one.
             self._process.incarnation = ""

@@ -17,6 +17,7 @@ from closedloop_chassis.client import Peers
 from closedloop_chassis.clocks.stopwatch import Clocks
 from closedloop_chassis.clocks.timers import Timers
 from closedloop_chassis.data import schema
+from closedloop_chassis.data.revisions import Revisions
 from closedloop_chassis.data.transaction import Database
 from closedloop_chassis.events.bells import Ringer
 from closedloop_chassis.org import copy as org_copy
@@ -99,6 +100,10 @@ class Process:
         from closedloop_chassis.cache import Cache
 
         return Cache(self.settings.redis_url.get_secret_value(), prefix=f"closedloop:{self.service.name}")
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        return Revisions(self.database.reader)
 
     @cached_property
     def answers(self) -> Answers:

@@ -18,16 +18,17 @@ from closedloop_targets.cascade.rules import CascadeDefaults
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods.rules import FiscalCalendar
 
-STATE = "SELECT (SELECT epoch FROM board_epoch)::text AS epoch, sum(ticks)::bigint AS ticks FROM board_tick"
+# Counted up by whatever changes a ranking: actuals, plans, forecasts, and snapshots, which say who stood where before.
+TOPIC = "ranking"
 
 
 async def ranking(call: Call, asked: Question, kind: str) -> list[pb.TeamRank]:
     """Of every unit of the kind. One small query where Redis has it."""
-    seconds = call.rules(BoardRules).live_seconds
-    if not seconds:
+    seconds, database = call.rules(BoardRules).live_seconds, call.process.incarnation
+    if not seconds or not database:
         return await teams.live(call, call.db, asked, kind)
     # Read before the board is made: what changes meanwhile is named by another key.
-    key = f"ranking:{kind}:{asked.metric}:{asked.period.code}:{asked.today}:{await _state(call)}"
+    key = f"ranking:{kind}:{asked.metric}:{asked.period.code}:{asked.today}:{await _state(call, database)}"
     found = await call.process.cache.get(key)
     if found is not None:
         return list(pb.ListTeamRankingResponse.FromString(found).ranks)
@@ -36,12 +37,11 @@ async def ranking(call: Call, asked: Question, kind: str) -> list[pb.TeamRank]:
     return lines
 
 
-async def _state(call: Call) -> str:
-    row = await call.db.one(STATE)
-    assert row is not None
+async def _state(call: Call, database: str) -> str:
+    revision = await call.process.revisions.of((TOPIC,))
     books = (BoardRules, MetricRules, CascadeDefaults, FiscalCalendar)
     versions = [call.process.rulebooks.version(model, call.now) for model in books]
-    said = f"{row['epoch']} {row['ticks']} {_tree(call.org)} {versions} {call.home.currency}"
+    said = f"{database} {revision} {_tree(call.org)} {versions} {call.home.currency}"
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
