@@ -70,7 +70,12 @@ class Project:
         return done.stdout, json.loads((self.folder / "build" / "mission.json").read_text())
 
     def _run(self, module: str, *arguments: str, cwd: str = ".") -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **os.environ,
+            "COLUMNS": "200",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         command = [sys.executable, "-m", module, *arguments]
         return subprocess.run(
             command, cwd=self.folder / cwd, env=environment, capture_output=True, text=True, timeout=60
