@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +103,12 @@ def test_sentences_stand_where_they_say(text: str) -> None:
         assert sentence == sentence.strip() != ""
     for fact in facts_in(text, "personal", RULES):
         assert text[fact.offset : fact.offset + len(fact.sentence)] == fact.sentence
+
+
+def test_a_pattern_that_never_ends_stops_the_reading_and_nobody_else() -> None:
+    endless = FactRule(name="endless", kind="absence", pattern="(a|aa)+b", confidence=0.9)
+    rules = MailRules(facts=(*RULES.facts, endless), reading_seconds=0.2)
+    before = time.process_time()
+    found = facts_in("王芳已经离职了。" + "a" * 80 + "c。", "personal", rules)
+    assert time.process_time() - before < 5
+    assert [fact.kind for fact in found] == ["left_company"]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import regex
+import structlog
 from pydantic import Field, field_validator
 
 from closedloop_chassis.rulebook.rules import Part, Rules
 from closedloop_integrations.mail.mime import Parsed
+
+log = structlog.get_logger(__name__)
 
 FactKind = Literal["job_change", "left_company", "new_contact", "new_project", "absence", "contact_detail"]
 
@@ -35,8 +40,8 @@ class FactRule(Part):
     @classmethod
     def _compiles(cls, pattern: str) -> str:
         try:
-            re.compile(pattern)
-        except re.error as error:
+            regex.compile(pattern)
+        except regex.error as error:
             raise ValueError(f"not a pattern: {error}") from error
         return pattern
 
@@ -194,6 +199,8 @@ class MailRules(Rules):
     rulebook: ClassVar[str] = "integrations.mail"
 
     facts: tuple[FactRule, ...] = Field(default=DEFAULT_FACTS, max_length=500)
+    # All patterns together may take so long over one mail; what is not read by then stays unread.
+    reading_seconds: float = Field(default=0.5, gt=0, le=5)
     # Directly before what was found, they turn it into its contrary.
     negations: tuple[str, ...] = ("没有", "没", "不会", "不是", "并未", "尚未", "未", "不打算", "not", "n't", "never")
     # In a question or a condition nothing is stated.
@@ -280,12 +287,13 @@ def facts_in(text: str, nature: str, rules: MailRules) -> list[Fact]:
     """In the order of the text; of several rules of one kind in one sentence the surest counts. Bulk mail says nothing."""
     if nature not in ("personal", "auto_reply"):
         return []
-    compiled = [(rule, re.compile(rule.pattern)) for rule in rules.facts]
+    compiled = [(rule, regex.compile(rule.pattern)) for rule in rules.facts]
     found: list[Fact] = []
+    give_up = time.monotonic() + rules.reading_seconds
     for offset, sentence in sentences(text, rules.longest_sentence):
         best: dict[str, Fact] = {}
         for rule, pattern in compiled:
-            fact = _fact(sentence, offset, rule, pattern, nature, rules)
+            fact = _fact(sentence, offset, rule, pattern, nature, rules, give_up)
             if fact is not None and (rule.kind not in best or best[rule.kind].confidence < fact.confidence):
                 best[rule.kind] = fact
         found += best.values()
@@ -301,9 +309,22 @@ def sentences(text: str, longest: int) -> Iterator[tuple[int, str]]:
 
 
 def _fact(
-    sentence: str, offset: int, rule: FactRule, pattern: re.Pattern[str], nature: str, rules: MailRules
+    sentence: str,
+    offset: int,
+    rule: FactRule,
+    pattern: regex.Pattern[str],
+    nature: str,
+    rules: MailRules,
+    give_up: float,
 ) -> Fact | None:
-    match = pattern.search(sentence)
+    left = give_up - time.monotonic()
+    if left <= 0:
+        return None
+    try:
+        match = pattern.search(sentence, timeout=left)
+    except TimeoutError:
+        log.warning("a pattern takes too long, the rest of the mail is not read", rule=rule.name)
+        return None
     if match is None or any(word in sentence for word in rules.open_words):
         return None
     before_and_in = sentence[max(0, match.start() - 6) : match.end()]
