@@ -44,6 +44,9 @@ from closedloop_customers.potential.rules import PotentialRules
 from closedloop_customers.products import reactions as products_reactions
 from closedloop_customers.quality import api as quality_api
 from closedloop_customers.quality import reactions as quality_reactions
+from closedloop_customers.reminders import api as reminders_api
+from closedloop_customers.reminders import reactions as reminders_reactions
+from closedloop_customers.reminders.rules import ReminderRules
 from closedloop_customers.suggestions import api as suggestions_api
 from closedloop_customers.suggestions import reactions as suggestions_reactions
 from closedloop_customers.suggestions.rules import SuggestionRules
@@ -83,6 +86,7 @@ SERVICE = Service(
             reactions=interactions_reactions.reactions,
             rules=(InteractionRules,),
         ),
+        Slice("reminders", rpcs=(reminders_api.rpcs,), reactions=reminders_reactions.reactions, rules=(ReminderRules,)),
         Slice("wake_ups", rpcs=(wake_ups_api.rpcs,), reactions=wake_ups_reactions.reactions, rules=(WakeUpRules,)),
         Slice(
             "suggestions",

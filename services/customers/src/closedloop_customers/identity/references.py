@@ -50,6 +50,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("concerns", "concern", "account_id", only=_NOT_OPEN_TWICE),
         Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
         Reference("tender_matches", "tender_match", "account_id", "notice_id", _NOT_TWICE),
+        Reference("reminders", "reminder", "record_id", only="record_type = 'account'"),
         Reference("merged", "account", "merged_into_id"),
     ),
     "contact": (
@@ -62,6 +63,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("tickets", "ticket", "contact_id"),
         Reference("concerns", "concern", "contact_id", only="state <> 'open'"),
         Reference("opt_outs", "opt_out", "contact_id", "address || ' ' || channel || ' ' || topic"),
+        Reference("reminders", "reminder", "record_id", only="record_type = 'contact'"),
         Reference("merged", "contact", "merged_into_id"),
     ),
     "lead": (
@@ -70,6 +72,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("ways_to_answer", "lead_key", "lead_id", "key"),
         Reference("wake_ups", "wake_up", "record_id", only="record_type = 'lead' AND state <> 'running'"),
         Reference("suggestions", "suggestion", "record_id", only="record_type = 'lead'"),
+        Reference("reminders", "reminder", "record_id", only="record_type = 'lead'"),
         Reference("merged", "lead", "merged_into_id"),
     ),
 }

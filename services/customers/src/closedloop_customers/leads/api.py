@@ -19,6 +19,7 @@ from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.interactions import desk as interactions
 from closedloop_customers.leads import bulk, desk, intake, report, rules, store, wire
 from closedloop_customers.leads.rules import CloseReasonRules, Lead, LeadRules, ResponseRules
+from closedloop_customers.reminders import desk as reminders
 from closedloop_customers.wake_ups import silence
 
 rpcs = Rpcs("closedloop.customers.v1.LeadService")
@@ -148,7 +149,7 @@ async def record_response(request: pb.RecordResponseRequest, call: Call) -> pb.L
         if old.response_light == "red":
             asking.task_cleared(call, desk.UNANSWERED, after.id)
     if request.HasField("next_contact_date"):
-        _agree_next(call, after, request)
+        await _agree_next(call, after, request)
     return wire.to_proto(after)
 
 
@@ -266,8 +267,8 @@ def _responder(call: Call, request: pb.RecordResponseRequest) -> str:
     return call.caller.subject
 
 
-def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> None:
-    """An agreed talk is on the owner's list for that morning."""
+async def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> None:
+    """An agreed talk is on the owner's list for that morning, and reminded of (S26)."""
     day = protos.day(request.next_contact_date, "next_contact_date")
     if day < call.home.today(lead.unit_id):
         raise errors.InvalidArgument("TIME_IN_PAST", "an agreed talk lies ahead", {"next_contact_date": "in the past"})
@@ -286,6 +287,8 @@ def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> No
         due_time=call.home.morning(day, lead.unit_id),
         account_id=lead.account_id or "",
     )
+    standing = (await records.find(call.tx, [("lead", lead.id)]))["lead", lead.id]
+    await reminders.agree_next(call, standing, "lead_response", f"跟进 {lead.title}"[:500], day)
 
 
 async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, action: str) -> str:
