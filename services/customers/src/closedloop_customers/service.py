@@ -38,6 +38,8 @@ from closedloop_customers.interactions.rules import InteractionRules
 from closedloop_customers.leads import api as leads_api
 from closedloop_customers.leads import reactions as leads_reactions
 from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules
+from closedloop_customers.playbooks import api as playbooks_api
+from closedloop_customers.playbooks.rules import PlaybookRules
 from closedloop_customers.potential import api as potential_api
 from closedloop_customers.potential import reactions as potential_reactions
 from closedloop_customers.potential.rules import PotentialRules
@@ -87,6 +89,7 @@ SERVICE = Service(
             rules=(InteractionRules,),
         ),
         Slice("reminders", rpcs=(reminders_api.rpcs,), reactions=reminders_reactions.reactions, rules=(ReminderRules,)),
+        Slice("playbooks", rpcs=(playbooks_api.rpcs,), rules=(PlaybookRules,)),
         Slice("wake_ups", rpcs=(wake_ups_api.rpcs,), reactions=wake_ups_reactions.reactions, rules=(WakeUpRules,)),
         Slice(
             "suggestions",

@@ -34,6 +34,13 @@ _NOT_OPEN_TWICE = """(state <> 'open' OR NOT EXISTS (
        AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
             AND other.id < concern.id)))"""
 
+# A step that was done at the survivor, or is open there, stays at the absorbed record as it was.
+_STEP = "playbook || ' ' || step"
+_STEP_OF = """record_type = '{type}' AND state <> 'open' AND NOT EXISTS (
+    SELECT FROM playbook_step other WHERE other.playbook = playbook_step.playbook AND other.step = playbook_step.step
+       AND (other.record_id = %(survivor_id)s OR other.record_id = ANY(%(absorbed_ids)s::uuid[])
+            AND other.record_id < playbook_step.record_id))"""
+
 REFERENCES: dict[str, tuple[Reference, ...]] = {
     "account": (
         Reference("contacts", "contact", "account_id"),
@@ -51,6 +58,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
         Reference("tender_matches", "tender_match", "account_id", "notice_id", _NOT_TWICE),
         Reference("reminders", "reminder", "record_id", only="record_type = 'account'"),
+        Reference("playbook_steps", "playbook_step", "record_id", _STEP, _STEP_OF.format(type="account")),
         Reference("merged", "account", "merged_into_id"),
     ),
     "contact": (
@@ -73,6 +81,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("wake_ups", "wake_up", "record_id", only="record_type = 'lead' AND state <> 'running'"),
         Reference("suggestions", "suggestion", "record_id", only="record_type = 'lead'"),
         Reference("reminders", "reminder", "record_id", only="record_type = 'lead'"),
+        Reference("playbook_steps", "playbook_step", "record_id", _STEP, _STEP_OF.format(type="lead")),
         Reference("merged", "lead", "merged_into_id"),
     ),
 }

@@ -14,6 +14,8 @@ from closedloop_customers import asking, identifiers, profiles
 from closedloop_customers.assignment.desk import Choice, Subject
 from closedloop_customers.leads import store, wire
 from closedloop_customers.leads.rules import Lead, ResponseRules
+from closedloop_customers.playbooks.desk import Arrival, arrived
+from closedloop_customers.playbooks.rules import Facts
 from closedloop_customers.wake_ups import silence
 
 FIRST_RESPONSE = "customers.first_response"
@@ -34,7 +36,27 @@ def save(
     if after:
         store.put(work.tx, after)
         store.add_transitions(work, steps)
+    moved = [new for (old, _), new in zip(pairs, after, strict=True) if _followed(old) != _followed(new)]
+    arrived(work, [arrival(lead) for lead in moved])
     return after
+
+
+def arrival(lead: Lead) -> Arrival:
+    """The lead as its playbook sees it, in the hands it is in."""
+    profile = lead.profile
+    facts = Facts(
+        type="lead",
+        stage=_followed(lead),
+        source=lead.provenance["source"],
+        industry=profile.get("industry", ""),
+        product_lines=tuple(profile.get("product_lines", ())),
+    )
+    return Arrival(lead.id, facts, lead.unit_id)
+
+
+def _followed(lead: Lead) -> str:
+    """The stage it is followed in; empty where nobody follows it by a playbook any more."""
+    return "" if lead.converted_at is not None or lead.stage == "closed" else lead.stage
 
 
 def trail(lead: Lead) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from closedloop_customers import codes, custom_fields, identifiers, profiles, pr
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.leads import desk, store, wire
 from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, priority
+from closedloop_customers.playbooks.desk import arrived
 
 Source = tuple[str, str]
 
@@ -279,6 +280,7 @@ def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historic
     store.add_transitions(work, [(lead.id, "", lead.stage, "") for lead in leads])
     desk.start_response_clocks(work, leads)
     desk.start_alarm(work, leads)
+    arrived(work, [desk.arrival(lead) for lead in leads if not lead.historical], fresh=True)
     for lead in leads:
         work.audit(lead.id, "intake", {}, desk.trail(lead))
         work.tell(wire.received(lead), lead.id)
