@@ -102,7 +102,11 @@ async def test_a_lead_is_led_from_step_to_step(house: House, rid: Any) -> None:
         await seller.playbooks.CompletePlaybookStep(complete("first_call", answers=answers))
     await seller.leads.RecordResponse(
         leads_pb2.RecordResponseRequest(
-            request_id=rid(), id=lead.id, channel=interactions_pb2.CHANNEL_PHONE, content="客户要方案和报价", reached=True
+            request_id=rid(),
+            id=lead.id,
+            channel=interactions_pb2.CHANNEL_PHONE,
+            content="客户要方案和报价",
+            reached=True,
         )
     )
     await house.live.advance(days=3)

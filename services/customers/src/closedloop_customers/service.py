@@ -38,6 +38,9 @@ from closedloop_customers.interactions.rules import InteractionRules
 from closedloop_customers.leads import api as leads_api
 from closedloop_customers.leads import reactions as leads_reactions
 from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules
+from closedloop_customers.personal import api as personal_api
+from closedloop_customers.personal import reactions as personal_reactions
+from closedloop_customers.personal.rules import PersonalDataRules
 from closedloop_customers.playbooks import api as playbooks_api
 from closedloop_customers.playbooks.rules import PlaybookRules
 from closedloop_customers.potential import api as potential_api
@@ -109,6 +112,9 @@ SERVICE = Service(
         ),
         Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
+        Slice(
+            "personal", rpcs=(personal_api.rpcs,), reactions=personal_reactions.reactions, rules=(PersonalDataRules,)
+        ),
         Slice("identity", rpcs=(identity_api.rpcs,), reactions=identity_reactions.reactions, rules=(IdentityRules,)),
     ),
 )

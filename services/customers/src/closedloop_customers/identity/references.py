@@ -72,6 +72,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("concerns", "concern", "contact_id", only="state <> 'open'"),
         Reference("opt_outs", "opt_out", "contact_id", "address || ' ' || channel || ' ' || topic"),
         Reference("reminders", "reminder", "record_id", only="record_type = 'contact'"),
+        Reference("consents", "consent", "record_id", only="record_type = 'contact'"),
         Reference("merged", "contact", "merged_into_id"),
     ),
     "lead": (
@@ -82,6 +83,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("suggestions", "suggestion", "record_id", only="record_type = 'lead'"),
         Reference("reminders", "reminder", "record_id", only="record_type = 'lead'"),
         Reference("playbook_steps", "playbook_step", "record_id", _STEP, _STEP_OF.format(type="lead")),
+        Reference("consents", "consent", "record_id", only="record_type = 'lead'"),
         Reference("merged", "lead", "merged_into_id"),
     ),
 }
@@ -92,7 +94,8 @@ LEFT_ALONE = frozenset(
         "chain_member.account_id", "chain_member.contact_id", "contact_key.contact_id",
         "contact_provenance.contact_id", "decision_chain.account_id", "finding.account_id",
         "finding.record_id", "grade_change.account_id", "health.account_id", "health_point.account_id",
-        "lead_transition.lead_id", "pool_entry.record_id", "potential.account_id",
+        "lead_transition.lead_id", "personal_access.record_id",
+        "personal_request_record.record_id", "pool_entry.record_id", "potential.account_id",
         "potential_label.account_id", "potential_point.account_id",
     }
 )  # fmt: skip

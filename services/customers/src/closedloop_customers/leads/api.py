@@ -12,7 +12,7 @@ from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import asking, business_actions, codes, custom_fields, profiles, provenance, records
+from closedloop_customers import accesses, asking, business_actions, codes, custom_fields, profiles, provenance, records
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts
@@ -53,6 +53,7 @@ async def get_lead(request: pb.GetLeadRequest, call: Call) -> pb.Lead:
     if lead is None:
         raise errors.NotFound("LEAD_NOT_FOUND", f"no lead {request.id or request.provenance.source_id}")
     call.authorize(lead.owner_id, lead.unit_id)
+    await accesses.note(call, [lead.id])
     return wire.to_proto(lead, await store.submissions(call.db, lead.id), await store.transitions(call.db, lead.id))
 
 
@@ -86,6 +87,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
     }
     found = await store.page(call.db, order, params)
     page, token = pages.split(found, request, lambda row: (row[1], row[0].id))
+    await accesses.note(call, [lead.id for lead, _ in page])
     return pb.ListLeadsResponse(leads=[wire.to_proto(lead) for lead, _ in page], next_page_token=token)
 
 

@@ -20,7 +20,7 @@ from closedloop_customers.wake_ups import silence
 
 FIRST_RESPONSE = "customers.first_response"
 UNANSWERED = "customers.unanswered"
-PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id"})
+PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id", "need", "custom_fields"})
 
 
 def save(
@@ -206,3 +206,15 @@ async def locked(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
 
 async def get(reader: Reader | Transaction, id: str) -> Lead | None:
     return await store.get(reader, id)
+
+
+async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> set[str]:
+    """These leads without the fields that tell of a person; answers the ways by which they were reached. One round
+    trip."""
+    held = await store.lock(work.tx, ids) if ids else {}
+    pairs = [
+        (old, replace(old, profile={name: value for name, value in old.profile.items() if name not in fields}))
+        for old in held.values()
+    ]
+    save(work, pairs, "erase")
+    return {key for old, _ in pairs for key in keys_of(work, old.profile)}
