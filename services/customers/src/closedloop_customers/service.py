@@ -37,7 +37,7 @@ from closedloop_customers.interactions import reactions as interactions_reaction
 from closedloop_customers.interactions.rules import InteractionRules
 from closedloop_customers.leads import api as leads_api
 from closedloop_customers.leads import reactions as leads_reactions
-from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules
+from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules, WebhookRules
 from closedloop_customers.personal import api as personal_api
 from closedloop_customers.personal import reactions as personal_reactions
 from closedloop_customers.personal.rules import PersonalDataRules
@@ -83,7 +83,7 @@ SERVICE = Service(
             "leads",
             rpcs=(leads_api.rpcs,),
             reactions=leads_reactions.reactions,
-            rules=(LeadRules, ResponseRules, CloseReasonRules),
+            rules=(LeadRules, ResponseRules, CloseReasonRules, WebhookRules),
         ),
         Slice(
             "interactions",

@@ -71,7 +71,7 @@ class _Customer:
 
 
 def read(
-    call: Call,
+    work: Work,
     row: pb.IntakeLeadRequest | pb.LeadRow,
     kept: dict[str, Any],
     position: int = 0,
@@ -80,15 +80,17 @@ def read(
 ) -> Inquiry:
     """Raises InvalidArgument for codes, people, consents and moments that cannot be."""
     profile = profiles.read(row.profile)
-    code_rules, rules = call.rules(codes.CodeRules), call.rules(LeadRules)
-    codes.check(profile, code_rules, call.org)
-    custom_fields.check("lead", profile, call.rules(custom_fields.FieldRules))
+    code_rules, rules = work.rules(codes.CodeRules), work.rules(LeadRules)
+    codes.check(profile, code_rules, work.org)
+    custom_fields.check("lead", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
         profile["region_code"] = region
     if row.owner_id:
-        call.authorize(row.owner_id, records.person_unit(call, row.owner_id))
+        unit_id = records.person_unit(work, row.owner_id)
+        if isinstance(work, Call):
+            work.authorize(row.owner_id, unit_id)
     received = provenance.observed(kept)
-    _check_moment(received, call.now, rules, historical)
+    _check_moment(received, work.now, rules, historical)
     consents = [
         {
             "purpose": consent.purpose,

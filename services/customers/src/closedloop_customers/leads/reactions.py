@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1.common_pb2 import Evidence, Light
+from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.clocks.due import Due
@@ -13,10 +15,16 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import asking, explanations
 from closedloop_customers.assignment import desk as assignment
-from closedloop_customers.leads import desk, store, wire
+from closedloop_customers.leads import bulk, desk, store, wire
 from closedloop_customers.leads.rules import Lead, ResponseRules, closed
 
 reactions = Reactions()
+
+
+@reactions.batch(events.LeadPosted)
+async def posted(heard: Sequence[Heard[events.LeadPosted]], work: Work) -> None:
+    """Rows of a signed webhook come in by the door of every inquiry (S21)."""
+    await bulk.posted(work, [event.message.row for event in heard])
 
 
 @reactions.clock(desk.FIRST_RESPONSE)

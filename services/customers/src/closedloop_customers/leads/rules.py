@@ -75,6 +75,17 @@ class LeadRules(Rules):
     priority: PriorityRules = PriorityRules()
 
 
+class WebhookRules(Rules):
+    """What is posted to /hooks/leads/<source>."""
+
+    rulebook: ClassVar[str] = "customers.intake_webhook"
+
+    # How far the signature's time may be from ours.
+    signed_within_seconds: int = Field(default=300, ge=1, le=86_400)
+    # In one call.
+    most_rows: int = Field(default=500, ge=1, le=10_000)
+
+
 class CloseReason(Part):
     title: str
     outcomes: frozenset[str]
