@@ -17,7 +17,7 @@ from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.interactions import desk as interactions
-from closedloop_customers.leads import bulk, desk, intake, report, rules, store, wire
+from closedloop_customers.leads import bulk, desk, intake, pausing, report, rules, store, wire
 from closedloop_customers.leads.rules import CloseReasonRules, Lead, LeadRules, ResponseRules
 from closedloop_customers.reminders import desk as reminders
 from closedloop_customers.wake_ups import silence
@@ -225,6 +225,24 @@ async def reopen_lead(request: pb.ReopenLeadRequest, call: Call) -> pb.Lead:
         silence.watch(call, "lead", [(after.id, after.owner_id, after.unit_id)])
     desk.tell_assigned(call, after, "", "manual")
     return wire.to_proto(after)
+
+
+@rpcs.method
+async def pause_lead(request: pb.PauseLeadRequest, call: Call) -> pb.Lead:
+    old = await _held(call, request.id)
+    etags.check(request.etag, old.version)
+    until = protos.instant(request.until_time, "until_time")
+    rules.check_pause(old, until, call.now, call.rules(LeadRules))
+    return wire.to_proto(await pausing.pause(call, old, until, request.reason))
+
+
+@rpcs.method
+async def resume_lead(request: pb.ResumeLeadRequest, call: Call) -> pb.Lead:
+    old = await _held(call, request.id)
+    etags.check(request.etag, old.version)
+    if old.paused_until is None:
+        raise errors.FailedPrecondition("LEAD_NOT_PAUSED", "its clocks are running")
+    return wire.to_proto(await pausing.resume(call, old))
 
 
 @rpcs.method

@@ -77,6 +77,7 @@ def trail(lead: Lead) -> dict[str, Any]:
         "ownership.unit_id": lead.unit_id,
         "escalation_level": lead.escalation_level,
         "converted_at": lead.converted_at,
+        "paused_until": lead.paused_until,
         "closed_at": lead.closed_at,
     }
 
@@ -99,7 +100,7 @@ def subject(
 def owed(work: Work, lead: Lead, choice: Choice) -> Lead:
     """The lead in its owner's hands, with the first response owed from now on if it still is."""
     held = replace(lead, owner_id=choice.owner_id, unit_id=choice.unit_id, assignment_rule=choice.rule)
-    if lead.responded_at is not None or lead.stage == "closed" or lead.historical:
+    if lead.responded_at is not None or lead.stage == "closed" or lead.historical or lead.paused_until is not None:
         return held
     setting = work.rules(ResponseRules).first_response
     return replace(held, response_due_at=work.calendars.due(setting, work.now, choice.unit_id))
@@ -108,7 +109,7 @@ def owed(work: Work, lead: Lead, choice: Choice) -> Lead:
 def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:
     """The hours of the first response, from now, for every lead that is owed one."""
     waiting = [lead for lead in leads if lead.responded_at is None and lead.stage != "closed" and not lead.historical]
-    started = [_timed(lead) for lead in waiting]
+    started = [_timed(lead) for lead in waiting if lead.paused_until is None]
     work.clocks.start_many(FIRST_RESPONSE, work.rules(ResponseRules).first_response, started)
 
 
