@@ -38,6 +38,8 @@ from closedloop_customers.interactions.rules import InteractionRules
 from closedloop_customers.leads import api as leads_api
 from closedloop_customers.leads import reactions as leads_reactions
 from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules, WebhookRules
+from closedloop_customers.parameters import api as parameters_api
+from closedloop_customers.parameters.rules import ParameterRules
 from closedloop_customers.personal import api as personal_api
 from closedloop_customers.personal import reactions as personal_reactions
 from closedloop_customers.personal.rules import PersonalDataRules
@@ -110,6 +112,7 @@ SERVICE = Service(
             reactions=chain_reactions.reactions,
             rules=(ChainRules, ConcernRules, SolutionRules, BriefRules),
         ),
+        Slice("parameters", rpcs=(parameters_api.rpcs,), rules=(ParameterRules,)),
         Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
         Slice(

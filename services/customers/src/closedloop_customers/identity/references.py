@@ -27,6 +27,11 @@ _NOT_TWICE = """NOT EXISTS (SELECT FROM tender_match other WHERE other.notice_id
                  AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
                       AND other.account_id < tender_match.account_id))"""
 
+# What both know, each keeps as it has it; the survivor's sheet is the one that is read.
+_NOT_SAID_TWICE = """NOT EXISTS (SELECT FROM parameter_value other WHERE other.key = parameter_value.key
+                 AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
+                      AND other.account_id < parameter_value.account_id))"""
+
 # Where both have the same concern open, each keeps its own.
 _NOT_OPEN_TWICE = """(state <> 'open' OR NOT EXISTS (
     SELECT FROM concern other WHERE other.state = 'open' AND other.topic = concern.topic AND other.kind = concern.kind
@@ -53,6 +58,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("opportunity_points", "opportunity_point", "account_id"),
         Reference("tickets", "ticket", "account_id"),
         Reference("opportunities", "account_opportunity", "account_id", "opportunity_id::text"),
+        Reference("parameters", "parameter_value", "account_id", "parameter_value.key", _NOT_SAID_TWICE),
         Reference("relations", "relation", "account_id"),
         Reference("concerns", "concern", "account_id", only=_NOT_OPEN_TWICE),
         Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
@@ -94,7 +100,7 @@ LEFT_ALONE = frozenset(
         "chain_member.account_id", "chain_member.contact_id", "contact_key.contact_id",
         "contact_provenance.contact_id", "decision_chain.account_id", "finding.account_id",
         "finding.record_id", "grade_change.account_id", "health.account_id", "health_point.account_id",
-        "lead_transition.lead_id", "personal_access.record_id",
+        "lead_transition.lead_id", "parameter_sheet.account_id", "personal_access.record_id",
         "personal_request_record.record_id", "pool_entry.record_id", "potential.account_id",
         "potential_label.account_id", "potential_point.account_id",
     }
