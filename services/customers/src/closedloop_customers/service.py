@@ -45,6 +45,9 @@ from closedloop_customers.personal import reactions as personal_reactions
 from closedloop_customers.personal.rules import PersonalDataRules
 from closedloop_customers.playbooks import api as playbooks_api
 from closedloop_customers.playbooks.rules import PlaybookRules
+from closedloop_customers.points import api as points_api
+from closedloop_customers.points import reactions as points_reactions
+from closedloop_customers.points.rules import PointRules
 from closedloop_customers.potential import api as potential_api
 from closedloop_customers.potential import reactions as potential_reactions
 from closedloop_customers.potential.rules import PotentialRules
@@ -113,6 +116,7 @@ SERVICE = Service(
             rules=(ChainRules, ConcernRules, SolutionRules, BriefRules),
         ),
         Slice("parameters", rpcs=(parameters_api.rpcs,), rules=(ParameterRules,)),
+        Slice("points", rpcs=(points_api.rpcs,), reactions=points_reactions.reactions, rules=(PointRules,)),
         Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
         Slice(
