@@ -60,6 +60,9 @@ from closedloop_customers.reminders.rules import ReminderRules
 from closedloop_customers.suggestions import api as suggestions_api
 from closedloop_customers.suggestions import reactions as suggestions_reactions
 from closedloop_customers.suggestions.rules import SuggestionRules
+from closedloop_customers.territories import api as territories_api
+from closedloop_customers.territories import reactions as territories_reactions
+from closedloop_customers.territories.rules import TerritoryRules
 from closedloop_customers.wake_ups import api as wake_ups_api
 from closedloop_customers.wake_ups import reactions as wake_ups_reactions
 from closedloop_customers.wake_ups.rules import WakeUpRules
@@ -117,6 +120,12 @@ SERVICE = Service(
         ),
         Slice("parameters", rpcs=(parameters_api.rpcs,), rules=(ParameterRules,)),
         Slice("points", rpcs=(points_api.rpcs,), reactions=points_reactions.reactions, rules=(PointRules,)),
+        Slice(
+            "territories",
+            rpcs=(territories_api.rpcs,),
+            reactions=territories_reactions.reactions,
+            rules=(TerritoryRules,),
+        ),
         Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
         Slice(

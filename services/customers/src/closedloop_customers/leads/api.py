@@ -20,6 +20,7 @@ from closedloop_customers.interactions import desk as interactions
 from closedloop_customers.leads import bulk, desk, intake, pausing, report, rules, store, wire
 from closedloop_customers.leads.rules import CloseReasonRules, Lead, LeadRules, ResponseRules
 from closedloop_customers.reminders import desk as reminders
+from closedloop_customers.territories import desk as territories
 from closedloop_customers.wake_ups import silence
 
 rpcs = Rpcs("closedloop.customers.v1.LeadService")
@@ -67,8 +68,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
         **records.filters(request, call),
         "words": [patterns.containing(word) for word in request.query.lower().split()] or ["%"],
         "keys": desk.keys_of(call, asked),
-        # No territory is kept yet, so none contains a lead.
-        "by_territory": bool(request.territory_id),
+        "territory": await territories.spec(call, request.territory_id),
         "stages": enums.words(pb.LeadStage, request.stages) or None,
         "outcomes": enums.words(pb.LeadOutcome, request.outcomes) or None,
         "sources": list(request.sources) or None,
