@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
@@ -97,13 +97,16 @@ def subject(
     )
 
 
-def owed(work: Work, lead: Lead, choice: Choice) -> Lead:
-    """The lead in its owner's hands, with the first response owed from now on if it still is."""
+def owed(work: Work, lead: Lead, choice: Choice, due: dict[str, datetime] | None = None) -> Lead:
+    """The lead in its owner's hands, with the first response owed from now on if it still is. `due` by unit keeps what
+    many leads of one call share."""
     held = replace(lead, owner_id=choice.owner_id, unit_id=choice.unit_id, assignment_rule=choice.rule)
     if lead.responded_at is not None or lead.stage == "closed" or lead.historical or lead.paused_until is not None:
         return held
-    setting = work.rules(ResponseRules).first_response
-    return replace(held, response_due_at=work.calendars.due(setting, work.now, choice.unit_id))
+    known = {} if due is None else due
+    if choice.unit_id not in known:
+        known[choice.unit_id] = work.calendars.due(work.rules(ResponseRules).first_response, work.now, choice.unit_id)
+    return replace(held, response_due_at=known[choice.unit_id])
 
 
 def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:

@@ -270,9 +270,10 @@ async def _make(
         for row in assignment.hold(work, "lead", held, method, "named by who brought it"):
             choices[row.record_id] = assignment.Choice(row.owner_id, row.unit_id, row.rule)
     store_now: list[Lead] = []
+    due: dict[str, datetime] = {}
     for lead in leads.values():
         choice = choices.get(lead.id)
-        store_now.append(desk.owed(work, lead, choice) if choice else lead)
+        store_now.append(desk.owed(work, lead, choice, due) if choice else lead)
     _write(work, store_now, named, historical)
     taken.made = {lead.id: lead for lead in store_now}
 
