@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.struct_pb2 import NULL_VALUE, Value
 
 from closedloop.customers.v1 import accounts_pb2
 from closedloop.customers.v1 import parameters_pb2 as pb
@@ -116,5 +116,5 @@ async def test_sales_and_engineering_read_the_same_sheet_and_each_field_has_one_
     )
     assert sum(isinstance(one, grpc.aio.AioRpcError) for one in both) == 1
     last = await house.rep1.parameters.GetParameterSheet(pb.GetParameterSheetRequest(account_id=account.id))
-    erased = await engineer.parameters.UpdateParameterSheet(update(last, site__voltage=Value(null_value=0)))
+    erased = await engineer.parameters.UpdateParameterSheet(update(last, site__voltage=Value(null_value=NULL_VALUE)))
     assert not erased.parameters[0].HasField("value")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Provenance
@@ -34,6 +35,8 @@ async def known(house: House, rid: Any) -> tuple[contacts_pb2.Contact, leads_pb2
     account = await house.rep1.accounts.CreateAccount(
         accounts_pb2.CreateAccountRequest(request_id=rid(), profile=accounts_pb2.AccountProfile(name="华东精密"))
     )
+    posted = Struct()
+    posted.update({"name": NAME, "tel": PHONE})
     lead = await house.web.leads.IntakeLead(
         leads_pb2.IntakeLeadRequest(
             request_id=rid(),
@@ -46,7 +49,7 @@ async def known(house: House, rid: Any) -> tuple[contacts_pb2.Contact, leads_pb2
             ),
             provenance=Provenance(source="web_form", source_id="f-1"),
             consents=[leads_pb2.ConsentGrant(purpose="sales_contact", text_version="2026-1")],
-            payload={"name": NAME, "tel": PHONE},
+            payload=posted,
         )
     )
     held = await house.ops.leads.CloseLead(

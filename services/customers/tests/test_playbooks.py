@@ -114,7 +114,7 @@ async def test_a_lead_is_led_from_step_to_step(house: House, rid: Any) -> None:
     (late,) = (await house.m1.playbooks.ListPlaybookSteps(listed)).steps
     assert (late.key, late.state) == ("second_touch", pb.PLAYBOOK_STEP_STATE_OVERDUE)
     await seller.playbooks.CompletePlaybookStep(complete("second_touch", skip=True, note="客户约了当面谈"))
-    every = list(range(1, 6))
+    every = [pb.PlaybookStepState.Name(n) for n in range(1, 6)]
     page = await house.ops.playbooks.ListPlaybookSteps(pb.ListPlaybookStepsRequest(states=every, page_size=2))
     rest = await house.ops.playbooks.ListPlaybookSteps(
         pb.ListPlaybookStepsRequest(states=every, page_size=2, page_token=page.next_page_token)

@@ -97,7 +97,7 @@ async def sent(house: House) -> list[tuple[str, str, str]]:
     """(whom, kind, when, in Shanghai) of every notice asked for."""
     events = await house.live.told(integrations.DeliveryRequested)
     return [
-        (m.content.recipient.person_id, m.content.template.fields["kind"], m.content.dedupe_key.split(":")[2])
+        (m.content.recipient.person_id, str(m.content.template.fields["kind"]), m.content.dedupe_key.split(":")[2])
         for m in events
         if m.content.template.template == "reminder"
     ]
@@ -179,7 +179,9 @@ async def test_dates_are_moved_ended_and_refused(house: House, rid: Any) -> None
         await house.rep1.reminders.UpdateReminder(moved(late, agreed_date=Date(year=2026, month=1, day=7)))
     with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_FIELD"):
         await house.rep1.reminders.UpdateReminder(
-            pb.UpdateReminderRequest(request_id=rid(), id=late.id, etag=late.etag, update_mask={"paths": ["state"]})
+            pb.UpdateReminderRequest(
+                request_id=rid(), id=late.id, etag=late.etag, update_mask=FieldMask(paths=["state"])
+            )
         )
     await house.live.move_to(at(12, 10))
     assert [day for _, _, day in await sent(house)] == ["2026-01-09", "2026-01-12", "2026-01-12"]

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from closedloop.customers.v1 import accounts_pb2, assignment_pb2, leads_pb2
 from closedloop.customers.v1 import territories_pb2 as pb
@@ -112,7 +113,7 @@ async def test_the_tree_rolls_up_and_pooled_accounts_come_home(house: House, rid
 
     def update(one: pb.Territory, *paths: str, **fields: Any) -> pb.UpdateTerritoryRequest:
         return pb.UpdateTerritoryRequest(
-            request_id=rid(), id=one.id, etag=one.etag, update_mask={"paths": paths}, reason="调整", **fields
+            request_id=rid(), id=one.id, etag=one.etag, update_mask=FieldMask(paths=paths), reason="调整", **fields
         )
 
     wider = pb.TerritoryProfile(region_codes=["31", "32", "33"], account_ids=[far.id], parent_id=schools.id)

@@ -125,8 +125,9 @@ SELECT count(*) FILTER (WHERE fresh) FROM put
 """
 # What no longer looks alike, or is gone.
 DROP_PAIRS = """
-DELETE FROM duplicate_pair WHERE record_type = %(record_type)s AND state = 'open' AND found_at < %(now)s
-   AND (left_id, right_id) NOT IN (SELECT * FROM unnest(%(lefts)s::uuid[], %(rights)s::uuid[]))
+DELETE FROM duplicate_pair p WHERE record_type = %(record_type)s AND state = 'open' AND found_at < %(now)s
+   AND NOT EXISTS (SELECT FROM unnest(%(lefts)s::uuid[], %(rights)s::uuid[]) AS seen (left_id, right_id)
+                    WHERE seen.left_id = p.left_id AND seen.right_id = p.right_id)
 """
 OPEN_PAIRS = "SELECT count(*) FROM duplicate_pair WHERE record_type = %(record_type)s AND state = 'open'"
 LOCK_PAIR = f"SELECT {PAIR} FROM duplicate_pair WHERE id = %(id)s FOR UPDATE"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.customers.v1 import accounts_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as events
-from closedloop.customers.v1 import interactions_pb2
 from closedloop.customers.v1 import personal_data_pb2 as pb
 from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.ids import new_id
@@ -108,7 +108,7 @@ async def _obey(call: Call, person: Standing, said: store.Consent, of_messages: 
 
 
 def _person(found: dict[records.Key, Standing], type_: int, id_: str) -> Standing:
-    kind = "lead" if type_ == records.pb.RECORD_TYPE_LEAD else "contact"
+    kind = "lead" if type_ == accounts_pb2.RECORD_TYPE_LEAD else "contact"
     person = found.get((kind, id_))
     if person is None:
         raise errors.NotFound(f"{kind.upper()}_NOT_FOUND", f"no {kind} {id_}")

@@ -75,7 +75,7 @@ async def update_territory(request: pb.UpdateTerritoryRequest, call: Call) -> pb
         raise errors.InvalidArgument("NAME_MISSING", "a territory has a name and a unit", {"profile": "incomplete"})
     ended = old.ended_on
     if END_DATE in request.update_mask.paths:
-        ended = protos.day(request.end_date, END_DATE) if request.HasField(END_DATE) else None
+        ended = protos.day(request.end_date, END_DATE) if request.HasField("end_date") else None
     new = replace(old, profile=profile, effective_on=day, ended_on=ended, version=old.version + 1)
     return await _stand(call, old, new, request.reason, validate_only=request.validate_only)
 
