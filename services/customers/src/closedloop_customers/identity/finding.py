@@ -27,6 +27,8 @@ KEYS = {
 _HEAD, _TAIL = 8, 3
 # Comparisons between two looks at what else there is to do.
 _BREATH = 200
+# Comparisons between two writings.
+_STRETCH = 20_000
 
 
 async def like(
@@ -47,6 +49,7 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
     """Compares all records of a type within their blocks and keeps the pairs that look alike.
 
     Answers records, comparisons, new_pairs and open_pairs. Raises FailedPrecondition SCAN_RUNNING."""
+    work.tx.do(store.LONG_READ)
     if not await work.tx.value(store.TAKE_SCAN, {"record_type": kind}):
         raise errors.FailedPrecondition("SCAN_RUNNING", f"somebody is comparing every {kind} at this moment")
     rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
@@ -57,17 +60,23 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
         if number % _BREATH == 0:
             await asyncio.sleep(0)
         known[id_] = portrait(kind, id_, row.profile, matching, row.account_id)
-    pairs = []
-    told: dict[str, str] = {}
-    for number, (left, right) in enumerate(candidates):
-        if number % _BREATH == 0:
-            await asyncio.sleep(0)  # others are served meanwhile
-        comparison = compare(known[left], known[right], kind, rules)
-        if comparison.probability >= rules.shown:
-            pairs.append(_pair(work, kind, known[left], known[right], comparison, told))
-    fresh = await store.put_pairs(work.tx, pairs)
+    lefts: list[str] = []
+    rights: list[str] = []
+    fresh, told = 0, dict[str, str]()
+    for first in range(0, len(candidates), _STRETCH):
+        pairs = []
+        for number, (left, right) in enumerate(candidates[first : first + _STRETCH]):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)  # others are served meanwhile
+            comparison = compare(known[left], known[right], kind, rules)
+            if comparison.probability >= rules.shown:
+                pairs.append(_pair(work, kind, known[left], known[right], comparison, told))
+        # In stretches: one document of all pairs would outgrow jsonb.
+        fresh += await store.put_pairs(work.tx, pairs)
+        lefts += [pair.left_id for pair in pairs]
+        rights += [pair.right_id for pair in pairs]
     if since is None:
-        sides = {"lefts": [pair.left_id for pair in pairs], "rights": [pair.right_id for pair in pairs]}
+        sides = {"lefts": lefts, "rights": rights}
         work.tx.do(store.DROP_PAIRS, {"record_type": kind, "now": work.now, **sides})
     opened = await work.tx.value(store.OPEN_PAIRS, {"record_type": kind})
     return {"records": count, "comparisons": len(candidates), "new_pairs": fresh, "open_pairs": opened}

@@ -106,6 +106,8 @@ SELECT id, profile, account_id, coalesce(profile->>'company_name', '') AS name, 
 """,
 }
 
+# A scan of all is one long read; what ends it is the deadline of its call.
+LONG_READ = "SET LOCAL statement_timeout = '300s'"
 # Where somebody scans this type already, false.
 TAKE_SCAN = "SELECT pg_try_advisory_xact_lock(hashtext('customers.scan'), hashtext(%(record_type)s))"
 PAIR = """id, record_type, left_id, right_id, probability, reasons, state, digest, decided_by, decided_at,
@@ -270,8 +272,9 @@ async def scan(
 
 
 async def put_pairs(tx: Transaction, pairs: Sequence[Pair]) -> int:
-    """Writes pairs found; answers how many are new."""
-    return int(await tx.value(PUT_PAIRS, {"rows": rows.pack(pairs)}) or 0) if pairs else 0
+    """Writes pairs found; answers how many are new. A statement even for none: a transaction that is silent for a
+    minute is ended."""
+    return int(await tx.value(PUT_PAIRS, {"rows": rows.pack(pairs)}) or 0)
 
 
 def add_merge(tx: Transaction, merge: Merge) -> None:
