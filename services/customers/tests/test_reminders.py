@@ -107,7 +107,7 @@ def at(day: int, hour: int = 12) -> datetime:
     return datetime(2026, 1, day, hour, tzinfo=SHANGHAI)
 
 
-@pytest.mark.mission("S26")
+@pytest.mark.mission("S26", "U18")
 async def test_each_notice_is_sent_once_whatever_happens_to_clocks_and_processes(house: House, rid: Any) -> None:
     record = await account(house, rid)
     one = await agree(house, rid, record, 9, agreed_time_of_day=TimeOfDay(hours=15))
@@ -145,6 +145,13 @@ async def test_each_notice_is_sent_once_whatever_happens_to_clocks_and_processes
     assert content.expire_time.ToJsonString() == "2026-01-09T07:00:00Z"
     await house.live.move_to(at(10, 1))
     assert (await get(house, one.id)).state == pb.REMINDER_STATE_MISSED
+    trail = await house.live.db.all(
+        "SELECT actor_id, action FROM audit_entry WHERE subject = %(id)s ORDER BY id", {"id": one.id}
+    )
+    assert [(row["actor_id"], row["action"]) for row in trail] == [
+        ("rep1", "agree"),
+        ("timer:customers.reminder_day_over", "missed"),
+    ], "what the system does of itself is in the trail as well"
     # Told late, the talk had taken place after all.
     row = interactions_pb2.InteractionRow(
         record=record,
