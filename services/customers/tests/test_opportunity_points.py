@@ -123,6 +123,7 @@ async def test_a_point_of_a_customer_in_the_pool_has_an_owner_too(house: House, 
         ("NOT_FOUND", "ACCOUNT_NOT_FOUND", {"account_id": DEAL}),
         ("NOT_FOUND", "CONTACT_NOT_FOUND", {"contact_id": DEAL}),
         ("INVALID_ARGUMENT", "UNKNOWN_PERSON", {"owner_id": "nobody"}),
+        ("INVALID_ARGUMENT", "NEED_MISSING", {"need": " "}),
     ):
         with house.live.refused(code, reason):
             await house.rep1.points.CreateOpportunityPoint(note(**fields))

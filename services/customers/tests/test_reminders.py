@@ -203,6 +203,7 @@ async def test_dates_are_moved_ended_and_refused(house: House, rid: Any) -> None
         ("NOT_A_DAY", {"agreed_date": Date(year=2026, month=2, day=30)}),
         ("NOT_AN_HOUR", {"agreed_time_of_day": TimeOfDay(hours=24)}),
         ("UNKNOWN_TIME_ZONE", {"time_zone": "Mars/Olympus"}),
+        ("TITLE_MISSING", {"title": " "}),
         ("DATE_IN_PAST", {"agreed_time_of_day": TimeOfDay(hours=9), "agreed_date": Date(year=2026, month=1, day=12)}),
     ):
         with house.live.refused("INVALID_ARGUMENT", reason):

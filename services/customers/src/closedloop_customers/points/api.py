@@ -54,6 +54,8 @@ async def create_opportunity_point(request: pb.CreateOpportunityPointRequest, ca
         raise errors.NotFound("ACCOUNT_NOT_FOUND", f"no living account {request.account_id}")
     if request.contact_id and (contact is None or contact.account_id != account.id):
         raise errors.NotFound("CONTACT_NOT_FOUND", f"{request.contact_id} is nobody of this account")
+    if not request.need.strip():
+        raise errors.InvalidArgument("NEED_MISSING", "say what they need", {"need": "value is required"})
     owner = (request.owner_id, records.person_unit(call, request.owner_id)) if request.owner_id else None
     given = request.provenance if request.HasField("provenance") else Provenance(source_id=new_id())
     kept = provenance.by_hand(call, given)

@@ -66,7 +66,7 @@ async def create_reminder(request: pb.CreateReminderRequest, call: Call) -> pb.R
         zone=zone_of(request.time_zone or desk.zone(call, standing.owner_id, standing.unit_id)),
     )
     kept = provenance.keep(Provenance(source_id=new_id()), call.actor, call.now)
-    one = desk.made(call, standing, request.title.strip(), checked(agreed, call.now), kept)
+    one = desk.made(call, standing, _title(request.title), checked(agreed, call.now), kept)
     desk.agree(call, [one])
     return await _shown(call, one)
 
@@ -79,9 +79,7 @@ async def update_reminder(request: pb.UpdateReminderRequest, call: Call) -> pb.R
         raise errors.InvalidArgument("UNKNOWN_FIELD", f"there is no field {unknown}", {"update_mask": str(unknown)})
     new: Reminder = old
     if "title" in paths:
-        if not request.title.strip():
-            raise errors.InvalidArgument("TITLE_MISSING", "say what was agreed", {"title": "value is required"})
-        new = replace(new, title=request.title.strip())
+        new = replace(new, title=_title(request.title))
     if "agreed_date" in paths:
         new = replace(new, agreed_on=protos.day(request.agreed_date, "agreed_date"))
     if "agreed_time_of_day" in paths:
@@ -111,6 +109,12 @@ async def _open(call: Call, id: str, etag: str) -> Owned:
     if found.state != "open":
         raise errors.FailedPrecondition("REMINDER_ENDED", f"it ended before: {found.state}", state=found.state)
     return found
+
+
+def _title(given: str) -> str:
+    if not given.strip():
+        raise errors.InvalidArgument("TITLE_MISSING", "say what was agreed", {"title": "value is required"})
+    return given.strip()
 
 
 async def _shown(call: Call, one: Reminder) -> pb.Reminder:
