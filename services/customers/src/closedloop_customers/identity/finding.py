@@ -50,6 +50,7 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
 
     Answers records, comparisons, new_pairs and open_pairs. Raises FailedPrecondition SCAN_RUNNING."""
     work.tx.do(store.LONG_READ)
+    work.tx.do(store.BY_HASH)
     if not await work.tx.value(store.TAKE_SCAN, {"record_type": kind}):
         raise errors.FailedPrecondition("SCAN_RUNNING", f"somebody is comparing every {kind} at this moment")
     rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)

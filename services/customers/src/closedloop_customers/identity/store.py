@@ -108,6 +108,8 @@ SELECT id, profile, account_id, coalesce(profile->>'company_name', '') AS name, 
 
 # A scan of all is one long read; what ends it is the deadline of its call.
 LONG_READ = "SET LOCAL statement_timeout = '300s'"
+# Blocks have no statistics: right after an import the planner takes them for few and joins them row by row, n times n.
+BY_HASH = "SET LOCAL enable_nestloop = off"
 # Where somebody scans this type already, false.
 TAKE_SCAN = "SELECT pg_try_advisory_xact_lock(hashtext('customers.scan'), hashtext(%(record_type)s))"
 PAIR = """id, record_type, left_id, right_id, probability, reasons, state, digest, decided_by, decided_at,
