@@ -10,6 +10,7 @@ from closedloop_chassis.work import Work
 from closedloop_customers import asking, profiles
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
+from closedloop_customers.assignment import market
 from closedloop_customers.explanations import Explanation
 from closedloop_customers.points import store
 from closedloop_customers.points.rules import PointRules
@@ -36,7 +37,7 @@ async def find(
     where somebody was named. None where its source has brought it before. Up to three round trips."""
     owner_id, unit_id = owner or (account.owner_id, account.unit_id)
     if not owner_id:
-        sellers = await assignment.market(work, work.tx, "account")
+        sellers = await market.everybody(work, work.tx, "account")
         choice = assignment.propose(work, await accounts.subject(work.tx, account.id), sellers)
         owner_id, unit_id = choice.owner_id, choice.unit_id or unit_id
     settings = work.rules(PointRules)
