@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.type.date_pb2 import Date
+from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
@@ -370,6 +371,42 @@ async def test_a_topic_nobody_wants_gives_way_to_another(house: House, rid: Any)
     preview.request_id = rid()
     assert (await house.rep1.wake_ups.StartWakeUp(preview)).topic == "product_line_news"
     assert not await wake_ups(house)
+
+
+@pytest.mark.mission("S28")
+async def test_topics_are_counted_by_what_became_of_their_messages(house: House, rid: Any) -> None:
+    account, _ = await customer(house, rid, product_lines=["vision"])
+    began = house.live.now
+    await house.rep1.wake_ups.StartWakeUp(wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=of(account)))
+    (message,) = await messages(house)
+    for minutes, state in enumerate(("SENT", "DELIVERED", "OPENED", "CLICKED"), 1):
+        report = integrations.DeliveryReported(
+            dedupe_key=message.dedupe_key,
+            origin="customers",
+            subject_type="wake_up",
+            state=deliveries_pb2.DeliveryState.Value(f"DELIVERY_STATE_{state}"),
+            time=protos.timestamp(began + timedelta(minutes=minutes)),
+        )
+        await house.live.hear(report, "d", source="integrations")
+    sent = Interval(start_time=protos.timestamp(began), end_time=protos.timestamp(began + timedelta(hours=1)))
+
+    async def topics(desk: Any, **fields: Any) -> list[wake_ups_pb2.TopicResult]:
+        request = wake_ups_pb2.GetTopicReportRequest(sent=sent, **fields)
+        return list((await desk.wake_ups.GetTopicReport(request)).topics)
+
+    (topic,) = await topics(house.m1)
+    arm = topic.control if message.arm == "control" else topic.treated
+    assert (topic.topic, topic.title) == ("product_line_news", "产品线动态")
+    assert (arm.sent, arm.delivered, arm.opened, arm.clicked, arm.replied) == (1, 1, 1, 1, 0)
+    assert (arm.open_ratio, topic.enough_data) == (1.0, False)
+    assert not await topics(house.m9), "of another region"
+    assert not await topics(house.ops, channel=pb.CHANNEL_SMS)
+    assert len(await topics(house.ops, unit_id="east")) == 1
+    assert not await topics(house.ops, topics=["product_updated"])
+    with house.live.refused("PERMISSION_DENIED"):
+        await topics(house.rep1)
+    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_UNIT"):
+        await topics(house.ops, unit_id="moon")
 
 
 async def test_a_wake_up_is_started_and_stopped_by_hand(house: House, rid: Any) -> None:

@@ -14,7 +14,7 @@ from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
 from closedloop.approvals.v1 import events_pb2 as approvals
-from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.common.v1.common_pb2 import Light, Provenance
 from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2 as pb
@@ -581,3 +581,41 @@ async def test_every_number_is_a_default_that_operations_may_change(house: House
     pooled = await house.ops.leads.GetLead(get(lead))
     assert pooled.ownership.owner_id == ""
     assert pooled.assignment_rule.version == published.version
+
+
+@pytest.mark.mission("U8", "S23", "S24")
+async def test_clocks_stand_still_while_the_customer_wants_time(house: House, rid: Any) -> None:
+    lead = await intake(house, rid)
+    owner = house.caller(lead.ownership.owner_id, "rep")
+
+    def pause(lead: pb.Lead, **span: float) -> pb.PauseLeadRequest:
+        until = protos.timestamp(house.live.now + timedelta(**span))
+        return pb.PauseLeadRequest(request_id=rid(), id=lead.id, etag=lead.etag, until_time=until, reason="下周再联系")
+
+    # Half of the two working hours and one of the 48 are over.
+    await house.live.advance(hours=1)
+    for reason, span in (("PAUSE_TOO_LONG", {"days": 15}), ("TIME_IN_PAST", {"minutes": -1})):
+        with house.live.refused("INVALID_ARGUMENT", reason):
+            await owner.leads.PauseLead(pause(lead, **span))
+    with house.live.refused("FAILED_PRECONDITION", "LEAD_NOT_PAUSED"):
+        await owner.leads.ResumeLead(pb.ResumeLeadRequest(request_id=rid(), id=lead.id, etag=lead.etag))
+    paused = await owner.leads.PauseLead(pause(lead, days=7))
+    assert paused.HasField("pause_until_time")
+    assert not paused.HasField("response_due_time")
+    await house.live.advance(days=6)
+    held = await owner.leads.GetLead(pb.GetLeadRequest(id=lead.id))
+    assert (held.ownership.owner_id, held.response_light) == (lead.ownership.owner_id, Light.LIGHT_NONE)
+    await house.live.advance(days=1)
+    # Monday at 10:00 the pause is over: one working hour is left of the first response, 47 of the alarm.
+    held = await owner.leads.GetLead(pb.GetLeadRequest(id=lead.id))
+    assert not held.HasField("pause_until_time")
+    assert protos.instant(held.response_due_time) == house.live.now + timedelta(hours=1)
+    assert protos.instant(held.alarm_time) == house.live.now + timedelta(hours=47)
+    again = await owner.leads.PauseLead(pause(held, hours=5))
+    early = await owner.leads.ResumeLead(pb.ResumeLeadRequest(request_id=rid(), id=lead.id, etag=again.etag))
+    assert early.response_due_time == held.response_due_time
+    with house.live.refused("FAILED_PRECONDITION", "PAUSES_USED_UP"):
+        await owner.leads.PauseLead(pause(early, hours=1))
+    await house.live.advance(hours=1)
+    held = await house.ops.leads.GetLead(pb.GetLeadRequest(id=lead.id))
+    assert held.ownership.owner_id != lead.ownership.owner_id, "and then it is late"

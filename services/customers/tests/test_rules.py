@@ -464,6 +464,24 @@ def test_a_tenth_is_the_control_group_and_always_the_same() -> None:
     assert not any(wake_ups.in_control(str(n), WakeUpRules(control_ratio=0)) for n in range(100))
 
 
+@pytest.mark.mission("S28")
+def test_three_times_is_a_number_with_its_doubt() -> None:
+    treated, control = wake_ups.Arm(1100, 1000, 300, 60), wake_ups.Arm(110, 100, 10, 3)
+    found = wake_ups.compared(treated, control, WakeUpRules())
+    assert found.open_lift == pytest.approx(3.0)
+    # By hand: exp(ln 3 ± 1.96 · √(1/300 − 1/1000 + 1/10 − 1/100)); z = 0.2 / 0.047185.
+    assert (found.open_lift_low, found.open_lift_high) == pytest.approx((1.654, 5.442), abs=1e-3)
+    assert found.p_value == pytest.approx(2.25e-5, rel=0.01)
+    assert found.click_lift == pytest.approx(2.0)
+    assert found.enough_data
+    assert not wake_ups.compared(treated, wake_ups.Arm(99, 99, 10), WakeUpRules()).enough_data
+    assert wake_ups.compared(treated, wake_ups.Arm(), WakeUpRules()) == wake_ups.Compared()
+    nobody = wake_ups.compared(treated, wake_ups.Arm(100, 100), WakeUpRules())
+    assert (nobody.open_lift, nobody.enough_data) == (0, True), "no finite lift over nobody"
+    same = wake_ups.compared(wake_ups.Arm(100, 100), wake_ups.Arm(100, 100), WakeUpRules())
+    assert same.p_value == 1
+
+
 # Suggestions.
 
 

@@ -88,8 +88,9 @@ def message(
     subject_type: str,
     subject_id: str,
     urgent: bool = False,
+    expire_time: datetime | None = None,
 ) -> None:
-    """A message to a colleague, once per key."""
+    """A message to a colleague, once per key; worthless after `expire_time`."""
     person = work.org.person(person_id)
     if person is None:
         return
@@ -106,6 +107,7 @@ def message(
         subject_type=subject_type,
         subject_id=subject_id,
         urgent=urgent,
+        expire_time=protos.timestamp(expire_time),
     )
     work.tell(integrations.DeliveryRequested(content=content), subject_id)
 

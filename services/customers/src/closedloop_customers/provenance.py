@@ -7,7 +7,7 @@ from datetime import datetime
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop_chassis import errors, protos, provenance
 from closedloop_chassis.ids import new_id
-from closedloop_chassis.provenance import Kept
+from closedloop_chassis.provenance import Kept as Kept
 from closedloop_chassis.work import Call
 
 

@@ -13,7 +13,7 @@ from closedloop.common.v1.common_pb2 import Ownership, RowError
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop_chassis import bulk, enums, errors, ids, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_chassis.work import Call
+from closedloop_chassis.work import Call, Work
 
 # A merged record stands for its survivor; a contact stands where its account stands.
 STANDING = """
@@ -100,7 +100,7 @@ def ownership(owner_id: str, unit_id: str) -> Ownership:
     return Ownership(owner_id=owner_id, unit_id=unit_id)
 
 
-def person_unit(call: Call, person_id: str, field: str = "owner_id") -> str:
+def person_unit(call: Work, person_id: str, field: str = "owner_id") -> str:
     """The unit of a person of the company. Raises InvalidArgument UNKNOWN_PERSON."""
     person = call.org.person(person_id)
     if person is None or not person.active:

@@ -37,16 +37,32 @@ from closedloop_customers.interactions import reactions as interactions_reaction
 from closedloop_customers.interactions.rules import InteractionRules
 from closedloop_customers.leads import api as leads_api
 from closedloop_customers.leads import reactions as leads_reactions
-from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules
+from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules, WebhookRules
+from closedloop_customers.parameters import api as parameters_api
+from closedloop_customers.parameters.rules import ParameterRules
+from closedloop_customers.personal import api as personal_api
+from closedloop_customers.personal import reactions as personal_reactions
+from closedloop_customers.personal.rules import PersonalDataRules
+from closedloop_customers.playbooks import api as playbooks_api
+from closedloop_customers.playbooks.rules import PlaybookRules
+from closedloop_customers.points import api as points_api
+from closedloop_customers.points import reactions as points_reactions
+from closedloop_customers.points.rules import PointRules
 from closedloop_customers.potential import api as potential_api
 from closedloop_customers.potential import reactions as potential_reactions
 from closedloop_customers.potential.rules import PotentialRules
 from closedloop_customers.products import reactions as products_reactions
 from closedloop_customers.quality import api as quality_api
 from closedloop_customers.quality import reactions as quality_reactions
+from closedloop_customers.reminders import api as reminders_api
+from closedloop_customers.reminders import reactions as reminders_reactions
+from closedloop_customers.reminders.rules import ReminderRules
 from closedloop_customers.suggestions import api as suggestions_api
 from closedloop_customers.suggestions import reactions as suggestions_reactions
 from closedloop_customers.suggestions.rules import SuggestionRules
+from closedloop_customers.territories import api as territories_api
+from closedloop_customers.territories import reactions as territories_reactions
+from closedloop_customers.territories.rules import TerritoryRules
 from closedloop_customers.wake_ups import api as wake_ups_api
 from closedloop_customers.wake_ups import reactions as wake_ups_reactions
 from closedloop_customers.wake_ups.rules import WakeUpRules
@@ -75,7 +91,7 @@ SERVICE = Service(
             "leads",
             rpcs=(leads_api.rpcs,),
             reactions=leads_reactions.reactions,
-            rules=(LeadRules, ResponseRules, CloseReasonRules),
+            rules=(LeadRules, ResponseRules, CloseReasonRules, WebhookRules),
         ),
         Slice(
             "interactions",
@@ -83,6 +99,8 @@ SERVICE = Service(
             reactions=interactions_reactions.reactions,
             rules=(InteractionRules,),
         ),
+        Slice("reminders", rpcs=(reminders_api.rpcs,), reactions=reminders_reactions.reactions, rules=(ReminderRules,)),
+        Slice("playbooks", rpcs=(playbooks_api.rpcs,), rules=(PlaybookRules,)),
         Slice("wake_ups", rpcs=(wake_ups_api.rpcs,), reactions=wake_ups_reactions.reactions, rules=(WakeUpRules,)),
         Slice(
             "suggestions",
@@ -100,8 +118,19 @@ SERVICE = Service(
             reactions=chain_reactions.reactions,
             rules=(ChainRules, ConcernRules, SolutionRules, BriefRules),
         ),
+        Slice("parameters", rpcs=(parameters_api.rpcs,), rules=(ParameterRules,)),
+        Slice("points", rpcs=(points_api.rpcs,), reactions=points_reactions.reactions, rules=(PointRules,)),
+        Slice(
+            "territories",
+            rpcs=(territories_api.rpcs,),
+            reactions=territories_reactions.reactions,
+            rules=(TerritoryRules,),
+        ),
         Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
+        Slice(
+            "personal", rpcs=(personal_api.rpcs,), reactions=personal_reactions.reactions, rules=(PersonalDataRules,)
+        ),
         Slice("identity", rpcs=(identity_api.rpcs,), reactions=identity_reactions.reactions, rules=(IdentityRules,)),
     ),
 )

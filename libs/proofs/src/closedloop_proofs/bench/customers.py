@@ -24,7 +24,7 @@ def intake(ground: Ground, pressure: Pressure, rounds: int) -> Iterator[tuple[Ap
     with ground.api("customers", url) as api:
         ground.hear(url, "targets", company.organisation())
         ground.settle(url)
-        _widen(api)
+        widen(api)
         tokens = [ground.token(f"integration:site{n}", "integration") for n in range(pressure.callers)]
         yield api, Write("IntakeLead", METHOD, "intake_lead", tokens, _told)
 
@@ -33,7 +33,7 @@ def _told(turn: int) -> dict[str, object]:
     return {"first_phone": 13_000_000_000 + turn * 10_000_000, "provinces": company.PROVINCES}
 
 
-def _widen(api: Api) -> None:
+def widen(api: Api) -> None:
     stub = api.stub(platform_pb2_grpc.RulebookServiceStub, "admin", "admin", "operations")
     held = stub.GetRulebook(platform_pb2.GetRulebookRequest(name="customers.assignment"))
     held.body.update({"lead_capacity": CAPACITY})

@@ -29,6 +29,7 @@ from closedloop.customers.v1.accounts_pb2 import AccountRow
 from closedloop.platform.v1.platform_pb2 import ListClocksRequest
 from closedloop_approvals.policies import condition
 from closedloop_chassis import errors, pages
+from closedloop_chassis.courier import signatures
 from closedloop_chassis.courier.parts import Request
 from closedloop_chassis.edge.keys import Keys
 from closedloop_chassis.edge.keys import parsed as parsed_keys
@@ -44,7 +45,7 @@ from closedloop_cli.loading.rows import read as read_csv
 from closedloop_customers import identifiers
 from closedloop_integrations.erp import u8
 from closedloop_integrations.erp.rules import ErpRules
-from closedloop_integrations.mail import mime, quoting, webhook
+from closedloop_integrations.mail import mime, quoting
 from closedloop_integrations.mail.rules import MailRules, facts_in, nature_of
 from closedloop_integrations.outbound import Answer
 from closedloop_integrations.procurement import mending, site
@@ -106,7 +107,8 @@ def _condition(text: str) -> None:
 
 def _hook(given: tuple[dict[str, str], bytes, str]) -> None:
     headers, body, path = given
-    webhook.check(SECRET, Request("POST", path, headers, {}, body), 1767225600.0, MailRules())
+    request = Request("POST", path, headers, {}, body)
+    signatures.check(SECRET, request, 1767225600.0, MailRules().webhook_seconds)
     raise AssertionError("nobody signed this")
 
 

@@ -14,6 +14,7 @@ from closedloop_customers import business_actions, profiles, provenance, records
 from closedloop_customers.accounts import bulk, desk, rules, store, wire
 from closedloop_customers.accounts.rules import Account
 from closedloop_customers.assignment import desk as assignment
+from closedloop_customers.territories import desk as territories
 from closedloop_customers.wake_ups import silence
 
 rpcs = Rpcs("closedloop.customers.v1.AccountService")
@@ -39,8 +40,7 @@ async def list_accounts(request: pb.ListAccountsRequest, call: Call) -> pb.ListA
     params = {
         **records.filters(request, call),
         "words": [patterns.containing(word) for word in request.query.lower().split()] or ["%"],
-        # No territory is kept yet, so none contains an account.
-        "by_territory": bool(request.territory_id),
+        "territory": await territories.spec(call, request.territory_id),
         "industries": list(request.industries) or None,
         "region_codes": list(request.region_codes) or None,
         "grades": list(request.grades) or None,

@@ -15,6 +15,8 @@ from closedloop_customers import codes, custom_fields, freshness, identifiers, p
 from closedloop_customers.accounts import store, wire
 from closedloop_customers.accounts.rules import Account, AccountRules
 from closedloop_customers.assignment.desk import Subject
+from closedloop_customers.playbooks.desk import Arrival, arrived
+from closedloop_customers.playbooks.rules import Facts
 from closedloop_customers.profiles import Profile
 from closedloop_customers.wake_ups import silence
 
@@ -117,6 +119,7 @@ def change(
     verifying, lights = work.rules(AccountRules).key_fields, work.rules(freshness.QualityRules)
     after: list[Account] = []
     keys: dict[str, Collection[str]] = {}
+    arrivals: list[Arrival] = []
     for old, new in pairs:
         fields = profiles.changed(old.profile, new.profile)
         verified = (
@@ -130,9 +133,24 @@ def change(
         work.audit(now.id, action, trail(old), trail(now), business_action)
         work.tell(wire.changed(now), now.id)
         after.append(now)
+        if now.status != old.status:
+            arrivals.append(Arrival(now.id, _facts(now), now.unit_id))
     if after:
         store.put(work.tx, after, keys, new_sources)
+    arrived(work, arrivals)
     return after
+
+
+def _facts(account: Account) -> Facts:
+    """The account as its playbook sees it."""
+    profile = account.profile
+    return Facts(
+        type="account",
+        stage=account.status,
+        source=account.provenances[0]["source"],
+        industry=profile.get("industry", ""),
+        product_lines=tuple(profile.get("product_lines", ())),
+    )
 
 
 def trail(account: Account) -> dict[str, Any]:

@@ -88,7 +88,8 @@ LIST = f"""
 SELECT {COLUMNS}, ORDER_KEY AS order_key FROM account
  WHERE ({Scope.SQL} OR %(scope_owner)s = ANY(participant_ids)) AND {records.FILTERS}
    AND search LIKE ALL(%(words)s::text[])
-   AND (NOT %(by_territory)s)
+   AND (%(territory)s::jsonb IS NULL
+        OR in_territory(%(territory)s, id, region_code, industry, coalesce(profile->'product_lines', '[]')))
    AND (%(industries)s::text[] IS NULL OR industry = ANY(%(industries)s))
    AND (%(region_codes)s::text[] IS NULL OR region_code = ANY(%(region_codes)s))
    AND (%(grades)s::text[] IS NULL OR grade = ANY(%(grades)s))

@@ -13,7 +13,7 @@ from closedloop_chassis import enums, errors, etags
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import business_actions, provenance, records
+from closedloop_customers import accesses, business_actions, provenance, records
 from closedloop_customers.chain import desk, paths, rules, store, wire
 from closedloop_customers.chain.rules import ChainRules, ConcernRules
 from closedloop_customers.chain.store import Graph
@@ -26,7 +26,9 @@ MEMBER_FIELDS = frozenset({"role", "stance", "influence"})
 @rpcs.method
 async def get_decision_chain(request: pb.GetDecisionChainRequest, call: Call) -> pb.DecisionChain:
     graph = await store.graph(call.db, request.account_id, request.opportunity_id, call.now, call.rules(ChainRules))
-    return wire.chain(seen(call, graph, request.account_id), request.opportunity_id, call)
+    shown = wire.chain(seen(call, graph, request.account_id), request.opportunity_id, call)
+    await accesses.note(call, [member.contact_id for member in shown.members])
+    return shown
 
 
 @rpcs.method

@@ -10,7 +10,7 @@ from closedloop.customers.v1 import visit_brief_pb2 as pb
 from closedloop_chassis import enums, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import explanations
+from closedloop_customers import accesses, explanations
 from closedloop_customers.chain import api, members, rules, store
 from closedloop_customers.chain.members import Member
 from closedloop_customers.chain.rules import BriefRules, ChainRules, Concern, ConcernRules, SolutionRules
@@ -50,6 +50,7 @@ async def get_visit_brief(request: pb.GetVisitBriefRequest, call: Call) -> pb.Vi
             for weight, concern in weighed[:most]
         ]
 
+    await accesses.note(call, [one.id for one in there[: settings.people]])
     technical = points(TECHNICAL, settings.technical_concerns)
     returns = points(RETURN, settings.roi_questions)
     stage = next((o["stage"] for o in graph.opportunities or () if o["opportunity_id"] == opportunity_id), "")

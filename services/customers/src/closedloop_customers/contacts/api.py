@@ -8,7 +8,7 @@ from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import business_actions, profiles, provenance, records
+from closedloop_customers import accesses, business_actions, profiles, provenance, records
 from closedloop_customers.contacts import bulk, desk, store, wire
 from closedloop_customers.contacts.rules import Contact, compact
 
@@ -24,6 +24,7 @@ async def get_contact(request: pb.GetContactRequest, call: Call) -> pb.Contact:
         raise errors.NotFound("CONTACT_NOT_FOUND", f"no contact {request.id}")
     call.authorize(contact.owner_id, contact.unit_id, contact.participant_ids)
     _refuse_erased(contact)
+    await accesses.note(call, [contact.id])
     return wire.to_proto(contact)
 
 
@@ -50,6 +51,7 @@ async def list_contacts(request: pb.ListContactsRequest, call: Call) -> pb.ListC
         "limit": pages.size(request) + 1,
     }
     page, token = pages.split(await store.page(call.db, params), request, lambda contact: (contact.id,))
+    await accesses.note(call, [contact.id for contact in page])
     return pb.ListContactsResponse(
         contacts=[wire.to_proto(contact, whole=False) for contact in page], next_page_token=token
     )

@@ -12,7 +12,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_customers import custom_fields, identifiers, profiles
 from closedloop_customers.contacts import store, wire
-from closedloop_customers.contacts.rules import Contact, ContactRules, JobChange, employment, job_changed
+from closedloop_customers.contacts.rules import Contact, ContactRules, JobChange, closed, employment, job_changed
 from closedloop_customers.profiles import Profile
 from closedloop_customers.records import Standing
 
@@ -136,3 +136,35 @@ async def found_by_keys(tx: Transaction, keys: Iterable[str], ids: Iterable[str]
 async def of_accounts(reader: Reader | Transaction, account_ids: Collection[str]) -> list[Contact]:
     """The living contacts of accounts: key contacts first, then those spoken to last."""
     return await store.of_accounts(reader, account_ids)
+
+
+def close_channels(work: Work, held: Sequence[Contact], channel: str, *, allowed: bool) -> None:
+    """Queues these contacts with a channel closed or open again; an empty one is every channel."""
+    rules = work.rules(ContactRules)
+    pairs = [(c, replace(c, closed_channels=closed(c.closed_channels, channel, allowed, rules))) for c in held]
+    change(work, [(old, new) for old, new in pairs if old != new], action="consent")
+
+
+async def note_addresses(
+    work: Work, person: Standing, phones: Sequence[str], mails: Sequence[str], channel: str, *, allowed: bool
+) -> None:
+    """What holds for a person holds for the addresses, whoever else is found by them."""
+    prefix = work.rules(identifiers.MatchingRules).country_prefix
+    keys = {f"phone:{identifiers.phone(number, prefix)}" for number in phones}
+    keys |= {f"mail:{identifiers.mail(address)}" for address in mails}
+    for key in sorted(keys):
+        row = {"address": key, "channel": channel, "topic": "", "allowed": allowed, "cause": "customers"}
+        contact_id = person.id if person.type == "contact" else None
+        await store.put_opt_out(work.tx, {**row, "contact_id": contact_id, "told_at": work.now})
+
+
+async def erase(work: Work, ids: Collection[str], name: str) -> set[str]:
+    """Nothing of these people is left but the id; answers the ways by which they were reached. One round trip."""
+    held = await store.lock(work.tx, ids) if ids else {}
+    pairs = [
+        (old, replace(old, profile={"name": name}, state="erased", employments=[], last_verify_at=work.now))
+        for old in held.values()
+        if old.state != "erased"
+    ]
+    change(work, pairs, action="erase")
+    return {key for old, _ in pairs for key in keys_of(work, old.profile)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import enums, protos
@@ -11,7 +9,6 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import identifiers
 from closedloop_customers.contacts import desk, store
-from closedloop_customers.contacts.rules import ContactRules, closed
 
 reactions = Reactions()
 
@@ -37,9 +34,7 @@ async def note_opt_out(event: Heard[integrations.ConsentChanged], work: Work) ->
     if not await store.put_opt_out(work.tx, row) or consent.topic:
         return
     found = await store.by_keys(work.tx, [key] if key else [], [consent.contact_id] if consent.contact_id else [])
-    rules = work.rules(ContactRules)
-    pairs = [(c, replace(c, closed_channels=closed(c.closed_channels, channel, consent.allowed, rules))) for c in found]
-    desk.change(work, [(old, new) for old, new in pairs if old != new], action="consent")
+    desk.close_channels(work, found, channel, allowed=consent.allowed)
 
 
 def _key(work: Work, address: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from closedloop_chassis import errors
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
@@ -27,6 +27,8 @@ KEYS = {
 _HEAD, _TAIL = 8, 3
 # Comparisons between two looks at what else there is to do.
 _BREATH = 200
+# Comparisons between two writings.
+_STRETCH = 20_000
 
 
 async def like(
@@ -47,6 +49,8 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
     """Compares all records of a type within their blocks and keeps the pairs that look alike.
 
     Answers records, comparisons, new_pairs and open_pairs. Raises FailedPrecondition SCAN_RUNNING."""
+    work.tx.do(store.LONG_READ)
+    work.tx.do(store.BY_HASH)
     if not await work.tx.value(store.TAKE_SCAN, {"record_type": kind}):
         raise errors.FailedPrecondition("SCAN_RUNNING", f"somebody is comparing every {kind} at this moment")
     rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
@@ -57,31 +61,45 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
         if number % _BREATH == 0:
             await asyncio.sleep(0)
         known[id_] = portrait(kind, id_, row.profile, matching, row.account_id)
-    pairs = []
-    for number, (left, right) in enumerate(candidates):
-        if number % _BREATH == 0:
-            await asyncio.sleep(0)  # others are served meanwhile
-        comparison = compare(known[left], known[right], kind, rules)
-        if comparison.probability >= rules.shown:
-            pairs.append(_pair(work, kind, known[left], known[right], comparison))
-    fresh = await store.put_pairs(work.tx, pairs)
+    lefts: list[str] = []
+    rights: list[str] = []
+    fresh, told = 0, dict[str, str]()
+    for first in range(0, len(candidates), _STRETCH):
+        pairs = []
+        for number, (left, right) in enumerate(candidates[first : first + _STRETCH]):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)  # others are served meanwhile
+            comparison = compare(known[left], known[right], kind, rules)
+            if comparison.probability >= rules.shown:
+                pairs.append(_pair(work, kind, known[left], known[right], comparison, told))
+        # In stretches: one document of all pairs would outgrow jsonb.
+        fresh += await store.put_pairs(work.tx, pairs)
+        lefts += [pair.left_id for pair in pairs]
+        rights += [pair.right_id for pair in pairs]
     if since is None:
-        sides = {"lefts": [pair.left_id for pair in pairs], "rights": [pair.right_id for pair in pairs]}
+        sides = {"lefts": lefts, "rights": rights}
         work.tx.do(store.DROP_PAIRS, {"record_type": kind, "now": work.now, **sides})
     opened = await work.tx.value(store.OPEN_PAIRS, {"record_type": kind})
     return {"records": count, "comparisons": len(candidates), "new_pairs": fresh, "open_pairs": opened}
 
 
-def _pair(work: Work, kind: RecordType, left: Portrait, right: Portrait, comparison: Comparison) -> store.Pair:
+def _pair(
+    work: Work, kind: RecordType, left: Portrait, right: Portrait, comparison: Comparison, told: dict[str, str]
+) -> store.Pair:
+    """`told` keeps what a record says of itself: it stands in several pairs."""
+    for one in (left, right):
+        if one.id not in told:
+            told[one.id] = _told(one)
+    digest = hashlib.sha256(f"[{told[left.id]}, {told[right.id]}]".encode()).hexdigest()[:32]
     return store.Pair(
         id=new_id(),
         record_type=kind,
         left_id=left.id,
         right_id=right.id,
         probability=comparison.probability,
-        reasons=[asdict(reason) for reason in comparison.reasons],
+        reasons=[rows.row(reason) for reason in comparison.reasons],
         state="open",
-        digest=_digest(left, right),
+        digest=digest,
         decided_by="",
         decided_at=None,
         decision_reason="",
@@ -89,16 +107,10 @@ def _pair(work: Work, kind: RecordType, left: Portrait, right: Portrait, compari
     )
 
 
-def _digest(*portraits: Portrait) -> str:
-    """Changes when either side changes its names or numbers."""
-    told = [
-        (
-            sorted(name.canonical for name in one.names),
-            sorted((feature, sorted(values)) for feature, values in one.values.items() if values),
-        )
-        for one in portraits
-    ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+def _told(one: Portrait) -> str:
+    """Changes when the record changes its names or numbers."""
+    names = sorted(name.canonical for name in one.names)
+    return repr((names, sorted((feature, sorted(values)) for feature, values in one.values.items() if values)))
 
 
 def _blocks(

@@ -27,12 +27,24 @@ _NOT_TWICE = """NOT EXISTS (SELECT FROM tender_match other WHERE other.notice_id
                  AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
                       AND other.account_id < tender_match.account_id))"""
 
+# What both know, each keeps as it has it; the survivor's sheet is the one that is read.
+_NOT_SAID_TWICE = """NOT EXISTS (SELECT FROM parameter_value other WHERE other.key = parameter_value.key
+                 AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
+                      AND other.account_id < parameter_value.account_id))"""
+
 # Where both have the same concern open, each keeps its own.
 _NOT_OPEN_TWICE = """(state <> 'open' OR NOT EXISTS (
     SELECT FROM concern other WHERE other.state = 'open' AND other.topic = concern.topic AND other.kind = concern.kind
        AND other.contact_id IS NOT DISTINCT FROM concern.contact_id AND other.id <> concern.id
        AND (other.account_id = %(survivor_id)s OR other.account_id = ANY(%(absorbed_ids)s::uuid[])
             AND other.id < concern.id)))"""
+
+# A step that was done at the survivor, or is open there, stays at the absorbed record as it was.
+_STEP = "playbook || ' ' || step"
+_STEP_OF = """record_type = '{type}' AND state <> 'open' AND NOT EXISTS (
+    SELECT FROM playbook_step other WHERE other.playbook = playbook_step.playbook AND other.step = playbook_step.step
+       AND (other.record_id = %(survivor_id)s OR other.record_id = ANY(%(absorbed_ids)s::uuid[])
+            AND other.record_id < playbook_step.record_id))"""
 
 REFERENCES: dict[str, tuple[Reference, ...]] = {
     "account": (
@@ -46,10 +58,13 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("opportunity_points", "opportunity_point", "account_id"),
         Reference("tickets", "ticket", "account_id"),
         Reference("opportunities", "account_opportunity", "account_id", "opportunity_id::text"),
+        Reference("parameters", "parameter_value", "account_id", "parameter_value.key", _NOT_SAID_TWICE),
         Reference("relations", "relation", "account_id"),
         Reference("concerns", "concern", "account_id", only=_NOT_OPEN_TWICE),
         Reference("outcomes", "account_outcome", "account_id", "source || ' ' || source_id"),
         Reference("tender_matches", "tender_match", "account_id", "notice_id", _NOT_TWICE),
+        Reference("reminders", "reminder", "record_id", only="record_type = 'account'"),
+        Reference("playbook_steps", "playbook_step", "record_id", _STEP, _STEP_OF.format(type="account")),
         Reference("merged", "account", "merged_into_id"),
     ),
     "contact": (
@@ -62,6 +77,8 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("tickets", "ticket", "contact_id"),
         Reference("concerns", "concern", "contact_id", only="state <> 'open'"),
         Reference("opt_outs", "opt_out", "contact_id", "address || ' ' || channel || ' ' || topic"),
+        Reference("reminders", "reminder", "record_id", only="record_type = 'contact'"),
+        Reference("consents", "consent", "record_id", only="record_type = 'contact'"),
         Reference("merged", "contact", "merged_into_id"),
     ),
     "lead": (
@@ -70,6 +87,9 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("ways_to_answer", "lead_key", "lead_id", "key"),
         Reference("wake_ups", "wake_up", "record_id", only="record_type = 'lead' AND state <> 'running'"),
         Reference("suggestions", "suggestion", "record_id", only="record_type = 'lead'"),
+        Reference("reminders", "reminder", "record_id", only="record_type = 'lead'"),
+        Reference("playbook_steps", "playbook_step", "record_id", _STEP, _STEP_OF.format(type="lead")),
+        Reference("consents", "consent", "record_id", only="record_type = 'lead'"),
         Reference("merged", "lead", "merged_into_id"),
     ),
 }
@@ -80,7 +100,8 @@ LEFT_ALONE = frozenset(
         "chain_member.account_id", "chain_member.contact_id", "contact_key.contact_id",
         "contact_provenance.contact_id", "decision_chain.account_id", "finding.account_id",
         "finding.record_id", "grade_change.account_id", "health.account_id", "health_point.account_id",
-        "lead_transition.lead_id", "pool_entry.record_id", "potential.account_id",
+        "lead_transition.lead_id", "parameter_sheet.account_id", "personal_access.record_id",
+        "personal_request_record.record_id", "pool_entry.record_id", "potential.account_id",
         "potential_label.account_id", "potential_point.account_id",
     }
 )  # fmt: skip

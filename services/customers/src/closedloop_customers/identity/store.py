@@ -106,6 +106,10 @@ SELECT id, profile, account_id, coalesce(profile->>'company_name', '') AS name, 
 """,
 }
 
+# A scan of all is one long read; what ends it is the deadline of its call.
+LONG_READ = "SET LOCAL statement_timeout = '300s'"
+# Blocks have no statistics: right after an import the planner takes them for few and joins them row by row, n times n.
+BY_HASH = "SET LOCAL enable_nestloop = off"
 # Where somebody scans this type already, false.
 TAKE_SCAN = "SELECT pg_try_advisory_xact_lock(hashtext('customers.scan'), hashtext(%(record_type)s))"
 PAIR = """id, record_type, left_id, right_id, probability, reasons, state, digest, decided_by, decided_at,
@@ -125,8 +129,9 @@ SELECT count(*) FILTER (WHERE fresh) FROM put
 """
 # What no longer looks alike, or is gone.
 DROP_PAIRS = """
-DELETE FROM duplicate_pair WHERE record_type = %(record_type)s AND state = 'open' AND found_at < %(now)s
-   AND (left_id, right_id) NOT IN (SELECT * FROM unnest(%(lefts)s::uuid[], %(rights)s::uuid[]))
+DELETE FROM duplicate_pair p WHERE record_type = %(record_type)s AND state = 'open' AND found_at < %(now)s
+   AND NOT EXISTS (SELECT FROM unnest(%(lefts)s::uuid[], %(rights)s::uuid[]) AS seen (left_id, right_id)
+                    WHERE seen.left_id = p.left_id AND seen.right_id = p.right_id)
 """
 OPEN_PAIRS = "SELECT count(*) FROM duplicate_pair WHERE record_type = %(record_type)s AND state = 'open'"
 LOCK_PAIR = f"SELECT {PAIR} FROM duplicate_pair WHERE id = %(id)s FOR UPDATE"
@@ -269,8 +274,9 @@ async def scan(
 
 
 async def put_pairs(tx: Transaction, pairs: Sequence[Pair]) -> int:
-    """Writes pairs found; answers how many are new."""
-    return int(await tx.value(PUT_PAIRS, {"rows": rows.pack(pairs)}) or 0) if pairs else 0
+    """Writes pairs found; answers how many are new. A statement even for none: a transaction that is silent for a
+    minute is ended."""
+    return int(await tx.value(PUT_PAIRS, {"rows": rows.pack(pairs)}) or 0)
 
 
 def add_merge(tx: Transaction, merge: Merge) -> None:

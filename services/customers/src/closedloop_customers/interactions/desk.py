@@ -11,6 +11,7 @@ from closedloop_customers.health import desk as health
 from closedloop_customers.interactions import store
 from closedloop_customers.interactions.rules import InteractionRules, Touch, judge
 from closedloop_customers.quality import desk as quality
+from closedloop_customers.reminders import desk as reminders
 from closedloop_customers.wake_ups import desk as wake_ups
 from closedloop_customers.wake_ups import silence
 
@@ -40,6 +41,16 @@ async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
         for id_ in (row.account_id, row.lead_id)
         if id_
     ]
+    effective = [row for row in noted if row.effective]
+    await reminders.touched(
+        work,
+        [
+            (id_, row.occurred_at)
+            for row in effective
+            for id_ in (row.account_id, row.contact_id, row.lead_id)
+            if id_ is not None
+        ],
+    )
     if answered:
         await wake_ups.awakened(work, answered, "the customer came back")
     return noted

@@ -12,13 +12,15 @@ from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import asking, business_actions, codes, custom_fields, profiles, provenance, records
+from closedloop_customers import accesses, asking, business_actions, codes, custom_fields, profiles, provenance, records
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.interactions import desk as interactions
-from closedloop_customers.leads import bulk, desk, intake, report, rules, store, wire
+from closedloop_customers.leads import bulk, desk, intake, pausing, report, rules, store, wire
 from closedloop_customers.leads.rules import CloseReasonRules, Lead, LeadRules, ResponseRules
+from closedloop_customers.reminders import desk as reminders
+from closedloop_customers.territories import desk as territories
 from closedloop_customers.wake_ups import silence
 
 rpcs = Rpcs("closedloop.customers.v1.LeadService")
@@ -52,6 +54,7 @@ async def get_lead(request: pb.GetLeadRequest, call: Call) -> pb.Lead:
     if lead is None:
         raise errors.NotFound("LEAD_NOT_FOUND", f"no lead {request.id or request.provenance.source_id}")
     call.authorize(lead.owner_id, lead.unit_id)
+    await accesses.note(call, [lead.id])
     return wire.to_proto(lead, await store.submissions(call.db, lead.id), await store.transitions(call.db, lead.id))
 
 
@@ -65,8 +68,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
         **records.filters(request, call),
         "words": [patterns.containing(word) for word in request.query.lower().split()] or ["%"],
         "keys": desk.keys_of(call, asked),
-        # No territory is kept yet, so none contains a lead.
-        "by_territory": bool(request.territory_id),
+        "territory": await territories.spec(call, request.territory_id),
         "stages": enums.words(pb.LeadStage, request.stages) or None,
         "outcomes": enums.words(pb.LeadOutcome, request.outcomes) or None,
         "sources": list(request.sources) or None,
@@ -85,6 +87,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
     }
     found = await store.page(call.db, order, params)
     page, token = pages.split(found, request, lambda row: (row[1], row[0].id))
+    await accesses.note(call, [lead.id for lead, _ in page])
     return pb.ListLeadsResponse(leads=[wire.to_proto(lead) for lead, _ in page], next_page_token=token)
 
 
@@ -148,7 +151,7 @@ async def record_response(request: pb.RecordResponseRequest, call: Call) -> pb.L
         if old.response_light == "red":
             asking.task_cleared(call, desk.UNANSWERED, after.id)
     if request.HasField("next_contact_date"):
-        _agree_next(call, after, request)
+        await _agree_next(call, after, request)
     return wire.to_proto(after)
 
 
@@ -225,6 +228,24 @@ async def reopen_lead(request: pb.ReopenLeadRequest, call: Call) -> pb.Lead:
 
 
 @rpcs.method
+async def pause_lead(request: pb.PauseLeadRequest, call: Call) -> pb.Lead:
+    old = await _held(call, request.id)
+    etags.check(request.etag, old.version)
+    until = protos.instant(request.until_time, "until_time")
+    rules.check_pause(old, until, call.now, call.rules(LeadRules))
+    return wire.to_proto(await pausing.pause(call, old, until, request.reason))
+
+
+@rpcs.method
+async def resume_lead(request: pb.ResumeLeadRequest, call: Call) -> pb.Lead:
+    old = await _held(call, request.id)
+    etags.check(request.etag, old.version)
+    if old.paused_until is None:
+        raise errors.FailedPrecondition("LEAD_NOT_PAUSED", "its clocks are running")
+    return wire.to_proto(await pausing.resume(call, old))
+
+
+@rpcs.method
 async def get_response_report(request: pb.GetResponseReportRequest, call: Call) -> pb.ResponseReport:
     return await report.measure(request, call)
 
@@ -266,8 +287,8 @@ def _responder(call: Call, request: pb.RecordResponseRequest) -> str:
     return call.caller.subject
 
 
-def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> None:
-    """An agreed talk is on the owner's list for that morning."""
+async def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> None:
+    """An agreed talk is on the owner's list for that morning, and reminded of (S26)."""
     day = protos.day(request.next_contact_date, "next_contact_date")
     if day < call.home.today(lead.unit_id):
         raise errors.InvalidArgument("TIME_IN_PAST", "an agreed talk lies ahead", {"next_contact_date": "in the past"})
@@ -286,6 +307,8 @@ def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest) -> No
         due_time=call.home.morning(day, lead.unit_id),
         account_id=lead.account_id or "",
     )
+    standing = (await records.find(call.tx, [("lead", lead.id)]))["lead", lead.id]
+    await reminders.agree_next(call, standing, "lead_response", f"跟进 {lead.title}"[:500], day)
 
 
 async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, action: str) -> str:

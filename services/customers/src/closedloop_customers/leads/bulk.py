@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import leads_pb2 as pb
 from closedloop_chassis import bulk, errors
-from closedloop_chassis.work import Call
+from closedloop_chassis.work import Call, Work
 from closedloop_customers import provenance
 from closedloop_customers.leads import intake
 
@@ -40,3 +42,13 @@ async def take_in(request: pb.BulkIntakeLeadsRequest, call: Call) -> BulkSummary
     if request.validate_only:
         await call.tx.rollback()
     return bulk.summary(read=len(request.rows), created=len(taken.made), updated=joined, refused=refused)
+
+
+async def posted(work: Work, rows: Sequence[pb.LeadRow]) -> None:
+    """What a webhook brought. Raises InvalidArgument, FailedPrecondition for what the door refuses: the event that
+    brought it is parked then, and can be sent again once it or the rulebook is mended."""
+    inquiries: dict[intake.Source, intake.Inquiry] = {}
+    for position, row in enumerate(rows):
+        inquiry = intake.read(work, row, provenance.keep(row.provenance, "webhook", work.now), position)
+        inquiries.setdefault(inquiry.source, inquiry)
+    await intake.take(work, list(inquiries.values()))

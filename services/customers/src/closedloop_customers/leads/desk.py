@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
@@ -14,11 +14,13 @@ from closedloop_customers import asking, identifiers, profiles
 from closedloop_customers.assignment.desk import Choice, Subject
 from closedloop_customers.leads import store, wire
 from closedloop_customers.leads.rules import Lead, ResponseRules
+from closedloop_customers.playbooks.desk import Arrival, arrived
+from closedloop_customers.playbooks.rules import Facts
 from closedloop_customers.wake_ups import silence
 
 FIRST_RESPONSE = "customers.first_response"
 UNANSWERED = "customers.unanswered"
-PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id"})
+PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id", "need", "custom_fields"})
 
 
 def save(
@@ -34,7 +36,27 @@ def save(
     if after:
         store.put(work.tx, after)
         store.add_transitions(work, steps)
+    moved = [new for (old, _), new in zip(pairs, after, strict=True) if _followed(old) != _followed(new)]
+    arrived(work, [arrival(lead) for lead in moved])
     return after
+
+
+def arrival(lead: Lead) -> Arrival:
+    """The lead as its playbook sees it, in the hands it is in."""
+    profile = lead.profile
+    facts = Facts(
+        type="lead",
+        stage=_followed(lead),
+        source=lead.provenance["source"],
+        industry=profile.get("industry", ""),
+        product_lines=tuple(profile.get("product_lines", ())),
+    )
+    return Arrival(lead.id, facts, lead.unit_id)
+
+
+def _followed(lead: Lead) -> str:
+    """The stage it is followed in; empty where nobody follows it by a playbook any more."""
+    return "" if lead.converted_at is not None or lead.stage == "closed" else lead.stage
 
 
 def trail(lead: Lead) -> dict[str, Any]:
@@ -55,6 +77,7 @@ def trail(lead: Lead) -> dict[str, Any]:
         "ownership.unit_id": lead.unit_id,
         "escalation_level": lead.escalation_level,
         "converted_at": lead.converted_at,
+        "paused_until": lead.paused_until,
         "closed_at": lead.closed_at,
     }
 
@@ -74,19 +97,22 @@ def subject(
     )
 
 
-def owed(work: Work, lead: Lead, choice: Choice) -> Lead:
-    """The lead in its owner's hands, with the first response owed from now on if it still is."""
+def owed(work: Work, lead: Lead, choice: Choice, due: dict[str, datetime] | None = None) -> Lead:
+    """The lead in its owner's hands, with the first response owed from now on if it still is. `due` by unit keeps what
+    many leads of one call share."""
     held = replace(lead, owner_id=choice.owner_id, unit_id=choice.unit_id, assignment_rule=choice.rule)
-    if lead.responded_at is not None or lead.stage == "closed" or lead.historical:
+    if lead.responded_at is not None or lead.stage == "closed" or lead.historical or lead.paused_until is not None:
         return held
-    setting = work.rules(ResponseRules).first_response
-    return replace(held, response_due_at=work.calendars.due(setting, work.now, choice.unit_id))
+    known = {} if due is None else due
+    if choice.unit_id not in known:
+        known[choice.unit_id] = work.calendars.due(work.rules(ResponseRules).first_response, work.now, choice.unit_id)
+    return replace(held, response_due_at=known[choice.unit_id])
 
 
 def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:
     """The hours of the first response, from now, for every lead that is owed one."""
     waiting = [lead for lead in leads if lead.responded_at is None and lead.stage != "closed" and not lead.historical]
-    started = [_timed(lead) for lead in waiting]
+    started = [_timed(lead) for lead in waiting if lead.paused_until is None]
     work.clocks.start_many(FIRST_RESPONSE, work.rules(ResponseRules).first_response, started)
 
 
@@ -184,3 +210,15 @@ async def locked(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
 
 async def get(reader: Reader | Transaction, id: str) -> Lead | None:
     return await store.get(reader, id)
+
+
+async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> set[str]:
+    """These leads without the fields that tell of a person; answers the ways by which they were reached. One round
+    trip."""
+    held = await store.lock(work.tx, ids) if ids else {}
+    pairs = [
+        (old, replace(old, profile={name: value for name, value in old.profile.items() if name not in fields}))
+        for old in held.values()
+    ]
+    save(work, pairs, "erase")
+    return {key for old, _ in pairs for key in keys_of(work, old.profile)}

@@ -18,6 +18,7 @@ from closedloop_customers import codes, custom_fields, identifiers, profiles, pr
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.leads import desk, store, wire
 from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, priority
+from closedloop_customers.playbooks.desk import arrived
 
 Source = tuple[str, str]
 
@@ -70,7 +71,7 @@ class _Customer:
 
 
 def read(
-    call: Call,
+    work: Work,
     row: pb.IntakeLeadRequest | pb.LeadRow,
     kept: dict[str, Any],
     position: int = 0,
@@ -79,15 +80,17 @@ def read(
 ) -> Inquiry:
     """Raises InvalidArgument for codes, people, consents and moments that cannot be."""
     profile = profiles.read(row.profile)
-    code_rules, rules = call.rules(codes.CodeRules), call.rules(LeadRules)
-    codes.check(profile, code_rules, call.org)
-    custom_fields.check("lead", profile, call.rules(custom_fields.FieldRules))
+    code_rules, rules = work.rules(codes.CodeRules), work.rules(LeadRules)
+    codes.check(profile, code_rules, work.org)
+    custom_fields.check("lead", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
         profile["region_code"] = region
     if row.owner_id:
-        call.authorize(row.owner_id, records.person_unit(call, row.owner_id))
+        unit_id = records.person_unit(work, row.owner_id)
+        if isinstance(work, Call):
+            work.authorize(row.owner_id, unit_id)
     received = provenance.observed(kept)
-    _check_moment(received, call.now, rules, historical)
+    _check_moment(received, work.now, rules, historical)
     consents = [
         {
             "purpose": consent.purpose,
@@ -267,9 +270,10 @@ async def _make(
         for row in assignment.hold(work, "lead", held, method, "named by who brought it"):
             choices[row.record_id] = assignment.Choice(row.owner_id, row.unit_id, row.rule)
     store_now: list[Lead] = []
+    due: dict[str, datetime] = {}
     for lead in leads.values():
         choice = choices.get(lead.id)
-        store_now.append(desk.owed(work, lead, choice) if choice else lead)
+        store_now.append(desk.owed(work, lead, choice, due) if choice else lead)
     _write(work, store_now, named, historical)
     taken.made = {lead.id: lead for lead in store_now}
 
@@ -279,6 +283,7 @@ def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historic
     store.add_transitions(work, [(lead.id, "", lead.stage, "") for lead in leads])
     desk.start_response_clocks(work, leads)
     desk.start_alarm(work, leads)
+    arrived(work, [desk.arrival(lead) for lead in leads if not lead.historical], fresh=True)
     for lead in leads:
         work.audit(lead.id, "intake", {}, desk.trail(lead))
         work.tell(wire.received(lead), lead.id)

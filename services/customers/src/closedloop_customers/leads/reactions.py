@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1.common_pb2 import Evidence, Light
+from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
-from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import asking, explanations
 from closedloop_customers.assignment import desk as assignment
-from closedloop_customers.leads import desk, store, wire
+from closedloop_customers.leads import bulk, desk, pausing, store, wire
 from closedloop_customers.leads.rules import Lead, ResponseRules, closed
 
 reactions = Reactions()
+
+
+@reactions.batch(events.LeadPosted)
+async def posted(heard: Sequence[Heard[events.LeadPosted]], work: Work) -> None:
+    """Rows of a signed webhook come in by the door of every inquiry (S21)."""
+    await bulk.posted(work, [event.message.row for event in heard])
 
 
 @reactions.clock(desk.FIRST_RESPONSE)
@@ -121,6 +129,14 @@ async def owner_moved(event: Heard[targets.PersonChanged], work: Work) -> None:
     moved = {"owner_id": told.person_id, "unit_id": told.unit_id, "now": work.now}
     for row in await work.tx.all(store.OF_OWNER_ELSEWHERE, moved):
         work.audit(row["id"], "follow_owner", {}, {"ownership.unit_id": told.unit_id})
+
+
+@reactions.timer(pausing.PAUSE)
+async def pause_over(rung: list[Rung], work: Work) -> None:
+    """The moment agreed with the customer has come (U8)."""
+    for lead in (await store.lock(work.tx, [one.subject for one in rung])).values():
+        if lead.paused_until is not None and lead.paused_until <= work.now:
+            await pausing.resume(work, lead)
 
 
 async def _decided(work: Work, opportunity_id: str, lead_id: str, outcome: str) -> None:

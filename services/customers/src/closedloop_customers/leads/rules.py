@@ -72,7 +72,21 @@ class LeadRules(Rules):
     # Older inquiries are history and come in by BulkIntakeLeads.
     stale_days: int = Field(default=180, ge=1, le=3660)
     reopen_days: int = Field(default=90, ge=0, le=3660)
+    # A customer who asks for time gets it: so long at most, and so often (U8).
+    longest_pause_days: float = Field(default=14, gt=0, le=366)
+    pauses: int = Field(default=2, ge=0, le=100)
     priority: PriorityRules = PriorityRules()
+
+
+class WebhookRules(Rules):
+    """What is posted to /hooks/leads/<source>."""
+
+    rulebook: ClassVar[str] = "customers.intake_webhook"
+
+    # How far the signature's time may be from ours.
+    signed_within_seconds: int = Field(default=300, ge=1, le=86_400)
+    # In one call.
+    most_rows: int = Field(default=500, ge=1, le=10_000)
 
 
 class CloseReason(Part):
@@ -226,6 +240,19 @@ def check_convertible(lead: Lead) -> None:
         )
     if lead.responded_at is None:
         raise errors.FailedPrecondition("NOT_RESPONDED", "nobody has spoken with them yet; record the response first")
+
+
+def check_pause(lead: Lead, until: datetime, now: datetime, rules: LeadRules) -> None:
+    """Raises FailedPrecondition LEAD_CLOSED, PAUSES_USED_UP; InvalidArgument TIME_IN_PAST, PAUSE_TOO_LONG."""
+    check_open(lead)
+    if until <= now:
+        raise errors.InvalidArgument("TIME_IN_PAST", "a pause ends ahead of us", {"until_time": "in the past"})
+    if until - now > timedelta(days=rules.longest_pause_days):
+        raise errors.InvalidArgument(
+            "PAUSE_TOO_LONG", f"at most {rules.longest_pause_days:g} days", {"until_time": "too far ahead"}
+        )
+    if lead.pauses >= rules.pauses:
+        raise errors.FailedPrecondition("PAUSES_USED_UP", f"a lead is paused {rules.pauses} times at most")
 
 
 def closed(lead: Lead, outcome: str, reason: str, now: datetime) -> Lead:

@@ -139,7 +139,8 @@ LIST = f"""
 SELECT {COLUMNS}, ORDER_KEY AS order_key FROM lead
  WHERE {Scope.SQL} AND {records.FILTERS}
    AND (search LIKE ALL(%(words)s::text[]) OR id IN (SELECT lead_id FROM lead_key WHERE key = ANY(%(keys)s::text[])))
-   AND (NOT %(by_territory)s)
+   AND (%(territory)s::jsonb IS NULL
+        OR in_territory(%(territory)s, id, region_code, industry, coalesce(profile->'product_lines', '[]')))
    AND (%(stages)s::text[] IS NULL OR stage = ANY(%(stages)s))
    AND (%(outcomes)s::text[] IS NULL OR outcome = ANY(%(outcomes)s))
    AND (%(sources)s::text[] IS NULL OR source = ANY(%(sources)s))

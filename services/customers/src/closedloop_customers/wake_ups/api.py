@@ -10,7 +10,7 @@ from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import explanations, records
-from closedloop_customers.wake_ups import desk, flow, silence, store
+from closedloop_customers.wake_ups import desk, flow, report, silence, store
 from closedloop_customers.wake_ups.rules import Refusal, WakeUpRules
 
 rpcs = Rpcs("closedloop.customers.v1.WakeUpService")
@@ -96,6 +96,11 @@ async def stop_wake_up(request: pb.StopWakeUpRequest, call: Call) -> pb.WakeUp:
         call, found.record_type, [(found.record_id, found.owner_id, found.unit_id)], call.rules(WakeUpRules).rest
     )
     return to_proto(ended[0], (await store.messages(call.tx, [found.id]))[found.id])
+
+
+@rpcs.method
+async def get_topic_report(request: pb.GetTopicReportRequest, call: Call) -> pb.TopicReport:
+    return await report.measure(request, call)
 
 
 def to_proto(row: store.WakeUp, said: list[store.Message], *, bodies: bool = True) -> pb.WakeUp:

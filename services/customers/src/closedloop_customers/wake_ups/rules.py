@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import erfc, exp, sqrt
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -75,6 +76,8 @@ class WakeUpRules(Rules):
     # Control group: the plain words at the same moment, so that a topic can be measured (S28).
     experiment: str = "wake_up"
     control_ratio: float = Field(default=0.1, ge=0, le=0.5)
+    # Delivered in each arm before a lift is said to mean something.
+    least_messages: int = Field(default=100, ge=1, le=1_000_000)
     control_template: str = "wake_up"
     control_headline: str = "{account}近况问候"
     control_text: str = "{contact}您好，好久没有联系，不知近况如何？有任何需要请随时找我。{owner}"
@@ -199,6 +202,61 @@ def _applies(topic: Topic, facts: Facts) -> tuple[dict[str, str], list[tuple[str
 def _channels(recipient: Recipient, rules: WakeUpRules) -> tuple[str, ...]:
     has = {"email": bool(recipient.email), "sms": bool(recipient.phone)}
     return tuple(channel for channel in rules.channels if has[channel] and channel not in recipient.closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What became of the messages of one arm."""
+
+    sent: int = 0
+    delivered: int = 0
+    opened: int = 0
+    clicked: int = 0
+    replied: int = 0
+    opted_out: int = 0
+
+    def ratio(self, count: int) -> float:
+        return count / self.delivered if self.delivered else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Ratios of ratios; all 0 where an arm has nothing to divide by."""
+
+    open_lift: float = 0.0
+    click_lift: float = 0.0
+    open_lift_low: float = 0.0
+    open_lift_high: float = 0.0
+    p_value: float = 1.0
+    enough_data: bool = False
+
+
+def compared(treated: Arm, control: Arm, rules: WakeUpRules) -> Compared:
+    """Lift of opens with its 95 % interval (Katz et al. 1978, on the logarithm) and the two-sided z-test of two
+    proportions. Messages count as independent, which those of one wake-up are not quite."""
+    if not treated.delivered or not control.delivered:
+        return Compared()
+    lift, low, high = _ratio(treated, control, treated.opened, control.opened)
+    pooled = (treated.opened + control.opened) / (treated.delivered + control.delivered)
+    error = sqrt(pooled * (1 - pooled) * (1 / treated.delivered + 1 / control.delivered))
+    z = (treated.ratio(treated.opened) - control.ratio(control.opened)) / error if error else 0.0
+    return Compared(
+        open_lift=lift,
+        click_lift=_ratio(treated, control, treated.clicked, control.clicked)[0],
+        open_lift_low=low,
+        open_lift_high=high,
+        p_value=erfc(abs(z) / sqrt(2)),
+        enough_data=min(treated.delivered, control.delivered) >= rules.least_messages,
+    )
+
+
+def _ratio(treated: Arm, control: Arm, hits: int, of_control: int) -> tuple[float, float, float]:
+    """The ratio and its interval; 0 where the control group has none to be compared with."""
+    if not hits or not of_control:
+        return 0.0, 0.0, 0.0
+    ratio = treated.ratio(hits) / control.ratio(of_control)
+    spread = sqrt(1 / hits - 1 / treated.delivered + 1 / of_control - 1 / control.delivered)
+    return ratio, ratio * exp(-1.959964 * spread), ratio * exp(1.959964 * spread)
 
 
 class _Lenient(dict[str, Any]):

@@ -70,6 +70,21 @@ RETURNING wake_up_id, (SELECT bool_and(m.failure <> '' OR m.step = wake_up_messa
                          FROM wake_up_message m WHERE m.wake_up_id = wake_up_message.wake_up_id) AS all_others_failed
 """
 
+# An opt-out is the last message's doing.
+TOPICS = f"""
+SELECT w.topic, w.control, count(*) AS sent, count(m.delivered_at) AS delivered, count(m.opened_at) AS opened,
+       count(m.clicked_at) AS clicked, count(m.replied_at) AS replied,
+       count(*) FILTER (WHERE w.state = 'opted_out' AND NOT EXISTS (
+           SELECT FROM wake_up_message later WHERE later.wake_up_id = m.wake_up_id AND later.step > m.step))
+           AS opted_out
+  FROM wake_up_message m JOIN (SELECT * FROM wake_up WHERE {Scope.SQL}) AS w ON w.id = m.wake_up_id
+ WHERE m.sent_at >= %(start)s AND m.sent_at < %(end)s
+   AND (%(units)s::text[] IS NULL OR w.unit_id = ANY(%(units)s))
+   AND (%(topics)s::text[] IS NULL OR w.topic = ANY(%(topics)s))
+   AND (%(channel)s = '' OR m.channel = %(channel)s)
+ GROUP BY w.topic, w.control
+"""
+
 # Products a customer touched or bought, the latest first; {column} names whose touches.
 INTERESTS = """
 SELECT owner_of AS record_id, p.id AS product_id, p.name AS product_name, count(*) AS touches, max(at) AS last_at,

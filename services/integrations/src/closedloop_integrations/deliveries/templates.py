@@ -106,6 +106,18 @@ DEFAULTS = {
             ),
         )
     ),
+    "reminder": Template(
+        words=_zh_en(
+            (
+                "约定提醒：{day}[[ {hour}]][[ {account}]]",
+                "您与[[{account}]]约定在 {day}[[ {hour}]]（{time_zone}）：{title}",
+            ),
+            (
+                "Agreed for {day}[[ {hour}]][[: {account}]]",
+                "You agreed[[ with {account}]] on {day}[[ {hour}]] ({time_zone}): {title}",
+            ),
+        )
+    ),
     "lead_reassigned": Template(
         words=_zh_en(
             (

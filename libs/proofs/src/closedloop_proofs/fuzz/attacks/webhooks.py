@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from closedloop_integrations.mail.webhook import signature
+from closedloop_chassis.courier.signatures import sign
 from closedloop_proofs.fuzz.ground import Finding, Ground
 
 NAME = "webhooks"
@@ -58,7 +58,7 @@ def _posts(secret: str, now: int) -> Iterator[tuple[str, bytes, dict[str, str], 
     def headers(id: str = "m-1", stamp: object = now, signed: bytes = MAIL, with_key: str = key) -> dict[str, str]:
         return {
             "webhook-id": id, "webhook-timestamp": str(stamp),
-            "webhook-signature": signature(with_key, id, str(stamp), signed),
+            "webhook-signature": sign(with_key, id, str(stamp), signed),
         }  # fmt: skip
 
     no = (401,)

@@ -1,0 +1,1 @@
+"""Parameters: the technical facts of a customer that a quote hangs on."""

@@ -1,0 +1,46 @@
+"""Forgets a person: records keep their id and nothing of the person, merges included, and the other services are told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from closedloop.customers.v1 import events_pb2 as events
+from closedloop.customers.v1 import leads_pb2
+from closedloop_chassis import contract, protos
+from closedloop_chassis.work import Work
+from closedloop_customers import records
+from closedloop_customers.contacts import desk as contacts
+from closedloop_customers.leads import desk as leads
+from closedloop_customers.personal import places
+from closedloop_customers.personal.rules import PersonalDataRules
+from closedloop_customers.wake_ups import desk as wake_ups
+
+OF_LEADS = frozenset(field.name for field in leads_pb2.LeadProfile.DESCRIPTOR.fields if contract.is_personal(field)) | {
+    "custom_fields",
+    "need",
+}
+
+
+async def erase(work: Work, named: Collection[tuple[str, str]], request_id: str = "") -> None:
+    """(type, id) of contacts and leads. A handful of round trips, however many records; it cannot be undone."""
+    ids = {kind: sorted(id_ for type_, id_ in named if type_ == kind) for kind in ("contact", "lead")}
+    name = work.rules(PersonalDataRules).erased_name
+    await wake_ups.ended(work, [*ids["lead"]], "stopped", "the person was erased")
+    keys = {
+        *(await contacts.erase(work, ids["contact"], name)),
+        *(await leads.erase(work, ids["lead"], OF_LEADS)),
+    }
+    places.empty(work.tx, [*ids["contact"], *ids["lead"]], keys)
+    erased = events.PersonErased(
+        personal_data_request_id=request_id,
+        records=[records.reference(type_, id_) for type_ in ids for id_ in ids[type_]],
+        address_digests=[
+            hashlib.sha256(key.partition(":")[2].encode()).digest()
+            for key in sorted(keys)
+            if key.startswith(("phone:", "mail:"))
+        ],
+        erase_time=protos.timestamp(work.now),
+    )
+    subject = request_id or next((id_ for _, id_ in named), "")
+    work.tell(erased, subject)

@@ -1,0 +1,1 @@
+"""Opportunity points: needs voiced to somebody else, brought to a seller."""

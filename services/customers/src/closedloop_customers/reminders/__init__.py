@@ -1,0 +1,1 @@
+"""Reminders: agreed dates, told the day before and that morning."""

@@ -1,0 +1,317 @@
+"""Personal data: what it is kept for, what persons allowed, export, erasure, and who looked (PIPL)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+
+from closedloop.approvals.v1 import events_pb2 as approvals
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.customers.v1 import accounts_pb2, contacts_pb2, interactions_pb2, leads_pb2, visit_brief_pb2
+from closedloop.customers.v1 import events_pb2 as events
+from closedloop.customers.v1 import personal_data_pb2 as pb
+from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis import protos
+from closedloop_customers.personal.places import IMPERSONAL, PLACES
+from closedloop_customers.personal.rules import PersonalDataRules
+
+from .conftest import House
+
+PHONE, MAIL, NAME = "13812345678", "wang.fang@example.cn", "王芳芳"
+# Everything by which this person could be told.
+TRACES = ("12345678", "wang.fang", NAME, "采购部长", "wangff")
+
+
+def person(type_: str, id_: str) -> accounts_pb2.RecordReference:
+    return accounts_pb2.RecordReference(type=accounts_pb2.RecordType.Value(f"RECORD_TYPE_{type_.upper()}"), id=id_)
+
+
+async def known(house: House, rid: Any) -> tuple[contacts_pb2.Contact, leads_pb2.Lead]:
+    """A person who is a contact, has asked before as a lead, and was spoken with."""
+    account = await house.rep1.accounts.CreateAccount(
+        accounts_pb2.CreateAccountRequest(request_id=rid(), profile=accounts_pb2.AccountProfile(name="华东精密"))
+    )
+    posted = Struct()
+    posted.update({"name": NAME, "tel": PHONE})
+    lead = await house.web.leads.IntakeLead(
+        leads_pb2.IntakeLeadRequest(
+            request_id=rid(),
+            profile=leads_pb2.LeadProfile(
+                company_name="华东精密",
+                contact_name=NAME,
+                phone=f"+86 {PHONE}",
+                need=f"{NAME}要报价",
+                region_code="310000",
+            ),
+            provenance=Provenance(source="web_form", source_id="f-1"),
+            consents=[leads_pb2.ConsentGrant(purpose="sales_contact", text_version="2026-1")],
+            payload=posted,
+        )
+    )
+    held = await house.ops.leads.CloseLead(
+        leads_pb2.CloseLeadRequest(
+            request_id=rid(), id=lead.id, etag=lead.etag, outcome=leads_pb2.LEAD_OUTCOME_LOST, reason="no_budget"
+        )
+    )
+    contact = await house.rep1.contacts.CreateContact(
+        contacts_pb2.CreateContactRequest(
+            request_id=rid(),
+            account_id=account.id,
+            profile=contacts_pb2.ContactProfile(
+                name=NAME, job_title="采购部长", phones=[PHONE], email_addresses=[MAIL], wechat_id="wangff"
+            ),
+        )
+    )
+    row = interactions_pb2.InteractionRow(
+        record=person("contact", contact.id),
+        channel=interactions_pb2.CHANNEL_PHONE,
+        direction=interactions_pb2.INTERACTION_DIRECTION_INBOUND,
+        occur_time=protos.timestamp(house.live.now),
+        summary=f"{NAME}说下周再定",
+        provenance=Provenance(source="crm", source_id="i-1"),
+    )
+    await house.rep1.interactions.BulkRecordInteractions(
+        interactions_pb2.BulkRecordInteractionsRequest(request_id=rid(), rows=[row])
+    )
+    return contact, held
+
+
+async def opened(house: House, rid: Any, kind: str, **by: Any) -> pb.PersonalDataRequest:
+    wanted = pb.PersonalDataRequestKind.Value(f"PERSONAL_DATA_REQUEST_KIND_{kind}")
+    made: pb.PersonalDataRequest = await house.ops.personal.OpenPersonalDataRequest(
+        pb.OpenPersonalDataRequestRequest(request_id=rid(), kind=wanted, requester=f"{NAME}来电", **by)
+    )
+    return made
+
+
+def decide(rid: Any, one: pb.PersonalDataRequest, **fields: Any) -> pb.DecidePersonalDataRequestRequest:
+    whole = {"decision": pb.PERSONAL_DATA_REQUEST_STATE_DONE, "identity_proof": "身份证核对", **fields}
+    return pb.DecidePersonalDataRequestRequest(request_id=rid(), id=one.id, etag=one.etag, **whole)
+
+
+async def kept(house: House) -> str:
+    """Every row of every table of the service but what the caller's own last answers are repeated from."""
+    tables = await house.live.db.all(
+        """SELECT table_name AS name FROM information_schema.tables
+            WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+              AND table_name NOT IN ('outbox', 'inbox', 'idempotency')"""
+    )
+    texts = [await house.live.db.value(f'SELECT string_agg(t::text, chr(10)) FROM "{t["name"]}" t') for t in tables]
+    return "\n".join(text for text in texts if text)
+
+
+async def test_what_is_kept_of_people_is_registered_field_by_field(house: House) -> None:
+    register = await house.rep1.personal.GetProcessingRegister(pb.GetProcessingRegisterRequest())
+    by_field = {entry.field.removeprefix("closedloop.customers.v1."): entry for entry in register.entries}
+    phones = by_field["ContactProfile.phones"]
+    assert (list(phones.purposes), phones.legal_ground) == (["contract", "service"], "contract")
+    assert phones.retention.ToTimedelta() == timedelta(days=1825)
+    assert set(phones.recipients) == {"funnel", "integrations"}
+    assert not by_field["ContactProfile.note"].recipients
+    assert by_field["Interaction.summary"].legal_ground == "legitimate"
+    assert not by_field["Interaction.summary"].HasField("retention")
+    assert {"LeadProfile.phone", "Reminder.title", "ChecklistItem.answer"} <= set(by_field)
+    assert register.rule.rulebook == "customers.personal_data"
+    with pytest.raises(ValueError, match="purposes that nothing explains"):
+        PersonalDataRules(message_purposes={"curiosity"})
+
+
+async def test_every_place_a_person_is_named_in_is_exported_and_emptied(house: House) -> None:
+    rows = await house.live.db.all(
+        """SELECT table_name || '.' || column_name AS name FROM information_schema.columns
+            WHERE table_schema = 'public' AND data_type = 'uuid'
+              AND column_name ~ '^(contact|lead|record|merged_into|created_contact)_id$'
+              AND table_name || '.' || column_name <> 'account.merged_into_id'"""
+    )
+    listed = {f"{place.table}.{place.column}" for place in PLACES}
+    assert {row["name"] for row in rows} - listed - IMPERSONAL == set()
+
+
+@pytest.mark.mission("S27", "S73")
+async def test_a_consent_withdrawn_closes_channels_at_once_everywhere(house: House, rid: Any) -> None:
+    contact, lead = await known(house, rid)
+
+    def said(**fields: Any) -> pb.RecordConsentRequest:
+        return pb.RecordConsentRequest(request_id=rid(), record=person("contact", contact.id), **fields)
+
+    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_PURPOSE"):
+        await house.rep1.personal.RecordConsent(said(purpose="curiosity", granted=True))
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await house.rep9.personal.RecordConsent(said(granted=False))
+    await house.rep1.personal.RecordConsent(said(purpose="marketing", granted=True, text_version="2026-1"))
+    await house.live.advance(minutes=1)
+    await house.rep1.personal.RecordConsent(said(purpose="marketing", channel=interactions_pb2.CHANNEL_SMS))
+    await house.live.advance(minutes=1)
+    # Told late: what was said later stays in force.
+    late = protos.timestamp(house.live.now - timedelta(minutes=2))
+    await house.rep1.personal.RecordConsent(
+        said(purpose="marketing", channel=interactions_pb2.CHANNEL_SMS, granted=True, effective_time=late)
+    )
+    held = await house.rep1.contacts.GetContact(contacts_pb2.GetContactRequest(id=contact.id))
+    assert list(held.closed_channels) == [interactions_pb2.CHANNEL_SMS]
+    told = await house.live.told(events.ConsentChanged)
+    assert [(t.channel, t.granted, list(t.phones), list(t.email_addresses)) for t in told] == [
+        (interactions_pb2.CHANNEL_UNSPECIFIED, True, [PHONE], [MAIL]),
+        (interactions_pb2.CHANNEL_SMS, False, [PHONE], [MAIL]),
+    ]
+    asked = pb.ListConsentsRequest(record=person("contact", contact.id))
+    now = (await house.rep1.personal.ListConsents(asked)).consents
+    assert [(c.channel, c.granted) for c in now] == [
+        (interactions_pb2.CHANNEL_SMS, False),
+        (interactions_pb2.CHANNEL_UNSPECIFIED, True),
+    ]
+    asked.with_history = True
+    asked.page_size = 2
+    first = await house.rep1.personal.ListConsents(asked)
+    asked.page_token = first.next_page_token
+    assert len((await house.rep1.personal.ListConsents(asked)).consents) == 1
+    # What the inquiry brought along counts as said.
+    (brought,) = (
+        await house.ops.personal.ListConsents(pb.ListConsentsRequest(record=person("lead", lead.id)))
+    ).consents
+    assert (brought.purpose, brought.granted, brought.text_version) == ("sales_contact", True, "2026-1")
+
+
+async def test_a_person_sees_and_takes_along_what_we_keep(house: House, rid: Any) -> None:
+    contact, lead = await known(house, rid)
+    with house.live.refused("NOT_FOUND", "PERSON_NOT_FOUND"):
+        await opened(house, rid, "ACCESS", phones=["13900000000"])
+    one = await opened(house, rid, "ACCESS", phones=["１３８ 1234 5678"])
+    assert [(r.type, r.id) for r in one.records] == [
+        (accounts_pb2.RECORD_TYPE_CONTACT, contact.id),
+        (accounts_pb2.RECORD_TYPE_LEAD, lead.id),
+    ], "a closed lead is found by its phone as well"
+    with house.live.refused("FAILED_PRECONDITION", "REQUEST_OPEN"):
+        await opened(house, rid, "ACCESS", email_addresses=[MAIL.upper()])
+    with house.live.refused("FAILED_PRECONDITION", "NOT_GRANTED"):
+        await house.ops.personal.ExportPersonalData(pb.ExportPersonalDataRequest(id=one.id))
+    with house.live.refused("FAILED_PRECONDITION", "IDENTITY_NOT_VERIFIED"):
+        await house.ops.personal.DecidePersonalDataRequest(decide(rid, one, identity_proof=" "))
+    done = await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
+    with house.live.refused("FAILED_PRECONDITION", "ALREADY_DECIDED"):
+        await house.ops.personal.DecidePersonalDataRequest(decide(rid, done))
+    items, token = [], ""
+    while True:
+        page = await house.ops.personal.ExportPersonalData(
+            pb.ExportPersonalDataRequest(id=one.id, page_size=3, page_token=token)
+        )
+        items += page.items
+        token = page.next_page_token
+        if not token:
+            break
+    by_place = {(item.record.partition(":")[0], item.field): item for item in items}
+    assert by_place["contact", "profile"].value.struct_value["wechat_id"] == "wangff"
+    assert by_place["inquiry", "payload"].value.struct_value["tel"] == PHONE
+    assert by_place["interaction", "summary"].value.string_value == f"{NAME}说下周再定"
+    assert list(by_place["lead", "profile"].purposes) == ["sales_contact"]
+    assert by_place["lead", "profile"].provenance.source == "web_form"
+    with house.live.refused("PERMISSION_DENIED"):
+        await house.rep1.personal.ExportPersonalData(pb.ExportPersonalDataRequest(id=one.id))
+    await house.live.advance(days=31)
+    with house.live.refused("FAILED_PRECONDITION", "EXPORT_EXPIRED"):
+        await house.ops.personal.ExportPersonalData(pb.ExportPersonalDataRequest(id=one.id))
+
+
+async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
+    contact, lead = await known(house, rid)
+    twin = await house.rep1.contacts.CreateContact(
+        contacts_pb2.CreateContactRequest(
+            request_id=rid(),
+            account_id=contact.account_id,
+            profile=contacts_pb2.ContactProfile(name=NAME, phones=[PHONE]),
+            not_duplicate_reason="made twice on purpose",
+        )
+    )
+    before = await kept(house)
+    assert [trace for trace in TRACES if trace not in before] == []
+    one = await opened(house, rid, "ERASURE", records=[person("contact", contact.id)])
+    assert {r.id for r in one.records} == {contact.id, twin.id, lead.id}
+    done = await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
+    assert (done.state, done.requester) == (pb.PERSONAL_DATA_REQUEST_STATE_DONE, "")
+    left = await kept(house)
+    assert [line for line in left.splitlines() if any(trace in line for trace in TRACES)] == []
+    with house.live.refused("FAILED_PRECONDITION", "CONTACT_ERASED"):
+        await house.rep1.contacts.GetContact(contacts_pb2.GetContactRequest(id=contact.id))
+    (told,) = await house.live.told(events.PersonErased)
+    assert told.personal_data_request_id == one.id
+    assert hashlib.sha256(f"+86{PHONE}".encode()).digest() in told.address_digests
+    # An import that still knows the person does not bring them back.
+    again = await house.rep1.contacts.CreateContact(
+        contacts_pb2.CreateContactRequest(
+            request_id=rid(), account_id=contact.account_id, profile=contacts_pb2.ContactProfile(name="别人")
+        )
+    )
+    assert again.id not in {contact.id, twin.id}
+
+
+async def test_what_the_law_wants_kept_is_kept_and_what_nothing_allows_is_not(house: House, rid: Any) -> None:
+    _, lead = await known(house, rid)
+    reopened = await house.ops.leads.ReopenLead(
+        leads_pb2.ReopenLeadRequest(request_id=rid(), id=lead.id, etag=lead.etag, reason="又来了")
+    )
+    await house.ops.leads.CloseLead(
+        leads_pb2.CloseLeadRequest(
+            request_id=rid(),
+            id=lead.id,
+            etag=reopened.etag,
+            outcome=leads_pb2.LEAD_OUTCOME_WON,
+            reason="deal_made",
+            deal_reference="HT-1",
+        )
+    )
+    one = await opened(house, rid, "ERASURE", phones=[PHONE])
+    with house.live.refused("FAILED_PRECONDITION", "RETENTION_DUTY"):
+        await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
+    with house.live.refused("INVALID_ARGUMENT", "REASON_MISSING"):
+        refused = pb.PERSONAL_DATA_REQUEST_STATE_REFUSED
+        await house.ops.personal.DecidePersonalDataRequest(decide(rid, one, decision=refused))
+    await house.ops.personal.DecidePersonalDataRequest(
+        decide(rid, one, excluded_records=[person("lead", lead.id)], reason="合同存续")
+    )
+    assert "12345678" in await kept(house)
+    # After the duty and the retention nobody has to ask.
+    await house.live.db.all("UPDATE lead SET closed_at = closed_at - interval '1095 days' RETURNING id")
+    await house.live.hear(targets.OrgUnitChanged(unit_id="co", kind="company", name="总公司", active=True), "co")
+    await house.live.advance(days=1, minutes=1)
+    assert "12345678" not in await kept(house)
+
+
+async def test_looks_are_noted_and_a_forgotten_request_is_somebodys_task(house: House, rid: Any) -> None:
+    contact, lead = await known(house, rid)
+    await house.rep1.contacts.GetContact(contacts_pb2.GetContactRequest(id=contact.id))
+    await house.rep1.contacts.GetContact(contacts_pb2.GetContactRequest(id=contact.id))
+    await house.m1.contacts.ListContacts(contacts_pb2.ListContactsRequest(account_id=contact.account_id))
+    await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))
+    await house.m1.brief.GetVisitBrief(visit_brief_pb2.GetVisitBriefRequest(account_id=contact.account_id))
+
+    async def looks(record: accounts_pb2.RecordReference, **fields: Any) -> list[tuple[str, str]]:
+        answer = await house.auditor.personal.ListPersonalDataAccesses(
+            pb.ListPersonalDataAccessesRequest(record=record, **fields)
+        )
+        return [(look.actor_id, look.method) for look in answer.accesses]
+
+    assert sorted(await looks(person("contact", contact.id))) == [
+        ("m1", "GetVisitBrief"),
+        ("m1", "ListContacts"),
+        ("rep1", "GetContact"),
+    ]
+    assert await looks(person("lead", lead.id)) == [("ops", "GetLead")]
+    with house.live.refused("PERMISSION_DENIED"):
+        await house.rep1.personal.ListPersonalDataAccesses(
+            pb.ListPersonalDataAccessesRequest(record=person("contact", contact.id))
+        )
+    one = await opened(house, rid, "ACCESS", phones=[PHONE])
+    listed = await house.auditor.personal.ListPersonalDataRequests(pb.ListPersonalDataRequestsRequest())
+    assert [r.id for r in listed.requests] == [one.id]
+    got = await house.ops.personal.GetPersonalDataRequest(pb.GetPersonalDataRequestRequest(id=one.id))
+    assert got == one
+    await house.live.move_to(protos.instant(one.due_time) + timedelta(minutes=1))
+    tasks = [t.content for t in await house.live.told(approvals.TaskRequested)]
+    assert [(t.subject_id, t.assignee_id) for t in tasks if t.subject_type == "personal_data_request"] == [
+        (one.id, "boss"),
+        (one.id, "boss"),
+    ]
