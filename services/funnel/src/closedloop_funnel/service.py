@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from closedloop_chassis.service import Service, Slice
+from closedloop_funnel.actions import api as actions
+from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import api as activities
 from closedloop_funnel.activities import days
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
@@ -32,6 +34,7 @@ SERVICE = Service(
         Slice("copies", reactions=copies.reactions),
         Slice("custom_fields", rules=(FunnelFieldRules,)),
         Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
+        Slice("actions", rpcs=(actions.rpcs,), rules=(UnitRules,)),
         Slice(
             "opportunities",
             rpcs=(opportunities.rpcs, steps.rpcs, importing.rpcs),

@@ -14,6 +14,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
+from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import known, proto, rules, store
 from closedloop_funnel.activities.record import Around, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
@@ -87,7 +88,6 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     if not presumed:
         known.learn(call, around)
     opportunity_id = request.opportunity_id or (planned["opportunity_id"] if planned else None)
-    claims = proto.actions(list(request.actions))
     log = Seen(
         id=planned["id"] if planned else new_id(),
         version=planned["version"] + 1 if planned else 1,
@@ -117,7 +117,6 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
         next_step=request.next_step,
         next_step_date=protos.day(request.next_step_date) if request.HasField("next_step_date") else None,
         visit=proto.visit(request.visit, call.rules(VisitRules)) if request.HasField("visit") else None,
-        actions=claims,
         action_unit_keys=sorted({claim.action_unit_key for claim in request.actions}),
         script_version=request.script_version,
         transcript_id=request.transcript_id or None,
@@ -129,6 +128,7 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     )
     rules.check_parts(judged_by, log)
     log = replace(log, effective=rules.effective(judged_by, log))
+    log = replace(log, actions=proto.actions(request.actions, log, call.rules(UnitRules)))
     (store.save if planned else store.add)(call.tx, log)
     if opportunity_id:
         store.touch(call.tx, opportunity_id, started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -12,6 +13,8 @@ from closedloop.funnel.v1 import activities_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop_chassis import etags, protos
 from closedloop_funnel import attachments
+from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.actions.units import failed
 from closedloop_funnel.activities import rules
 from closedloop_funnel.activities.record import Activity, DailyLog, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
@@ -79,16 +82,18 @@ def visit(given: pb.VisitEvidence, visits: VisitRules) -> dict[str, Any]:
     return json_format.MessageToDict(kept)
 
 
-def actions(given: list[pb.ActionPerformed]) -> list[dict[str, Any]]:
-    """Claims of action units as they are kept; verified by nobody yet. Raises InvalidArgument ATTACHMENT_UNKNOWN."""
+def actions(given: Sequence[pb.ActionPerformed], log: Activity, units: UnitRules) -> list[dict[str, Any]]:
+    """Claims of action units as they are kept, each with what it fails (S53). Raises InvalidArgument ATTACHMENT_UNKNOWN."""
     kept = []
     for i, claim in enumerate(given):
         attachments.check(claim.attachment_ids, f"actions.{i}.attachment_ids")
         one = pb.ActionPerformed()
         one.CopyFrom(claim)
         one.verified = False
-        one.failed_checks[:] = ["unverified"]
-        kept.append(json_format.MessageToDict(one))
+        one.ClearField("failed_checks")
+        said = json_format.MessageToDict(one)
+        failures = failed(units.units.get(claim.action_unit_key), said, activity_kind=log.kind, effective=log.effective)
+        kept.append({**said, "failedChecks": failures} if failures else {**said, "verified": True})
     return kept
 
 

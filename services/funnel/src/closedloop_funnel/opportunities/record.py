@@ -87,6 +87,8 @@ class Held(Seen):
     signed_contract: dict[str, Any] | None
     # Effective ones since the stage was entered.
     activities: int
+    # Logs of this deal in which an action unit was verified, by unit.
+    verified: dict[str, int]
     # Submitted and undecided: [{"kind", "id", "revision"}]
     pending: list[dict[str, Any]]
     # Those of the record ids asked about that belong to this deal.

@@ -12,6 +12,7 @@ from closedloop_chassis import errors, etags, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
+from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.opportunities import evidence, moves, opening, proto, store, telling, worth
 from closedloop_funnel.opportunities.opening import DWELL, plain_opportunity
 from closedloop_funnel.opportunities.record import Evidence, Held, Move, Seen
@@ -120,7 +121,7 @@ def _with_evidence(
 ) -> tuple[Held, list[Evidence]]:
     """The deal as if the evidence of this call had been there before."""
     pieces = proto.evidence_from_proto(given, deal.id, call)
-    evidence.check(pieces, pipeline, deal.known_records)
+    evidence.check(pieces, pipeline, deal.known_records, call.rules(UnitRules))
     counted = dict(deal.evidence)
     for piece in pieces:
         counted[piece.requirement_key] = counted.get(piece.requirement_key, 0) + 1

@@ -32,6 +32,11 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
          ORDER BY sign_date DESC, id DESC LIMIT 1) AS signed_contract,
        (SELECT count(*) FROM activity
          WHERE opportunity_id = o.id AND state = 'done' AND effective AND at >= o.stage_entered_at) AS activities,
+       (SELECT coalesce(jsonb_object_agg(key, found), '{{}}')
+          FROM (SELECT claim ->> 'actionUnitKey' AS key, count(DISTINCT v.id) AS found
+                  FROM activity v, jsonb_array_elements(v.actions) AS claim
+                 WHERE v.opportunity_id = o.id AND v.state = 'done' AND v.authenticity <> 'confirmed_false'
+                   AND (claim -> 'verified')::boolean GROUP BY 1) u) AS verified,
        (SELECT coalesce(jsonb_agg(p), '[]')
           FROM (SELECT 'quote' AS kind, id, submitted_revision AS revision
                   FROM quote WHERE opportunity_id = o.id AND state = 'submitted'
