@@ -26,6 +26,9 @@ from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
 from closedloop_funnel.quotes.rules import QuoteRules
+from closedloop_funnel.snapshots import api as snapshots
+from closedloop_funnel.snapshots import reactions as snapshot_reactions
+from closedloop_funnel.snapshots.rules import SnapshotRules
 
 SERVICE = Service(
     name="funnel",
@@ -47,6 +50,7 @@ SERVICE = Service(
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
         Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
+        Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )
