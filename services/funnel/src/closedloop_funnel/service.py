@@ -18,7 +18,7 @@ from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.copies import reactions as copies
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import api as opportunities
-from closedloop_funnel.opportunities import importing, steps
+from closedloop_funnel.opportunities import importing, overrides, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.pipelines import api as pipelines
@@ -40,7 +40,7 @@ SERVICE = Service(
         Slice("actions", rpcs=(actions.rpcs,), rules=(UnitRules,)),
         Slice(
             "opportunities",
-            rpcs=(opportunities.rpcs, steps.rpcs, importing.rpcs),
+            rpcs=(opportunities.rpcs, steps.rpcs, overrides.rpcs, importing.rpcs),
             reactions=opportunity_reactions.reactions,
             rules=(OpportunityRules,),
         ),

@@ -67,6 +67,8 @@ class Opportunity:
     updated_at: datetime
     closed_at: datetime | None = None
     last_activity_at: datetime | None = None
+    # The forecast override in force nearest above the owner, as a row of `forecast_override`.
+    override: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
