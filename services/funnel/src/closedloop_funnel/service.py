@@ -17,6 +17,9 @@ from closedloop_funnel.contracts import api as contracts
 from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.copies import reactions as copies
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
+from closedloop_funnel.diagnosis import api as diagnosis
+from closedloop_funnel.diagnosis import reactions as diagnosis_reactions
+from closedloop_funnel.diagnosis.rules import DiagnosisRules
 from closedloop_funnel.opportunities import api as opportunities
 from closedloop_funnel.opportunities import importing, overrides, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
@@ -50,6 +53,7 @@ SERVICE = Service(
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
         Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
+        Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
         Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
