@@ -10,6 +10,8 @@ from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import api as activities
 from closedloop_funnel.activities import days
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.attachments import api as attachments
+from closedloop_funnel.attachments.rules import AttachmentRules
 from closedloop_funnel.boards import api as boards
 from closedloop_funnel.boards.rules import BoardRules
 from closedloop_funnel.clearance import reactions as clearance
@@ -40,6 +42,7 @@ SERVICE = Service(
         Slice("copies", reactions=copies.reactions),
         Slice("custom_fields", rules=(FunnelFieldRules,)),
         Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
+        Slice("attachments", rpcs=(attachments.rpcs,), rules=(AttachmentRules,)),
         Slice("actions", rpcs=(actions.rpcs,), rules=(UnitRules,)),
         Slice(
             "opportunities",

@@ -8,11 +8,13 @@ from typing import Any
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.funnel.v1 import opportunities_pb2 as pb
+from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, etags, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
 from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.attachments import references
 from closedloop_funnel.opportunities import evidence, moves, opening, proto, store, telling, worth
 from closedloop_funnel.opportunities.opening import DWELL, plain_opportunity
 from closedloop_funnel.opportunities.record import Evidence, Held, Move, Seen
@@ -24,6 +26,7 @@ from closedloop_funnel.words import word
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
 
 PACE = "funnel.stage_pace"
+PHOTO = pipelines_pb2.EVIDENCE_KIND_PHOTO
 
 
 @rpcs.method
@@ -113,7 +116,9 @@ async def _held(request: Any, call: Call, given: Sequence[pb.StageEvidence]) -> 
     etags.check(request.etag, deal.version)
     if deal.review_id is not None:
         raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {deal.review_id} holds it")
-    return deal
+    files = [one for piece in given for one in piece.attachment_ids]
+    photos = [one for piece in given if piece.kind == PHOTO for one in piece.attachment_ids]
+    return replace(deal, known_records=[*deal.known_records, *await references.usable(call, files, photos)])
 
 
 def _with_evidence(
@@ -181,6 +186,7 @@ def _moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **ch
     )
     store.add_moves(work.tx, [move])
     store.add_evidence(work.tx, given)
+    references.attach(work, [one for piece in given for one in piece.attachment_ids], "opportunity", deal.id)
     if deal.state == "open":
         leave_stage(deal, work)
     due_at = None
