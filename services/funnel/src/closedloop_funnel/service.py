@@ -34,6 +34,9 @@ from closedloop_funnel.quotes.rules import QuoteRules
 from closedloop_funnel.snapshots import api as snapshots
 from closedloop_funnel.snapshots import reactions as snapshot_reactions
 from closedloop_funnel.snapshots.rules import SnapshotRules
+from closedloop_funnel.truth import api as truth
+from closedloop_funnel.truth import reactions as truth_reactions
+from closedloop_funnel.truth.rules import TruthRules
 
 SERVICE = Service(
     name="funnel",
@@ -51,6 +54,7 @@ SERVICE = Service(
             rules=(OpportunityRules,),
         ),
         Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
+        Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),

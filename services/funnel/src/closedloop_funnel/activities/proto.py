@@ -53,6 +53,7 @@ def write(activity: Seen) -> pb.Activity:
         transcript_id=activity.transcript_id or "",
         customer_feedback=activity.customer_feedback,
         authenticity=number(pb.Authenticity, activity.authenticity),
+        finding_ids=activity.finding_ids,
         effective=activity.effective,
         after_close=activity.after_close,
         cancel_reason=activity.cancel_reason,

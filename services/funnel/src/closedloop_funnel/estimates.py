@@ -1,0 +1,39 @@
+"""Shares with what is known of them: Wilson's interval (Wilson 1927), or the word that it cannot be said."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+from closedloop.funnel.v1 import experiments_pb2 as pb
+
+CONFIDENCE = 0.95
+
+
+def share(hits: int, tries: int, least: int = 1) -> pb.Estimate:
+    """hits / tries; with fewer than `least` tries it says that it cannot say."""
+    if tries < max(least, 1):
+        return pb.Estimate(
+            unit="1",
+            sample_size=tries,
+            verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY,
+            explanation=f"{tries} cases, it takes {max(least, 1)}",
+        )
+    low, high = wilson(hits, tries)
+    return pb.Estimate(
+        value=hits / tries,
+        unit="1",
+        low=low,
+        high=high,
+        confidence_ratio=CONFIDENCE,
+        sample_size=tries,
+        method="wilson",
+        verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE,
+        explanation=f"{hits} of {tries}",
+    )
+
+
+def wilson(hits: int, tries: int) -> tuple[float, float]:
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = (hits + z * z / 2) / (tries + z * z)
+    half = z / (tries + z * z) * (hits * (tries - hits) / tries + z * z / 4) ** 0.5
+    return max(middle - half, 0.0), min(middle + half, 1.0)
