@@ -18,10 +18,9 @@ from closedloop.funnel.v1 import activities_pb2_grpc
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import truth_pb2 as pb
 from closedloop.funnel.v1 import truth_pb2_grpc as rpc
-from closedloop_chassis.data import rows as records
 from closedloop_funnel.truth.rules import Log, Script, TruthRules, judge, standing
 
-from .conftest import ACME, Company, rid
+from .conftest import ACME, Company, remember, rid
 from .labelled_logs import Labelled, draw
 from .pictures import picture
 from .raw_history import moment
@@ -240,13 +239,7 @@ async def test_ninety_eight_percent_visited_and_73_by_phone_is_red(company: Comp
         }
         for number in range(100)
     ]
-    tx = live.process.database.transaction()
-    names = ", ".join(rows[0])
-    tx.do(
-        f"INSERT INTO activity ({names}) SELECT {names} FROM jsonb_populate_recordset(NULL::activity, %(rows)s)",
-        {"rows": records.pack(rows)},
-    )
-    await tx.commit()
+    await remember(company, "activity", rows)
     await live.move_to(moment(date(2026, 7, 1), 9))
     period = Interval(
         start_time=Timestamp(seconds=int(MONDAY.timestamp()) - 60),

@@ -26,11 +26,17 @@ from closedloop_funnel.opportunities import api as opportunities
 from closedloop_funnel.opportunities import importing, overrides, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
+from closedloop_funnel.performance import api as performance
+from closedloop_funnel.performance import reactions as performance_reactions
+from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.proposals import api as proposals
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
 from closedloop_funnel.quotes.rules import QuoteRules
+from closedloop_funnel.revisits import api as revisits
+from closedloop_funnel.revisits.rules import RevisitRules
 from closedloop_funnel.snapshots import api as snapshots
 from closedloop_funnel.snapshots import reactions as snapshot_reactions
 from closedloop_funnel.snapshots.rules import SnapshotRules
@@ -55,6 +61,14 @@ SERVICE = Service(
         ),
         Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
         Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
+        Slice("proposals", rpcs=(proposals.rpcs,)),
+        Slice(
+            "performance",
+            rpcs=(performance.rpcs,),
+            reactions=performance_reactions.reactions,
+            rules=(PerformanceRules,),
+        ),
+        Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),

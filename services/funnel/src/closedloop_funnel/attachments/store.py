@@ -32,6 +32,7 @@ UNION ALL
 SELECT o.owner_id, o.unit_id, o.participant_ids FROM opportunity o
  WHERE o.id IN (SELECT CASE u.record_kind WHEN 'opportunity' THEN u.record_id
                             WHEN 'quote' THEN (SELECT opportunity_id FROM quote WHERE id = u.record_id)
+                            WHEN 'proposal' THEN (SELECT opportunity_id FROM proposal WHERE id = u.record_id)
                             WHEN 'contract' THEN (SELECT opportunity_id FROM contract WHERE id = u.record_id) END
                   FROM attachment_use u WHERE u.attachment_id = %(id)s)
 """

@@ -47,7 +47,8 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
        (SELECT coalesce(array_agg(r.id), '{{}}')
           FROM (SELECT id FROM activity WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
                 UNION ALL SELECT id FROM quote WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
-                UNION ALL SELECT id FROM contract WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])) r
+                UNION ALL SELECT id FROM contract WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
+                UNION ALL SELECT id FROM proposal WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])) r
        ) AS known_records,
        EXISTS (SELECT FROM opportunity w WHERE w.account_id = o.account_id AND w.state = 'won' AND w.id <> o.id)
          AS bought_before
