@@ -31,6 +31,8 @@ from closedloop_funnel.performance import reactions as performance_reactions
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.points import api as points
+from closedloop_funnel.points.rules import PointsRules
 from closedloop_funnel.proposals import api as proposals
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
@@ -68,6 +70,7 @@ SERVICE = Service(
             reactions=performance_reactions.reactions,
             rules=(PerformanceRules,),
         ),
+        Slice("points", rpcs=(points.rpcs,), rules=(PointsRules,)),
         Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),

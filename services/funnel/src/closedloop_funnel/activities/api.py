@@ -20,6 +20,7 @@ from closedloop_funnel.activities.record import Around, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.attachments import references
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
+from closedloop_funnel.points.earning import earn
 from closedloop_funnel.truth.watching import look_soon
 from closedloop_funnel.words import word
 
@@ -141,6 +142,7 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     references.attach(call, named, "activity", log.id)
     if opportunity_id:
         store.touch(call.tx, opportunity_id, started)
+    await earn(call, owner_id, unit_id, log.id, [one["actionUnitKey"] for one in log.actions if one.get("verified")])
     look_soon(call, owner_id)
     call.audit(log.id, "log", after=row(log, *PRIVATE))
     call.tell(proto.logged(log), subject=log.id)

@@ -12,6 +12,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel import estimates
+from closedloop_funnel.points.earning import take_back
 from closedloop_funnel.truth import scanning, store
 from closedloop_funnel.truth.rules import TruthRules
 from closedloop_funnel.truth.store import Finding
@@ -68,6 +69,8 @@ async def review_finding(request: pb.ReviewFindingRequest, call: Call) -> pb.Fin
     )
     answer = _save(before, after, verdict, call)
     await scanning.settle(call, [after.activity_id])
+    if verdict == "confirmed" and after.kind in call.rules(TruthRules).marking:
+        await take_back(call, after.activity_id, f"finding {after.id} was confirmed")
     return answer
 
 
