@@ -10,7 +10,7 @@ COMPANY = "company"
 
 
 def next_morning(work: Work, kind: str, hour: time) -> None:
-    """Sets the timer of the kind for the next time the company's clocks show `hour`; one that is set stays."""
+    """Sets the timer of the kind for the next time the clocks of the company show `hour`; one that is set stays."""
     day = work.home.today()
     moment = work.home.moment(day, hour)
     if moment <= work.now:

@@ -14,6 +14,9 @@ from closedloop_funnel.attachments import api as attachments
 from closedloop_funnel.attachments.rules import AttachmentRules
 from closedloop_funnel.boards import api as boards
 from closedloop_funnel.boards.rules import BoardRules
+from closedloop_funnel.breakers import api as breakers
+from closedloop_funnel.breakers import reactions as breaker_reactions
+from closedloop_funnel.breakers.rules import BreakerRules
 from closedloop_funnel.clearance import reactions as clearance
 from closedloop_funnel.contracts import api as contracts
 from closedloop_funnel.contracts.rules import ContractRules
@@ -71,6 +74,7 @@ SERVICE = Service(
             rules=(PerformanceRules,),
         ),
         Slice("points", rpcs=(points.rpcs,), rules=(PointsRules,)),
+        Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
         Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
