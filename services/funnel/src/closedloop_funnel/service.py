@@ -40,6 +40,9 @@ from closedloop_funnel.proposals import api as proposals
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
 from closedloop_funnel.quotes.rules import QuoteRules
+from closedloop_funnel.reviews import api as reviews
+from closedloop_funnel.reviews import reactions as review_reactions
+from closedloop_funnel.reviews.rules import ReviewRules
 from closedloop_funnel.revisits import api as revisits
 from closedloop_funnel.revisits.rules import RevisitRules
 from closedloop_funnel.snapshots import api as snapshots
@@ -75,6 +78,7 @@ SERVICE = Service(
         ),
         Slice("points", rpcs=(points.rpcs,), rules=(PointsRules,)),
         Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
+        Slice("reviews", rpcs=(reviews.rpcs,), reactions=review_reactions.reactions, rules=(ReviewRules,)),
         Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),

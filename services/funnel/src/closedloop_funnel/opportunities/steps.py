@@ -40,8 +40,8 @@ async def advance_opportunity(request: pb.AdvanceOpportunityRequest, call: Call)
         changed = {}
     elif not deal.category_set:
         changed["category"] = step.to.category
-    after = _moved(deal, step, given, call, **changed)
-    return _answer(deal, after, "advance", call, tells=step.direction != "archived")
+    after = moved(deal, step, given, call, **changed)
+    return answer(deal, after, "advance", call, tells=step.direction != "archived")
 
 
 @rpcs.method
@@ -62,7 +62,7 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
     closed = protos.day(request.close_date, "close_date") if request.HasField("close_date") else today
     check_past(closed, today, "close_date")
     check_dates(deal.engage_date, closed)
-    after = _moved(
+    after = moved(
         deal,
         step,
         given,
@@ -81,9 +81,9 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
     )
     after = await opening.restated(after, call)
     if outcome == "lost":
-        _take_back(deal, request.reason_comment or "the opportunity was lost", call)
+        take_back(deal, request.reason_comment or "the opportunity was lost", call)
     contract_id = deal.signed_contract["id"] if deal.signed_contract else ""
-    return _answer(deal, after, f"close_{outcome}", call, contract_id=contract_id)
+    return answer(deal, after, f"close_{outcome}", call, contract_id=contract_id)
 
 
 @rpcs.method
@@ -91,7 +91,7 @@ async def reopen_opportunity(request: pb.ReopenOpportunityRequest, call: Call) -
     deal = await _held(request, call, ())
     pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
     step = moves.reopen(deal, pipeline, request.to_stage_key, request.reason)
-    after = _moved(
+    after = moved(
         deal,
         step,
         [],
@@ -107,7 +107,7 @@ async def reopen_opportunity(request: pb.ReopenOpportunityRequest, call: Call) -
         category_set=False,
     )
     call.tell(telling.reopened(deal, after, request.reason), deal.id)
-    return _answer(deal, after, "reopen", call)
+    return answer(deal, after, "reopen", call)
 
 
 async def _held(request: Any, call: Call, given: Sequence[pb.StageEvidence]) -> Held:
@@ -161,7 +161,7 @@ def _worth(deal: Held, outcome: str, request: pb.CloseOpportunityRequest) -> dic
     return {"amount_minor": amount, "currency": currency, "lines": lines}
 
 
-def _moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **changed: Any) -> Seen:
+def moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **changed: Any) -> Seen:
     """Queues move, evidence and clocks; answers the deal after the step."""
     writer = proto.Writer(work)
     version = work.process.rulebooks.version(PipelineRules, work.now)
@@ -219,14 +219,14 @@ def leave_stage(deal: Seen, work: Work) -> None:
         work.tell(withdrawn, deal.id)
 
 
-def _take_back(deal: Held, reason: str, work: Work) -> None:
+def take_back(deal: Held, reason: str, work: Work) -> None:
     for pending in deal.pending:
         telling.withdrawn(work, pending["kind"], pending["id"], pending["revision"], reason)
     for kind in {pending["kind"] for pending in deal.pending}:
         store.take_back(work.tx, kind, deal.id, work.now)
 
 
-def _answer(
+def answer(
     before: Held, after: Seen, action: str, call: Call, *, tells: bool = True, contract_id: str = ""
 ) -> pb.Opportunity:
     store.save(call.tx, [after])

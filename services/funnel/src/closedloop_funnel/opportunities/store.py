@@ -116,6 +116,25 @@ async def lock(tx: Transaction, opportunity_id: str, records: Sequence[str] = ()
     return held
 
 
+async def lock_reviewed(tx: Transaction, review_id: str) -> list[Held]:
+    """All deals that the review holds."""
+    sql = LOCK.replace("o.id = %(id)s", "o.review_id = %(review)s") + " ORDER BY o.id FOR UPDATE OF o"
+    return await tx.all(sql, {"review": review_id, "records": []}, into=Held)
+
+
+HOLD = f"""
+UPDATE opportunity o SET review_id = %(review)s, version = o.version + 1, updated_at = %(now)s
+ WHERE o.id = ANY(%(ids)s::uuid[]) AND o.state = 'open' AND o.review_id IS NULL
+RETURNING {rows.listed(Opportunity, "o")},
+          coalesce((SELECT name FROM account WHERE id = o.account_id), '') AS account_name
+"""
+
+
+async def hold(tx: Transaction, ids: Sequence[str], review_id: str, now: datetime) -> list[Seen]:
+    """Open deals of these that nothing held before are held; answers them."""
+    return await tx.all(HOLD, {"ids": list(ids), "review": review_id, "now": now}, into=Seen)
+
+
 async def references(tx: Transaction, account_id: str, product_ids: Iterable[str]) -> References:
     found = await tx.one(
         REFERENCES, {"account_id": account_id or None, "product_ids": list(product_ids)}, into=References
