@@ -37,3 +37,12 @@ def wilson(hits: int, tries: int) -> tuple[float, float]:
     middle = (hits + z * z / 2) / (tries + z * z)
     half = z / (tries + z * z) * (hits * (tries - hits) / tries + z * z / 4) ** 0.5
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def mean(total: float, count: int) -> pb.Estimate:
+    """A mean with nothing said of its spread; without cases it says that it cannot say."""
+    if not count:
+        return pb.Estimate(unit="1", sample_size=0, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation="no cases")
+    return pb.Estimate(
+        value=total / count, unit="1", sample_size=count, method="mean", verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE
+    )

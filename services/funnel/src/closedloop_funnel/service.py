@@ -48,6 +48,9 @@ from closedloop_funnel.revisits.rules import RevisitRules
 from closedloop_funnel.snapshots import api as snapshots
 from closedloop_funnel.snapshots import reactions as snapshot_reactions
 from closedloop_funnel.snapshots.rules import SnapshotRules
+from closedloop_funnel.surveys import api as surveys
+from closedloop_funnel.surveys import reactions as survey_reactions
+from closedloop_funnel.surveys.rules import SurveyRules
 from closedloop_funnel.truth import api as truth
 from closedloop_funnel.truth import reactions as truth_reactions
 from closedloop_funnel.truth.rules import TruthRules
@@ -79,6 +82,7 @@ SERVICE = Service(
         Slice("points", rpcs=(points.rpcs,), rules=(PointsRules,)),
         Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
         Slice("reviews", rpcs=(reviews.rpcs,), reactions=review_reactions.reactions, rules=(ReviewRules,)),
+        Slice("surveys", rpcs=(surveys.rpcs,), reactions=survey_reactions.reactions, rules=(SurveyRules,)),
         Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),

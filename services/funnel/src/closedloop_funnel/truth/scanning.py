@@ -147,3 +147,24 @@ async def settle(work: Work, activity_ids: Sequence[str]) -> None:
             work.tell(activities.logged(after), after.id)
     if changed:
         work.tx.do(SAVE, {"rows": rows.pack(changed)})
+
+
+async def raise_one(work: Work, activity_id: str, kind: KindWord, explanation: str) -> str:
+    """A finding that comes from elsewhere; the one of its kind that is there already stands. Answers its id."""
+    judged_by = work.rules(TruthRules)
+    [activity] = await work.tx.all(ACTIVITIES, {"ids": [activity_id]}, into=Activity)
+    finding = Finding(
+        id=new_id(),
+        kind=kind,
+        activity_id=activity_id,
+        owner_id=activity.owner_id,
+        unit_id=activity.unit_id,
+        confidence=judged_by.confidence.get(kind, 0.5),
+        explanation=explanation,
+        rule_version=work.process.rulebooks.version(TruthRules, work.now),
+        created_at=work.now,
+    )
+    work.tx.do(store.ADD, {"rows": rows.pack([finding])})
+    await settle(work, [activity_id])
+    known = {one.kind: one.id for one in await store.existing(work.tx, [activity_id])}
+    return known[kind]
