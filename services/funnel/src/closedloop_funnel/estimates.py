@@ -46,3 +46,35 @@ def mean(total: float, count: int) -> pb.Estimate:
     return pb.Estimate(
         value=total / count, unit="1", sample_size=count, method="mean", verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE
     )
+
+
+def difference(hits: int, tries: int, other_hits: int, other_tries: int, least: int = 1) -> pb.Estimate:
+    """First share less the second, with Newcombe's interval (Newcombe 1998, method 10); higher or lower only when zero
+    lies outside of it."""
+    if min(tries, other_tries) < max(least, 1):
+        return pb.Estimate(
+            unit="1",
+            sample_size=tries + other_tries,
+            verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY,
+            explanation=f"{tries} against {other_tries} cases, it takes {max(least, 1)} each",
+        )
+    one, other = hits / tries, other_hits / other_tries
+    (low, high), (other_low, other_high) = wilson(hits, tries), wilson(other_hits, other_tries)
+    bottom = one - other - ((one - low) ** 2 + (other_high - other) ** 2) ** 0.5
+    top = one - other + ((high - one) ** 2 + (other - other_low) ** 2) ** 0.5
+    verdict = pb.ESTIMATE_VERDICT_NO_DIFFERENCE
+    if bottom > 0:
+        verdict = pb.ESTIMATE_VERDICT_HIGHER
+    elif top < 0:
+        verdict = pb.ESTIMATE_VERDICT_LOWER
+    return pb.Estimate(
+        value=one - other,
+        unit="1",
+        low=bottom,
+        high=top,
+        confidence_ratio=CONFIDENCE,
+        sample_size=tries + other_tries,
+        method="newcombe",
+        verdict=verdict,
+        explanation=f"{hits} of {tries} against {other_hits} of {other_tries}",
+    )

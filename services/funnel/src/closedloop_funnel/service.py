@@ -25,6 +25,9 @@ from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.diagnosis import api as diagnosis
 from closedloop_funnel.diagnosis import reactions as diagnosis_reactions
 from closedloop_funnel.diagnosis.rules import DiagnosisRules
+from closedloop_funnel.effects import api as effects
+from closedloop_funnel.effects import reactions as effect_reactions
+from closedloop_funnel.effects.rules import EffectRules
 from closedloop_funnel.opportunities import api as opportunities
 from closedloop_funnel.opportunities import importing, overrides, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
@@ -83,6 +86,7 @@ SERVICE = Service(
         Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
         Slice("reviews", rpcs=(reviews.rpcs,), reactions=review_reactions.reactions, rules=(ReviewRules,)),
         Slice("surveys", rpcs=(surveys.rpcs,), reactions=survey_reactions.reactions, rules=(SurveyRules,)),
+        Slice("effects", rpcs=(effects.rpcs,), reactions=effect_reactions.reactions, rules=(EffectRules,)),
         Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),

@@ -14,6 +14,7 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel.opportunities import holding
 from closedloop_funnel.reviews import store
+from closedloop_funnel.reviews.process import PROCESS
 from closedloop_funnel.reviews.rules import ReviewRules
 from closedloop_funnel.reviews.store import Review
 from closedloop_funnel.words import number, word
@@ -21,6 +22,8 @@ from closedloop_funnel.words import number, word
 rpcs = Rpcs("closedloop.funnel.v1.ReviewService")
 
 INTAKE = "funnel.intake_burst"
+# The rulebook behind process reviews.
+EFFECTS = "funnel.effects"
 
 
 @rpcs.method
@@ -58,7 +61,15 @@ async def conclude_review(request: pb.ConcludeReviewRequest, call: Call) -> pb.R
     etags.check(request.etag, before.version)
     if before.state != "open":
         raise errors.FailedPrecondition("REVIEW_CONCLUDED", f"{before.reviewer_id} has concluded it")
-    if before.owner_id == call.caller.subject:
+    verdict = word(pb.ProcessVerdict, request.process_verdict)
+    if bool(verdict) != (before.kind == "process"):
+        raise errors.InvalidArgument(
+            "VERDICT_MISPLACED",
+            "a process review, and only that, says what becomes of the action",
+            {"process_verdict": "not of this kind of review"},
+        )
+    # Whoever answers for a process judges it; nobody judges what he has done himself.
+    if before.kind == "intake" and before.owner_id == call.caller.subject:
         raise errors.PermissionDenied("OWN_REVIEW", "nobody reviews himself")
     strange = sorted(set(request.rejected_opportunity_ids) - set(before.opportunity_ids))
     if strange:
@@ -78,13 +89,14 @@ async def conclude_review(request: pb.ConcludeReviewRequest, call: Call) -> pb.R
         reviewer_id=call.caller.subject,
         conclusion=request.conclusion,
         rejected_ids=rejected,
+        process_verdict=verdict,
         concluded_at=call.now,
     )
     call.tx.do(store.SAVE, {"rows": rows.pack([after])})
     call.audit(after.id, "conclude", rows.row(before, "version"), rows.row(after, "version"))
     withdrawn = approvals.TaskWithdrawn(
         origin="funnel",
-        cause_key=f"{INTAKE}:{after.id}",
+        cause_key=f"{INTAKE if after.kind == 'intake' else PROCESS}:{after.id}",
         reason=approvals.WITHDRAWAL_REASON_CAUSE_CLEARED,
         clear_time=protos.timestamp(call.now),
     )
@@ -101,11 +113,14 @@ def _to_proto(review: Review) -> pb.Review:
         ownership=common_pb2.Ownership(owner_id=review.owner_id, unit_id=review.unit_id),
         opportunity_ids=review.opportunity_ids,
         date=protos.date_proto(review.day),
+        action_unit_key=review.action_unit_key,
+        result_metric=review.result_metric,
+        process_verdict=number(pb.ProcessVerdict, review.process_verdict),
         evidence=[common_pb2.Evidence(**one) for one in review.evidence],
         rule=common_pb2.RuleReference(
-            rulebook=ReviewRules.rulebook,
+            rulebook=ReviewRules.rulebook if review.kind == "intake" else EFFECTS,
             version=review.rule_version,
-            rule="burst_times",
+            rule="burst_times" if review.kind == "intake" else "executed",
             explanation=review.explanation,
         ),
         reviewer_id=review.reviewer_id,

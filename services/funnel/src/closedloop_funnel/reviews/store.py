@@ -27,6 +27,9 @@ class Review:
     evidence: list[dict[str, Any]] = field(default_factory=list)
     explanation: str
     rule_version: int
+    action_unit_key: str = ""
+    result_metric: str = ""
+    process_verdict: str = ""
     reviewer_id: str = ""
     conclusion: str = ""
     rejected_ids: list[str] = field(default_factory=list)
