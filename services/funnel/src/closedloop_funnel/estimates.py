@@ -1,12 +1,15 @@
-"""Shares with what is known of them: Wilson's interval (Wilson 1927), or the word that it cannot be said."""
+"""Figures with what is known of them: shares, differences, means, changes; or the word that it cannot be said."""
 
 from __future__ import annotations
 
-from statistics import NormalDist
+from collections.abc import Sequence
+from random import Random
+from statistics import NormalDist, fmean
 
 from closedloop.funnel.v1 import experiments_pb2 as pb
 
 CONFIDENCE = 0.95
+DRAWS = 1000
 
 
 def share(hits: int, tries: int, least: int = 1) -> pb.Estimate:
@@ -78,3 +81,54 @@ def difference(hits: int, tries: int, other_hits: int, other_tries: int, least: 
         verdict=verdict,
         explanation=f"{hits} of {tries} against {other_hits} of {other_tries}",
     )
+
+
+def spread(values: Sequence[float], unit: str, least: int = 2) -> pb.Estimate:
+    """A mean with its bootstrap interval (Efron 1979), percentile method; the draws are the same at every call."""
+    if len(values) < least:
+        return _cannot_say(unit, len(values), f"{len(values)} cases, it takes {least}")
+    drawn = sorted(fmean(Random(number).choices(values, k=len(values))) for number in range(DRAWS))
+    return pb.Estimate(
+        value=fmean(values),
+        unit=unit,
+        low=drawn[round(DRAWS * (1 - CONFIDENCE) / 2)],
+        high=drawn[-1 - round(DRAWS * (1 - CONFIDENCE) / 2)],
+        confidence_ratio=CONFIDENCE,
+        sample_size=len(values),
+        method="bootstrap",
+        verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE,
+    )
+
+
+def relative(before: Sequence[float], after: Sequence[float], least: int = 2) -> pb.Estimate:
+    """(after - before) / before of the means: -0.41 for -41 %; higher or lower only when zero lies outside its bootstrap
+    interval."""
+    if min(len(before), len(after)) < least or not fmean(before):
+        return _cannot_say("1", len(before) + len(after), f"{len(before)} before and {len(after)} after")
+    drawn = []
+    for number in range(DRAWS):
+        chance = Random(number)
+        earlier = fmean(chance.choices(before, k=len(before)))
+        if earlier:
+            drawn.append(fmean(chance.choices(after, k=len(after))) / earlier - 1)
+    drawn.sort()
+    low, high = (drawn[round((len(drawn) - 1) * edge)] for edge in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    verdict = pb.ESTIMATE_VERDICT_NO_DIFFERENCE
+    if low > 0:
+        verdict = pb.ESTIMATE_VERDICT_HIGHER
+    elif high < 0:
+        verdict = pb.ESTIMATE_VERDICT_LOWER
+    return pb.Estimate(
+        value=fmean(after) / fmean(before) - 1,
+        unit="1",
+        low=low,
+        high=high,
+        confidence_ratio=CONFIDENCE,
+        sample_size=len(before) + len(after),
+        method="bootstrap",
+        verdict=verdict,
+    )
+
+
+def _cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
+    return pb.Estimate(unit=unit, sample_size=cases, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation=why)

@@ -28,6 +28,9 @@ from closedloop_funnel.diagnosis.rules import DiagnosisRules
 from closedloop_funnel.effects import api as effects
 from closedloop_funnel.effects import reactions as effect_reactions
 from closedloop_funnel.effects.rules import EffectRules
+from closedloop_funnel.newcomers import api as newcomers
+from closedloop_funnel.newcomers import reactions as newcomer_reactions
+from closedloop_funnel.newcomers.rules import NewcomerRules
 from closedloop_funnel.opportunities import api as opportunities
 from closedloop_funnel.opportunities import importing, overrides, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
@@ -87,6 +90,7 @@ SERVICE = Service(
         Slice("reviews", rpcs=(reviews.rpcs,), reactions=review_reactions.reactions, rules=(ReviewRules,)),
         Slice("surveys", rpcs=(surveys.rpcs,), reactions=survey_reactions.reactions, rules=(SurveyRules,)),
         Slice("effects", rpcs=(effects.rpcs,), reactions=effect_reactions.reactions, rules=(EffectRules,)),
+        Slice("newcomers", rpcs=(newcomers.rpcs,), reactions=newcomer_reactions.reactions, rules=(NewcomerRules,)),
         Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
