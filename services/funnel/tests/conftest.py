@@ -16,6 +16,7 @@ from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import opportunities_pb2_grpc as rpc
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis.data import rows
 from closedloop_chassis.service import Service
 from closedloop_devstack.testing.service import Live
 from closedloop_funnel.service import SERVICE
@@ -108,6 +109,17 @@ async def company(live: Live) -> Company:
     await live.hear(product("gtx-pro", "GTX Pro", 4821, ("GTXPro",)))
     await live.hear(product("mg-special", "MG Special", 55))
     return Company(live)
+
+
+async def remember(company: Company, table: str, given: list[dict[str, Any]]) -> None:
+    """Rows of history, as an import of years would have left them."""
+    names = ", ".join(given[0])
+    tx = company.live.process.database.transaction()
+    tx.do(
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, %(rows)s)",
+        {"rows": rows.pack(given)},
+    )
+    await tx.commit()
 
 
 PROFILE = pb.StageEvidence(

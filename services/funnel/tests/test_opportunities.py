@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.money_pb2 import Money
@@ -14,6 +17,7 @@ from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_devstack.testing.service import reason_of
 
 from .conftest import ACME, NORTH, PROFILE, PROPOSAL, Company, cny, day, matrix, rid
 
@@ -393,3 +397,24 @@ async def test_the_same_request_acts_once(company: Company) -> None:
     request = pb.CreateOpportunityRequest(request_id=rid(), name="一次", amount=cny(1))
     rep = company.deals("rep1", "rep")
     assert (await rep.CreateOpportunity(request)).id == (await rep.CreateOpportunity(request)).id
+
+
+@pytest.mark.mission("S40")
+async def test_of_two_who_advance_one_deal_at_once_one_is_told_to_read_again(company: Company) -> None:
+    deal = await company.open(account_id=ACME)
+    ask = [
+        pb.AdvanceOpportunityRequest(request_id=rid(), opportunity_id=deal.id, etag=deal.etag, evidence=[PROFILE])
+        for _ in range(6)
+    ]
+    people = [company.deals("rep1", "rep"), company.deals("m1", "manager")] * 3
+    outcomes = await asyncio.gather(
+        *(one.AdvanceOpportunity(request) for one, request in zip(people, ask, strict=True)), return_exceptions=True
+    )
+    won = [one for one in outcomes if isinstance(one, pb.Opportunity)]
+    lost = [one for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
+    assert (len(won), len(lost)) == (1, 5)
+    assert {(one.code().name, reason_of(one)) for one in lost} == {("ABORTED", "ETAG_MISMATCH")}
+    now = await company.read(deal.id)
+    assert (now.stage_key, now.etag) == ("need", won[0].etag)
+    moves = await company.deals("rep1", "rep").ListStageMoves(pb.ListStageMovesRequest(opportunity_id=deal.id))
+    assert [one.to_stage_key for one in moves.moves] == ["profile", "need"], "one step, not six"

@@ -30,7 +30,11 @@ async def publish(company: Company, rules: PipelineRules, base: int = 0) -> None
 @pytest.mark.mission("S40", "U17")
 async def test_the_chain_of_the_documents_is_the_default(company: Company) -> None:
     listed = await client(company).ListPipelines(pb.ListPipelinesRequest())
-    assert [(one.id, one.default) for one in listed.pipelines] == [("b2b", True), ("crm-import", False)]
+    assert [(one.id, one.default) for one in listed.pipelines] == [
+        ("b2b", True),
+        ("crm-import", False),
+        ("retail", False),
+    ]
     chain = [stage.chain_step for stage in listed.pipelines[0].stages if stage.chain_step]
     assert chain == [
         pb.CHAIN_STEP_PROFILE,
@@ -49,7 +53,7 @@ async def test_the_chain_of_the_documents_is_the_default(company: Company) -> No
     assert {reason.kind for reason in b2b.reasons} == {pb.STAGE_KIND_WON, pb.STAGE_KIND_LOST}
     page = await client(company).ListPipelines(pb.ListPipelinesRequest(page_size=1))
     rest = await client(company).ListPipelines(pb.ListPipelinesRequest(page_token=page.next_page_token))
-    assert [one.id for one in (*page.pipelines, *rest.pipelines)] == ["b2b", "crm-import"]
+    assert [one.id for one in (*page.pipelines, *rest.pipelines)] == ["b2b", "crm-import", "retail"]
     with company.live.refused("NOT_FOUND", "PIPELINE_UNKNOWN"):
         await client(company).GetPipeline(pb.GetPipelineRequest(pipeline_id="nowhere"))
     with company.live.refused("NOT_FOUND", "PIPELINE_UNKNOWN"):

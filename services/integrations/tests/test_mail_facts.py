@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from closedloop_integrations.mail.rules import FactRule, MailRules, facts_in, language_of, sentences
+from closedloop_integrations.mail.facts import facts_in, sentences
+from closedloop_integrations.mail.rules import FactRule, MailRules, language_of
 
 RULES = MailRules()
 

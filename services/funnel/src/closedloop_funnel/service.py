@@ -5,25 +5,61 @@ from __future__ import annotations
 from pathlib import Path
 
 from closedloop_chassis.service import Service, Slice
+from closedloop_funnel.actions import api as actions
+from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import api as activities
 from closedloop_funnel.activities import days
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.attachments import api as attachments
+from closedloop_funnel.attachments.rules import AttachmentRules
 from closedloop_funnel.boards import api as boards
 from closedloop_funnel.boards.rules import BoardRules
+from closedloop_funnel.breakers import api as breakers
+from closedloop_funnel.breakers import reactions as breaker_reactions
+from closedloop_funnel.breakers.rules import BreakerRules
 from closedloop_funnel.clearance import reactions as clearance
 from closedloop_funnel.contracts import api as contracts
 from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.copies import reactions as copies
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
+from closedloop_funnel.diagnosis import api as diagnosis
+from closedloop_funnel.diagnosis import reactions as diagnosis_reactions
+from closedloop_funnel.diagnosis.rules import DiagnosisRules
+from closedloop_funnel.effects import api as effects
+from closedloop_funnel.effects import reactions as effect_reactions
+from closedloop_funnel.effects.rules import EffectRules
+from closedloop_funnel.newcomers import api as newcomers
+from closedloop_funnel.newcomers import reactions as newcomer_reactions
+from closedloop_funnel.newcomers.rules import NewcomerRules
 from closedloop_funnel.opportunities import api as opportunities
-from closedloop_funnel.opportunities import importing, steps
+from closedloop_funnel.opportunities import importing, overrides, steps
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
+from closedloop_funnel.performance import api as performance
+from closedloop_funnel.performance import reactions as performance_reactions
+from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.points import api as points
+from closedloop_funnel.points.rules import PointsRules
+from closedloop_funnel.proposals import api as proposals
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
 from closedloop_funnel.quotes.rules import QuoteRules
+from closedloop_funnel.reviews import api as reviews
+from closedloop_funnel.reviews import reactions as review_reactions
+from closedloop_funnel.reviews.rules import ReviewRules
+from closedloop_funnel.revisits import api as revisits
+from closedloop_funnel.revisits.rules import RevisitRules
+from closedloop_funnel.snapshots import api as snapshots
+from closedloop_funnel.snapshots import reactions as snapshot_reactions
+from closedloop_funnel.snapshots.rules import SnapshotRules
+from closedloop_funnel.surveys import api as surveys
+from closedloop_funnel.surveys import reactions as survey_reactions
+from closedloop_funnel.surveys.rules import SurveyRules
+from closedloop_funnel.truth import api as truth
+from closedloop_funnel.truth import reactions as truth_reactions
+from closedloop_funnel.truth.rules import TruthRules
 
 SERVICE = Service(
     name="funnel",
@@ -32,18 +68,37 @@ SERVICE = Service(
         Slice("copies", reactions=copies.reactions),
         Slice("custom_fields", rules=(FunnelFieldRules,)),
         Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
+        Slice("attachments", rpcs=(attachments.rpcs,), rules=(AttachmentRules,)),
+        Slice("actions", rpcs=(actions.rpcs,), rules=(UnitRules,)),
         Slice(
             "opportunities",
-            rpcs=(opportunities.rpcs, steps.rpcs, importing.rpcs),
+            rpcs=(opportunities.rpcs, steps.rpcs, overrides.rpcs, importing.rpcs),
             reactions=opportunity_reactions.reactions,
             rules=(OpportunityRules,),
         ),
         Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
+        Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
+        Slice("proposals", rpcs=(proposals.rpcs,)),
+        Slice(
+            "performance",
+            rpcs=(performance.rpcs,),
+            reactions=performance_reactions.reactions,
+            rules=(PerformanceRules,),
+        ),
+        Slice("points", rpcs=(points.rpcs,), rules=(PointsRules,)),
+        Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
+        Slice("reviews", rpcs=(reviews.rpcs,), reactions=review_reactions.reactions, rules=(ReviewRules,)),
+        Slice("surveys", rpcs=(surveys.rpcs,), reactions=survey_reactions.reactions, rules=(SurveyRules,)),
+        Slice("effects", rpcs=(effects.rpcs,), reactions=effect_reactions.reactions, rules=(EffectRules,)),
+        Slice("newcomers", rpcs=(newcomers.rpcs,), reactions=newcomer_reactions.reactions, rules=(NewcomerRules,)),
+        Slice("revisits", rpcs=(revisits.rpcs,), rules=(RevisitRules,)),
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
         Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
+        Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
+        Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

@@ -10,10 +10,11 @@ import typer
 
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
+from closedloop.funnel.v1 import diagnosis_pb2, diagnosis_pb2_grpc
 from closedloop.targets.v1 import org_pb2, org_pb2_grpc, products_pb2, products_pb2_grpc
 from closedloop_chassis.ids import new_id
 from closedloop_cli import failures
-from closedloop_cli.loading import closing, contract_rows, mapping
+from closedloop_cli.loading import closing, contract_rows, mapping, xes
 from closedloop_cli.loading.crm import LARGEST_BATCH, Import
 from closedloop_cli.loading.ledger import Ledger
 from closedloop_cli.loading.loader import Loader
@@ -127,6 +128,33 @@ def leads(
         return run.insist(stub.BulkIntakeLeads, request)
 
     _load(run, "leads", file, lambda _: leads_pb2.LeadRow(), send, dry_run, errors, source)
+
+
+@app.command()
+def process(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="XES, or XES in gzip")],
+    log: Annotated[str, typer.Option(help="name of the log here; the file's when absent")] = "",
+    dry_run: DryRun = False,
+    errors: Errors = None,
+) -> None:
+    """A process log of another system; `closedloop diagnosis run --log NAME` says where its cases stick."""
+    run = session(ctx)
+    stub = run.stub("funnel", diagnosis_pb2_grpc.DiagnosisServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = diagnosis_pb2.BulkImportProcessEventsRequest(
+            request_id=new_id(), process_log=log or file.name.split(".")[0], events=rows, validate_only=dry_run
+        )
+        return run.insist(stub.BulkImportProcessEvents, request).summary
+
+    with Ledger(errors) as ledger, run.screen.progress("loading", kind=run.words("process_events")) as step:
+        loader = Loader(ledger, dry_run=dry_run, batch=LARGEST_BATCH)
+        ledger.tally("process_events")
+        loader.load("process_events", xes.items(file), send, step)
+    closing.show(run.screen, ledger, None, dry_run)
+    if ledger.rejected or not ledger.adds_up:
+        raise typer.Exit(failures.REFUSED)
 
 
 def _load(

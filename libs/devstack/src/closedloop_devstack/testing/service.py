@@ -79,7 +79,8 @@ class Live:
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub], person: str = "", *roles: str) -> Stub:
         """A client of the service as that person; without a person it carries no token."""
-        interceptors: list[Any] = [_Bearer(self.token(person, *roles))] if person else []
+        token = self.token(person, *roles) if person else ""
+        interceptors: list[Any] = [_Bearer(token), _StreamBearer(token)] if token else []
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._server.port}", interceptors=interceptors)
         self._channels.append(channel)
         return make(channel)
@@ -184,19 +185,24 @@ class Live:
         self.process.time.stop_at(moment)
 
 
-class _Bearer(grpc.aio.UnaryUnaryClientInterceptor, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
+class _Token:
     def __init__(self, token: str) -> None:
         self._authorization = ("authorization", f"Bearer {token}")
-
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._with_token(details), request)
-
-    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._with_token(details), request)
 
     def _with_token(self, details: Any) -> Any:
         metadata = grpc.aio.Metadata(*(details.metadata or ()), self._authorization)
         return details._replace(metadata=metadata, wait_for_ready=True)
+
+
+# A channel takes an interceptor for one kind of call: one that is of two kinds is used for the first alone.
+class _Bearer(_Token, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(self._with_token(details), request)
+
+
+class _StreamBearer(_Token, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
+    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(self._with_token(details), request)
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:

@@ -46,7 +46,8 @@ from closedloop_customers import identifiers
 from closedloop_integrations.erp import u8
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.mail import mime, quoting
-from closedloop_integrations.mail.rules import MailRules, facts_in, nature_of
+from closedloop_integrations.mail.facts import facts_in
+from closedloop_integrations.mail.rules import MailRules, nature_of
 from closedloop_integrations.outbound import Answer
 from closedloop_integrations.procurement import mending, site
 from closedloop_proofs.fuzz import inputs

@@ -14,10 +14,14 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
+from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import known, proto, rules, store
 from closedloop_funnel.activities.record import Around, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.attachments import references
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
+from closedloop_funnel.points.earning import earn
+from closedloop_funnel.truth.watching import look_soon
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ActivityService")
@@ -86,8 +90,11 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     account_id, account_name = _reachable(request, around, call, planned)
     if not presumed:
         known.learn(call, around)
+    photos = [photo.attachment_id for photo in request.visit.photos]
+    named = [*photos, *(one for claim in request.actions for one in claim.attachment_ids)]
+    files = await references.check(call, named, "visit.photos" if photos else "actions")
+    references.check_pictures(files, photos, "visit.photos")
     opportunity_id = request.opportunity_id or (planned["opportunity_id"] if planned else None)
-    claims = proto.actions(list(request.actions))
     log = Seen(
         id=planned["id"] if planned else new_id(),
         version=planned["version"] + 1 if planned else 1,
@@ -116,8 +123,9 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
         attitude_after=word(pb.Attitude, request.attitude_after),
         next_step=request.next_step,
         next_step_date=protos.day(request.next_step_date) if request.HasField("next_step_date") else None,
-        visit=proto.visit(request.visit, call.rules(VisitRules)) if request.HasField("visit") else None,
-        actions=claims,
+        visit=proto.visit(request.visit, call.rules(VisitRules), files, (started, ended or started))
+        if request.HasField("visit")
+        else None,
         action_unit_keys=sorted({claim.action_unit_key for claim in request.actions}),
         script_version=request.script_version,
         transcript_id=request.transcript_id or None,
@@ -129,9 +137,13 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     )
     rules.check_parts(judged_by, log)
     log = replace(log, effective=rules.effective(judged_by, log))
+    log = replace(log, actions=proto.actions(request.actions, log, call.rules(UnitRules)))
     (store.save if planned else store.add)(call.tx, log)
+    references.attach(call, named, "activity", log.id)
     if opportunity_id:
         store.touch(call.tx, opportunity_id, started)
+    await earn(call, owner_id, unit_id, log.id, [one["actionUnitKey"] for one in log.actions if one.get("verified")])
+    look_soon(call, owner_id)
     call.audit(log.id, "log", after=row(log, *PRIVATE))
     call.tell(proto.logged(log), subject=log.id)
     return proto.write(log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -11,10 +13,12 @@ from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import activities_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop_chassis import etags, protos
-from closedloop_funnel import attachments
+from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.actions.units import failed
 from closedloop_funnel.activities import rules
 from closedloop_funnel.activities.record import Activity, DailyLog, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.attachments.record import Attachment
 from closedloop_funnel.words import number, word
 
 
@@ -49,6 +53,7 @@ def write(activity: Seen) -> pb.Activity:
         transcript_id=activity.transcript_id or "",
         customer_feedback=activity.customer_feedback,
         authenticity=number(pb.Authenticity, activity.authenticity),
+        finding_ids=activity.finding_ids,
         effective=activity.effective,
         after_close=activity.after_close,
         cancel_reason=activity.cancel_reason,
@@ -69,26 +74,34 @@ def write(activity: Seen) -> pb.Activity:
     return result
 
 
-def visit(given: pb.VisitEvidence, visits: VisitRules) -> dict[str, Any]:
-    """As it is kept, with what is still missing. Raises InvalidArgument ATTACHMENT_UNKNOWN."""
-    attachments.check([photo.attachment_id for photo in given.photos], "visit.photos")
+def visit(
+    given: pb.VisitEvidence, visits: VisitRules, files: Mapping[str, Attachment], within: tuple[datetime, datetime]
+) -> dict[str, Any]:
+    """As it is kept: what is still missing, and which photos contradict the visit (S50)."""
     kept = pb.VisitEvidence()
     kept.CopyFrom(given)
+    place = (given.position.latitude, given.position.longitude) if given.HasField("position") else None
+    for photo in kept.photos:
+        file = files[photo.attachment_id]
+        shot = None if file.latitude is None or file.longitude is None else (file.latitude, file.longitude)
+        photo.inconsistency = rules.inconsistency(visits, file.taken_at, shot, within, place)
+        photo.consistent = not photo.inconsistency
     photos = [word(pb.PhotoSubject, photo.subject) for photo in given.photos]
     kept.missing_keys[:] = rules.missing(visits, photos, given.checklist_keys)
     return json_format.MessageToDict(kept)
 
 
-def actions(given: list[pb.ActionPerformed]) -> list[dict[str, Any]]:
-    """Claims of action units as they are kept; verified by nobody yet. Raises InvalidArgument ATTACHMENT_UNKNOWN."""
+def actions(given: Sequence[pb.ActionPerformed], log: Activity, units: UnitRules) -> list[dict[str, Any]]:
+    """Claims of action units as they are kept, each with what it fails (S53)."""
     kept = []
-    for i, claim in enumerate(given):
-        attachments.check(claim.attachment_ids, f"actions.{i}.attachment_ids")
+    for claim in given:
         one = pb.ActionPerformed()
         one.CopyFrom(claim)
         one.verified = False
-        one.failed_checks[:] = ["unverified"]
-        kept.append(json_format.MessageToDict(one))
+        one.ClearField("failed_checks")
+        said = json_format.MessageToDict(one)
+        failures = failed(units.units.get(claim.action_unit_key), said, activity_kind=log.kind, effective=log.effective)
+        kept.append({**said, "failedChecks": failures} if failures else {**said, "verified": True})
     return kept
 
 

@@ -58,6 +58,8 @@ class Seen(Activity):
     """An activity with the name of its account."""
 
     account_name: str = ""
+    # Open or confirmed findings on it.
+    finding_ids: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

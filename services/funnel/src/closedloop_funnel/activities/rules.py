@@ -11,6 +11,7 @@ from pydantic import Field
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_funnel.activities.record import Activity
+from closedloop_funnel.places import Place, metres
 
 KindWord = Literal["visit", "call", "meeting", "demo", "message", "mail", "other"]
 PartWord = Literal["content", "attitude_after", "next_step"]
@@ -34,12 +35,17 @@ class ActivityRules(Rules):
 
 
 class VisitRules(Rules):
-    """What a visit brings back (S50): photos by subject, and items to tick."""
+    """What a visit brings back (S50): photos by subject, and items to tick. A photo contradicts the visit when it was
+    taken more than `photo_minutes` before or after it, or more than `photo_meters` away from where the device checked
+    in; `metadata_required`: also when it says neither."""
 
     rulebook: ClassVar[str] = "funnel.visits"
 
     photos: tuple[Literal["storefront", "display", "conversation"], ...] = ("storefront", "display", "conversation")
     checklist: tuple[str, ...] = ()
+    photo_minutes: float = Field(default=60, ge=0, le=10_080)
+    photo_meters: float = Field(default=500, ge=0, le=100_000)
+    metadata_required: bool = False
 
 
 def effective(rules: ActivityRules, log: Activity) -> bool:
@@ -76,6 +82,25 @@ def check_parts(rules: ActivityRules, log: Activity) -> None:
         )
     if log.kind in rules.next_step_required and not log.next_step.strip():
         raise errors.InvalidArgument("NEXT_STEP_REQUIRED", "say what comes next", {"next_step": "is empty"})
+
+
+def inconsistency(
+    rules: VisitRules,
+    taken: datetime | None,
+    shot: Place | None,
+    within: tuple[datetime, datetime],
+    place: Place | None,
+) -> str:
+    """Why a photo cannot be of this visit, in words; empty when nothing speaks against it."""
+    if taken is None and shot is None and rules.metadata_required:
+        return "the photo says neither when nor where it was taken"
+    begins, ends = within
+    slack = timedelta(minutes=rules.photo_minutes)
+    if taken is not None and not begins - slack <= taken <= ends + slack:
+        return f"taken at {taken.isoformat()}, the visit was from {begins.isoformat()} to {ends.isoformat()}"
+    if shot is not None and place is not None and metres(shot, place) > rules.photo_meters:
+        return f"taken {metres(shot, place):,.0f} m from where the visit checked in"
+    return ""
 
 
 def missing(rules: VisitRules, photos: Collection[str], ticked: Collection[str]) -> list[str]:

@@ -19,7 +19,9 @@ COLUMNS = rows.listed(Activity, "v").replace(
     "v.state", "CASE WHEN v.state = 'planned' AND v.planned_to <= %(now)s THEN 'missed' ELSE v.state END AS state"
 )
 SEEN = (
-    f"SELECT {COLUMNS}, coalesce(a.name, '') AS account_name FROM activity v LEFT JOIN account a ON a.id = v.account_id"
+    f"SELECT {COLUMNS}, coalesce(a.name, '') AS account_name,"
+    " ARRAY(SELECT f.id FROM finding f WHERE f.activity_id = v.id AND f.state <> 'dismissed' ORDER BY f.id) AS finding_ids"
+    " FROM activity v LEFT JOIN account a ON a.id = v.account_id"
 )
 
 # What an activity may name, each in a subselect of its own: one statement for each choice of them, so that PostgreSQL

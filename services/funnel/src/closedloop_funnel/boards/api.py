@@ -75,8 +75,8 @@ async def get_forecast_board(request: pb.GetForecastBoardRequest, call: Call) ->
             count=row["deals"],
             amount=amount,
             weighted_amount=protos.money(row["weighted_minor"], currency),
-            overridden_count=row["deals"],
-            overridden_amount=amount,
+            overridden_count=row["managed"],
+            overridden_amount=protos.money(row["managed_minor"], currency),
             pushed_count=row["pushed"],
         )
         totals[row["group_key"]].append(total)

@@ -76,17 +76,35 @@ SELECT (SELECT coalesce(jsonb_agg(f), '[]') FROM flows f) AS flows,
        (SELECT coalesce(jsonb_agg(e), '[]') FROM ends e) AS ends
 """
 
+# A deal stands once as its owner sees it and once as the managers do: of the overrides made within the asked-for unit
+# the highest counts, as its leader reads the board (U2).
 FORECAST = """
 WITH deals AS (
-    SELECT o.category, o.reporting_minor, o.probability, o.push_count, {group} AS group_key
+    SELECT o.category, o.reporting_minor, o.probability, o.push_count, {group} AS group_key,
+           coalesce(o.close_date, o.expected_close_date) AS day,
+           coalesce(nullif(f.category, ''), o.category) AS managed_category,
+           coalesce(f.reporting_minor, o.reporting_minor) AS managed_minor,
+           coalesce(f.expected_close_date, o.close_date, o.expected_close_date) AS managed_day
       FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+           LEFT JOIN LATERAL (
+               SELECT category, reporting_minor, expected_close_date FROM forecast_override
+                WHERE opportunity_id = o.id AND lifted_at IS NULL AND o.override IS NOT NULL AND o.state = 'open'
+                  AND (%(in_units)s::text[] IS NULL OR unit_id = ANY(%(in_units)s))
+                ORDER BY level DESC, at DESC LIMIT 1) f ON true
      WHERE {scope} AND o.state <> 'lost'
-       AND coalesce(o.close_date, o.expected_close_date) BETWEEN %(first_day)s AND %(last_day)s
+), seen AS (
+    SELECT group_key, category, 1 AS own, 0 AS managed, reporting_minor AS own_minor, NULL AS managed_minor,
+           reporting_minor * probability AS weighted, push_count
+      FROM deals WHERE day BETWEEN %(first_day)s AND %(last_day)s
+    UNION ALL
+    SELECT group_key, managed_category, 0, 1, NULL, managed_minor, NULL, 0
+      FROM deals WHERE managed_day BETWEEN %(first_day)s AND %(last_day)s
 )
-SELECT group_key, category, count(*) AS deals, coalesce(sum(reporting_minor), 0)::bigint AS amount_minor,
-       coalesce(round(sum(reporting_minor * probability)), 0)::bigint AS weighted_minor,
+SELECT group_key, category, sum(own) AS deals, coalesce(sum(own_minor), 0)::bigint AS amount_minor,
+       coalesce(round(sum(weighted)), 0)::bigint AS weighted_minor,
+       sum(managed) AS managed, coalesce(sum(managed_minor), 0)::bigint AS managed_minor,
        count(*) FILTER (WHERE push_count > 0) AS pushed
-  FROM deals GROUP BY group_key, category ORDER BY group_key, category
+  FROM seen GROUP BY group_key, category ORDER BY group_key, category
 """
 
 

@@ -13,7 +13,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
-from closedloop_funnel import attachments
+from closedloop_funnel.attachments import references
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.clearance.confirming import confirm
@@ -41,7 +41,7 @@ async def create_contract(request: pb.CreateContractRequest, call: Call) -> pb.C
     today = call.home.today(deal["unit_id"])
     if request.quote_id:
         _check_quote(request.quote_id, quote, today)
-    attachments.check(request.attachment_ids, "attachment_ids")
+    await references.check(call, request.attachment_ids, "attachment_ids")
     values = plain(request.custom_fields)
     call.rules(FunnelFieldRules).check("contract", values)
     amount, currency = _amount(request, quote)
@@ -59,6 +59,7 @@ async def create_contract(request: pb.CreateContractRequest, call: Call) -> pb.C
         clauses=proto.clauses(request.clauses),
         effective_date=_day(request, "effective_date"),
         end_date=_day(request, "end_date"),
+        attachment_ids=list(request.attachment_ids),
         custom_fields=values,
         author_id=call.actor,
         created_at=call.now,
@@ -68,6 +69,7 @@ async def create_contract(request: pb.CreateContractRequest, call: Call) -> pb.C
     )
     rules.check_dates(contract.effective_date, contract.end_date)
     store.add(call.tx, contract)
+    references.attach(call, request.attachment_ids, "contract", contract.id)
     call.audit(contract.id, "draft", after=_trail(contract))
     return proto.write(contract)
 
@@ -81,6 +83,9 @@ async def update_contract(request: pb.UpdateContractRequest, call: Call) -> pb.C
     if not mask or mask - PATHS:
         wrong = ", ".join(sorted(mask - PATHS)) or "nothing"
         raise errors.InvalidArgument("FIELD_UNKNOWN", f"update_mask names {wrong}", {"update_mask": wrong})
+    if "attachment_ids" in mask:
+        await references.check(call, request.attachment_ids, "attachment_ids")
+        references.attach(call, request.attachment_ids, "contract", before.id)
     after = replace(before, **_plain(request, mask, call), revision=before.revision + 1, updated_at=call.now)
     rules.check_dates(after.effective_date, after.end_date)
     return _changed(before, after, "update", call)
@@ -135,17 +140,19 @@ async def sign_contract(request: pb.SignContractRequest, call: Call) -> pb.Contr
     before = await _held(request, call)
     signed = protos.day(request.sign_date, "sign_date")
     rules.check_signable(before, signed, call.home.today(before.unit_id))
-    attachments.check(request.attachment_ids, "attachment_ids")
+    await references.check(call, request.attachment_ids, "attachment_ids")
     await confirm(before, "contract", call)
     after = replace(
         before,
         state="signed",
         sign_date=signed,
         signer_name=request.signer_name,
+        attachment_ids=sorted({*before.attachment_ids, *request.attachment_ids}),
         revision=before.revision + 1,
         updated_at=call.now,
     )
     call.tell(proto.signed(after), subject=after.id)
+    references.attach(call, request.attachment_ids, "contract", after.id)
     return _changed(before, after, "sign", call)
 
 
@@ -154,8 +161,8 @@ async def archive_contract(request: pb.ArchiveContractRequest, call: Call) -> pb
     before = await _held(request, call)
     if before.state != "signed":
         raise errors.FailedPrecondition("CONTRACT_NOT_SIGNED", f"it is {before.state}; only signed papers are filed")
-    attachments.check(request.attachment_ids, "attachment_ids")
-    if not request.location:
+    await references.check(call, request.attachment_ids, "attachment_ids")
+    if not request.location and not request.attachment_ids:
         raise errors.FailedPrecondition(
             "EVIDENCE_MISSING", "the signed papers, or where they lie, are part of the step"
         )
@@ -163,9 +170,11 @@ async def archive_contract(request: pb.ArchiveContractRequest, call: Call) -> pb
         before,
         state="archived",
         archive_location=request.location,
+        attachment_ids=sorted({*before.attachment_ids, *request.attachment_ids}),
         revision=before.revision + 1,
         updated_at=call.now,
     )
+    references.attach(call, request.attachment_ids, "contract", after.id)
     return _changed(before, after, "archive", call)
 
 
@@ -237,8 +246,7 @@ def _plain(request: pb.UpdateContractRequest, mask: set[str], call: Call) -> dic
         if path in mask:
             values[path] = _day(request, "effective_date" if path == "effective_date" else "end_date")
     if "attachment_ids" in mask:
-        attachments.check(request.attachment_ids, "attachment_ids")
-        values["attachment_ids"] = []
+        values["attachment_ids"] = list(request.attachment_ids)
     if "custom_fields" in mask:
         values["custom_fields"] = plain(request.custom_fields)
         call.rules(FunnelFieldRules).check("contract", values["custom_fields"])

@@ -17,6 +17,8 @@ from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
+from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.attachments import references
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import evidence, opening, proto, store, telling
 from closedloop_funnel.opportunities.changing import change
@@ -167,8 +169,12 @@ async def add_evidence(request: pb.AddEvidenceRequest, call: Call) -> pb.Opportu
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"it was {deal.state}; reopen it first")
     pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
     given = proto.evidence_from_proto(request.evidence, deal.id, call)
-    evidence.check(given, pipeline, deal.known_records)
+    files = [one for piece in given for one in piece.attachment_ids]
+    photos = [one for piece in given if piece.kind == "photo" for one in piece.attachment_ids]
+    known = [*deal.known_records, *await references.usable(call, files, photos)]
+    evidence.check(given, pipeline, known, call.rules(UnitRules))
     store.add_evidence(call.tx, given)
+    references.attach(call, files, "opportunity", deal.id)
     call.audit(deal.id, "add_evidence", after={"evidence": [[one.requirement_key, one.id] for one in given]})
     return proto.Writer(call).write(deal)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from closedloop_chassis import errors
+from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.actions.units import faults
 from closedloop_funnel.opportunities.record import Evidence, Held
 from closedloop_funnel.pipelines.stages import GATES, EvidenceRule, PipelineRule, StageRule
 
@@ -21,20 +23,22 @@ _PROOF: dict[str, tuple[str, ...]] = {
 }
 
 
-def check(given: Iterable[Evidence], pipeline: PipelineRule, known_records: Collection[str]) -> None:
+def check(given: Iterable[Evidence], pipeline: PipelineRule, known_records: Collection[str], units: UnitRules) -> None:
     """Raises InvalidArgument EVIDENCE_INVALID naming every piece that proves nothing."""
-    found = {f"evidence.{i}": _problem(one, pipeline, known_records) for i, one in enumerate(given)}
+    found = {f"evidence.{i}": _problem(one, pipeline, known_records, units) for i, one in enumerate(given)}
     wrong = {path: problem for path, problem in found.items() if problem}
     if wrong:
         raise errors.InvalidArgument("EVIDENCE_INVALID", "; ".join(wrong.values()), wrong)
 
 
-def _problem(given: Evidence, pipeline: PipelineRule, known_records: Collection[str]) -> str:
+def _problem(given: Evidence, pipeline: PipelineRule, known_records: Collection[str], units: UnitRules) -> str:
     rule = pipeline.requirement(given.requirement_key)
     if rule is None:
         return f"the pipeline asks for no {given.requirement_key}"
     if rule.kind == "field":
         return f"{rule.key} is shown by the field {rule.detail} itself"
+    if rule.kind == "activity" and rule.detail:
+        return f"{rule.key} is shown by a verified {rule.detail} in a log itself"
     if rule.kind != given.kind:
         return f"{rule.key} is proved by a {rule.kind}, not by a {given.kind}"
     if not any(getattr(given, part) for part in _PROOF[given.kind]):
@@ -43,7 +47,16 @@ def _problem(given: Evidence, pipeline: PipelineRule, known_records: Collection[
         return f"{rule.key} names an attachment that is not there"
     if given.record_id and given.record_id not in known_records:
         return f"{rule.key} names a record that is not of this opportunity"
+    if rule.kind == "matrix":
+        return _misfit(rule, given, units)
     return ""
+
+
+def _misfit(rule: EvidenceRule, given: Evidence, units: UnitRules) -> str:
+    """What keeps a matrix from having the form its action unit asks for."""
+    form = units.form_of(rule.detail)
+    found = faults(form, given.content or {}) if form is not None else []
+    return f"{rule.key}: {found[0]}"[:1000] if found else ""
 
 
 def count(rule: EvidenceRule, deal: Held) -> int:
@@ -54,8 +67,10 @@ def count(rule: EvidenceRule, deal: Held) -> int:
         return int(deal.signed_contract is not None)
     if rule.kind == "field":
         return int(bool(deal.custom_fields.get(rule.detail) or getattr(deal, rule.detail, None)))
+    if rule.kind == "activity" and rule.detail:
+        return deal.verified.get(rule.detail, 0)
     given = deal.evidence.get(rule.key, 0)
-    return max(given, deal.activities) if rule.kind == "activity" and not rule.detail else given
+    return max(given, deal.activities) if rule.kind == "activity" else given
 
 
 def missing(stage: StageRule, deal: Held) -> list[EvidenceRule]:

@@ -136,6 +136,7 @@ class Desk:
             dwell_due_at=None if moved else before.dwell_due_at,
             dwell_light="none" if moved else before.dwell_light,
             review_id=before.review_id,
+            override=before.override,
             lead_id=before.lead_id,
             opportunity_point_id=before.opportunity_point_id,
             margin_ratio=before.margin_ratio if deal.margin_ratio is None else deal.margin_ratio,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
 
 from google.type.money_pb2 import Money
 
@@ -123,9 +125,32 @@ class Writer:
             update_time=protos.timestamp(deal.updated_at),
             last_activity_time=protos.timestamp(deal.last_activity_at),
         )
+        if deal.override is not None:
+            result.forecast_override.CopyFrom(override(deal.override))
         if deal.margin_ratio is not None:
             result.margin_ratio = deal.margin_ratio
         return result
+
+
+def override(row: dict[str, Any]) -> pb.ForecastOverride:
+    """A row of `forecast_override`; instants and days as they are or as JSON has them."""
+    day = row["expected_close_date"]
+    return pb.ForecastOverride(
+        id=row["id"],
+        opportunity_id=row["opportunity_id"],
+        author_id=row["author_id"],
+        unit_id=row["unit_id"],
+        category=number(pipelines_pb2.ForecastCategory, row["category"]),
+        amount=money(row["amount_minor"], row["currency"]),
+        expected_close_date=protos.date_proto(date.fromisoformat(day) if isinstance(day, str) else day),
+        reason=row["reason"],
+        time=protos.timestamp(_moment(row["at"])),
+        lifted_time=protos.timestamp(_moment(row["lifted_at"])),
+    )
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def ownership(deal: Opportunity) -> common_pb2.Ownership:

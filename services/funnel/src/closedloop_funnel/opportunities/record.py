@@ -67,6 +67,8 @@ class Opportunity:
     updated_at: datetime
     closed_at: datetime | None = None
     last_activity_at: datetime | None = None
+    # The forecast override in force nearest above the owner, as a row of `forecast_override`.
+    override: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ class Held(Seen):
     signed_contract: dict[str, Any] | None
     # Effective ones since the stage was entered.
     activities: int
+    # Logs of this deal in which an action unit was verified, by unit.
+    verified: dict[str, int]
     # Submitted and undecided: [{"kind", "id", "revision"}]
     pending: list[dict[str, Any]]
     # Those of the record ids asked about that belong to this deal.

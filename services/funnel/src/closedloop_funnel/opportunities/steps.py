@@ -8,10 +8,13 @@ from typing import Any
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.funnel.v1 import opportunities_pb2 as pb
+from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, etags, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
+from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.attachments import references
 from closedloop_funnel.opportunities import evidence, moves, opening, proto, store, telling, worth
 from closedloop_funnel.opportunities.opening import DWELL, plain_opportunity
 from closedloop_funnel.opportunities.record import Evidence, Held, Move, Seen
@@ -23,6 +26,7 @@ from closedloop_funnel.words import word
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
 
 PACE = "funnel.stage_pace"
+PHOTO = pipelines_pb2.EVIDENCE_KIND_PHOTO
 
 
 @rpcs.method
@@ -36,8 +40,8 @@ async def advance_opportunity(request: pb.AdvanceOpportunityRequest, call: Call)
         changed = {}
     elif not deal.category_set:
         changed["category"] = step.to.category
-    after = _moved(deal, step, given, call, **changed)
-    return _answer(deal, after, "advance", call, tells=step.direction != "archived")
+    after = moved(deal, step, given, call, **changed)
+    return answer(deal, after, "advance", call, tells=step.direction != "archived")
 
 
 @rpcs.method
@@ -58,7 +62,7 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
     closed = protos.day(request.close_date, "close_date") if request.HasField("close_date") else today
     check_past(closed, today, "close_date")
     check_dates(deal.engage_date, closed)
-    after = _moved(
+    after = moved(
         deal,
         step,
         given,
@@ -77,9 +81,9 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
     )
     after = await opening.restated(after, call)
     if outcome == "lost":
-        _take_back(deal, request.reason_comment or "the opportunity was lost", call)
+        take_back(deal, request.reason_comment or "the opportunity was lost", call)
     contract_id = deal.signed_contract["id"] if deal.signed_contract else ""
-    return _answer(deal, after, f"close_{outcome}", call, contract_id=contract_id)
+    return answer(deal, after, f"close_{outcome}", call, contract_id=contract_id)
 
 
 @rpcs.method
@@ -87,7 +91,7 @@ async def reopen_opportunity(request: pb.ReopenOpportunityRequest, call: Call) -
     deal = await _held(request, call, ())
     pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
     step = moves.reopen(deal, pipeline, request.to_stage_key, request.reason)
-    after = _moved(
+    after = moved(
         deal,
         step,
         [],
@@ -103,7 +107,7 @@ async def reopen_opportunity(request: pb.ReopenOpportunityRequest, call: Call) -
         category_set=False,
     )
     call.tell(telling.reopened(deal, after, request.reason), deal.id)
-    return _answer(deal, after, "reopen", call)
+    return answer(deal, after, "reopen", call)
 
 
 async def _held(request: Any, call: Call, given: Sequence[pb.StageEvidence]) -> Held:
@@ -112,7 +116,9 @@ async def _held(request: Any, call: Call, given: Sequence[pb.StageEvidence]) -> 
     etags.check(request.etag, deal.version)
     if deal.review_id is not None:
         raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {deal.review_id} holds it")
-    return deal
+    files = [one for piece in given for one in piece.attachment_ids]
+    photos = [one for piece in given if piece.kind == PHOTO for one in piece.attachment_ids]
+    return replace(deal, known_records=[*deal.known_records, *await references.usable(call, files, photos)])
 
 
 def _with_evidence(
@@ -120,7 +126,7 @@ def _with_evidence(
 ) -> tuple[Held, list[Evidence]]:
     """The deal as if the evidence of this call had been there before."""
     pieces = proto.evidence_from_proto(given, deal.id, call)
-    evidence.check(pieces, pipeline, deal.known_records)
+    evidence.check(pieces, pipeline, deal.known_records, call.rules(UnitRules))
     counted = dict(deal.evidence)
     for piece in pieces:
         counted[piece.requirement_key] = counted.get(piece.requirement_key, 0) + 1
@@ -155,7 +161,7 @@ def _worth(deal: Held, outcome: str, request: pb.CloseOpportunityRequest) -> dic
     return {"amount_minor": amount, "currency": currency, "lines": lines}
 
 
-def _moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **changed: Any) -> Seen:
+def moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **changed: Any) -> Seen:
     """Queues move, evidence and clocks; answers the deal after the step."""
     writer = proto.Writer(work)
     version = work.process.rulebooks.version(PipelineRules, work.now)
@@ -180,6 +186,7 @@ def _moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **ch
     )
     store.add_moves(work.tx, [move])
     store.add_evidence(work.tx, given)
+    references.attach(work, [one for piece in given for one in piece.attachment_ids], "opportunity", deal.id)
     if deal.state == "open":
         leave_stage(deal, work)
     due_at = None
@@ -212,14 +219,14 @@ def leave_stage(deal: Seen, work: Work) -> None:
         work.tell(withdrawn, deal.id)
 
 
-def _take_back(deal: Held, reason: str, work: Work) -> None:
+def take_back(deal: Held, reason: str, work: Work) -> None:
     for pending in deal.pending:
         telling.withdrawn(work, pending["kind"], pending["id"], pending["revision"], reason)
     for kind in {pending["kind"] for pending in deal.pending}:
         store.take_back(work.tx, kind, deal.id, work.now)
 
 
-def _answer(
+def answer(
     before: Held, after: Seen, action: str, call: Call, *, tells: bool = True, contract_id: str = ""
 ) -> pb.Opportunity:
     store.save(call.tx, [after])

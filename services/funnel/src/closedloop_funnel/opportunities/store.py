@@ -32,6 +32,11 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
          ORDER BY sign_date DESC, id DESC LIMIT 1) AS signed_contract,
        (SELECT count(*) FROM activity
          WHERE opportunity_id = o.id AND state = 'done' AND effective AND at >= o.stage_entered_at) AS activities,
+       (SELECT coalesce(jsonb_object_agg(key, found), '{{}}')
+          FROM (SELECT claim ->> 'actionUnitKey' AS key, count(DISTINCT v.id) AS found
+                  FROM activity v, jsonb_array_elements(v.actions) AS claim
+                 WHERE v.opportunity_id = o.id AND v.state = 'done' AND v.authenticity <> 'confirmed_false'
+                   AND (claim -> 'verified')::boolean GROUP BY 1) u) AS verified,
        (SELECT coalesce(jsonb_agg(p), '[]')
           FROM (SELECT 'quote' AS kind, id, submitted_revision AS revision
                   FROM quote WHERE opportunity_id = o.id AND state = 'submitted'
@@ -42,7 +47,8 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
        (SELECT coalesce(array_agg(r.id), '{{}}')
           FROM (SELECT id FROM activity WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
                 UNION ALL SELECT id FROM quote WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
-                UNION ALL SELECT id FROM contract WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])) r
+                UNION ALL SELECT id FROM contract WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])
+                UNION ALL SELECT id FROM proposal WHERE opportunity_id = o.id AND id = ANY(%(records)s::uuid[])) r
        ) AS known_records,
        EXISTS (SELECT FROM opportunity w WHERE w.account_id = o.account_id AND w.state = 'won' AND w.id <> o.id)
          AS bought_before
@@ -108,6 +114,25 @@ async def lock(tx: Transaction, opportunity_id: str, records: Sequence[str] = ()
     if held is None:
         raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {opportunity_id}")
     return held
+
+
+async def lock_reviewed(tx: Transaction, review_id: str) -> list[Held]:
+    """All deals that the review holds."""
+    sql = LOCK.replace("o.id = %(id)s", "o.review_id = %(review)s") + " ORDER BY o.id FOR UPDATE OF o"
+    return await tx.all(sql, {"review": review_id, "records": []}, into=Held)
+
+
+HOLD = f"""
+UPDATE opportunity o SET review_id = %(review)s, version = o.version + 1, updated_at = %(now)s
+ WHERE o.id = ANY(%(ids)s::uuid[]) AND o.state = 'open' AND o.review_id IS NULL
+RETURNING {rows.listed(Opportunity, "o")},
+          coalesce((SELECT name FROM account WHERE id = o.account_id), '') AS account_name
+"""
+
+
+async def hold(tx: Transaction, ids: Sequence[str], review_id: str, now: datetime) -> list[Seen]:
+    """Open deals of these that nothing held before are held; answers them."""
+    return await tx.all(HOLD, {"ids": list(ids), "review": review_id, "now": now}, into=Seen)
 
 
 async def references(tx: Transaction, account_id: str, product_ids: Iterable[str]) -> References:

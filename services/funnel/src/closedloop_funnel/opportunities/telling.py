@@ -45,7 +45,9 @@ def changed(deal: Opportunity, stage: StageRule, account_name: str) -> events.Op
         amount=money(deal.amount_minor, deal.currency),
         reporting_amount=money(deal.reporting_minor, deal.reporting_currency),
         probability_ratio=deal.probability,
-        forecast_category=number(pipelines_pb2.ForecastCategory, deal.category),
+        forecast_category=number(
+            pipelines_pb2.ForecastCategory, (deal.override or {}).get("category") or deal.category
+        ),
         expected_close_date=protos.date_proto(deal.expected_close_date),
         push_count=deal.push_count,
         stage_enter_time=protos.timestamp(deal.stage_entered_at),

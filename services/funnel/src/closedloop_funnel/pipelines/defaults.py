@@ -1,4 +1,5 @@
-"""The pipelines a company starts with: the chain of the documents (S40), and the plain one of imported histories."""
+"""The pipelines a company starts with: the chain of the documents (S40) by industry pack, and the plain one of imported
+histories."""
 
 from __future__ import annotations
 
@@ -51,9 +52,10 @@ B2B = PipelineRule(
             dwell_limit_days=DWELL,
             pace_limit_days=PACE,
             requirements=(
-                EvidenceRule(key="pain_matrix", name="客户痛点与我方能力矩阵", kind="matrix"),
+                EvidenceRule(key="pain_matrix", name="客户痛点与我方能力矩阵", kind="matrix", detail="pain_matrix"),
                 EvidenceRule(key="contact_logged", name="有效沟通记录", kind="activity", mandatory=False),
             ),
+            action_unit_keys=("pain_matrix", "needs_report"),
         ),
         StageRule(
             key="proposal",
@@ -66,6 +68,7 @@ B2B = PipelineRule(
             pace_limit_days=PACE,
             proposal_expected=True,
             requirements=(EvidenceRule(key="proposal", name="解决方案", kind="proposal"),),
+            action_unit_keys=("competitor_comparison", "custom_demo"),
         ),
         StageRule(
             key="quote_approval",
@@ -118,6 +121,29 @@ B2B = PipelineRule(
             probability=0,
             category="closed",
         ),
+    ),
+    reasons=B2B_REASONS,
+)
+
+# Shops are seen before they are sold to: the visit is an action that was verified, not a word.
+RETAIL = PipelineRule(
+    name="连锁零售标准流程",
+    pack="retail_chain",
+    stages=(
+        B2B.stages[0],
+        StageRule(
+            key="store_visit",
+            name="门店拜访",
+            aliases=("Store Visit",),
+            chain_step="need",
+            probability=0.25,
+            category="pipeline",
+            dwell_limit_days=DWELL,
+            pace_limit_days=PACE,
+            requirements=(EvidenceRule(key="visited", name="已核实的门店拜访", kind="activity", detail="store_visit"),),
+            action_unit_keys=("store_visit", "shelf_count"),
+        ),
+        *B2B.stages[2:],
     ),
     reasons=B2B_REASONS,
 )

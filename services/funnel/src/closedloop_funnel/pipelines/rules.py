@@ -9,7 +9,7 @@ from pydantic import Field
 
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Rules
-from closedloop_funnel.pipelines.defaults import B2B, CRM_IMPORT
+from closedloop_funnel.pipelines.defaults import B2B, CRM_IMPORT, RETAIL
 from closedloop_funnel.pipelines.stages import PipelineRule
 
 
@@ -18,7 +18,9 @@ class PipelineRules(Rules):
 
     rulebook: ClassVar[str] = "funnel.pipelines"
 
-    pipelines: dict[str, PipelineRule] = Field(default_factory=lambda: {"b2b": B2B, "crm-import": CRM_IMPORT})
+    pipelines: dict[str, PipelineRule] = Field(
+        default_factory=lambda: {"b2b": B2B, "crm-import": CRM_IMPORT, "retail": RETAIL}
+    )
     default: str = "b2b"
     imports: str = "crm-import"
 

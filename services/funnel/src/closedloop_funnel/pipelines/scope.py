@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from closedloop.funnel.v1.pipelines_pb2 import FunnelScope
-from closedloop_chassis.work import Call, Scope
+from closedloop_chassis.work import Call, Scope, Work
 
 # A filter left empty does not narrow; the caller's reach always does.
 SQL = f"""
@@ -22,9 +22,17 @@ AND (%(in_grade)s = '' OR a.grade = %(in_grade)s)
 
 
 def params(scope: FunnelScope, call: Call) -> dict[str, Any]:
+    return {**call.scope.params, **_narrowed(scope, call)}
+
+
+def whole(scope: FunnelScope, work: Work) -> dict[str, Any]:
+    """For what the service does by itself, for nobody in particular."""
+    return {**Scope(company=True, owner_id="", unit_ids=frozenset()).params, **_narrowed(scope, work)}
+
+
+def _narrowed(scope: FunnelScope, work: Work) -> dict[str, Any]:
     return {
-        **call.scope.params,
-        "in_units": list(call.org.subtree(scope.unit_id)) if scope.unit_id else None,
+        "in_units": list(work.org.subtree(scope.unit_id)) if scope.unit_id else None,
         "in_owner": scope.owner_id,
         "in_pipeline": scope.pipeline_id,
         "in_product": scope.product_id,

@@ -20,7 +20,8 @@ GATES = ("quote", "contract")
 
 
 class EvidenceRule(Part):
-    """What a step must leave behind. `detail`: the field's name of a "field", the action unit of an "activity"."""
+    """What a step must leave behind. `detail`: the field's name of a "field", the action unit that an "activity" verifies
+    or whose form a "matrix" has."""
 
     key: str = Key
     name: str = Field(min_length=1, max_length=200)

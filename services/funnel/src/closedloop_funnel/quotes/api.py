@@ -16,7 +16,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
-from closedloop_funnel import attachments
+from closedloop_funnel.attachments import references
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.clearance.confirming import confirm
@@ -44,7 +44,7 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
     if request.revises_quote_id and basis.revised is None:
         raise errors.NotFound("QUOTE_UNKNOWN", f"the opportunity has no quote {request.revises_quote_id}")
     _known(product_ids, basis.products)
-    attachments.check(request.attachment_ids, "attachment_ids")
+    await references.check(call, request.attachment_ids, "attachment_ids")
     revised = basis.revised or {}
     year = call.home.today(deal["unit_id"]).year
     made = call.rules(QuoteRules).number_format.format(year=year, sequence=basis.sequence)
@@ -59,6 +59,7 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
         valid_until=date.fromisoformat(valid_until) if valid_until else None,
         terms=request.terms or revised.get("terms", ""),
         justification=request.justification or revised.get("justification", ""),
+        attachment_ids=list(request.attachment_ids),
         custom_fields=values,
         author_id=call.actor,
         created_at=call.now,
@@ -72,6 +73,7 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
     elif revised:
         quote = rules.priced(quote, revised["lines"], [revised["currency"]])
     store.add(call.tx, quote)
+    references.attach(call, request.attachment_ids, "quote", quote.id)
     call.audit(quote.id, "draft", after=_trail(quote))
     return _answer(quote, call)
 
@@ -87,6 +89,9 @@ async def update_quote(request: pb.UpdateQuoteRequest, call: Call) -> pb.Quote:
     if not mask or mask - PATHS:
         wrong = ", ".join(sorted(mask - PATHS)) or "nothing"
         raise errors.InvalidArgument("FIELD_UNKNOWN", f"update_mask names {wrong}", {"update_mask": wrong})
+    if "attachment_ids" in mask:
+        await references.check(call, request.attachment_ids, "attachment_ids")
+        references.attach(call, request.attachment_ids, "quote", before.id)
     after = replace(before, **_plain(request, mask, call), revision=before.revision + 1, updated_at=call.now)
     if "lines" in mask:
         wanted = {line.product_id for line in request.lines}
@@ -215,8 +220,7 @@ def _plain(request: pb.UpdateQuoteRequest, mask: set[str], call: Call) -> dict[s
         named = request.HasField("valid_until_date")
         values["valid_until"] = protos.day(request.valid_until_date, "valid_until_date") if named else None
     if "attachment_ids" in mask:
-        attachments.check(request.attachment_ids, "attachment_ids")
-        values["attachment_ids"] = []
+        values["attachment_ids"] = list(request.attachment_ids)
     if "custom_fields" in mask:
         values["custom_fields"] = plain(request.custom_fields)
         call.rules(FunnelFieldRules).check("quote", values["custom_fields"])

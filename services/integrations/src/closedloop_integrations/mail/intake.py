@@ -13,8 +13,9 @@ from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_integrations.mail import quoting, store, wire
+from closedloop_integrations.mail.facts import Fact, facts_in
 from closedloop_integrations.mail.mime import Parsed, Party, parse
-from closedloop_integrations.mail.rules import Fact, MailRules, facts_in, language_of, nature_of
+from closedloop_integrations.mail.rules import MailRules, language_of, nature_of
 from closedloop_integrations.settings import outside
 
 TOLD_TEXT = 10_000

@@ -10,6 +10,9 @@ import time
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+import protovalidate
+from google.protobuf.message import Message
+
 from closedloop_proofs.fuzz.ground import AT_ONCE, ROLES, Finding, Ground, Target
 from closedloop_proofs.fuzz.requests import hostile, plausible
 from closedloop_proofs.fuzz.wire import MUTATIONS
@@ -45,17 +48,17 @@ async def empty(ground: Ground) -> list[Finding]:
 
 
 async def broken_rules(ground: Ground) -> list[Finding]:
-    async def one(target: Target, name: str, payload: bytes) -> Finding | None:
+    async def one(target: Target, name: str, message: Message) -> Finding | None:
+        payload = message.SerializeToString()
         answer = await ground.ask(target, payload, CALLER, *ROLES)
-        # A request without fields, or with flags alone, has nothing to spoil.
-        served = answer.code == "OK" and target.method.mutates and not answer.all_rows_refused
+        # A request without fields, with flags alone or with words alone may have nothing that this could spoil.
+        broken = bool(protovalidate.collect_violations(message))
+        served = broken and answer.code == "OK" and target.method.mutates and not answer.all_rows_refused
         fault = answer.fault or ("was served" if served and name != "many" else "")
         return Finding(NAME, str(target), f"{name}: {fault}", payload.hex()) if fault else None
 
     return await all_of(
-        one(target, name, message.SerializeToString())
-        for target in ground.served
-        for name, message in hostile(target.method.request)
+        one(target, name, message) for target in ground.served for name, message in hostile(target.method.request)
     )
 
 

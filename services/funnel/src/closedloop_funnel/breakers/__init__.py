@@ -1,0 +1,1 @@
+"""The circuit breaker: many visits, few opportunities, no more leads for a while."""

@@ -1,0 +1,1 @@
+"""Action units and whether their results move: what is done nearly always without effect goes to review."""

@@ -1,0 +1,1 @@
+"""Newcomers: how fast they close, whether customers come back, and which start serves them."""

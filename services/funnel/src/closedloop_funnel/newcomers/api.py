@@ -1,0 +1,212 @@
+"""NewcomerService: how newcomers start, and what it brings (S62, S92, S93)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from google.type.interval_pb2 import Interval
+
+from closedloop.funnel.v1 import newcomers_pb2 as pb
+from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis.data import rows
+from closedloop_chassis.service import Rpcs
+from closedloop_chassis.work import Call
+from closedloop_funnel import estimates
+from closedloop_funnel.newcomers import rules, store
+from closedloop_funnel.newcomers.rules import NewcomerRules
+from closedloop_funnel.newcomers.store import Onboarding, Seen
+from closedloop_funnel.words import number, word
+
+rpcs = Rpcs("closedloop.funnel.v1.NewcomerService")
+
+EVERYBODY = 1_000_000
+DAY = timedelta(days=1)
+
+
+@rpcs.method
+async def set_onboarding(request: pb.SetOnboardingRequest, call: Call) -> pb.Onboarding:
+    person, guide = call.org.person(request.person_id), call.org.person(request.guide_id)
+    if person is None or (request.guide_id and guide is None):
+        raise errors.NotFound("PERSON_UNKNOWN", f"nobody here is {request.guide_id if person else request.person_id}")
+    if request.guide_id == request.person_id:
+        raise errors.InvalidArgument("OWN_GUIDE", "nobody is his own guide", {"guide_id": "the newcomer"})
+    call.authorize(person.id, person.unit_id)
+    before = await call.tx.one(store.LOCK, {"person_id": person.id}, into=Onboarding)
+    if before is not None or request.etag:
+        # Empty is for the first time only.
+        etags.check(request.etag or "none", before.version if before else 0)
+    after = Onboarding(
+        person_id=person.id,
+        version=before.version + 1 if before else 1,
+        unit_id=person.unit_id,
+        start_date=protos.day(request.start_date, "start_date"),
+        style=word(pb.OnboardingStyle, request.style),
+        guide_id=request.guide_id,
+        leave_date=before.leave_date if before else None,
+        updated_at=call.now,
+    )
+    call.tx.do(store.PUT, {"rows": rows.pack([after])})
+    call.audit(person.id, "set_onboarding", rows.row(before) if before else None, rows.row(after))
+    return _to_proto(Seen(**rows.row(after), first_deal_date=None, segments={}, guide_segments={}))
+
+
+@rpcs.method
+async def list_onboardings(request: pb.ListOnboardingsRequest, call: Call) -> pb.ListOnboardingsResponse:
+    after, after_id = pages.after(request, "-infinity", "")
+    params = {
+        **call.scope.params,
+        "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
+        "style": word(pb.OnboardingStyle, request.style),
+        "from": protos.day(request.start_date_from) if request.HasField("start_date_from") else None,
+        "to": protos.day(request.start_date_to) if request.HasField("start_date_to") else None,
+        "after": after,
+        "after_id": after_id,
+        "limit": pages.size(request) + 1,
+    }
+    found = await store.page(call.db, params)
+    page, token = pages.split(found, request, lambda one: [one.start_date.isoformat(), one.person_id])
+    return pb.ListOnboardingsResponse(onboardings=[_to_proto(one) for one in page], next_page_token=token)
+
+
+@rpcs.method
+async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) -> pb.NewcomerReport:
+    judged_by = call.rules(NewcomerRules)
+    sides = []
+    for field, period in (("before_period", request.before_period), ("after_period", request.after_period)):
+        first, last = _days(period, field, call)
+        people = await _started(request.unit_id, first, last, call)
+        params: dict[str, Any] = {
+            **_narrowed(request.unit_id, call),
+            "from": first,
+            "to": last,
+            "complex": list(judged_by.complex_products),
+            "days": judged_by.repurchase_days,
+            "today": call.home.today(),
+        }
+        deals = await call.db.one(store.DEALS, params)
+        assert deals is not None
+        sides.append(
+            {
+                "first_deal_days": [float(days) for one in people if (days := _first(one)) is not None],
+                "repurchase_ratio": [float(back) for back in deals["came_back"]],
+                "complex_product_penetration_ratio": [float(one) for one in deals["complex"]],
+            }
+        )
+    before, after = sides
+    names = [name for name in before if judged_by.complex_products or not name.startswith("complex")]
+    return pb.NewcomerReport(
+        before_period=request.before_period,
+        after_period=request.after_period,
+        metrics=[
+            pb.BeforeAfter(
+                name=name,
+                before=estimates.spread(before[name], _unit(name), judged_by.least),
+                after=estimates.spread(after[name], _unit(name), judged_by.least),
+                change=estimates.relative(before[name], after[name], judged_by.least),
+            )
+            for name in names
+        ],
+    )
+
+
+def _unit(name: str) -> str:
+    return "d" if name.endswith("days") else "1"
+
+
+@rpcs.method
+async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call) -> pb.OnboardingComparison:
+    judged_by = call.rules(NewcomerRules)
+    people = await _started(request.unit_id, *_days(request.period, "period", call), call)
+    by_style: defaultdict[str, list[Seen]] = defaultdict(list)
+    for one in people:
+        by_style[one.style].append(one)
+    stayed = {style: _stayed(group, judged_by, call.home.today()) for style, group in by_style.items()}
+    own, shadow = stayed.get("own_customers", (0, 0)), stayed.get("shadow", (0, 0))
+    difference = estimates.difference(*own, *shadow, judged_by.least)
+    gaps = _gaps([one for one in people if one.guide_id])
+    groups = [
+        pb.OnboardingGroup(
+            style=number(pb.OnboardingStyle, style),
+            people=len(group),
+            retention=estimates.share(*stayed[style], judged_by.least),
+            first_deal_days=estimates.spread(
+                [float(days) for one in group if (days := _first(one)) is not None], "d", judged_by.least
+            ),
+            segment_mismatch=estimates.spread(
+                [gap for one in group if (gap := rules.mismatch(one.segments, one.guide_segments)) is not None],
+                "1",
+                judged_by.least,
+            ),
+        )
+        for style, group in sorted(by_style.items())
+    ]
+    return pb.OnboardingComparison(
+        period=request.period,
+        groups=groups,
+        retention_difference=difference,
+        segment_gaps=gaps,
+        summary=f"{judged_by.retention_days} 天留存: 自拓客户 {own[0]}/{own[1]}, 跟岗 {shadow[0]}/{shadow[1]}"
+        + (f"; 客群差异最大: {gaps[0].segment}" if gaps else ""),
+    )
+
+
+def _gaps(people: Sequence[Seen]) -> list[pb.SegmentGap]:
+    guides, newcomers = Counter[str](), Counter[str]()
+    for guide_id, segments in {one.guide_id: one.guide_segments for one in people}.items():
+        guides.update({key: int(count) for key, count in segments.items() if guide_id})
+    for one in people:
+        newcomers.update({key: int(count) for key, count in one.segments.items()})
+    gaps = [
+        pb.SegmentGap(segment=key, guides_ratio=rules.share(guides, key), newcomers_ratio=rules.share(newcomers, key))
+        for key in {*guides, *newcomers}
+    ]
+    return sorted(gaps, key=lambda gap: (-abs(gap.guides_ratio - gap.newcomers_ratio), gap.segment))
+
+
+def _stayed(people: Sequence[Seen], judged_by: NewcomerRules, today: date) -> tuple[int, int]:
+    """How many stayed for the days, of those who started so long ago."""
+    span = judged_by.retention_days * DAY
+    old = [one for one in people if one.start_date + span <= today]
+    return sum(one.leave_date is None or one.leave_date >= one.start_date + span for one in old), len(old)
+
+
+async def _started(unit_id: str, first: date, last: date, call: Call) -> list[Seen]:
+    params = {"style": "", "from": first, "to": last, "after": "-infinity", "after_id": "", "limit": EVERYBODY}
+    return await store.page(call.db, {**_narrowed(unit_id, call), **params})
+
+
+def _narrowed(unit_id: str, call: Call) -> dict[str, Any]:
+    return {**call.scope.params, "units": list(call.org.subtree(unit_id)) if unit_id else None}
+
+
+def _days(period: Interval, field: str, call: Call) -> tuple[date, date]:
+    """First and last day. Raises InvalidArgument PERIOD_OPEN or TIMES_REVERSED."""
+    if not (period.HasField("start_time") and period.HasField("end_time")):
+        raise errors.InvalidArgument("PERIOD_OPEN", "it takes a beginning and an end", {field: "open"})
+    begins, ends = protos.instant(period.start_time, field), protos.instant(period.end_time, field)
+    if ends <= begins:
+        raise errors.InvalidArgument("TIMES_REVERSED", "the period ends before it begins", {field: "reversed"})
+    return call.home.day(begins), call.home.day(ends - timedelta(microseconds=1))
+
+
+def _first(one: Seen) -> int | None:
+    """Days from the start to the first deal."""
+    return (one.first_deal_date - one.start_date).days if one.first_deal_date else None
+
+
+def _to_proto(one: Seen) -> pb.Onboarding:
+    return pb.Onboarding(
+        person_id=one.person_id,
+        etag=etags.of(one.version),
+        unit_id=one.unit_id,
+        start_date=protos.date_proto(one.start_date),
+        style=number(pb.OnboardingStyle, one.style),
+        guide_id=one.guide_id,
+        first_deal_date=protos.date_proto(one.first_deal_date),
+        first_deal_days=_first(one),
+        leave_date=protos.date_proto(one.leave_date),
+        segment_mismatch_ratio=rules.mismatch(one.segments, one.guide_segments) if one.guide_id else None,
+    )

@@ -1,0 +1,1 @@
+"""Process performance against benchmark and health, and dependence on stars."""

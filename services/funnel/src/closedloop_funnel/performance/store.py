@@ -1,0 +1,119 @@
+"""The four metrics by week, each out of the records themselves; and who won what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from closedloop_chassis.data import rows
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Scope
+from closedloop_funnel.pipelines import scope
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """One metric of one group in one week; `value` is a share, or a mean of days."""
+
+    key: str
+    group_key: str
+    week: date
+    cases: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One row of `process_metric`."""
+
+    person_id: str
+    week: date
+    key: str
+    unit_id: str
+    value: float
+    sample_size: int
+    light: str
+    weeks_beyond: int
+    consequence: str
+    measured_at: datetime
+
+
+NARROWED = f"""{Scope.SQL} AND (%(owner)s = '' OR owner_id = %(owner)s)
+ AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))"""
+WEEK = "date_trunc('week', {0} AT TIME ZONE %(zone)s)::date"
+
+# Planned visits whose time has passed: done or not. One called off does not count; one found false was not made.
+VISITS = f"""
+SELECT 'visit_completion' AS key, {{group}} AS group_key, {WEEK.format("planned_to")} AS week, count(*) AS cases,
+       avg((state = 'done' AND authenticity <> 'confirmed_false')::int)::float8 AS value
+  FROM activity
+ WHERE kind = 'visit' AND state IN ('planned', 'done') AND planned_to >= %(from)s AND planned_to < %(to)s
+   AND planned_to <= %(now)s AND {NARROWED}
+ GROUP BY 1, 2, 3
+"""
+# Days of stays that ended in the week, by each stage's calendar.
+PACE = f"""
+SELECT 'stage_pace' AS key, {{group}} AS group_key, {WEEK.format("m.at")} AS week, count(*) AS cases,
+       avg(m.dwell_days) AS value
+  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id
+ WHERE m.at >= %(from)s AND m.at < %(to)s AND m.dwell_days IS NOT NULL AND NOT m.imported AND {NARROWED}
+ GROUP BY 1, 2, 3
+"""
+# Deals that left a stage where a custom proposal is expected: with one, or without.
+PROPOSALS = f"""
+SELECT 'proposals_made' AS key, {{group}} AS group_key, {WEEK.format("m.at")} AS week, count(*) AS cases,
+       avg(EXISTS (SELECT FROM proposal p WHERE p.opportunity_id = o.id AND p.custom
+                      AND p.submitted_at <= m.at)::int)::float8 AS value
+  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id
+       JOIN unnest(%(pipelines)s::text[], %(stages)s::text[]) AS e (pipeline_id, stage_key)
+         ON e.pipeline_id = m.pipeline_id AND e.stage_key = m.from_stage_key
+ WHERE m.at >= %(from)s AND m.at < %(to)s AND m.direction IN ('forward', 'won') AND NOT m.imported AND {NARROWED}
+ GROUP BY 1, 2, 3
+"""
+FEEDBACK = f"""
+SELECT 'feedback_collected' AS key, {{group}} AS group_key, {WEEK.format("at")} AS week, count(*) AS cases,
+       avg((customer_feedback <> '')::int)::float8 AS value
+  FROM activity
+ WHERE kind IN ('visit', 'meeting', 'demo') AND state = 'done' AND authenticity <> 'confirmed_false'
+   AND at >= %(from)s AND at < %(to)s AND {NARROWED}
+ GROUP BY 1, 2, 3
+"""
+SOURCES = {
+    "visit_completion": VISITS,
+    "stage_pace": PACE,
+    "proposals_made": PROPOSALS,
+    "feedback_collected": FEEDBACK,
+}
+
+KEEP = rows.insert("process_metric", Kept) + " ON CONFLICT (person_id, week, key) DO NOTHING"
+KNOWN = "SELECT person_id, key FROM process_metric WHERE week = %(week)s"
+
+# Deals that left without a custom proposal, for the consultant.
+MISSED = """
+SELECT DISTINCT o.id, o.name, o.owner_id, o.unit_id, o.account_id
+  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id
+       JOIN unnest(%(pipelines)s::text[], %(stages)s::text[]) AS e (pipeline_id, stage_key)
+         ON e.pipeline_id = m.pipeline_id AND e.stage_key = m.from_stage_key
+ WHERE m.at >= %(from)s AND m.at < %(to)s AND m.direction = 'forward' AND NOT m.imported AND o.state = 'open'
+   AND o.owner_id = ANY(%(owners)s)
+   AND NOT EXISTS (SELECT FROM proposal p WHERE p.opportunity_id = o.id AND p.custom)
+"""
+
+WON = f"""
+SELECT o.owner_id, count(*) FILTER (WHERE o.state = 'won') AS won, count(*) AS ended,
+       coalesce(sum(o.reporting_minor) FILTER (WHERE o.state = 'won'), 0)::bigint AS won_minor,
+       coalesce(sum(o.reporting_minor), 0)::bigint AS ended_minor
+  FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+ WHERE {scope.SQL} AND o.state <> 'open' AND o.close_date >= %(first_day)s AND o.close_date <= %(last_day)s
+ GROUP BY o.owner_id ORDER BY won_minor DESC, o.owner_id
+"""
+
+
+async def weeks(
+    db: Reader | Transaction, keys: Sequence[str], params: dict[str, Any], *, by_person: bool
+) -> list[Week]:
+    group = "owner_id" if by_person else "unit_id"
+    sql = "\nUNION ALL\n".join(SOURCES[key].format(group=group) for key in keys)
+    return await db.all(f"SELECT * FROM ({sql}) w ORDER BY key, group_key, week", params, into=Week)

@@ -1,0 +1,1 @@
+"""Points for verified actions: a double-entry ledger that balances at any time."""

@@ -1,0 +1,67 @@
+"""Verified actions earn; what turns out false is taken back (S56)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from closedloop_chassis.work import Work
+from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.points import rules, store
+from closedloop_funnel.points.rules import PointsRules
+
+
+async def earn(work: Work, person_id: str, unit_id: str, activity_id: str, unit_keys: Iterable[str]) -> None:
+    """Books what the action units, verified in that log, are worth; no round trip where none is."""
+    units = work.rules(UnitRules)
+    worth = {key: units.units[key].points for key in sorted(set(unit_keys)) if key in units.units}
+    if not any(worth.values()):
+        return
+    # Whoever else books to the same person waits, so that the day's most is the most.
+    await store.held(work.tx, person_id)
+    since = work.home.moment(work.home.today(unit_id), unit_id=unit_id)
+    today = await work.tx.value(store.TODAY, {"person_id": person_id, "since": since})
+    version = work.process.rulebooks.version(UnitRules, work.now)
+    for key, points in worth.items():
+        left = rules.earned(work.rules(PointsRules), points, today)
+        if not left:
+            continue
+        today += left
+        await store.book(
+            work.tx,
+            store.entry(
+                person_id,
+                unit_id,
+                "action",
+                left,
+                "issued",
+                cause_id=f"{activity_id}/{key}",
+                reason=units.units[key].name,
+                rule=f"units.{key}.points",
+                rule_version=version,
+                author_id=work.actor,
+                at=work.now,
+            ),
+        )
+
+
+async def take_back(work: Work, activity_id: str, reason: str) -> None:
+    """Reverses what the log had earned, as far as the balance goes: what was spent is spent."""
+    for earned in await work.tx.all(store.EARNED_BY, {"cause": f"{activity_id}/%"}, into=store.Entry):
+        account = await store.held(work.tx, earned.person_id)
+        taken = min(earned.points, account["balance"])
+        if taken:
+            await store.book(
+                work.tx,
+                store.entry(
+                    earned.person_id,
+                    earned.unit_id,
+                    "reversal",
+                    -taken,
+                    "issued",
+                    cause_id=activity_id,
+                    reason=reason,
+                    reverses_entry_id=earned.id,
+                    author_id=work.actor,
+                    at=work.now,
+                ),
+            )

@@ -1,0 +1,1 @@
+"""Proposals made to customers, and what the customers cared about in them."""

@@ -1,0 +1,1 @@
+"""Reviews opened by rule: bursts of new opportunities."""

@@ -1,0 +1,1 @@
+"""Customers to be seen again because their feedback is missing."""

@@ -1,0 +1,1 @@
+"""Asking the customer: a random, reproducible share of contacts."""

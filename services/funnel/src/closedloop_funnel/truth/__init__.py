@@ -1,0 +1,1 @@
+"""Truth of activities: false check-ins found by rules that can be read."""

@@ -1,0 +1,159 @@
+"""Newcomers: first deal, repurchase, who stays by style of start (S62, S92, S93)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.interval_pb2 import Interval
+
+from closedloop.funnel.v1 import experiments_pb2
+from closedloop.funnel.v1 import newcomers_pb2 as pb
+from closedloop.funnel.v1 import newcomers_pb2_grpc as rpc
+from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_funnel import estimates
+from closedloop_funnel.newcomers.rules import mismatch
+
+from .conftest import ACME, NORTH, Company, day, remember, rid
+from .raw_history import moment
+
+SHADOW, OWN = pb.ONBOARDING_STYLE_SHADOW, pb.ONBOARDING_STYLE_OWN_CUSTOMERS
+
+
+@pytest.mark.mission("S62")
+def test_forty_one_percent_faster_and_22_percent_more_repurchase() -> None:
+    slow, fast = [90.0, 100.0, 110.0] * 10, [50.0, 59.0, 68.0] * 10
+    cycle = estimates.relative(slow, fast)
+    assert cycle.value == pytest.approx(-0.41)
+    assert cycle.verdict == experiments_pb2.ESTIMATE_VERDICT_LOWER
+    assert cycle.low < -0.41 < cycle.high < 0
+    # 400 of 1000 came back before, 4892 of 10000 after.
+    repurchase = estimates.relative([1.0] * 40 + [0.0] * 60, [1.0] * 489 + [0.0] * 511)
+    assert repurchase.value == pytest.approx(0.223, abs=0.001)
+    assert repurchase.verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE, (
+        "a hundred before are too few to be sure"
+    )
+    assert estimates.relative([1.0], [2.0]).verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
+    assert estimates.spread([5.0, 5.0], "d").low == 5
+
+
+@pytest.mark.mission("S93")
+def test_a_guides_customers_may_be_another_market() -> None:
+    assert mismatch({"a": 3, "b": 1}, {"a": 3, "b": 1}) == 0
+    assert mismatch({"a": 1}, {"b": 7}) == 1
+    assert mismatch({"a": 1, "b": 1}, {"b": 2}) == 0.5
+    assert mismatch({}, {"b": 2}) is None
+
+
+def client(company: Company, person: str = "boss", role: str = "executive") -> rpc.NewcomerServiceStub:
+    return company.live.stub(rpc.NewcomerServiceStub, person, role)
+
+
+def span(begins: date, ends: date) -> Interval:
+    return Interval(
+        start_time=Timestamp(seconds=int(moment(begins, 0).timestamp())),
+        end_time=Timestamp(seconds=int(moment(ends, 0).timestamp())),
+    )
+
+
+@pytest.mark.mission("S62", "S93")
+async def test_newcomers_are_followed_from_their_start(company: Company) -> None:
+    live, refused = company.live, company.live.refused
+    ops = client(company, "ops", "operations")
+    ask = pb.SetOnboardingRequest(
+        request_id=rid(), person_id="rep1", start_date=day(2025, 9, 1), style=SHADOW, guide_id="rep2"
+    )
+    set_ = await ops.SetOnboarding(ask)
+    ask.request_id, ask.style = rid(), OWN
+    with refused("ABORTED", "ETAG_MISMATCH"):
+        await ops.SetOnboarding(ask)
+    ask.request_id, ask.etag = rid(), set_.etag
+    set_ = await ops.SetOnboarding(ask)
+    assert (set_.style, set_.guide_id) == (OWN, "rep2")
+    for bad, reason in (("nobody", "PERSON_UNKNOWN"),):
+        with refused("NOT_FOUND", reason):
+            await ops.SetOnboarding(
+                pb.SetOnboardingRequest(request_id=rid(), person_id=bad, start_date=day(2025, 9, 1), style=OWN)
+            )
+    with refused("INVALID_ARGUMENT", "OWN_GUIDE"):
+        await ops.SetOnboarding(
+            pb.SetOnboardingRequest(
+                request_id=rid(), person_id="rep2", start_date=day(2025, 9, 1), style=OWN, guide_id="rep2"
+            )
+        )
+    # Won by the newcomer on the fortieth day, again by the same customer; the guide sold to others.
+    for owner, account, kind, closed in (
+        ("rep1", ACME, "factory", "2025-10-11"),
+        ("rep1", ACME, "factory", "2025-12-01"),
+        ("rep2", NORTH, "chain", "2025-03-01"),
+    ):
+        deal = await company.open("ops", "operations", owner_id=owner, account_id=account, customer_type=kind)
+        tx = live.process.database.transaction()
+        tx.do(
+            "UPDATE opportunity SET state = 'won', close_date = %(day)s WHERE id = %(id)s",
+            {"day": closed, "id": deal.id},
+        )
+        await tx.commit()
+    [one] = (await client(company).ListOnboardings(pb.ListOnboardingsRequest(style=OWN))).onboardings
+    assert (one.first_deal_days, one.segment_mismatch_ratio, one.HasField("leave_date")) == (40, 1.0, False)
+
+    # Two hundred who started a year ago: 58 of 100 shadows stayed three months, 79 of 100 with customers of their own.
+    started = date(2025, 1, 6)
+    await remember(
+        company,
+        "onboarding",
+        [
+            {
+                "person_id": f"{style}{number}",
+                "version": 1,
+                "unit_id": "team1",
+                "start_date": started,
+                "style": style,
+                "guide_id": "rep2" if style == "shadow" else "",
+                "leave_date": None if number < stayed else started + timedelta(days=60),
+                "updated_at": live.now,
+            }
+            for style, stayed in (("shadow", 58), ("own_customers", 79))
+            for number in range(100)
+        ],
+    )
+    compared = await client(company).CompareOnboardings(
+        pb.CompareOnboardingsRequest(period=span(date(2025, 1, 1), date(2025, 2, 1)))
+    )
+    retention = {group.style: (group.people, group.retention.value) for group in compared.groups}
+    assert retention == {SHADOW: (100, 0.58), OWN: (100, 0.79)}
+    assert compared.retention_difference.value == pytest.approx(0.21)
+    assert compared.retention_difference.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+    assert "79/100" in compared.summary
+    both = await client(company).CompareOnboardings(
+        pb.CompareOnboardingsRequest(period=span(date(2025, 8, 1), date(2025, 10, 1)))
+    )
+    assert [(gap.segment, gap.guides_ratio, gap.newcomers_ratio) for gap in both.segment_gaps] == [
+        ("chain", 1.0, 0.0),
+        ("factory", 0.0, 1.0),
+    ]
+    report = await client(company).GetNewcomerReport(
+        pb.GetNewcomerReportRequest(
+            before_period=span(date(2025, 1, 1), date(2025, 2, 1)),
+            after_period=span(date(2025, 8, 1), date(2025, 10, 1)),
+        )
+    )
+    assert [(one.name, one.after.verdict) for one in report.metrics] == [
+        ("first_deal_days", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
+        ("repurchase_ratio", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
+    ], "one newcomer says nothing"
+    await live.hear(targets.PersonChanged(person_id="rep1", unit_id="team1", name="张三", active=False, version=10**6))
+    [gone] = (
+        await client(company).ListOnboardings(pb.ListOnboardingsRequest(start_date_from=day(2025, 8, 1)))
+    ).onboardings
+    assert gone.leave_date == day(2026, 1, 5)
+    page = await client(company).ListOnboardings(pb.ListOnboardingsRequest(page_size=150))
+    rest = await client(company).ListOnboardings(
+        pb.ListOnboardingsRequest(page_size=150, page_token=page.next_page_token)
+    )
+    assert len(page.onboardings) + len(rest.onboardings) == 201
+    with refused("INVALID_ARGUMENT", "TIMES_REVERSED"):
+        await client(company).CompareOnboardings(
+            pb.CompareOnboardingsRequest(period=span(date(2025, 2, 1), date(2025, 1, 1)))
+        )
