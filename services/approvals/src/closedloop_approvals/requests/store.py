@@ -7,13 +7,17 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from closedloop_approvals import standing_in
+from closedloop_approvals.requests import moving
 from closedloop_approvals.requests.route import Route, Signer, State, Step
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.data.wire import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,10 @@ UPDATE approval_request r
        decided_by = n.decided_by, decided_for = n.decided_for, version = n.version,
        trail_length = n.trail_length, trail_hash = n.trail_hash
   FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s) n
- WHERE r.id = n.id
+ WHERE r.id = n.id AND jsonb_build_array(r.version, r.trail_length) = %(read)s::jsonb -> r.id::text
 """
+# All of them as they were read; who was overtaken is undone, and begins again.
+MOVE = f"WITH moved AS ({MOVE} RETURNING 1) SELECT presumed(count(*) = %(count)s) FROM moved"
 FORGET_ROUTE = (
     "DELETE FROM approval_signer WHERE request_id = ANY(%(ids)s::uuid[])",
     "DELETE FROM approval_step WHERE request_id = ANY(%(ids)s::uuid[])",
@@ -206,7 +212,7 @@ TAKEN = errors.AlreadyExists(
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A request under lock, and who stands in for its signers, or for whom the person who acts stands in."""
+    """A request as it was read, and who stands in for its signers, or for whom the person who acts stands in."""
 
     request: Request
     stand_ins: list[StandIn]
@@ -224,6 +230,7 @@ async def lock(tx: Transaction, ids: Sequence[str], person: str, now: datetime) 
 
 
 async def read(db: Reader, request_id: str, person: str, now: datetime) -> Held | None:
+    """Without a lock: what is saved upon it holds only if nobody was faster."""
     row = await db.one(READ_ONE, {"id": request_id, "person": person, "now": now})
     return None if row is None else _held(row)
 
@@ -269,6 +276,9 @@ class Written:
 
 def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -> None:
     """Queues requests as they are after; the ones before tell what need not be written."""
+    if len(changes) == 1 and (one := _alone(changes[0], links)) is not None:
+        tx.do(*one)
+        return
     anew = [change.after for change in changes if change.anew]
     moved = [change.after for change in changes if not change.anew]
     if anew:
@@ -277,7 +287,8 @@ def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -
         for statement in FORGET_ROUTE:
             tx.do(statement, {"ids": [request.id for request in anew]})
     if moved:
-        tx.do(MOVE, {"rows": rows.pack(map(_row, moved))})
+        read = {c.before.id: [c.before.version, c.before.trail_length] for c in changes if c.before and not c.anew}
+        tx.do(MOVE, {"rows": rows.pack(map(_row, moved)), "read": Jsonb(read), "count": len(read)})
     steps, signers = [], []
     for change in changes:
         after, old = change.after, {}
@@ -295,6 +306,12 @@ def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -
         tx.do(PUT_SIGNERS, {"rows": rows.pack(signers)})
     if links:
         tx.do(APPEND, {"rows": rows.pack(links)})
+
+
+def _alone(change: Written, links: Sequence[Sealed]) -> Statement | None:
+    if change.before is None or change.anew:
+        return None
+    return moving.statement(change.before, change.after, links)
 
 
 def _held(row: dict[str, Any]) -> Held:
