@@ -124,13 +124,13 @@ def decide(held: Held, actor: str, decision: Decision, now: datetime) -> Change:
         )
     else:
         route = rules.answer(request.route, at.step, at.person_id, actor, decision.verdict, decision.comment, now)
-    after = replace(request, route=route)
+    changes: dict[str, Any] = {"route": route}
     if decision.conditions:
-        joined = "\n".join(filter(None, (request.conditions, decision.conditions)))
-        after = replace(after, conditions=joined)
+        changes["conditions"] = "\n".join(filter(None, (request.conditions, decision.conditions)))
     on_behalf_of = at.on_behalf_of(actor)
     if route.state in ("approved", "rejected"):
-        after = replace(after, decided_by=actor, decided_for=on_behalf_of)
+        changes |= {"decided_by": actor, "decided_for": on_behalf_of}
+    after = request.but(**changes)
     entry = Entry(
         action=PAST[decision.verdict],
         actor_id=actor,

@@ -77,13 +77,13 @@ async def _timed(work: Work, change: Change) -> Request:
         if was == "pending":
             return after
         due_at = await work.clocks.resume(CLOCK, after.id) if was == "returned" else None
-        return replace(after, due_at=due_at or _start(work, after), running_since=now)
+        return after.but(due_at=due_at or _start(work, after), running_since=now)
     if was == "pending" and after.running_since is not None:
         spent = work.calendars.between(after.running_since, now, after.decision["calendar"], after.unit_id)
-        after = replace(after, elapsed=after.elapsed + spent, running_since=None)
+        after = after.but(elapsed=after.elapsed + spent, running_since=None)
     if after.state == "returned" and was == "pending":
         await work.clocks.pause(CLOCK, after.id)
-    return replace(after, due_at=None, closed_at=now if change.closes or before is None else after.closed_at)
+    return after.but(due_at=None, closed_at=now if change.closes or before is None else after.closed_at)
 
 
 def _start(work: Work, request: Request) -> datetime:
@@ -113,8 +113,7 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
     people = [signer.person_id for step in after.route.steps for signer in step.signers]
     named = [person for entry in change.entries for person in entry.person_ids]
     return (
-        replace(
-            after,
+        after.but(
             version=before.version + moved if before else 1,
             trail_length=length + len(links),
             trail_hash=links[-1].hash if links else last,

@@ -267,7 +267,8 @@ def _asking(step: Step, now: datetime) -> Step:
             else signer
         )
 
-    return replace(_mapped(step, ask), started_at=step.started_at or now)
+    asked = _mapped(step, ask)
+    return asked if asked.started_at else replace(asked, started_at=now)
 
 
 def _closing_slots(step: Step) -> Step:
@@ -319,7 +320,11 @@ def _free_for(route: Route, step: int, person_id: str) -> Step:
 
 
 def _mapped(step: Step, change: Callable[[Signer], Signer]) -> Step:
-    return replace(step, signers=tuple(change(signer) for signer in step.signers))
+    """The step itself where nothing changes."""
+    signers = tuple([change(signer) for signer in step.signers])
+    if all(one is other for one, other in zip(signers, step.signers, strict=True)):
+        return step
+    return replace(step, signers=signers)
 
 
 def _with(route: Route, number: int, change: Callable[[Step], Step]) -> Route:

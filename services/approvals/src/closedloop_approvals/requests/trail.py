@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 FIRST = "0" * 64
+# Made once: `json.dumps` makes one at every call.
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 # What the request's state must be after the last of these actions; approvals count signatures and end in two ways.
 STATES = {
@@ -118,7 +120,7 @@ def seal(
 
 def canonical(value: Any) -> str:
     """One text for equal values, whatever JSON store they passed through."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _CANONICAL.encode(_plain(value))
 
 
 def content_hash(subject: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
@@ -179,14 +181,15 @@ def _state_differs(links: Sequence[Sealed], state: str, content: str) -> int:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bool) or value is None:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         # 1 and 1.0, and 1e300 and its digits, are one number in jsonb.
         number = float(value)
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return str(value)
