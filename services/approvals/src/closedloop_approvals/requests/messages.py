@@ -19,6 +19,7 @@ from closedloop_approvals.requests.trail import Sealed
 from closedloop_chassis import enums, etags, protos
 from closedloop_chassis.work import Work
 
+
 def request(held: Request) -> pb.Request:
     """With its steps and signers, without its trail."""
     return pb.Request(
