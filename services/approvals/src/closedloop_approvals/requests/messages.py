@@ -53,7 +53,8 @@ def subject(held: Request) -> pb.Subject:
 
 
 def state(held: Request) -> pb.RequestState.ValueType:
-    return enums.number(pb.RequestState, held.state)
+    found: pb.RequestState.ValueType = enums.number(pb.RequestState, held.state)
+    return found
 
 
 def rules(held: Request) -> list[RuleReference]:

@@ -1,7 +1,7 @@
 """One request that moves on, as one statement: what changed of it, of its steps and signers, and the new links of its trail.
 
-Most writes are this one, a decision. As a document each (`store.MOVE`, `PUT_STEPS`, `PUT_SIGNERS`, `APPEND`) they cost PostgreSQL
-more than twice as much: it unpacks all columns of four tables to change a few.
+Most writes are this one, a decision. As documents (`store.MOVE`, `PUT_STEPS`, `PUT_SIGNERS`, `APPEND`) it costs PostgreSQL
+1.6 times as much: all columns of four tables are unpacked to change a few.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from closedloop_chassis.data.wire import Statement
 class Request:
     """A request as it is kept; jsonb columns are dicts and lists. `route` holds its state and steps.
 
-    Without slots, so that it is copied as one dict: field by field its forty fields are a tenth of a decision.
+    Without slots, so that it is copied as one dict and not field by field: there are more than forty, and a decision
+    copies it twice.
     """
 
     id: str
