@@ -115,6 +115,33 @@ def is_bounded(field: FieldDescriptor, rules: validate_pb2.FieldRules) -> bool:
     return True
 
 
+# Corrections, returns and both sides of a book may be below zero.
+SIGNED = {"closedloop.targets.v1.Amount.money", "closedloop.targets.v1.ConvertMoneyRequest.amount"}
+
+
+@each_method
+def test_money_that_is_asked_for_is_not_negative(method: MethodDescriptor) -> None:
+    assert sorted(money_without_a_sign(method.input_type, set())) == []
+
+
+def money_without_a_sign(message: Descriptor, seen: set[str]) -> list[str]:
+    if message.full_name in seen or not message.full_name.startswith("closedloop."):
+        return []
+    seen.add(message.full_name)
+    found = []
+    for field in message.fields:
+        if field.message_type is None:
+            continue
+        if field.message_type.full_name == "google.type.Money":
+            rules = field.GetOptions().Extensions[validate_pb2.field].cel
+            books = field.full_name.startswith("closedloop.integrations.")
+            if not (books or field.full_name in SIGNED or any("units >= 0" in rule.expression for rule in rules)):
+                found.append(field.full_name)
+        else:
+            found += money_without_a_sign(field.message_type, seen)
+    return found
+
+
 @each_event
 def test_every_event_names_its_type_and_its_consumers(event: Descriptor) -> None:
     option = event.GetOptions().Extensions[options_pb2.event]

@@ -102,6 +102,18 @@ async def test_amounts_are_compared_in_the_policies_currency(company: Company) -
     assert sorted(asked(held)) == ["fin1", "fin2", "law"], "1,065,000 CNY"
 
 
+async def test_what_cannot_be_put_on_its_way_goes_back_with_the_reason(company: Company) -> None:
+    held = await company.ask()
+    dollars = facts(0.05)
+    dollars.amount.CopyFrom(Money(currency_code="USD", units=150_000))
+    await company.live.hear(approval(quote(version=2), told=dollars), "quote:Q-1", source="funnel")
+    [back] = await company.live.told(events_pb2.RequestReturned)
+    assert (back.subject.version, back.submitter_id, back.request_id) == (2, "rep", "")
+    assert "no exchange rate from USD to CNY" in back.comment
+    assert state(await company.read(held.id)) == "withdrawn", "nobody signs what was overtaken"
+    assert not await company.live.db.all("SELECT FROM inbox WHERE state <> 1")
+
+
 async def test_nobody_decides_what_they_submitted_opened_or_own(company: Company) -> None:
     held = await company.ask(approval(told=facts(0.15), submitter="lead"))
     assert asked(held) == ["director"], "the manager submitted it, so the next of the line signs"

@@ -16,6 +16,8 @@ from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as deals
 from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.targets.v1 import events_pb2 as targets
+from closedloop.targets.v1 import rates_pb2
 
 from .conftest import ACME, PROFILE, PROPOSAL, Company, cny, day, matrix, rid
 
@@ -240,6 +242,32 @@ async def test_a_quote_is_withdrawn_sent_back_changed_and_submitted_again(desk: 
         "submit",
         "approval_refused",
     ]
+
+
+@pytest.mark.mission("S63")
+async def test_a_price_below_the_catalogues_is_a_discount_and_wants_its_signature(desk: Desk) -> None:
+    deal = await desk.company.open()
+    refused = desk.live.refused
+    with refused("INVALID_ARGUMENT", "LIST_PRICE_BELOW_CATALOGUE"):
+        await desk.draft(deal, pb.QuoteLine(product_id="gtx-pro", quantity=1, list_price=cny(1)))
+    dollars = pb.QuoteLine(product_id="gtx-pro", quantity=1, list_price=Money(currency_code="USD", units=660))
+    with refused("FAILED_PRECONDITION", "RATE_UNKNOWN"):
+        await desk.draft(deal, dollars)
+    spot = rates_pb2.ExchangeRate(
+        base_currency="CNY", quote_currency="USD", kind=rates_pb2.RATE_KIND_SPOT, start_date=day(2026, 1, 1)
+    )
+    spot.rate.value = "0.14"
+    await desk.live.hear(targets.ExchangeRateChanged(rates=[spot]), "CNY/USD:spot")
+    with refused("INVALID_ARGUMENT", "LIST_PRICE_BELOW_CATALOGUE"):
+        await desk.draft(deal, dollars)
+    dollars.list_price.units = 675
+    assert (await desk.draft(deal, dollars)).total.units == 675
+    # The price went up between draft and submission.
+    drafted = await desk.draft(deal, line())
+    dearer = targets.ProductChanged(product_id="gtx-pro", name="GTX Pro", list_price=cny(5000), line="GTX", version=2)
+    await desk.live.hear(dearer, "gtx-pro")
+    with refused("INVALID_ARGUMENT", "LIST_PRICE_BELOW_CATALOGUE"):
+        await desk.submit(drafted)
 
 
 async def test_what_cannot_be_quoted_is_refused(desk: Desk) -> None:

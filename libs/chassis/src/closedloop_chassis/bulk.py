@@ -13,7 +13,7 @@ import protovalidate
 from google.protobuf.message import Message
 
 from closedloop.common.v1.common_pb2 import BulkSummary, RowError
-from closedloop_chassis import errors, wellknown
+from closedloop_chassis import errors, nul, wellknown
 
 Row = TypeVar("Row", bound=Message)
 
@@ -33,6 +33,8 @@ def sift(rows: Iterable[Row]) -> tuple[list[tuple[int, Row]], list[RowError]]:
 
 def _fault(row: Message) -> tuple[str, str] | None:
     """Path and words of the first broken rule."""
+    if b"\0" in row.SerializeToString() and (found := next(nul.fields(row), None)) is not None:
+        return found, nul.SAYS
     violations = protovalidate.collect_violations(row)
     if violations:
         first = violations[0].proto

@@ -10,7 +10,7 @@ from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
 from closedloop_chassis import errors
-from closedloop_chassis.currency import coins
+from closedloop_chassis.currency import CODES, coins
 
 NANOS = 1_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,7 +78,7 @@ def money(minor: int, currency: str) -> Money:
 def minor_units(message: Money, field: str = "amount") -> int:
     """Raises InvalidArgument for a currency that is no ISO code, fractions below the smallest coin, or mixed signs."""
     code = message.currency_code
-    if len(code) != 3 or not code.isascii() or not code.isupper():
+    if code not in CODES:
         raise errors.InvalidArgument("NOT_MONEY", "the currency is no ISO 4217 code", {f"{field}.currency_code": code})
     scale = coins(code)
     minor, rest = divmod(message.nanos, NANOS // scale)

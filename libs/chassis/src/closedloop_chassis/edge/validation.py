@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import protovalidate
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from protovalidate import Validator
 
-from closedloop_chassis import errors, wellknown
+from closedloop_chassis import errors, nul, wellknown
 from closedloop_chassis.contract import Method
 from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
 
@@ -32,7 +30,7 @@ def link(method: Method, edge: Edge, following: Handler) -> Handler:
                 "MALFORMED_REQUEST", f"these bytes are no {method.request.__name__}"
             ) from error
         # PostgreSQL keeps no NUL; only a payload that has one somewhere is searched.
-        if b"\0" in payload and (found := dict.fromkeys(_nul_fields(request), "must not contain NUL characters")):
+        if b"\0" in payload and (found := dict.fromkeys(nul.fields(request), nul.SAYS)):
             raise errors.InvalidArgument("VALIDATION_FAILED", "the request contains NUL characters", found)
         try:
             violations = validator.collect_violations(request)
@@ -72,24 +70,3 @@ def _path(elements: Any) -> str:
             value = element.subscript.value
             path += f'["{value}"]' if isinstance(value, str) else f"[{value}]"
     return path
-
-
-def _nul_fields(message: Message, prefix: str = "") -> Iterator[str]:
-    for field, value in message.ListFields():
-        path = f"{prefix}{field.name}"
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            for key, item in value.items():
-                yield from _nul_at(field.message_type.fields_by_name["key"], key, path)
-                yield from _nul_at(field.message_type.fields_by_name["value"], item, f'{path}["{key}"]')
-        elif field.is_repeated:
-            for index, item in enumerate(value):
-                yield from _nul_at(field, item, f"{path}[{index}]")
-        else:
-            yield from _nul_at(field, value, path)
-
-
-def _nul_at(field: FieldDescriptor, value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, Message):
-        yield from _nul_fields(value, f"{path}.")
-    elif isinstance(value, str) and "\0" in value:
-        yield path.replace("\0", "\\0")

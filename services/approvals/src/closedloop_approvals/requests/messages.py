@@ -182,6 +182,13 @@ def returned(held: Request, by: str, on_behalf_of: str, comment: str, work: Work
     )
 
 
+def not_routed(of: pb.Subject, submitter_id: str, reason: str, work: Work) -> events_pb2.RequestReturned:
+    """Before there was a request: nobody could be asked."""
+    return events_pb2.RequestReturned(
+        subject=of, submitter_id=submitter_id, comment=reason, return_time=protos.timestamp(work.now)
+    )
+
+
 def recalled(held: Request, reason: str, work: Work) -> events_pb2.RequestRecalled:
     return events_pb2.RequestRecalled(
         request_id=held.id,

@@ -37,7 +37,7 @@ ON CONFLICT (base_currency, quote_currency, start_date) DO UPDATE SET rate = exc
 
 @reactions.on(events_pb2.ApprovalRequested)
 async def asked(event: Heard[events_pb2.ApprovalRequested], work: Work) -> None:
-    """A service asks; whoever tells speaks for itself alone."""
+    """A service asks; whoever tells speaks for itself alone. What cannot be put on its way goes back with the reason."""
     told = event.message
     protovalidate.validate(told)
     if told.subject.origin != event.source:
@@ -52,7 +52,16 @@ async def asked(event: Heard[events_pb2.ApprovalRequested], work: Work) -> None:
         evidence=told.evidence,
         provenance=told.provenance,
     )
-    outcome = await submit(submission, work)
+    try:
+        outcome = await submit(submission, work)
+    except (errors.FailedPrecondition, errors.InvalidArgument) as refusal:
+        known = await store.of_subject(work.tx, told.subject.origin, told.subject.kind, told.subject.id)
+        older = [r for r in known if r.state in OPEN and r.subject_version < told.subject.version]
+        await record(work, [withdraw(r, event.source, refusal.message, work.now) for r in older])
+        work.tell(
+            messages.not_routed(submission.subject, submission.submitter_id, refusal.message, work), told.subject.id
+        )
+        return
     if isinstance(outcome, Change):
         await record(work, [outcome])
 

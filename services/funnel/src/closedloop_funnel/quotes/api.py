@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -21,7 +20,7 @@ from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.clearance import telling
 from closedloop_funnel.clearance.confirming import confirm
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
-from closedloop_funnel.quotes import proto, rules, store
+from closedloop_funnel.quotes import catalogue, proto, rules, store
 from closedloop_funnel.quotes.record import Seen
 from closedloop_funnel.quotes.rules import QuoteRules
 from closedloop_funnel.words import word
@@ -33,8 +32,7 @@ PATHS = {"lines", "valid_until_date", "terms", "justification", "attachment_ids"
 
 @rpcs.method
 async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
-    product_ids = {line.product_id for line in request.lines}
-    basis = await store.basis(call.tx, request.opportunity_id, product_ids, request.revises_quote_id)
+    basis = await store.basis(call.tx, request.opportunity_id, request.revises_quote_id)
     deal = basis.deal
     if deal is None:
         raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {request.opportunity_id}")
@@ -43,7 +41,6 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {deal['state']}")
     if request.revises_quote_id and basis.revised is None:
         raise errors.NotFound("QUOTE_UNKNOWN", f"the opportunity has no quote {request.revises_quote_id}")
-    _known(product_ids, basis.products)
     await references.check(call, request.attachment_ids, "attachment_ids")
     revised = basis.revised or {}
     year = call.home.today(deal["unit_id"]).year
@@ -72,6 +69,7 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
         quote = rules.priced(quote, *proto.lines(request.lines))
     elif revised:
         quote = rules.priced(quote, revised["lines"], [revised["currency"]])
+    await _hold(quote, call)
     store.add(call.tx, quote)
     references.attach(call, request.attachment_ids, "quote", quote.id)
     call.audit(quote.id, "draft", after=_trail(quote))
@@ -94,9 +92,8 @@ async def update_quote(request: pb.UpdateQuoteRequest, call: Call) -> pb.Quote:
         references.attach(call, request.attachment_ids, "quote", before.id)
     after = replace(before, **_plain(request, mask, call), revision=before.revision + 1, updated_at=call.now)
     if "lines" in mask:
-        wanted = {line.product_id for line in request.lines}
-        _known(wanted, await store.known_products(call.tx, wanted))
         after = rules.priced(after, *proto.lines(request.lines))
+        await _hold(after, call)
     return _changed(before, after, "update", call)
 
 
@@ -113,6 +110,7 @@ async def submit_quote(request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {before.deal['state']}")
     if before.deal["review_id"]:
         raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {before.deal['review_id']} holds it")
+    await _hold(before, call)
     after = replace(before, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
     total = protos.money(after.total_minor, after.currency)
     facts = telling.facts(
@@ -227,12 +225,10 @@ def _plain(request: pb.UpdateQuoteRequest, mask: set[str], call: Call) -> dict[s
     return values
 
 
-def _known(wanted: set[str], found: Iterable[str]) -> None:
-    unknown = sorted(wanted - set(found))
-    if unknown:
-        raise errors.InvalidArgument(
-            "PRODUCT_UNKNOWN", f"no product {', '.join(unknown)}", {"lines": "unknown product"}
-        )
+async def _hold(quote: Seen, call: Call) -> None:
+    """To the catalogue as it is now: prices may have gone up since the draft."""
+    prices = await store.prices(call.tx, {line["product_id"] for line in quote.lines})
+    await catalogue.hold(call.tx, quote.lines, quote.currency, prices, _today(quote, call))
 
 
 def _today(quote: Seen, call: Call) -> date:

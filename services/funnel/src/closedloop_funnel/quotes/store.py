@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
@@ -27,16 +27,18 @@ SELECT {rows.listed(Quote, "q")}, {DEAL} AS deal
 GET = f"{SEEN} WHERE q.id = %(id)s"
 LOCK = f"{GET} FOR UPDATE OF q"
 
-# What a new quote builds on: its deal, the products, the version it revises, and the next number.
+PRICES = """
+SELECT coalesce(jsonb_object_agg(id, jsonb_build_object('minor', list_minor, 'currency', list_currency)), '{}')
+  FROM product WHERE id = ANY(%(product_ids)s)
+"""
+# What a new quote builds on: its deal, the version it revises, and the next number.
 BASIS = f"""
 SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
          WHERE o.id = %(opportunity_id)s) AS deal,
-       (SELECT coalesce(array_agg(id), '{{}}') FROM product WHERE id = ANY(%(product_ids)s)) AS products,
        (SELECT to_jsonb(q) || jsonb_build_object('newest', (SELECT max(version) FROM quote WHERE number = q.number))
           FROM quote q WHERE id = %(revises)s::uuid AND opportunity_id = %(opportunity_id)s) AS revised,
        CASE WHEN %(revises)s::uuid IS NULL THEN nextval('quote_number') ELSE 0 END AS sequence
 """
-PRODUCTS = "SELECT coalesce(array_agg(id), '{}') FROM product WHERE id = ANY(%(ids)s)"
 
 INSERT = rows.insert("quote", Quote)
 UPDATE = rows.update("quote", Quote)
@@ -73,23 +75,30 @@ LIST = f"""
 """
 
 
+class Price(TypedDict):
+    """The catalogue's; `minor` is None where it names none."""
+
+    minor: int | None
+    currency: str
+
+
 @dataclass(frozen=True, slots=True)
 class Basis:
     deal: dict[str, Any] | None
-    products: list[str]
     revised: dict[str, Any] | None
     sequence: int
 
 
-async def basis(tx: Transaction, opportunity_id: str, product_ids: Iterable[str], revises: str) -> Basis:
-    params = {"opportunity_id": opportunity_id, "product_ids": list(product_ids), "revises": revises or None}
+async def basis(tx: Transaction, opportunity_id: str, revises: str) -> Basis:
+    params = {"opportunity_id": opportunity_id, "revises": revises or None}
     found = await tx.one(BASIS, params, into=Basis)
     assert found is not None
     return found
 
 
-async def known_products(tx: Transaction, ids: Iterable[str]) -> list[str]:
-    return list(await tx.value(PRODUCTS, {"ids": list(ids)}))
+async def prices(tx: Transaction, product_ids: Iterable[str]) -> dict[str, Price]:
+    found: dict[str, Price] = await tx.value(PRICES, {"product_ids": list(product_ids)})
+    return found
 
 
 async def get(db: Reader, quote_id: str) -> Seen:
