@@ -238,8 +238,14 @@ async def test_a_row_nobody_can_store_is_that_rows_error(company: Company) -> No
         product_id="gtx-pro", quantity=1e9, unit_price=Money(currency_code="CNY", units=900_000_000_000)
     )
     ancient = row("n-3", engage_date=day(1999, 5, 3), value=cny(1))
-    answer = await bring(company, endless, row("n-2", lines=[huge]), ancient)
-    assert [(e.row, e.reason) for e in answer.summary.errors] == [(0, "ROW_INVALID"), (1, "AMOUNT_TOO_LARGE")]
+    below = row("n-5", value=cny(-5))
+    answer = await bring(company, endless, row("n-2", lines=[huge]), ancient, row("n-4", name="a\0b"), below)
+    assert [(e.row, e.reason, e.field) for e in answer.summary.errors if e.reason == "ROW_INVALID"] == [
+        (0, "ROW_INVALID", "custom_fields"),
+        (3, "ROW_INVALID", "name"),
+        (4, "ROW_INVALID", "value"),
+    ]
+    assert [(e.row, e.reason) for e in answer.summary.errors][1] == (1, "AMOUNT_TOO_LARGE")
     assert answer.summary.errors[0].field.startswith("custom_fields")
     # No calendar knows 1999, and one such deal does not spoil the list.
     listed = await company.deals("ops", "operations").ListOpportunities(pb.ListOpportunitiesRequest())

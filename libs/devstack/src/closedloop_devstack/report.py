@@ -107,12 +107,12 @@ def memory(found: list[Footprint]) -> None:
     table.add_row("all", str(sum(row.processes for row in found)), _mib(pss), _mib(rss))
     _out.print(table)
     if promised(found) > LIMIT_BYTES:
-        loud(f"RSS is more than the {_mib(LIMIT_BYTES)} MiB the platform means to stay under.")
+        loud(f"That is more than the {_mib(LIMIT_BYTES)} MiB the platform means to stay under.")
 
 
 def promised(found: list[Footprint]) -> int:
-    """RSS in bytes of what the promise speaks of."""
-    return sum(row.rss for row in found if not row.name.startswith("rabbitmq"))
+    """Resident bytes of what the promise speaks of, all together: a page that many processes share is there once (PSS)."""
+    return sum(row.pss for row in found if not row.name.startswith("rabbitmq"))
 
 
 def _mib(size: int) -> str:
