@@ -71,6 +71,7 @@ async def test_what_moved_since_monday_adds_up(company: Company) -> None:
     # The mornings come by themselves: from Monday 9:00 to the next Monday 6:00.
     await live.advance(days=7)
     listed = await client(company).ListSnapshots(pb.ListSnapshotsRequest(page_size=3))
+    assert not (await client(company, "stranger", "rep").ListSnapshots(pb.ListSnapshotsRequest())).snapshots
     assert [one.open_count for one in listed.snapshots] == [6, 6, 6]
     rest = await client(company).ListSnapshots(pb.ListSnapshotsRequest(page_token=listed.next_page_token))
     assert len(rest.snapshots) == 4

@@ -148,6 +148,7 @@ async def test_customers_are_asked_and_what_they_say_is_reported(company: Compan
         with refused("INVALID_ARGUMENT", reason):
             await client(company).RecordSurveyAnswer(wrong)
     [sample_] = (await client(company).ListSamples(pb.ListSamplesRequest())).samples
+    assert not (await client(company, "stranger", "manager").ListSamples(pb.ListSamplesRequest())).samples
     assert (sample_.answered, sample_.contradicting, sample_.contradiction.value) == (1, 1, 1.0)
     bounced = await client(company).ListSurveys(pb.ListSurveysRequest(state=pb.SURVEY_STATE_UNDELIVERABLE))
     assert second.id in {one.id for one in bounced.surveys}

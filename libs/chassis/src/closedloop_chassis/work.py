@@ -147,6 +147,11 @@ class Call(Work):
     expires: float
     payload: bytes = b""
 
+    @property
+    def by_outsider(self) -> bool:
+        """Whether the caller has no part in the organisation, hence in nothing its people share."""
+        return not self.scope.company and self.org.person(self.caller.subject) is None
+
     def authorize(self, owner_id: str, unit_id: str, participants: Collection[str] = ()) -> None:
         """Raises PermissionDenied unless the record is within the caller's reach. Call it for every record read by id."""
         if not self.scope.covers(owner_id, unit_id, participants):

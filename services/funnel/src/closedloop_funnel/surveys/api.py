@@ -51,6 +51,8 @@ async def draw_sample(request: pb.DrawSampleRequest, call: Call) -> pb.SurveySam
 
 @rpcs.method
 async def list_samples(request: pb.ListSamplesRequest, call: Call) -> pb.ListSamplesResponse:
+    if call.by_outsider:
+        return pb.ListSamplesResponse()
     after, after_id = pages.after(request, "infinity", NIL)
     period = request.period
     params: dict[str, Any] = {
