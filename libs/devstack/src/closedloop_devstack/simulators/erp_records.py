@@ -24,13 +24,14 @@ class _Strict(BaseModel):
 
 
 class SaleLine(_Strict):
-    """`itaxunitprice` in yuan with tax, `itaxrate` in percent."""
+    """`itaxunitprice` in yuan with tax, `itaxrate` in percent, `iunitcost` in yuan: cost of sales carried over."""
 
     cinvcode: str
     cinvname: str = ""
     iquantity: Decimal = Field(gt=0, lt=MILLIARD)
     itaxunitprice: Decimal = Field(ge=0, lt=MILLIARD)
     itaxrate: Decimal = Field(default=Decimal(13), ge=0, le=100)
+    iunitcost: Decimal = Field(default=Decimal(0), ge=0, lt=MILLIARD)
 
     def record(self, row: int, sign: int) -> Record:
         total = _fen(self.iquantity * self.itaxunitprice)
@@ -45,7 +46,7 @@ class SaleLine(_Strict):
             "imoney": f"{sign * net:.2f}",
             "itax": f"{sign * (total - net):.2f}",
             "isum": f"{sign * total:.2f}",
-        }
+        } | ({"icost": f"{sign * _fen(self.iquantity * self.iunitcost):.2f}"} if self.iunitcost else {})
 
 
 class SaleDocument(_Strict):

@@ -12,6 +12,7 @@ from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
+from closedloop_integrations.economics import recording
 from closedloop_integrations.erp import documents, store
 from closedloop_integrations.erp import rules as erp_rules
 from closedloop_integrations.erp.rules import Book, Codes, ErpRules, Meaning
@@ -69,8 +70,10 @@ async def restate(work: Work, entries: Sequence[store.Entry]) -> int:
             changed.append(replace(after, told_version=entry.told_version + 1))
     if changed:
         store.restate(work.tx, changed)
-        for entry in changed:
-            tell(work, entry)
+        rows = [transaction(entry) for entry in changed]
+        await recording.restate(work, rows)
+        for entry, row in zip(changed, rows, strict=True):
+            tell(work, entry, row)
     return len(changed)
 
 
@@ -94,9 +97,8 @@ def transaction(entry: store.Entry) -> pb.Transaction:
     return row
 
 
-def tell(work: Work, entry: store.Entry) -> None:
+def tell(work: Work, entry: store.Entry, row: pb.Transaction) -> None:
     """Orders and invoices are told, everything else is kept."""
-    row = transaction(entry)
     if entry.kind == "order":
         order = events.OrderRecorded(
             transaction_id=entry.id,
@@ -148,8 +150,10 @@ async def _keep(work: Work, drafts: Sequence[tuple[store.Entry, Document]]) -> N
     entries = [_with(entry, erp_rules.read(_codes(entry), book)) for entry, _ in drafts]
     store.put(work.tx, entries)
     store.used(work.tx, _uses(entries, {key: name for _, document in drafts for key, name in document.names.items()}))
-    for entry in entries:
-        tell(work, entry)
+    rows = [transaction(entry) for entry in entries]
+    await recording.record(work, rows)
+    for entry, row in zip(entries, rows, strict=True):
+        tell(work, entry, row)
 
 
 def _draft(work: Work, document: Document) -> store.Entry:

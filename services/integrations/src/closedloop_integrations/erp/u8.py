@@ -96,6 +96,9 @@ def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRul
         if list_name == "saleorder":
             row.order.lines.append(pb.OrderLine(**values))
         else:
+            # 结转成本: what the goods stood in the books for; absent until the month's cost is carried over.
+            if entry.get("icost"):
+                values["cost_amount"] = _money(entry["icost"], currency)
             row.invoice.lines.append(pb.InvoiceLine(**values))
     if list_name == "salereturn":
         row.invoice.credit_note = True

@@ -1,0 +1,194 @@
+"""Facts and their sums by month, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from closedloop_chassis.data import rows
+from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_integrations.economics.facts import Fact
+
+# In force: one (source, source_id), one transaction.
+CLOSE = """
+UPDATE economic_fact f SET known_until = %(now)s
+  FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS gone (source, source_id)
+ WHERE f.known_until IS NULL AND f.source = gone.source AND f.source_id = gone.source_id
+"""
+FORGET = "DELETE FROM economic_fact WHERE transaction_id = ANY(%(ids)s::uuid[])"
+# What stands on an order without saying whose it is belongs to whom the order does, whichever came first.
+ADOPT = """
+UPDATE economic_fact f
+   SET unit_id = CASE WHEN f.unit_id = '' THEN o.unit_id ELSE f.unit_id END,
+       channel = CASE WHEN f.channel = '' THEN o.channel ELSE f.channel END,
+       person_id = CASE WHEN f.person_id = '' THEN o.person_id ELSE f.person_id END,
+       account_id = coalesce(f.account_id, o.account_id),
+       opportunity_id = coalesce(f.opportunity_id, o.opportunity_id),
+       contract_id = coalesce(f.contract_id, o.contract_id)
+  FROM economic_fact o
+ WHERE f.known_until IS NULL AND f.order_number = ANY(%(numbers)s) AND f.code NOT IN ('orders', 'order_products')
+   AND o.known_until IS NULL AND o.code = 'orders' AND o.source = f.source AND o.number = f.order_number
+   AND (f.unit_id = '' AND o.unit_id <> '' OR f.channel = '' AND o.channel <> '' OR f.person_id = '' AND o.person_id <> ''
+        OR f.account_id IS NULL AND o.account_id IS NOT NULL OR f.opportunity_id IS NULL AND o.opportunity_id IS NOT NULL
+        OR f.contract_id IS NULL AND o.contract_id IS NOT NULL)
+"""
+DEALS = """
+SELECT DISTINCT opportunity_id FROM economic_fact
+ WHERE opportunity_id IS NOT NULL AND known_until IS NULL
+   AND (transaction_id = ANY(%(ids)s::uuid[]) OR order_number = ANY(%(numbers)s))
+ ORDER BY 1
+"""
+OF_DEALS = """
+SELECT opportunity_id, code, currency, day, sum(amount_minor)::bigint AS amount, count(*) AS entries,
+       max(account_id::text) AS account_id, max(contract_id::text) AS contract_id
+  FROM economic_fact WHERE known_until IS NULL AND opportunity_id = ANY(%(ids)s::uuid[])
+ GROUP BY 1, 2, 3, 4
+"""
+TOLD = """
+INSERT INTO deal_margin (opportunity_id, version) SELECT id, 1 FROM unnest(%(ids)s::uuid[]) AS id
+ON CONFLICT (opportunity_id) DO UPDATE SET version = deal_margin.version + 1 RETURNING opportunity_id, version
+"""
+
+# What figures are shown by. Sums by month know neither customers nor deals.
+FINE = ("account", "opportunity")
+KEYS = {
+    "unit": "unit_id",
+    "product": "product_id",
+    "channel": "channel",
+    "person": "person_id",
+    "account": "coalesce(account_id::text, '')",
+    "opportunity": "coalesce(opportunity_id::text, '')",
+}
+SEEN = """(%(scope_company)s OR person_id = %(scope_owner)s OR unit_id = ANY(%(scope_units)s))
+   AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+   AND (%(product_id)s = '' OR product_id = %(product_id)s)
+   AND (%(channel)s = '' OR channel = %(channel)s)
+   AND (%(person_id)s = '' OR person_id = %(person_id)s)"""
+KNOWN = """(%(at)s::timestamptz IS NULL AND known_until IS NULL
+        OR known_from <= %(at)s AND (known_until IS NULL OR known_until > %(at)s))"""
+
+
+def totals_sql(dimensions: Sequence[str], month: str) -> str:
+    """`month` is the column that counts: "month" (of the document) or "booked_month". Whole months come from the sums; what
+    is foreign money, an odd day at either end, or finer than the sums, from the facts."""
+    keys = ["to_char(" + month + ", 'YYYY-MM')" if name == "month" else KEYS[name] for name in dimensions]
+    shown = f"ARRAY[{', '.join(keys)}]::text[] AS keys"
+    day = "day" if month == "month" else "booked_month"
+    facts = f"""
+SELECT {shown}, code, currency, CASE WHEN currency = %(currency)s THEN NULL ELSE day END AS day,
+       sum(amount_minor)::bigint AS amount, count(*) AS entries
+  FROM economic_fact
+ WHERE {day} BETWEEN %(begin)s AND %(end)s AND code <> 'stock' AND {KNOWN} AND {SEEN}
+   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
+   AND (%(fine)s OR currency <> %(currency)s OR {month} < %(first_month)s OR {month} > %(last_month)s)
+ GROUP BY 1, 2, 3, 4"""
+    if set(dimensions) & set(FINE):
+        return facts
+    return f"""{facts}
+UNION ALL
+SELECT {shown}, code, currency, NULL, sum(amount_minor)::bigint, sum(entries)::bigint
+  FROM margin_sum
+ WHERE entries <> 0 AND NOT %(fine)s AND {month} BETWEEN %(first_month)s AND %(last_month)s AND currency = %(currency)s AND {SEEN}
+ GROUP BY 1, 2, 3"""
+
+
+LOADED = "SELECT EXISTS (SELECT FROM economic_fact WHERE day BETWEEN %(begin)s AND %(end)s)"
+AS_OF = "SELECT max(known_from) FROM economic_fact WHERE %(at)s::timestamptz IS NULL OR known_from <= %(at)s"
+TITLES = """
+SELECT id, name FROM product WHERE id = ANY(%(ids)s)
+UNION ALL SELECT id::text, name FROM account WHERE id::text = ANY(%(ids)s)
+"""
+TRACE = f"""
+SELECT transaction_id, source, source_id, code, currency, day, known_from, amount_minor, number, unit_id, channel, product_id,
+       person_id, coalesce(account_id::text, '') AS account_id
+  FROM economic_fact
+ WHERE {{day}} BETWEEN %(begin)s AND %(end)s AND {KNOWN} AND {SEEN}
+   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s) AND code = ANY(%(codes)s)
+   AND (transaction_id, code, product_id) > (%(after)s::uuid, %(after_code)s, %(after_product)s)
+ ORDER BY transaction_id, code, product_id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """What one group of facts adds up to; `day` is there where the money is foreign."""
+
+    keys: list[str]
+    code: str
+    currency: str
+    day: date | None
+    amount: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One fact behind a figure."""
+
+    transaction_id: str
+    source: str
+    source_id: str
+    code: str
+    currency: str
+    day: date
+    known_from: datetime
+    amount_minor: int
+    number: str
+    unit_id: str
+    channel: str
+    product_id: str
+    person_id: str
+    account_id: str
+
+
+def supersede(tx: Transaction, keys: Sequence[tuple[str, str]], now: datetime) -> None:
+    tx.do(CLOSE, {"sources": [key[0] for key in keys], "source_ids": [key[1] for key in keys], "now": now})
+
+
+def forget(tx: Transaction, transaction_ids: Sequence[str]) -> None:
+    tx.do(FORGET, {"ids": list(transaction_ids)})
+
+
+def put(tx: Transaction, facts: Sequence[Fact], numbers: Sequence[str]) -> None:
+    """`numbers` are the orders they are, or stand on."""
+    if facts:
+        tx.do(rows.insert("economic_fact", Fact), {"rows": rows.pack(facts)})
+    if numbers:
+        tx.do(ADOPT, {"numbers": list(numbers)})
+
+
+async def deals(tx: Transaction, transaction_ids: Sequence[str], numbers: Sequence[str]) -> list[str]:
+    found = await tx.all(DEALS, {"ids": list(transaction_ids), "numbers": list(numbers)})
+    return [str(row["opportunity_id"]) for row in found]
+
+
+async def of_deals(tx: Transaction, ids: Sequence[str]) -> list[dict[str, Any]]:
+    return await tx.all(OF_DEALS, {"ids": list(ids)})
+
+
+async def told(tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
+    """Counts the tellings of these deals up."""
+    return {str(row["opportunity_id"]): row["version"] for row in await tx.all(TOLD, {"ids": list(ids)})}
+
+
+async def totals(db: Reader, dimensions: Sequence[str], month: str, params: dict[str, Any]) -> list[Summed]:
+    return await db.all(totals_sql(dimensions, month), params, into=Summed)
+
+
+async def loaded(db: Reader, begin: date, end: date) -> bool:
+    return bool(await db.value(LOADED, {"begin": begin, "end": end}))
+
+
+async def as_of(db: Reader, at: datetime | None) -> datetime | None:
+    found: datetime | None = await db.value(AS_OF, {"at": at})
+    return found
+
+
+async def titles(db: Reader, ids: Sequence[str]) -> dict[str, str]:
+    return {row["id"]: row["name"] for row in await db.all(TITLES, {"ids": list(ids)})} if ids else {}
+
+
+async def trace(db: Reader, month: str, params: dict[str, Any]) -> list[Traced]:
+    return await db.all(TRACE.format(day="day" if month == "month" else "booked_month"), params, into=Traced)

@@ -1,0 +1,234 @@
+"""Margins out of raw transactions through the contract: two calculations, one bridge, and the rows behind each figure."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from google.type.date_pb2 import Date
+from google.type.decimal_pb2 import Decimal
+
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.integrations.v1 import economics_pb2 as pb
+from closedloop.integrations.v1 import erp_pb2 as erp
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop.integrations.v1.economics_pb2_grpc import EconomicsServiceStub
+from closedloop.integrations.v1.erp_pb2_grpc import ErpServiceStub
+from closedloop.platform.v1 import metrics_pb2
+from closedloop.platform.v1.metrics_pb2_grpc import MetricServiceStub
+from closedloop_chassis import protos
+from closedloop_devstack.testing.service import Live
+from closedloop_integrations.economics.rules import ITEMS, EconomicsRules
+
+Known = Any
+BOOKS, ACTED = pb.CALCULATION_STATUTORY, pb.CALCULATION_OPERATIONAL
+# 100,000,000.00 of revenue at 31.2 %, and what each of the 17 items took of the 8.5 points: fen.
+REVENUE, GOODS = 10_000_000_000, 6_880_000_000
+CONTROLLABLE = [item for item in ITEMS if item.controllable]
+PARTS = [187_654_321, 96_012_345, 88_800_001, 41_234_567, 63_000_000, 30_000_003, 22_222_222, 35_555_555, 71_111_111]
+PARTS += [54_321_098, 33_333_333, 18_181_818, 45_454_545, 12_121_212, 25_252_525, 15_151_515]
+PARTS += [850_000_000 - sum(PARTS)]
+
+
+def row(id: str, day: Date | None = None, **given: Any) -> erp.Transaction:
+    usual: dict[str, Any] = {
+        "number": id,
+        "date": day or Date(year=2025, month=12, day=10),
+        "currency": "CNY",
+        "provenance": Provenance(source="erp", source_id=id),
+    }
+    return erp.Transaction(**{**usual, **given})
+
+
+def sold(id: str, net: int, goods: int, product: str = "", currency: str = "CNY", **given: Any) -> erp.Transaction:
+    line = erp.InvoiceLine(line=1, product_id=product, quantity=Decimal(value="1"))
+    line.net_amount.CopyFrom(protos.money(net, currency))
+    line.cost_amount.CopyFrom(protos.money(goods, currency))
+    return row(id, invoice=erp.Invoice(lines=[line], credit_note=net < 0), currency=currency, **given)
+
+
+def cost(id: str, code: str, fen: int, **given: Any) -> erp.Transaction:
+    return row(id, cost=erp.CostEntry(cost_code=code, amount=protos.money(fen, "CNY")), **given)
+
+
+def order(id: str, **given: Any) -> erp.Transaction:
+    lines = [erp.OrderLine(line=1, net_amount=protos.money(100, "CNY"))]
+    return row(id, order=erp.Order(lines=lines), **given)
+
+
+async def bring(live: Live, *rows: erp.Transaction) -> None:
+    stub = live.stub(ErpServiceStub, "ops", "operations")
+    done = await stub.ImportTransactions(erp.ImportTransactionsRequest(request_id=str(uuid4()), rows=rows))
+    assert not done.errors, done.errors
+
+
+def scope(begin: tuple[int, int, int] = (2025, 10, 1), end: tuple[int, int, int] = (2025, 12, 31), **given: Any) -> Any:
+    days = {"start_date": Date(year=begin[0], month=begin[1], day=begin[2])}
+    return pb.EconomicScope(**days, end_date=Date(year=end[0], month=end[1], day=end[2]), **given)
+
+
+def fen(money: Any) -> int:
+    return protos.minor_units(money)
+
+
+def quarter() -> list[erp.Transaction]:
+    """The case: a quarter whose ledger says 31.2 % and whose sellers keep 22.7 %."""
+    sales = [
+        sold("SI1", 6_000_000_000, 4_128_000_000, unit_id="east", person_id="rep1", channel="tmall"),
+        sold("SI2", 4_500_000_000, 3_096_000_000, unit_id="north", person_id="rep2", channel="direct"),
+        # Goods that came back.
+        sold("CN1", -500_000_000, -344_000_000, unit_id="north", person_id="rep2", channel="direct"),
+    ]
+    return sales + [
+        cost(f"EX{place}", item.codes[0], part, unit_id="east" if place % 2 else "north", channel="tmall")
+        for place, (item, part) in enumerate(zip(CONTROLLABLE, PARTS, strict=True))
+    ]
+
+
+@pytest.mark.mission("S74", "S75")
+async def test_the_ledger_says_31_2_and_the_sellers_22_7_and_17_items_explain_every_fen(company: Live) -> None:
+    assert len(CONTROLLABLE) == len(EconomicsRules().items) - 4 == 17
+    await bring(company, *quarter())
+    stub = company.stub(EconomicsServiceStub, "boss", "executive")
+    request = pb.GetMarginBridgeRequest(scope=scope(), to=ACTED, **{"from": BOOKS})
+    bridge = await stub.GetMarginBridge(request)
+    origin = getattr(bridge, "from")
+    assert (fen(origin.revenue), fen(origin.cost_of_goods), fen(origin.margin)) == (REVENUE, GOODS, 3_120_000_000)
+    assert (round(origin.margin_ratio, 6), round(bridge.to.margin_ratio, 6)) == (0.312, 0.227)
+    assert (fen(bridge.to.margin), fen(bridge.residual)) == (2_270_000_000, 0)
+    assert [(item.cost.item, fen(item.cost.amount)) for item in bridge.items] == [
+        (item.name, part) for item, part in zip(CONTROLLABLE, PARTS, strict=True)
+    ]
+    assert {"platform_commission", "logistics_compensation", "return_refurbishing"} <= {
+        i.cost.item for i in bridge.items
+    }
+    assert sum(item.points for item in bridge.items) == pytest.approx(-8.5, abs=1e-9)
+    # A return, a correction and a second delivery of the same rows move both sides together.
+    await bring(company, *quarter())
+    again = await stub.GetMarginBridge(request)
+    assert (fen(again.to.margin), fen(again.residual)) == (2_270_000_000, 0)
+    await bring(company, cost("EX0", CONTROLLABLE[0].codes[0], PARTS[0] + 1, unit_id="north", channel="tmall"))
+    moved = await stub.GetMarginBridge(request)
+    assert (fen(getattr(moved, "from").margin), fen(moved.to.margin)) == (3_120_000_000, 2_269_999_999)
+    assert moved.rule.rulebook == "integrations.economics"
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        theirs = pb.GetMarginBridgeRequest(scope=scope(unit_id="north"), to=ACTED, **{"from": BOOKS})
+        await company.stub(EconomicsServiceStub, "m1", "manager").GetMarginBridge(theirs)
+
+
+@pytest.mark.mission("S76", "S77", "S79")
+async def test_regions_channels_and_the_transactions_behind_them(company: Live, known: Known) -> None:
+    account = await known.account("济南市第三中学", codes=("C001",))
+    deal = str(uuid4())
+    await bring(company, cost("EX1", "660101", 3_000, order_number="SO1"), cost("EX9", "9999", 7_00, unit_id="north"))
+    await bring(
+        company,
+        order("SO1", person_code="rep1", account_code="C001", channel="tmall", opportunity_id=deal),
+        order("SO2", unit_id="north", channel="direct"),
+        sold("SI1", 100_000, 60_000, order_number="SO1"),
+        sold("SI2", 50_000, 20_000, unit_id="north", channel="direct"),
+        cost("EX2", "66020199", 5_000, unit_id="east", channel="tmall"),
+        row("V1", voucher=erp.Voucher(entries=[entry("1122", 150_000), entry("6001", -150_000)])),
+        row("V2", voucher=erp.Voucher(entries=[entry("6401", 80_000), entry("1405", -80_000)])),
+    )
+    stub = company.stub(EconomicsServiceStub, "boss", "executive")
+    regional = pb.ListMarginsRequest(
+        scope=scope(), calculation=pb.CALCULATION_CONTRIBUTION, dimensions=[pb.DIMENSION_UNIT, pb.DIMENSION_CHANNEL]
+    )
+    shown = await stub.ListMargins(regional)
+    # A cost that came before its order is the order's seller's, customer's and channel's all the same.
+    assert [(list(r.keys), list(r.titles), fen(r.margin), [c.item for c in r.removed]) for r in shown.rows] == [
+        (["east", "tmall"], ["华东大区", "tmall"], 37_000, ["headquarters_overhead"]),
+        (["north", ""], ["华北大区", ""], 0, ["unplaced"]),
+        (["north", "direct"], ["华北大区", "direct"], 30_000, []),
+    ]
+    assert fen(shown.total.margin) == 67_000
+    first = await stub.ListMargins(
+        pb.ListMarginsRequest(scope=scope(), calculation=ACTED, dimensions=[pb.DIMENSION_CHANNEL], page_size=2)
+    )
+    rest = pb.ListMarginsRequest(scope=scope(), calculation=ACTED, dimensions=[pb.DIMENSION_CHANNEL], page_size=2)
+    rest.page_token = first.next_page_token
+    channels = [*first.rows, *(await stub.ListMargins(rest)).rows]
+    assert [(r.keys[0], fen(r.margin), r.orders, fen(r.cost_per_order) if r.orders else 0) for r in channels] == [
+        ("", -700, 0, 0),
+        ("direct", 30_000, 1, 0),
+        ("tmall", 32_000, 1, 8_000),
+    ]
+    books = await stub.ListMargins(pb.ListMarginsRequest(scope=scope(), calculation=BOOKS))
+    assert (fen(books.total.margin), fen(books.ledger_difference)) == (70_000, 0)
+    [whose] = (
+        await stub.ListMargins(
+            pb.ListMarginsRequest(
+                scope=scope(account_id=account),
+                calculation=ACTED,
+                dimensions=[pb.DIMENSION_OPPORTUNITY],
+            )
+        )
+    ).rows
+    assert (list(whose.keys), fen(whose.margin)) == ([deal], 37_000)
+
+    told = (await company.told(events.DealMarginRestated))[-1]
+    assert (told.opportunity_id, told.account_id, fen(told.revenue)) == (deal, account, 100_000)
+    assert (told.statutory_margin_ratio, told.operational_margin_ratio) == (0.4, 0.37)
+
+    metrics = company.stub(MetricServiceStub, "boss", "executive")
+    east = metrics_pb2.MetricScope(unit_id="east")
+    days = {"start_date": scope().start_date, "end_date": scope().end_date}
+    trace = metrics_pb2.TraceMetricRequest(name="integrations.operational_margin", scope=east, page_size=2, **days)
+    page = await metrics.TraceMetric(trace)
+    trace.page_token = page.next_page_token
+    rows = [*page.rows, *(await metrics.TraceMetric(trace)).rows]
+    assert page.total_rows == len(rows) == 4
+    assert sum(each.contribution for each in rows) == page.value == page.total_contribution == 320.0
+    documents = company.stub(ErpServiceStub, "ops", "operations")
+    numbers = [(await documents.GetTransaction(erp.GetTransactionRequest(id=each.record_id))).number for each in rows]
+    assert sorted(numbers) == ["EX1", "EX2", "SI1", "SI1"]
+    one = metrics_pb2.TraceMetricRequest(name="integrations.cost.platform_commission", **days)
+    assert [(each.provenance.source_id, each.contribution) for each in (await metrics.TraceMetric(one)).rows] == [
+        ("EX1", 30.0)
+    ]
+    with company.refused("NOT_FOUND", "METRIC_UNKNOWN"):
+        await metrics.TraceMetric(metrics_pb2.TraceMetricRequest(name="integrations.luck", **days))
+
+
+def entry(account: str, signed: int) -> erp.VoucherEntry:
+    amount = protos.money(abs(signed), "CNY")
+    return erp.VoucherEntry(ledger_account=account, **({"debit": amount} if signed > 0 else {"credit": amount}))
+
+
+@pytest.mark.mission("S74")
+async def test_odd_days_other_money_other_months_and_what_was_known_then(company: Live) -> None:
+    december, january = Date(year=2025, month=12, day=31), Date(year=2026, month=1, day=1)
+    await bring(company, sold("SI1", 10_000, 6_000, date=december, accounting_month=january), sold("SI2", 5_000, 1_000))
+    stub = company.stub(EconomicsServiceStub, "boss", "executive")
+
+    async def margin(where: Any, calculation: Any = ACTED) -> int:
+        answer = await stub.ListMargins(pb.ListMarginsRequest(scope=where, calculation=calculation))
+        return fen(answer.total.margin)
+
+    assert [await margin(scope((2025, 12, 1))), await margin(scope((2025, 12, 11)))] == [8_000, 4_000]
+    assert await margin(scope((2025, 12, 10), (2025, 12, 10))) == 4_000
+    assert await margin(scope((2025, 12, 1)), BOOKS) == 4_000
+    bridge = pb.GetMarginBridgeRequest(scope=scope((2025, 12, 1)), to=ACTED, **{"from": BOOKS})
+    built = await stub.GetMarginBridge(bridge)
+    assert [(item.cost.item, fen(item.cost.amount)) for item in built.items] == [("timing", -4_000)]
+    assert (fen(built.residual), round(built.items[0].points, 6)) == (0, round(100 * (8 / 15 - 4 / 5), 6))
+
+    before = scope((2025, 12, 1))
+    before.at.FromDatetime(company.now)
+    await company.advance(hours=1)
+    await bring(company, sold("SI2", 6_000, 1_000))
+    assert [await margin(scope((2025, 12, 1))), await margin(before)] == [9_000, 8_000]
+
+    with company.refused("INVALID_ARGUMENT", "PERIOD_NOT_MONTHS"):
+        await margin(scope((2025, 12, 2)), BOOKS)
+    with company.refused("INVALID_ARGUMENT", "PERIOD_INVERTED"):
+        await margin(scope((2026, 1, 2), (2026, 1, 1)))
+    with company.refused("FAILED_PRECONDITION", "PERIOD_NOT_LOADED"):
+        await margin(scope((2020, 1, 1), (2020, 12, 31)))
+    with company.refused("NOT_FOUND", "UNIT_UNKNOWN"):
+        await margin(scope(unit_id="moon"))
+    await bring(company, sold("SI3", 100, 40, currency="USD"))
+    with company.refused("FAILED_PRECONDITION", "RATE_MISSING"):
+        await margin(scope())
