@@ -9,7 +9,7 @@ import pytest
 from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal
 
-from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.common.v1.common_pb2 import LIGHT_NONE, LIGHT_RED, Provenance
 from closedloop.integrations.v1 import economics_pb2 as pb
 from closedloop.integrations.v1 import erp_pb2 as erp
 from closedloop.integrations.v1 import events_pb2 as events
@@ -17,6 +17,7 @@ from closedloop.integrations.v1.economics_pb2_grpc import EconomicsServiceStub
 from closedloop.integrations.v1.erp_pb2_grpc import ErpServiceStub
 from closedloop.platform.v1 import metrics_pb2
 from closedloop.platform.v1.metrics_pb2_grpc import MetricServiceStub
+from closedloop.targets.v1.events_pb2 import OrgUnitChanged
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations.economics.rules import ITEMS, EconomicsRules
@@ -232,3 +233,48 @@ async def test_odd_days_other_money_other_months_and_what_was_known_then(company
     await bring(company, sold("SI3", 100, 40, currency="USD"))
     with company.refused("FAILED_PRECONDITION", "RATE_MISSING"):
         await margin(scope())
+
+
+@pytest.mark.mission("S78", "S5")
+async def test_stock_that_lasts_89_days_is_red_and_said_so(company: Live) -> None:
+    def held(id: str, product: str, value: int, day: int, warehouse: str = "01") -> erp.Transaction:
+        balance = erp.StockBalance(warehouse=warehouse, product_code=product, value=protos.money(value, "CNY"))
+        balance.quantity.value = "10"
+        return row(id, Date(year=2026, month=1, day=day), stock_balance=balance)
+
+    line = erp.InvoiceLine(product_code="B86", cost_amount=protos.money(900_000, "CNY"))
+    line.net_amount.CopyFrom(protos.money(1_500_000, "CNY"))
+    pen = erp.InvoiceLine(product_code="PEN", cost_amount=protos.money(90_000, "CNY"))
+    pen.net_amount.CopyFrom(protos.money(100_000, "CNY"))
+    # 9,000.00 in 90 days is 100.00 a day: 8,900.00 lie for 89 days.
+    await bring(company, row("SI1", invoice=erp.Invoice(lines=[line, pen])), held("B1", "B86", 440_000, 4))
+    assert [(t.product_id, t.days, t.light) for t in await company.told(events.StockDaysChanged)] == []
+    await bring(
+        company, held("B2", "B86", 690_000, 5), held("B3", "B86", 200_000, 5, "02"), held("P1", "PEN", 44_000, 5)
+    )
+    [told] = await company.told(events.StockDaysChanged)
+    assert (told.product_id, told.days, told.light, told.previous_light) == ("B86", 89.0, LIGHT_RED, LIGHT_NONE)
+    await bring(company, held("X1", "DUST", 1_000, 5))
+    stub = company.stub(EconomicsServiceStub, "rep1", "rep")
+    shown = await stub.ListStockDays(pb.ListStockDaysRequest(page_size=3))
+    rest = await stub.ListStockDays(pb.ListStockDaysRequest(page_size=3, page_token=shown.next_page_token))
+    assert [
+        (each.product_id, each.warehouse, each.days if each.HasField("days") else None, each.light)
+        for each in (*shown.rows, *rest.rows)
+    ] == [
+        ("DUST", "01", None, LIGHT_RED),
+        ("B86", "01", 89.0, LIGHT_RED),
+        ("B86", "02", 89.0, LIGHT_RED),
+        ("PEN", "01", 44.0, LIGHT_NONE),
+    ]
+    assert fen(shown.rows[1].daily_cost_of_sales) + fen(shown.rows[2].daily_cost_of_sales) == 10_000
+    red = await stub.ListStockDays(pb.ListStockDaysRequest(light=LIGHT_RED, product_id="B86"))
+    assert (len(red.rows), fen(red.total.stock_value), red.total.days) == (2, 890_000, 89.0)
+    then = await stub.ListStockDays(pb.ListStockDaysRequest(date=Date(year=2026, month=1, day=4)))
+    assert [(each.product_id, each.days, each.light) for each in then.rows] == [("B86", 44.0, LIGHT_NONE)]
+
+    told_so_far = len(await company.told(events.StockDaysChanged))
+    await company.hear(OrgUnitChanged(unit_id="co", kind="company", name="总公司", active=True, version=10**9), "co")
+    await company.advance(hours=25)
+    daily = (await company.told(events.StockDaysChanged))[told_so_far:]
+    assert sorted(each.product_id for each in daily) == ["B86", "DUST", "PEN"]

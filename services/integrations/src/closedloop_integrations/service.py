@@ -11,6 +11,7 @@ from closedloop_integrations.deliveries import reactions as deliveries
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.templates import TemplateRules
 from closedloop_integrations.economics import api as economics_api
+from closedloop_integrations.economics import reactions as economics
 from closedloop_integrations.economics import trace as economics_trace
 from closedloop_integrations.economics.rules import EconomicsRules
 from closedloop_integrations.erp import api as erp_api
@@ -37,7 +38,7 @@ SERVICE = Service(
         Slice("deliveries", (deliveries_api.rpcs,), deliveries.reactions, (DeliveryRules, TemplateRules)),
         Slice("mail", (mail_api.rpcs,), mail.reactions, (MailRules,)),
         Slice("erp", (erp_api.rpcs,), erp.reactions, (ErpRules,)),
-        Slice("economics", (economics_api.rpcs, economics_trace.rpcs), rules=(EconomicsRules,)),
+        Slice("economics", (economics_api.rpcs, economics_trace.rpcs), economics.reactions, (EconomicsRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

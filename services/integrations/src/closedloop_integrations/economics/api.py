@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import economics_pb2 as pb
 from closedloop_chassis import pages, protos
-from closedloop_chassis.enums import word, words
+from closedloop_chassis.enums import number, word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.economics import bridge, reading, statutory, store, wire
-from closedloop_integrations.economics.recording import reference
+from closedloop_integrations.economics import bridge, reading, statutory, stock, store, turnover, wire
+from closedloop_integrations.economics.reference import reference
 from closedloop_integrations.economics.rules import EconomicsRules
 
 rpcs = Rpcs("closedloop.integrations.v1.EconomicsService")
@@ -73,6 +74,43 @@ async def get_margin_bridge(request: pb.GetMarginBridgeRequest, call: Call) -> p
     )
     getattr(response, "from").CopyFrom(wire.margin_row(origin, scope.currency, rules.items))
     return response
+
+
+@rpcs.method
+async def list_stock_days(request: pb.ListStockDaysRequest, call: Call) -> pb.ListStockDaysResponse:
+    (after,) = pages.after(request, -1)
+    rules = call.rules(EconomicsRules)
+    day = protos.day(request.date) if request.HasField("date") else call.home.today()
+    worst = max(request.light - 1, 0)
+    lit = [
+        (held, light)
+        for held in await stock.look(call, call.db, day, request.product_id)
+        if (light := turnover.light(held, rules.stock.lights)) and turnover.LIGHTS.index(light) >= worst
+        if request.warehouse in ("", held.warehouse)
+    ]
+    lit.sort(key=lambda each: turnover.worst_first(*each))
+    page, token = pages.split(
+        list(enumerate(lit))[after + 1 : after + 2 + pages.size(request)], request, lambda row: (row[0],)
+    )
+    whole = turnover.together(held for held, _ in lit)
+
+    def shown(held: turnover.Stock, light: str) -> pb.StockDays:
+        return pb.StockDays(
+            product_id=held.product_id,
+            warehouse=held.warehouse,
+            date=protos.date_proto(day),
+            stock_value=protos.money(held.value, call.home.currency),
+            daily_cost_of_sales=protos.money(round(held.daily), call.home.currency),
+            days=held.days,
+            light=number(common_pb2.Light, light),
+            rule=reference(call, "stock.lights", stock.sentence(held)),
+        )
+
+    return pb.ListStockDaysResponse(
+        rows=[shown(*row) for _, row in page],
+        next_page_token=token,
+        total=shown(whole, turnover.light(whole, rules.stock.lights)),
+    )
 
 
 def _sentence(calculation: str) -> str:

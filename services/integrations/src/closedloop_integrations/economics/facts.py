@@ -88,27 +88,30 @@ def _said(row: pb.Transaction) -> Iterator[tuple[str, str, str, int, Decimal]]:
     match row.WhichOneof("document"):
         case "order" if not row.order.cancelled:
             yield ORDERS, "", "", 0, nothing
-            for product_id in sorted({line.product_id for line in row.order.lines}):
-                yield ORDER_PRODUCTS, product_id, "", 0, nothing
+            for product in sorted({_product(line) for line in row.order.lines}):
+                yield ORDER_PRODUCTS, product, "", 0, nothing
         case "invoice":
             for line in row.invoice.lines:
-                yield REVENUE, line.product_id, "", _minor(line.net_amount), _number(line.quantity.value)
+                yield REVENUE, _product(line), "", _minor(line.net_amount), _number(line.quantity.value)
                 if line.HasField("cost_amount"):
-                    yield GOODS, line.product_id, "", _minor(line.cost_amount), nothing
+                    yield GOODS, _product(line), "", _minor(line.cost_amount), nothing
         case "cost":
-            yield COST + row.cost.cost_code, row.cost.product_id, "", _minor(row.cost.amount), nothing
+            yield COST + row.cost.cost_code, _product(row.cost), "", _minor(row.cost.amount), nothing
         case "voucher":
             for entry in row.voucher.entries:
                 yield LEDGER + entry.ledger_account, "", "", _minor(entry.credit) - _minor(entry.debit), nothing
         case "stock_movement" if row.stock_movement.type in SOLD:
             moved = row.stock_movement
             # Goods that went out stand with a minus; as a cost they are a plus.
-            yield MOVED, moved.product_id, moved.warehouse, -_minor(moved.value), -_number(moved.quantity.value)
+            yield MOVED, _product(moved), moved.warehouse, -_minor(moved.value), -_number(moved.quantity.value)
         case "stock_balance":
             held = row.stock_balance
-            # Goods nobody has mapped are still goods: they keep the ERP's name.
-            product = held.product_id or held.product_code
-            yield STOCK, product, held.warehouse, _minor(held.value), _number(held.quantity.value)
+            yield STOCK, _product(held), held.warehouse, _minor(held.value), _number(held.quantity.value)
+
+
+def _product(part: pb.OrderLine | pb.InvoiceLine | pb.CostEntry | pb.StockMovement | pb.StockBalance) -> str:
+    """Goods nobody has mapped are still goods: they keep the ERP's name."""
+    return part.product_id or part.product_code
 
 
 def _minor(amount: Money) -> int:

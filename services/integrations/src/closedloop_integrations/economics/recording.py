@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Work
-from closedloop_integrations.economics import operational, statutory, store
+from closedloop_integrations.economics import operational, statutory, stock, store
 from closedloop_integrations.economics.facts import facts
-from closedloop_integrations.economics.rules import EconomicsRules, Margin, Total, converted
+from closedloop_integrations.economics.reference import reference
+from closedloop_integrations.economics.rules import STOCK, EconomicsRules, Margin, Total, converted
 
 
 async def record(work: Work, rows: Sequence[pb.Transaction]) -> None:
@@ -33,6 +33,8 @@ async def _put(work: Work, rows: Sequence[pb.Transaction]) -> None:
         {row.order_number for row in rows if row.order_number} | {r.number for r in rows if r.HasField("order")}
     )
     store.put(work.tx, found, numbers)
+    if products := sorted({fact.product_id for fact in found if fact.code == STOCK}):
+        await stock.tell(work, products)
     deals = await store.deals(work.tx, [row.id for row in rows], numbers)
     if deals:
         await _tell(work, deals)
@@ -70,11 +72,6 @@ async def _tell(work: Work, deals: Sequence[str]) -> None:
         if ledger.ratio is not None and acted.ratio is not None:
             message.statutory_margin_ratio, message.operational_margin_ratio = ledger.ratio, acted.ratio
         work.tell(message, deal)
-
-
-def reference(work: Work, rule: str, explanation: str) -> RuleReference:
-    version = work.process.rulebooks.version(EconomicsRules, work.now)
-    return RuleReference(rulebook=EconomicsRules.rulebook, version=version, rule=rule, explanation=explanation)
 
 
 def _sentence(ledger: Margin, acted: Margin) -> str:

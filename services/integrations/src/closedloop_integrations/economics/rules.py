@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from closedloop_chassis import errors
 from closedloop_chassis.currency import coins
-from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 
 # Codes of facts that are no cost entries.
 REVENUE, GOODS, MOVED, STOCK, ORDERS, ORDER_PRODUCTS = "revenue", "goods", "moved", "stock", "orders", "order_products"
@@ -103,8 +103,8 @@ class StockRules(Part):
     # Cost of sales is averaged over so many days before the day looked at.
     window_days: int = Field(default=90, ge=1, le=366)
     lights: LightRules = LightRules()
-    # When the stock is looked at, beside every change of it.
-    look_hours: float = Field(default=24, gt=0, le=168)
+    # How often all stock is looked at and told, beside every change of a light.
+    look_every: ClockSetting = ClockSetting(days=1)
 
 
 class LifetimeRules(Part):

@@ -110,6 +110,27 @@ SELECT transaction_id, source, source_id, code, currency, day, known_from, amoun
  ORDER BY transaction_id, code, product_id LIMIT %(limit)s
 """
 
+# The last balance of each product and warehouse; `products` empty: of all.
+HELD = """
+SELECT DISTINCT ON (product_id, warehouse) product_id, warehouse, day, currency, amount_minor AS amount, quantity
+  FROM economic_fact
+ WHERE code = 'stock' AND known_until IS NULL AND day <= %(day)s
+   AND (%(products)s::text[] = '{}' OR product_id = ANY(%(products)s))
+ ORDER BY product_id, warehouse, day DESC
+"""
+SOLD = """
+SELECT product_id, currency, CASE WHEN currency = %(currency)s THEN NULL ELSE day END AS day, sum(amount_minor)::bigint AS amount
+  FROM economic_fact
+ WHERE code = %(goods)s AND known_until IS NULL AND day BETWEEN %(since)s AND %(day)s
+   AND (%(products)s::text[] = '{}' OR product_id = ANY(%(products)s))
+ GROUP BY 1, 2, 3
+"""
+LIGHTS = "SELECT product_id, light FROM stock_light WHERE product_id = ANY(%(products)s)"
+PUT_LIGHTS = """
+INSERT INTO stock_light (product_id, light) SELECT * FROM unnest(%(products)s::text[], %(lights)s::text[])
+ON CONFLICT (product_id) DO UPDATE SET light = excluded.light
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Summed:
@@ -192,3 +213,12 @@ async def titles(db: Reader, ids: Sequence[str]) -> dict[str, str]:
 
 async def trace(db: Reader, month: str, params: dict[str, Any]) -> list[Traced]:
     return await db.all(TRACE.format(day="day" if month == "month" else "booked_month"), params, into=Traced)
+
+
+async def lights(tx: Transaction, products: Sequence[str]) -> dict[str, str]:
+    return {row["product_id"]: row["light"] for row in await tx.all(LIGHTS, {"products": list(products)})}
+
+
+def put_lights(tx: Transaction, told: dict[str, str]) -> None:
+    if told:
+        tx.do(PUT_LIGHTS, {"products": list(told), "lights": list(told.values())})

@@ -15,7 +15,7 @@ from closedloop_chassis.currency import coins
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations.economics import reading, store, wire
-from closedloop_integrations.economics.recording import reference
+from closedloop_integrations.economics.reference import reference
 from closedloop_integrations.economics.rules import COST, GOODS, MOVED, REVENUE, EconomicsRules, Total, converted
 
 rpcs = Rpcs("closedloop.platform.v1.MetricService")

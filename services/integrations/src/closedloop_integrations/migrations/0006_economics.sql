@@ -84,3 +84,9 @@ CREATE TABLE deal_margin (
     opportunity_id uuid PRIMARY KEY,
     version        bigint NOT NULL
 );
+
+-- The light each product's stock was told with last.
+CREATE TABLE stock_light (
+    product_id text PRIMARY KEY,
+    light      text NOT NULL
+);
