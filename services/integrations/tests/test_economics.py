@@ -278,3 +278,63 @@ async def test_stock_that_lasts_89_days_is_red_and_said_so(company: Live) -> Non
     await company.advance(hours=25)
     daily = (await company.told(events.StockDaysChanged))[told_so_far:]
     assert sorted(each.product_id for each in daily) == ["B86", "DUST", "PEN"]
+
+
+@pytest.mark.mission("S76")
+async def test_what_customers_are_worth_and_where_sellers_stand(company: Live, known: Known) -> None:
+    old = await known.account("济南市第三中学", codes=("C001",))
+    new = await known.account("青岛实验", owner="rep2", unit="north", codes=("C002",))
+    months = [Date(year=2025, month=month, day=10) for month in (9, 10, 11, 12)]
+    for place, day in enumerate(months):
+        await bring(
+            company,
+            order(f"SO{place}", date=day, account_code="C001", person_code="rep1", channel="tmall"),
+            sold(f"SI{place}", 30_000, 18_000, date=day, order_number=f"SO{place}", account_code="C001"),
+            cost(f"EX{place}", "660101", 2_000, date=day, order_number=f"SO{place}"),
+        )
+    await bring(
+        company,
+        order("SO9", account_code="C002", person_code="rep2", channel="direct"),
+        sold("SI9", 90_000, 40_000, account_code="C002", person_code="rep2", channel="direct"),
+    )
+    stub = company.stub(EconomicsServiceStub, "boss", "executive")
+    first, second = (await stub.ListLifetimeValues(pb.ListLifetimeValuesRequest())).values
+    assert (first.account_id, fen(first.realised_margin), first.orders, first.reason) == (
+        new,
+        50_000,
+        1,
+        "1 full months of history, 3 needed",
+    )
+    assert not first.HasField("expected_margin")
+    assert (second.account_id, fen(second.realised_margin), second.acquisition_channel) == (old, 40_000, "tmall")
+    assert (second.first_order_date.month, second.last_order_date.month, second.orders) == (9, 12, 4)
+    # 100.00 a month without a swing, 24 months at 0.97 / 1.006 each.
+    weights = sum((0.97 / 1.006) ** month for month in range(1, 25))
+    assert (
+        fen(second.expected_margin) == fen(second.expected_low) == fen(second.expected_high) == round(10_000 * weights)
+    )
+    page = await stub.ListLifetimeValues(pb.ListLifetimeValuesRequest(page_size=1))
+    rest = pb.ListLifetimeValuesRequest(page_size=1, page_token=page.next_page_token)
+    assert [each.account_id for each in (await stub.ListLifetimeValues(rest)).values] == [old]
+    mine = company.stub(EconomicsServiceStub, "rep1", "rep")
+    assert [each.account_id for each in (await mine.ListLifetimeValues(pb.ListLifetimeValuesRequest())).values] == [old]
+    cohort = pb.ListLifetimeValuesRequest(first_order_from=Date(year=2025, month=12, day=1), unit_id="co")
+    assert [each.account_id for each in (await stub.ListLifetimeValues(cohort)).values] == [new]
+
+    asked = pb.ListProductivityRequest(scope=scope(), column=pb.DIMENSION_MONTH, calculation=ACTED)
+    one, two = (await stub.ListProductivity(asked)).rows
+    assert [(cell.key, fen(cell.margin), cell.orders, cell.percentile) for cell in one.cells] == [
+        ("2025-10", 10_000, 1, 1.0),
+        ("2025-11", 10_000, 1, 1.0),
+        ("2025-12", 10_000, 1, 0.0),
+    ]
+    assert (one.person_id, one.unit_id, fen(one.total.margin), one.total.percentile) == ("rep1", "east", 30_000, 0.0)
+    # October 2025 has the eight days of National Day and a make-up Saturday: 18 working days.
+    assert (one.cells[0].working_days, fen(one.cells[0].margin_per_day)) == (18, 556)
+    assert (two.person_id, two.total.percentile, two.cells[0].key) == ("rep2", 1.0, "2025-12")
+    # A seller sees himself, and where he stands among all.
+    [own] = (await mine.ListProductivity(asked)).rows
+    assert (own.person_id, own.cells[2].percentile) == ("rep1", 0.0)
+    asked.column = pb.DIMENSION_PERSON
+    with company.refused("INVALID_ARGUMENT", "COLUMN_IS_ROW"):
+        await stub.ListProductivity(asked)

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from closedloop_chassis import errors
 from closedloop_integrations.economics import bridge, operational, statutory
-from closedloop_integrations.economics.rules import CostItem, EconomicsRules, Rate, Total, converted
+from closedloop_integrations.economics.lifetime import Expected, expect
+from closedloop_integrations.economics.productivity import places
+from closedloop_integrations.economics.rules import CostItem, EconomicsRules, LifetimeRules, Rate, Total, converted
 
 RULES = EconomicsRules(
     rates=(
@@ -79,3 +81,29 @@ def test_without_revenue_there_is_a_margin_and_no_ratio() -> None:
     empty = operational.calculate({"cost:660101": Total(5, 1)}, RULES)
     assert (empty.margin, empty.ratio) == (-5, None)
     assert [step.points for step in bridge.build(statutory.calculate({}, RULES), empty, RULES.items).steps] == [0.0]
+
+
+LIFETIME = LifetimeRules(horizon_months=2, history_months=4, retention=0.5, discount=0.0, interval=1.0)
+
+
+@pytest.mark.mission("S76")
+@pytest.mark.parametrize(
+    ("margins", "orders", "first", "expected"),
+    [
+        ({date(2025, 11, 1): 100}, 5, date(2025, 11, 7), Expected(reason="2 full months of history, 3 needed")),
+        ({date(2025, 6, 1): 100}, 1, date(2025, 6, 7), Expected(reason="1 orders, 2 needed")),
+        # 100 a month without a swing: half of it next month, a quarter the month after.
+        ({date(2025, month, 1): 100 for month in (9, 10, 11, 12)}, 4, date(2025, 9, 2), Expected(75, 75, 75)),
+        # 400 once in four months: s = 200, 200 * sqrt(0.25 + 0.0625 + 0.75**2 / 4) = 134.6.
+        ({date(2025, 9, 1): 400, date(2026, 1, 1): 9_999}, 4, date(2025, 9, 2), Expected(75, -60, 210)),
+    ],
+)  # fmt: skip
+def test_a_customer_is_worth_its_last_months_with_an_interval_or_nobody_can_say(
+    margins: dict[date, int], orders: int, first: date, expected: Expected
+) -> None:
+    assert expect(margins, orders, first, date(2026, 1, 5), LIFETIME) == expected
+
+
+def test_a_place_is_the_share_of_peers_who_brought_less() -> None:
+    found = places({("a", "x"): 1, ("b", "x"): 5, ("c", "x"): 5, ("a", "y"): -3})
+    assert found == {("a", "x"): 0.0, ("b", "x"): 0.5, ("c", "x"): 0.5, ("a", "y"): 1.0}

@@ -10,7 +10,7 @@ from closedloop_integrations.deliveries import api as deliveries_api
 from closedloop_integrations.deliveries import reactions as deliveries
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.templates import TemplateRules
-from closedloop_integrations.economics import api as economics_api
+from closedloop_integrations.economics import people as economics_api
 from closedloop_integrations.economics import reactions as economics
 from closedloop_integrations.economics import trace as economics_trace
 from closedloop_integrations.economics.rules import EconomicsRules

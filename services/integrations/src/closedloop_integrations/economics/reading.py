@@ -53,6 +53,11 @@ class Asked:
     def whole_months(self) -> bool:
         return self.begin.day == 1 and (self.end + timedelta(days=1)).day == 1
 
+    def month(self, key: str) -> tuple[date, date]:
+        """First and last day of the month "2026-01" that lie in the period."""
+        first = date.fromisoformat(f"{key}-01")
+        return max(first, self.begin), min(_next_month(first) - timedelta(days=1), self.end)
+
     @property
     def whole_books(self) -> bool:
         """Vouchers name units, not products, channels, customers or sellers."""
@@ -69,12 +74,16 @@ class Asked:
 
 
 def asked(scope: pb.EconomicScope, call: Call, *, of_units: bool = True) -> Asked:
-    """Raises InvalidArgument PERIOD_INVERTED, NotFound UNIT_UNKNOWN, PermissionDenied for a unit out of reach (`of_units`)."""
+    """Raises InvalidArgument PERIOD_INVERTED, PERIOD_TOO_LONG; NotFound UNIT_UNKNOWN; PermissionDenied for a unit out of reach
+    (`of_units`)."""
     begin, end = protos.day(scope.start_date, "scope.start_date"), protos.day(scope.end_date, "scope.end_date")
     if end < begin:
         raise errors.InvalidArgument(
             "PERIOD_INVERTED", "the last day lies before the first", {"scope.end_date": "not before start_date"}
         )
+    longest = call.rules(EconomicsRules).longest_days
+    if (end - begin).days >= longest:
+        raise errors.InvalidArgument("PERIOD_TOO_LONG", f"more than {longest} days", {"scope": "a shorter period"})
     units: list[str] | None = None
     if scope.unit_id:
         if call.org.unit(scope.unit_id) is None:
@@ -101,9 +110,9 @@ def asked(scope: pb.EconomicScope, call: Call, *, of_units: bool = True) -> Aske
 
 
 async def totals(
-    call: Call, scope: Asked, dimensions: Sequence[str], calculation: str
+    call: Call, scope: Asked, dimensions: Sequence[str], calculation: str, *, everybody: bool = False
 ) -> Mapping[Keys, Mapping[str, Total]]:
-    """By the keys of the dimensions and by code, in the money asked for.
+    """By the keys of the dimensions and by code, in the money asked for; `everybody`'s, to be compared with and not shown.
 
     Raises FailedPrecondition PERIOD_NOT_LOADED, RATE_MISSING; InvalidArgument PERIOD_NOT_MONTHS."""
     month = MONTHS[calculation]
@@ -119,6 +128,7 @@ async def totals(
     found: dict[Keys, dict[str, Total]] = defaultdict(dict)
     # Compared with the company's money in SQL: rows of other money name their day.
     params = scope.params(call)
+    params["scope_company"] = params["scope_company"] or everybody
     params["fine"] = params["fine"] or bool(set(dimensions) & set(store.FINE))
     for row in await store.totals(call.db, dimensions, month, params):
         amount = row.amount

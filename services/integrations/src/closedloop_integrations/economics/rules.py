@@ -134,6 +134,8 @@ class EconomicsRules(Rules):
     rates: tuple[Rate, ...] = ()
     # A rate older than this says nothing about a day.
     rate_holds_days: int = Field(default=31, ge=0, le=366)
+    # Nobody asks for more at once.
+    longest_days: int = Field(default=3660, ge=31, le=36600)
     stock: StockRules = StockRules()
     lifetime: LifetimeRules = LifetimeRules()
 

@@ -131,6 +131,49 @@ INSERT INTO stock_light (product_id, light) SELECT * FROM unnest(%(products)s::t
 ON CONFLICT (product_id) DO UPDATE SET light = excluded.light
 """
 
+FOREIGN = "SELECT DISTINCT currency, month FROM account_sum WHERE currency <> %(currency)s AND entries <> 0"
+# Foreign money is worth what it was worth on the first of its month.
+LIFETIMES = """
+WITH monthly AS (
+    SELECT s.account_id, s.month, coalesce(sum(s.entries) FILTER (WHERE s.code = 'orders'), 0) AS orders,
+           round(sum(s.amount_minor * coalesce(r.factor, 1) * CASE WHEN s.code = 'revenue' THEN 1
+                     WHEN s.code = %(goods)s OR s.code LIKE 'cost:%%' THEN -1 ELSE 0 END))::bigint AS margin
+      FROM account_sum s
+      LEFT JOIN jsonb_to_recordset(%(rates)s) AS r (currency text, month date, factor numeric) USING (currency, month)
+     WHERE s.entries <> 0 AND (%(account_id)s::uuid IS NULL OR s.account_id = %(account_id)s) GROUP BY 1, 2),
+whole AS (
+    SELECT account_id, sum(margin)::bigint AS realised, sum(orders)::bigint AS orders, jsonb_object_agg(month, margin) AS margins
+      FROM monthly GROUP BY 1)
+SELECT a.id, a.name, a.owner_id, a.unit_id, w.realised, w.orders, w.margins, f.day AS first_day, f.channel, l.day AS last_day
+  FROM whole w JOIN account a ON a.id = w.account_id
+ CROSS JOIN LATERAL (SELECT day, channel FROM economic_fact WHERE account_id = a.id AND known_until IS NULL
+                        AND code IN ('orders', 'revenue') ORDER BY day LIMIT 1) f
+ CROSS JOIN LATERAL (SELECT day FROM economic_fact WHERE account_id = a.id AND known_until IS NULL
+                        AND code IN ('orders', 'revenue') ORDER BY day DESC LIMIT 1) l
+ WHERE (%(scope_company)s OR a.owner_id = %(scope_owner)s OR a.unit_id = ANY(%(scope_units)s))
+   AND (%(units)s::text[] IS NULL OR a.unit_id = ANY(%(units)s)) AND (%(owner_id)s = '' OR a.owner_id = %(owner_id)s)
+   AND (%(channel)s = '' OR f.channel = %(channel)s)
+   AND (%(first_from)s::date IS NULL OR f.day >= %(first_from)s) AND (%(first_to)s::date IS NULL OR f.day <= %(first_to)s)
+   AND (-w.realised, a.id) > (%(after)s, %(after_id)s::uuid)
+ ORDER BY -w.realised, a.id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What one customer has brought; `margins` by first day of the month, minor units of the company's money."""
+
+    id: str
+    name: str
+    owner_id: str
+    unit_id: str
+    realised: int
+    orders: int
+    margins: dict[str, int]
+    first_day: date
+    channel: str
+    last_day: date
+
 
 @dataclass(frozen=True, slots=True)
 class Summed:
@@ -222,3 +265,11 @@ async def lights(tx: Transaction, products: Sequence[str]) -> dict[str, str]:
 def put_lights(tx: Transaction, told: dict[str, str]) -> None:
     if told:
         tx.do(PUT_LIGHTS, {"products": list(told), "lights": list(told.values())})
+
+
+async def foreign(db: Reader, currency: str) -> list[tuple[str, date]]:
+    return [(row["currency"], row["month"]) for row in await db.all(FOREIGN, {"currency": currency})]
+
+
+async def lifetimes(db: Reader, params: dict[str, Any]) -> list[Worth]:
+    return await db.all(LIFETIMES, params, into=Worth)

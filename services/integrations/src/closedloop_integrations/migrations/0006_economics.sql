@@ -33,6 +33,7 @@ CREATE INDEX economic_fact_ordered ON economic_fact (source, number) WHERE known
 CREATE INDEX economic_fact_day ON economic_fact (day, code);
 CREATE INDEX economic_fact_booked ON economic_fact (booked_month, code);
 CREATE INDEX economic_fact_account ON economic_fact (account_id, code) WHERE known_until IS NULL;
+CREATE INDEX economic_fact_bought ON economic_fact (account_id, day) WHERE known_until IS NULL AND code IN ('orders', 'revenue');
 CREATE INDEX economic_fact_opportunity ON economic_fact (opportunity_id) WHERE known_until IS NULL AND opportunity_id IS NOT NULL;
 CREATE INDEX economic_fact_stock ON economic_fact (product_id, warehouse, day DESC) WHERE known_until IS NULL AND code = 'stock';
 
@@ -51,6 +52,17 @@ CREATE TABLE margin_sum (
     PRIMARY KEY (month, code, unit_id, channel, person_id, product_id, booked_month, currency)
 );
 CREATE INDEX margin_sum_booked ON margin_sum (booked_month, code);
+-- The same by customer, for what a customer is worth.
+CREATE TABLE account_sum (
+    account_id   uuid NOT NULL,
+    month        date NOT NULL,
+    code         text NOT NULL,
+    currency     text NOT NULL,
+    amount_minor bigint NOT NULL,
+    entries      bigint NOT NULL,
+    PRIMARY KEY (account_id, month, code, currency)
+);
+CREATE INDEX account_sum_currency ON account_sum (currency, month);
 
 CREATE FUNCTION economic_fact_made() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -58,6 +70,11 @@ BEGIN
     SELECT month, booked_month, unit_id, channel, person_id, product_id, code, currency, sum(amount_minor), count(*)
       FROM made WHERE known_until IS NULL AND code <> 'stock' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 7, 3, 4, 5, 6, 2, 8
     ON CONFLICT (month, code, unit_id, channel, person_id, product_id, booked_month, currency) DO UPDATE
+       SET amount_minor = kept.amount_minor + excluded.amount_minor, entries = kept.entries + excluded.entries;
+    INSERT INTO account_sum AS kept
+    SELECT account_id, month, code, currency, sum(amount_minor), count(*)
+      FROM made WHERE known_until IS NULL AND account_id IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (account_id, month, code, currency) DO UPDATE
        SET amount_minor = kept.amount_minor + excluded.amount_minor, entries = kept.entries + excluded.entries;
     RETURN NULL;
 END $$;
@@ -67,6 +84,11 @@ BEGIN
     SELECT month, booked_month, unit_id, channel, person_id, product_id, code, currency, -sum(amount_minor), -count(*)
       FROM old WHERE known_until IS NULL AND code <> 'stock' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 7, 3, 4, 5, 6, 2, 8
     ON CONFLICT (month, code, unit_id, channel, person_id, product_id, booked_month, currency) DO UPDATE
+       SET amount_minor = kept.amount_minor + excluded.amount_minor, entries = kept.entries + excluded.entries;
+    INSERT INTO account_sum AS kept
+    SELECT account_id, month, code, currency, -sum(amount_minor), -count(*)
+      FROM old WHERE known_until IS NULL AND account_id IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (account_id, month, code, currency) DO UPDATE
        SET amount_minor = kept.amount_minor + excluded.amount_minor, entries = kept.entries + excluded.entries;
     RETURN NULL;
 END $$;
