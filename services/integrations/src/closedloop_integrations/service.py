@@ -14,7 +14,7 @@ from closedloop_integrations.economics import people as economics_api
 from closedloop_integrations.economics import reactions as economics
 from closedloop_integrations.economics import trace as economics_trace
 from closedloop_integrations.economics.rules import EconomicsRules
-from closedloop_integrations.erp import api as erp_api
+from closedloop_integrations.erp import importing as erp_api
 from closedloop_integrations.erp import reactions as erp
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.mail import api as mail_api

@@ -11,7 +11,17 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from closedloop_chassis import errors
-from closedloop_chassis.rulebook.rules import Rules, TimeZone
+from closedloop_chassis.rulebook.rules import Part, Rules, TimeZone
+
+
+class FileRules(Part):
+    """How much a file that is handed in may be, unpacked."""
+
+    most_unpacked_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    most_parts: int = Field(default=500, ge=10)
+    # Plain text of a table rarely packs better than this; a bomb does a thousandfold.
+    most_ratio: int = Field(default=200, ge=10)
+    most_lines: int = Field(default=100_000, ge=1)
 
 
 class ErpRules(Rules):
@@ -34,6 +44,24 @@ class ErpRules(Rules):
     channel: str = Field(default="direct", max_length=64)
     # Nothing is booked into months up to this one any more.
     closed_until: date | None = None
+
+    # What the columns of a table are called → the field of the open interface they are.
+    columns: dict[str, str] = Field(
+        default={
+            "单据号": "ccode", "日期": "ddate", "客户编码": "ccuscode", "客户名称": "ccusname",
+            "部门编码": "cdepcode", "业务员编码": "cpersoncode", "销售订单号": "csocode", "币种": "cexch_name",
+            "存货编码": "cinvcode", "存货名称": "cinvname", "数量": "iquantity", "无税金额": "imoney",
+            "税额": "itax", "成本": "icost", "费用编码": "ccostcode", "费用名称": "ccostname", "金额": "imoney",
+            "仓库编码": "cwhcode", "number": "ccode", "date": "ddate", "customer_code": "ccuscode",
+            "customer_name": "ccusname", "department_code": "cdepcode",
+            "person_code": "cpersoncode", "order_number": "csocode", "currency": "cexch_name",
+            "product_code": "cinvcode", "product_name": "cinvname", "quantity": "iquantity",
+            "net_amount": "imoney", "tax_amount": "itax", "cost_amount": "icost",
+            "cost_code": "ccostcode", "cost_name": "ccostname", "amount": "imoney",
+            "warehouse_code": "cwhcode",
+        }
+    )  # fmt: skip
+    files: FileRules = FileRules()
 
     @property
     def zone(self) -> ZoneInfo:

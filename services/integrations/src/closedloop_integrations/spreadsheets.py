@@ -1,0 +1,102 @@
+"""Files that people and other systems hand in: opened only after they are known to be small and simple."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from closedloop_chassis import errors
+from closedloop_integrations.erp.rules import FileRules
+
+PIECE = 64 * 1024
+ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+Cell = str | float | int | bool | Any
+
+
+def workbook(content: bytes, rules: FileRules) -> list[list[Cell]]:
+    """The rows of the first sheet. Raises InvalidArgument FILE_NOT_RECOGNISED, FILE_UNSAFE, FILE_TOO_LARGE."""
+    if not content.startswith(ZIP):
+        raise unknown("no .xlsx workbook")
+    _check_archive(content, rules)
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        sheet = book.get_sheet_by_index(0)
+        if sheet.total_height > rules.most_lines:
+            raise too_large(f"more than {rules.most_lines} lines")
+        return [list(row) for row in sheet.to_python(skip_empty_area=False)]
+    except (CalamineError, IndexError, ValueError) as error:
+        raise unknown(str(error)) from error
+
+
+def table(content: bytes, rules: FileRules) -> list[list[str]]:
+    """The rows of a CSV file. Raises InvalidArgument as `workbook` does."""
+    text = decoded(content)
+    found: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+            if len(found) >= rules.most_lines:
+                raise too_large(f"more than {rules.most_lines} lines")
+            found.append(row)
+    except csv.Error as error:
+        raise unknown(str(error)) from error
+    return found
+
+
+def decoded(content: bytes) -> str:
+    """UTF-8, or GB18030 as Chinese systems write. Raises InvalidArgument FILE_NOT_RECOGNISED."""
+    for charset in ("utf-8-sig", "gb18030"):
+        try:
+            text = content.decode(charset)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise unknown("neither UTF-8 nor GB18030 text")
+
+
+def unknown(message: str) -> errors.InvalidArgument:
+    return errors.InvalidArgument("FILE_NOT_RECOGNISED", message, {"content": message[:200]})
+
+
+def too_large(message: str) -> errors.InvalidArgument:
+    return errors.InvalidArgument("FILE_TOO_LARGE", message, {"content": message})
+
+
+def unsafe(message: str) -> errors.InvalidArgument:
+    return errors.InvalidArgument("FILE_UNSAFE", message, {"content": message})
+
+
+def _check_archive(content: bytes, rules: FileRules) -> None:
+    """Unpacks it piece by piece, keeping nothing: what a part says of its size is a claim."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        parts = archive.infolist()
+        if len(parts) > rules.most_parts:
+            raise unsafe(f"an archive of {len(parts)} parts")
+        unpacked = 0
+        for part in parts:
+            if part.flag_bits & 1:
+                raise unsafe(f"{part.filename} is encrypted")
+            tail = b""
+            for piece in _pieces(archive, part):
+                unpacked += len(piece)
+                if unpacked > rules.most_unpacked_bytes or unpacked > rules.most_ratio * len(content) + PIECE:
+                    raise unsafe("it unpacks to far more than it is")
+                # Neither entities nor outside definitions: no workbook needs them.
+                if b"<!DOCTYPE" in (seen := (tail + piece).upper()) or b"<!ENTITY" in seen:
+                    raise unsafe(f"{part.filename} declares a document type")
+                tail = piece[-16:]
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as error:
+        raise unknown(str(error) or "no archive") from error
+
+
+def _pieces(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[bytes]:
+    with archive.open(part) as opened:
+        while piece := opened.read(PIECE):
+            yield piece
