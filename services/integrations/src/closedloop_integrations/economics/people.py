@@ -16,7 +16,7 @@ from closedloop_chassis.currency import coins
 from closedloop_chassis.enums import word
 from closedloop_chassis.work import Call
 from closedloop_integrations.economics import lifetime, reading, store
-from closedloop_integrations.economics.api import rpcs
+from closedloop_integrations.economics.api import rpcs as rpcs
 from closedloop_integrations.economics.productivity import places
 from closedloop_integrations.economics.reference import reference
 from closedloop_integrations.economics.rules import GOODS, MOVED, EconomicsRules, Margin

@@ -12,7 +12,7 @@ from closedloop_chassis import bulk, protos
 from closedloop_chassis.work import Call, Work
 from closedloop_integrations import quarantine, spreadsheets
 from closedloop_integrations.erp import files, intake, u8
-from closedloop_integrations.erp.api import rpcs
+from closedloop_integrations.erp.api import rpcs as rpcs
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.erp.u8 import Document, Unreadable
 
