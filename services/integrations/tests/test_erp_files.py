@@ -104,15 +104,8 @@ async def test_vouchers_and_tables_come_in_once_and_what_is_broken_waits(company
     uneven = [entry(2, "1122", debit="5.00"), entry(2, "6001", credit="4.99")]
     text = vouchers.render([*good, *uneven]) + b"2026-01-05,\xbc\xc7,3\r\n"
     tried = await bring(text, dry=True)
-    assert (
-        tried.summary.created,
-        tried.quarantined,
-        (await stub.ListTransactions(pb.ListTransactionsRequest())).transactions,
-    ) == (
-        1,
-        0,
-        [],
-    )
+    assert (tried.summary.created, tried.quarantined) == (1, 0)
+    assert not (await stub.ListTransactions(pb.ListTransactionsRequest())).transactions
     done = await bring(text)
     assert (done.summary.read, done.summary.created, done.lines_read, done.quarantined) == (3, 1, 6, 2)
     assert {error.reason for error in done.summary.errors} == {"UNBALANCED_VOUCHER", "DOCUMENT_UNREADABLE"}
