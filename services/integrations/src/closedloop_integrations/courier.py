@@ -1,4 +1,4 @@
-"""What the courier of integrations runs: pollers that look outside, senders that hand over, one webhook.
+"""What the courier of integrations runs: pollers that look outside, senders that hand over, webhooks.
 
 Pollers tick every second and ask `polling.turn` whether it is their turn; intervals are the rulebook's.
 """
@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
+from closedloop_integrations import feeds
 from closedloop_integrations.deliveries import sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import poller as mail
@@ -24,4 +25,5 @@ PARTS: tuple[Part, ...] = (
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
+    Webhook("/hooks/tickets", partial(feeds.receive, feed="tickets")),
 )

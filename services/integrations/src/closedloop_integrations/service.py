@@ -17,6 +17,7 @@ from closedloop_integrations.economics.rules import EconomicsRules
 from closedloop_integrations.erp import importing as erp_api
 from closedloop_integrations.erp import reactions as erp
 from closedloop_integrations.erp.rules import ErpRules
+from closedloop_integrations.feeds import FeedRules
 from closedloop_integrations.mail import api as mail_api
 from closedloop_integrations.mail import reactions as mail
 from closedloop_integrations.mail.rules import MailRules
@@ -26,6 +27,8 @@ from closedloop_integrations.notices.rules import ProcurementRules
 from closedloop_integrations.sources import api as sources_api
 from closedloop_integrations.sources import reactions as sources
 from closedloop_integrations.sources.rules import SourceRules
+from closedloop_integrations.tickets import api as tickets_api
+from closedloop_integrations.tickets import reactions as tickets
 
 SERVICE = Service(
     name="integrations",
@@ -39,6 +42,7 @@ SERVICE = Service(
         Slice("mail", (mail_api.rpcs,), mail.reactions, (MailRules,)),
         Slice("erp", (erp_api.rpcs,), erp.reactions, (ErpRules,)),
         Slice("economics", (economics_api.rpcs, economics_trace.rpcs), economics.reactions, (EconomicsRules,)),
+        Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

@@ -1,0 +1,83 @@
+"""Tickets by webhook; and customers that become known later than their tickets (S72)."""
+
+from __future__ import annotations
+
+from google.protobuf import json_format
+
+from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop.integrations.v1 import tickets_pb2 as pb
+from closedloop_chassis import bulk, ids
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_integrations import quarantine
+from closedloop_integrations.feeds import FeedRules
+from closedloop_integrations.tickets import intake, store
+
+reactions = Reactions()
+
+FEED = "tickets"
+# Deeper than any ticket is.
+DEPTH = 20
+
+
+@reactions.on(events.FeedFetched)
+async def read_tickets(event: Heard[events.FeedFetched], work: Work) -> None:
+    if event.message.feed != FEED:
+        return
+    source = work.rules(FeedRules).ticket_source
+    for position, reason in (await take(work, list(event.message.items), source)).items():
+        name, _, message = reason.partition(": ")
+        raw = event.message.items[position]
+        quarantine.set_aside(
+            work.tx, work.now, source=source, kind="ticket", key=FEED, reason=name, message=message, raw=raw
+        )
+
+
+@reactions.on(customers.AccountChanged)
+async def customer_known(event: Heard[customers.AccountChanged], work: Work) -> None:
+    known = event.message.provenances
+    if known and not event.message.merged_into_id:
+        sources, codes = [each.source for each in known], [each.source_id for each in known]
+        await intake.link(work, await store.waiting(work.tx, sources=sources, codes=codes))
+
+
+@reactions.on(customers.ContactChanged)
+async def contact_known(event: Heard[customers.ContactChanged], work: Work) -> None:
+    addresses = [address.strip().casefold() for address in event.message.email_addresses]
+    if addresses:
+        await intake.link(work, await store.waiting(work.tx, addresses=addresses))
+
+
+@reactions.on(customers.PersonErased)
+async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
+    gone = [record.id for record in event.message.records if ids.is_id(record.id)]
+    intake.erase(work, await store.of_contacts(work.tx, gone))
+
+
+@quarantine.reader("ticket")
+async def read_again(work: Work, item: quarantine.Item) -> str:
+    return (await take(work, [item.raw], item.source)).get(0, "")
+
+
+async def take(work: Work, texts: list[str], source: str) -> dict[int, str]:
+    """Takes in what can be read; answers "REASON: message" of the others, by position. An item is a Ticket in the JSON of
+    the contract; who posts without saying so is `source`, and a ticket without an id of its own goes by its number."""
+    read: list[tuple[int, pb.Ticket]] = []
+    broken: dict[int, str] = {}
+    for position, text in enumerate(texts):
+        ticket = pb.Ticket()
+        try:
+            json_format.Parse(text, ticket, ignore_unknown_fields=True, max_recursion_depth=DEPTH)
+        except (json_format.ParseError, ValueError, RecursionError) as error:
+            broken[position] = f"TICKET_UNREADABLE: {error}"
+            continue
+        ticket.provenance.source = ticket.provenance.source or source
+        ticket.provenance.source_id = ticket.provenance.source_id or ticket.number
+        read.append((position, ticket))
+    sound, unsound = bulk.sift(ticket for _, ticket in read)
+    good = [(read[at][0], ticket) for at, ticket in sound]
+    outcome = await intake.take_in(work, good)
+    for fault in unsound:
+        broken[read[fault.row][0]] = f"{fault.reason}: {fault.field} {fault.message}"
+    return broken | {fault.row: f"{fault.reason}: {fault.message}" for fault in outcome.refused}
