@@ -25,5 +25,5 @@ PARTS: tuple[Part, ...] = (
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
-    Webhook("/hooks/tickets", partial(feeds.receive, feed="tickets")),
+    *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in ("tickets", "behaviours")),
 )

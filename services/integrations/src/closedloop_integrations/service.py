@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from closedloop_chassis.service import Service, Slice
+from closedloop_integrations.behaviours import api as behaviours_api
+from closedloop_integrations.behaviours import reactions as behaviours
 from closedloop_integrations.copies import reactions as copies
 from closedloop_integrations.deliveries import api as deliveries_api
 from closedloop_integrations.deliveries import reactions as deliveries
@@ -43,6 +45,7 @@ SERVICE = Service(
         Slice("erp", (erp_api.rpcs,), erp.reactions, (ErpRules,)),
         Slice("economics", (economics_api.rpcs, economics_trace.rpcs), economics.reactions, (EconomicsRules,)),
         Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
+        Slice("behaviours", (behaviours_api.rpcs,), behaviours.reactions),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from google.protobuf import json_format
-
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import tickets_pb2 as pb
-from closedloop_chassis import bulk, ids
+from closedloop_chassis import ids
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_integrations import quarantine
+from closedloop_integrations import posted, quarantine
 from closedloop_integrations.feeds import FeedRules
 from closedloop_integrations.tickets import intake, store
 
 reactions = Reactions()
 
 FEED = "tickets"
-# Deeper than any ticket is.
-DEPTH = 20
 
 
 @reactions.on(events.FeedFetched)
@@ -63,21 +59,11 @@ async def read_again(work: Work, item: quarantine.Item) -> str:
 async def take(work: Work, texts: list[str], source: str) -> dict[int, str]:
     """Takes in what can be read; answers "REASON: message" of the others, by position. An item is a Ticket in the JSON of
     the contract; who posts without saying so is `source`, and a ticket without an id of its own goes by its number."""
-    read: list[tuple[int, pb.Ticket]] = []
-    broken: dict[int, str] = {}
-    for position, text in enumerate(texts):
-        ticket = pb.Ticket()
-        try:
-            json_format.Parse(text, ticket, ignore_unknown_fields=True, max_recursion_depth=DEPTH)
-        except (json_format.ParseError, ValueError, RecursionError) as error:
-            broken[position] = f"TICKET_UNREADABLE: {error}"
-            continue
+
+    def complete(ticket: pb.Ticket) -> None:
         ticket.provenance.source = ticket.provenance.source or source
         ticket.provenance.source_id = ticket.provenance.source_id or ticket.number
-        read.append((position, ticket))
-    sound, unsound = bulk.sift(ticket for _, ticket in read)
-    good = [(read[at][0], ticket) for at, ticket in sound]
-    outcome = await intake.take_in(work, good)
-    for fault in unsound:
-        broken[read[fault.row][0]] = f"{fault.reason}: {fault.field} {fault.message}"
+
+    read, broken = posted.read(texts, pb.Ticket, complete)
+    outcome = await intake.take_in(work, read)
     return broken | {fault.row: f"{fault.reason}: {fault.message}" for fault in outcome.refused}

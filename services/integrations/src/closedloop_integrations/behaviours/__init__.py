@@ -1,0 +1,1 @@
+"""What customers and visitors do on our pages, as other systems report it (S72)."""
