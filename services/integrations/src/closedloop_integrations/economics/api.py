@@ -84,7 +84,7 @@ async def list_stock_days(request: pb.ListStockDaysRequest, call: Call) -> pb.Li
     worst = max(request.light - 1, 0)
     lit = [
         (held, light)
-        for held in await stock.look(call, call.db, day, request.product_id)
+        for held in await stock.look(call, call.db, day, [request.product_id] if request.product_id else [])
         if (light := turnover.light(held, rules.stock.lights)) and turnover.LIGHTS.index(light) >= worst
         if request.warehouse in ("", held.warehouse)
     ]

@@ -10,7 +10,7 @@ from google.type.decimal_pb2 import Decimal as DecimalText
 
 from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import events_pb2 as events
-from closedloop_chassis import protos
+from closedloop_chassis import errors, protos
 from closedloop_chassis.enums import number
 from closedloop_chassis.work import Work
 from closedloop_integrations.economics import store, turnover
@@ -19,26 +19,41 @@ from closedloop_integrations.economics.rules import GOODS, MOVED, EconomicsRules
 from closedloop_integrations.economics.turnover import Stock
 
 
-async def look(work: Work, source: Any, day: date, product_id: str = "", products: Sequence[str] = ()) -> list[Stock]:
+async def look(
+    work: Work, source: Any, day: date, products: Sequence[str] = (), *, valued_only: bool = False
+) -> list[Stock]:
     """Every product and warehouse with stock at the end of `day`, in the company's money. `source` is a reader or transaction.
 
-    Raises FailedPrecondition RATE_MISSING."""
+    Raises FailedPrecondition RATE_MISSING; with `valued_only` products in money nobody has given a rate for are left out."""
     rules, home = work.rules(EconomicsRules), work.home.currency
     window = rules.stock.window_days
     params = {
         "day": day,
         "since": day - timedelta(days=window - 1),
         "goods": GOODS if rules.goods == "invoices" else MOVED,
-        "products": [product_id] if product_id else list(products),
+        "products": list(products),
         "currency": home,
     }
+    unvalued: set[str] = set()
+
+    def home_value(row: dict[str, Any]) -> int:
+        try:
+            rate = rules.worth(row["currency"], row["day"], home)
+        except errors.FailedPrecondition:
+            if not valued_only:
+                raise
+            unvalued.add(row["product_id"])
+            return 0
+        return converted(row["amount"], row["currency"], home, rate)
+
     held = [
-        Stock(row["product_id"], row["warehouse"], _home(row, rules, home), row["quantity"])
+        Stock(row["product_id"], row["warehouse"], home_value(row), row["quantity"])
         for row in await source.all(store.HELD, params)
     ]
     sold: dict[str, int] = {}
     for row in await source.all(store.SOLD, params):
-        sold[row["product_id"]] = sold.get(row["product_id"], 0) + _home(row, rules, home)
+        sold[row["product_id"]] = sold.get(row["product_id"], 0) + home_value(row)
+    held = [stock for stock in held if stock.product_id not in unvalued]
     return turnover.turnover(held, sold, window)
 
 
@@ -46,7 +61,7 @@ async def tell(work: Work, products: Sequence[str] = (), *, all_of_them: bool = 
     """Tells each product whose light has changed, or every one."""
     rules, day, home = work.rules(EconomicsRules), work.home.today(), work.home.currency
     by_product: dict[str, list[Stock]] = {}
-    for stock in await look(work, work.tx, day, products=products):
+    for stock in await look(work, work.tx, day, products, valued_only=True):
         by_product.setdefault(stock.product_id, []).append(stock)
     before = await store.lights(work.tx, list(by_product))
     told: dict[str, str] = {}
@@ -74,7 +89,3 @@ def sentence(stock: Stock) -> str:
     if stock.days is None:
         return "nothing sold in the window"
     return f"lasts {stock.days:.1f} days"
-
-
-def _home(row: dict[str, Any], rules: EconomicsRules, home: str) -> int:
-    return converted(row["amount"], row["currency"], home, rules.worth(row["currency"], row["day"], home))
