@@ -279,6 +279,15 @@ async def test_stock_that_lasts_89_days_is_red_and_said_so(company: Live) -> Non
     daily = (await company.told(events.StockDaysChanged))[told_so_far:]
     assert sorted(each.product_id for each in daily) == ["B86", "DUST", "PEN"]
 
+    # Stock in money nobody has given a rate for comes in, and holds up nobody else's light.
+    foreign = held("U1", "IMPORTED", 100, 6)
+    foreign.currency = foreign.stock_balance.value.currency_code = "USD"
+    await bring(company, foreign)
+    await company.advance(hours=25)
+    assert {each.product_id for each in await company.told(events.StockDaysChanged)} == {"B86", "DUST", "PEN"}
+    with company.refused("FAILED_PRECONDITION", "RATE_MISSING"):
+        await stub.ListStockDays(pb.ListStockDaysRequest())
+
 
 @pytest.mark.mission("S76")
 async def test_what_customers_are_worth_and_where_sellers_stand(company: Live, known: Known) -> None:
@@ -338,12 +347,3 @@ async def test_what_customers_are_worth_and_where_sellers_stand(company: Live, k
     asked.column = pb.DIMENSION_PERSON
     with company.refused("INVALID_ARGUMENT", "COLUMN_IS_ROW"):
         await stub.ListProductivity(asked)
-
-    # Stock in money nobody has given a rate for comes in, and holds up nobody else's light.
-    foreign = held("U1", "IMPORTED", 100, 6)
-    foreign.currency = foreign.stock_balance.value.currency_code = "USD"
-    await bring(company, foreign)
-    await company.advance(hours=25)
-    assert {each.product_id for each in await company.told(events.StockDaysChanged)} == {"B86", "DUST", "PEN"}
-    with company.refused("FAILED_PRECONDITION", "RATE_MISSING"):
-        await stub.ListStockDays(pb.ListStockDaysRequest())
