@@ -64,13 +64,19 @@ class Asked:
         return not (self.product_id or self.channel or self.account_id or self.person_id)
 
     def params(self, call: Call) -> dict[str, Any]:
-        home = call.home.currency
-        fine = self.at is not None or self.account_id is not None or self.currency != home
+        whole = self.first_month <= self.last_month
+        head_end = self.first_month - timedelta(days=1) if whole else self.end
+        tail_begin = _next_month(self.last_month) if whole else self.end + timedelta(days=1)
         names = (
             "begin", "end", "first_month", "last_month", "units", "product_id", "channel", "account_id", "person_id", "at",
             "currency",
         )  # fmt: skip
-        return {**call.scope.params, **{name: getattr(self, name) for name in names}, "fine": fine}
+        return {
+            **call.scope.params,
+            **{name: getattr(self, name) for name in names},
+            "head_end": head_end,
+            "tail_begin": tail_begin,
+        }
 
 
 def asked(scope: pb.EconomicScope, call: Call, *, of_units: bool = True) -> Asked:
@@ -122,15 +128,16 @@ async def totals(
             "the ledger knows months, not days",
             {"scope": "whole months for CALCULATION_STATUTORY"},
         )
-    if not await store.loaded(call.db, scope.begin, scope.end):
+    loaded, foreign = await store.loaded(call.db, scope.begin, scope.end, scope.currency)
+    if not loaded:
         raise errors.FailedPrecondition("PERIOD_NOT_LOADED", f"no transactions from {scope.begin} to {scope.end}")
     rules, home = call.rules(EconomicsRules), call.home.currency
     found: dict[Keys, dict[str, Total]] = defaultdict(dict)
     # Compared with the company's money in SQL: rows of other money name their day.
     params = scope.params(call)
     params["scope_company"] = params["scope_company"] or everybody
-    params["fine"] = params["fine"] or bool(set(dimensions) & set(store.FINE))
-    for row in await store.totals(call.db, dimensions, month, params):
+    fine = scope.at is not None or scope.account_id is not None or not {*store.FINE}.isdisjoint(dimensions)
+    for row in await store.totals(call.db, dimensions, month, params, fine=fine, foreign=foreign):
         amount = row.amount
         if row.currency != scope.currency and row.code not in COUNTED:
             assert row.day is not None

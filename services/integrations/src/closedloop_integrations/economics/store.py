@@ -70,31 +70,41 @@ KNOWN = """(%(at)s::timestamptz IS NULL AND known_until IS NULL
         OR known_from <= %(at)s AND (known_until IS NULL OR known_until > %(at)s))"""
 
 
-def totals_sql(dimensions: Sequence[str], month: str) -> str:
-    """`month` is the column that counts: "month" (of the document) or "booked_month". Whole months come from the sums; what
-    is foreign money, an odd day at either end, or finer than the sums, from the facts."""
+def totals_sql(dimensions: Sequence[str], month: str, *, fine: bool, foreign: bool) -> str:
+    """`month` is the column that counts: "month" (of the document) or "booked_month". Whole months come from the sums; `fine`
+    figures, odd days at either end and, where there is any, foreign money from the facts."""
     keys = ["to_char(" + month + ", 'YYYY-MM')" if name == "month" else KEYS[name] for name in dimensions]
     shown = f"ARRAY[{', '.join(keys)}]::text[] AS keys"
     day = "day" if month == "month" else "booked_month"
-    facts = f"""
+
+    def facts(which: str) -> str:
+        return f"""
 SELECT {shown}, code, currency, CASE WHEN currency = %(currency)s THEN NULL ELSE day END AS day,
        sum(amount_minor)::bigint AS amount, count(*) AS entries
   FROM economic_fact
- WHERE {day} BETWEEN %(begin)s AND %(end)s AND code <> 'stock' AND {KNOWN} AND {SEEN}
-   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
-   AND (%(fine)s OR currency <> %(currency)s OR {month} < %(first_month)s OR {month} > %(last_month)s)
+ WHERE {which} AND code <> 'stock' AND {KNOWN} AND {SEEN} AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
  GROUP BY 1, 2, 3, 4"""
-    if set(dimensions) & set(FINE):
-        return facts
-    return f"""{facts}
-UNION ALL
-SELECT {shown}, code, currency, NULL, sum(amount_minor)::bigint, sum(entries)::bigint
+
+    if fine:
+        return facts(f"{day} BETWEEN %(begin)s AND %(end)s")
+    arms = [
+        f"""
+SELECT {shown}, code, currency, NULL::date AS day, sum(amount_minor)::bigint AS amount, sum(entries)::bigint AS entries
   FROM margin_sum
- WHERE entries <> 0 AND NOT %(fine)s AND {month} BETWEEN %(first_month)s AND %(last_month)s AND currency = %(currency)s AND {SEEN}
- GROUP BY 1, 2, 3"""
+ WHERE entries <> 0 AND {month} BETWEEN %(first_month)s AND %(last_month)s AND currency = %(currency)s AND {SEEN}
+ GROUP BY 1, 2, 3""",
+        facts(f"{day} BETWEEN %(begin)s AND %(head_end)s AND currency = %(currency)s"),
+        facts(f"{day} BETWEEN %(tail_begin)s AND %(end)s AND currency = %(currency)s"),
+    ]
+    if foreign:
+        arms.append(facts(f"{day} BETWEEN %(begin)s AND %(end)s AND currency <> %(currency)s"))
+    return "\nUNION ALL".join(arms)
 
 
-LOADED = "SELECT EXISTS (SELECT FROM economic_fact WHERE day BETWEEN %(begin)s AND %(end)s)"
+LOADED = """
+SELECT EXISTS (SELECT FROM economic_fact WHERE day BETWEEN %(begin)s AND %(end)s) AS loaded,
+       EXISTS (SELECT FROM economic_currency WHERE currency <> %(currency)s) AS is_foreign
+"""
 AS_OF = "SELECT max(known_from) FROM economic_fact WHERE %(at)s::timestamptz IS NULL OR known_from <= %(at)s"
 TITLES = """
 SELECT id, name FROM product WHERE id = ANY(%(ids)s)
@@ -237,12 +247,16 @@ async def told(tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
     return {str(row["opportunity_id"]): row["version"] for row in await tx.all(TOLD, {"ids": list(ids)})}
 
 
-async def totals(db: Reader, dimensions: Sequence[str], month: str, params: dict[str, Any]) -> list[Summed]:
-    return await db.all(totals_sql(dimensions, month), params, into=Summed)
+async def totals(
+    db: Reader, dimensions: Sequence[str], month: str, params: dict[str, Any], *, fine: bool, foreign: bool
+) -> list[Summed]:
+    return await db.all(totals_sql(dimensions, month, fine=fine, foreign=foreign), params, into=Summed)
 
 
-async def loaded(db: Reader, begin: date, end: date) -> bool:
-    return bool(await db.value(LOADED, {"begin": begin, "end": end}))
+async def loaded(db: Reader, begin: date, end: date, currency: str) -> tuple[bool, bool]:
+    """Whether anything is known of these days; whether anything was ever in other money."""
+    found = await db.one(LOADED, {"begin": begin, "end": end, "currency": currency})
+    return (found["loaded"], found["is_foreign"]) if found else (False, False)
 
 
 async def as_of(db: Reader, at: datetime | None) -> datetime | None:

@@ -32,6 +32,7 @@ CREATE INDEX economic_fact_order ON economic_fact (source, order_number) WHERE k
 CREATE INDEX economic_fact_ordered ON economic_fact (source, number) WHERE known_until IS NULL AND code = 'orders';
 CREATE INDEX economic_fact_day ON economic_fact (day, code);
 CREATE INDEX economic_fact_booked ON economic_fact (booked_month, code);
+CREATE INDEX economic_fact_known ON economic_fact (known_from);
 CREATE INDEX economic_fact_account ON economic_fact (account_id, code) WHERE known_until IS NULL;
 CREATE INDEX economic_fact_bought ON economic_fact (account_id, day) WHERE known_until IS NULL AND code IN ('orders', 'revenue');
 CREATE INDEX economic_fact_opportunity ON economic_fact (opportunity_id) WHERE known_until IS NULL AND opportunity_id IS NOT NULL;
@@ -64,8 +65,12 @@ CREATE TABLE account_sum (
 );
 CREATE INDEX account_sum_currency ON account_sum (currency, month);
 
+-- The money things were ever booked in: mostly one, and then nobody looks for others.
+CREATE TABLE economic_currency (currency text PRIMARY KEY);
+
 CREATE FUNCTION economic_fact_made() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    INSERT INTO economic_currency SELECT DISTINCT currency FROM made ON CONFLICT DO NOTHING;
     INSERT INTO margin_sum AS kept
     SELECT month, booked_month, unit_id, channel, person_id, product_id, code, currency, sum(amount_minor), count(*)
       FROM made WHERE known_until IS NULL AND code <> 'stock' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 7, 3, 4, 5, 6, 2, 8
