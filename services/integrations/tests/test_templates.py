@@ -18,6 +18,7 @@ FIELDS = {
     "approval_waiting": {"title": "25% 折扣", "submitter_name": "张三"},
     "approval_escalated": {"title": "25% 折扣"},
     "lead_assigned": {"company_name": "济南三中", "response_due_time": "2026-01-05T11:00:00+08:00"},
+    "reminder": {"day": "2026-01-06", "title": "演示", "time_zone": "Asia/Shanghai"},
     "lead_reassigned": {"company_name": "济南三中", "owner_name": "李四"},
 }
 
