@@ -57,6 +57,9 @@ from closedloop_funnel.snapshots.rules import SnapshotRules
 from closedloop_funnel.surveys import api as surveys
 from closedloop_funnel.surveys import reactions as survey_reactions
 from closedloop_funnel.surveys.rules import SurveyRules
+from closedloop_funnel.talk import api as talk
+from closedloop_funnel.talk import reactions as talk_reactions
+from closedloop_funnel.talk.rules import TalkRules
 from closedloop_funnel.truth import api as truth
 from closedloop_funnel.truth import reactions as truth_reactions
 from closedloop_funnel.truth.rules import TruthRules
@@ -78,6 +81,7 @@ SERVICE = Service(
         ),
         Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
         Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
+        Slice("talk", rpcs=(talk.rpcs,), reactions=talk_reactions.reactions, rules=(TalkRules,)),
         Slice("proposals", rpcs=(proposals.rpcs,)),
         Slice(
             "performance",

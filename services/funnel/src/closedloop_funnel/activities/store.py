@@ -53,6 +53,7 @@ TOUCH = """
 UPDATE opportunity SET last_activity_at = %(at)s
  WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
 """
+ATTACH_TALK = "UPDATE activity SET transcript_id = %(transcript)s, updated_at = %(now)s WHERE id = %(id)s"
 DUPLICATE = {
     "activity_provenance_key": errors.AlreadyExists(
         "ACTIVITY_DUPLICATE", "an activity with this source and source_id is there already"
