@@ -63,6 +63,9 @@ from closedloop_funnel.talk.rules import TalkRules
 from closedloop_funnel.truth import api as truth
 from closedloop_funnel.truth import reactions as truth_reactions
 from closedloop_funnel.truth.rules import TruthRules
+from closedloop_funnel.watch import api as watch
+from closedloop_funnel.watch import reactions as watch_reactions
+from closedloop_funnel.watch.rules import WatchRules
 
 SERVICE = Service(
     name="funnel",
@@ -102,6 +105,7 @@ SERVICE = Service(
         Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
         Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
+        Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),
         Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",

@@ -11,6 +11,7 @@ from closedloop_chassis.work import Work
 from closedloop_funnel.activities import proto, rules, store
 from closedloop_funnel.activities.record import Seen
 from closedloop_funnel.activities.rules import ActivityRules
+from closedloop_funnel.watch.feed import tell_watchers
 
 # Kinds of contacts by the channel of a conversation.
 KINDS = {"call": "call", "meeting": "meeting", "visit": "visit", "chat": "message"}
@@ -65,4 +66,5 @@ def log(
         store.touch(work.tx, opportunity_id, started)
     work.audit(made.id, "hear", after=row(made, "content", "account_name"))
     work.tell(proto.logged(made), subject=made.id)
+    tell_watchers(work)
     return made.id
