@@ -7,8 +7,8 @@ from pathlib import Path
 from closedloop_chassis.service import Service, Slice
 from closedloop_funnel.actions import api as actions
 from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.activities import amending, days
 from closedloop_funnel.activities import api as activities
-from closedloop_funnel.activities import days
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.attachments import api as attachments
 from closedloop_funnel.attachments.rules import AttachmentRules
@@ -37,6 +37,7 @@ from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.performance import api as performance
 from closedloop_funnel.performance import reactions as performance_reactions
+from closedloop_funnel.performance import win_rates
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
@@ -82,13 +83,13 @@ SERVICE = Service(
             reactions=opportunity_reactions.reactions,
             rules=(OpportunityRules,),
         ),
-        Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
+        Slice("activities", rpcs=(activities.rpcs, amending.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
         Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
         Slice("talk", rpcs=(talk.rpcs,), reactions=talk_reactions.reactions, rules=(TalkRules,)),
         Slice("proposals", rpcs=(proposals.rpcs,)),
         Slice(
             "performance",
-            rpcs=(performance.rpcs,),
+            rpcs=(performance.rpcs, win_rates.rpcs),
             reactions=performance_reactions.reactions,
             rules=(PerformanceRules,),
         ),

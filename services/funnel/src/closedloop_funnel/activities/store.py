@@ -53,6 +53,11 @@ TOUCH = """
 UPDATE opportunity SET last_activity_at = %(at)s
  WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
 """
+UNCHECK = "UPDATE activity SET checked_at = NULL WHERE id = %(id)s"
+KEEP_WORDING = """
+INSERT INTO activity_amendment (activity_id, version, at, author_id, reason, earlier)
+VALUES (%(activity_id)s, %(version)s, %(at)s, %(author_id)s, %(reason)s, %(earlier)s)
+"""
 ATTACH_TALK = "UPDATE activity SET transcript_id = %(transcript)s, updated_at = %(now)s WHERE id = %(id)s"
 DUPLICATE = {
     "activity_provenance_key": errors.AlreadyExists(
@@ -125,6 +130,15 @@ def add(tx: Transaction, activity: Activity) -> None:
 
 def save(tx: Transaction, activity: Activity) -> None:
     tx.do(UPDATE, {"rows": rows.pack([activity], only=rows.columns(Activity))})
+
+
+def uncheck(tx: Transaction, activity_id: str) -> None:
+    """Queues that it is looked at again."""
+    tx.do(UNCHECK, {"id": activity_id})
+
+
+def keep_wording(tx: Transaction, amendment: dict[str, Any]) -> None:
+    tx.do(KEEP_WORDING, amendment)
 
 
 def touch(tx: Transaction, opportunity_id: str, at: datetime) -> None:
