@@ -19,6 +19,7 @@ from closedloop_funnel.breakers import reactions as breaker_reactions
 from closedloop_funnel.breakers.rules import BreakerRules
 from closedloop_funnel.clearance import reactions as clearance
 from closedloop_funnel.contracts import api as contracts
+from closedloop_funnel.contracts import transferring as contract_transfers
 from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.copies import reactions as copies
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
@@ -32,7 +33,7 @@ from closedloop_funnel.newcomers import api as newcomers
 from closedloop_funnel.newcomers import reactions as newcomer_reactions
 from closedloop_funnel.newcomers.rules import NewcomerRules
 from closedloop_funnel.opportunities import api as opportunities
-from closedloop_funnel.opportunities import importing, overrides, steps
+from closedloop_funnel.opportunities import importing, overrides, steps, transferring
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.performance import api as performance
@@ -79,7 +80,7 @@ SERVICE = Service(
         Slice("actions", rpcs=(actions.rpcs,), rules=(UnitRules,)),
         Slice(
             "opportunities",
-            rpcs=(opportunities.rpcs, steps.rpcs, overrides.rpcs, importing.rpcs),
+            rpcs=(opportunities.rpcs, steps.rpcs, overrides.rpcs, importing.rpcs, transferring.rpcs),
             reactions=opportunity_reactions.reactions,
             rules=(OpportunityRules,),
         ),
@@ -103,7 +104,7 @@ SERVICE = Service(
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
-        Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
+        Slice("contracts", rpcs=(contracts.rpcs, contract_transfers.rpcs), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
         Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),
