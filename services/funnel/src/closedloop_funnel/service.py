@@ -7,7 +7,7 @@ from pathlib import Path
 from closedloop_chassis.service import Service, Slice
 from closedloop_funnel.actions import api as actions
 from closedloop_funnel.actions.rules import UnitRules
-from closedloop_funnel.activities import amending, days
+from closedloop_funnel.activities import amending, days, listing
 from closedloop_funnel.activities import api as activities
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.attachments import api as attachments
@@ -84,7 +84,11 @@ SERVICE = Service(
             reactions=opportunity_reactions.reactions,
             rules=(OpportunityRules,),
         ),
-        Slice("activities", rpcs=(activities.rpcs, amending.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
+        Slice(
+            "activities",
+            rpcs=(activities.rpcs, amending.rpcs, days.rpcs, listing.rpcs),
+            rules=(ActivityRules, VisitRules),
+        ),
         Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
         Slice("talk", rpcs=(talk.rpcs,), reactions=talk_reactions.reactions, rules=(TalkRules,)),
         Slice("proposals", rpcs=(proposals.rpcs,)),

@@ -32,6 +32,8 @@ class ActivityRules(Rules):
     tolerance_minutes: float = Field(default=5, ge=0, le=1440)
     # How long after it was written a log may be corrected.
     amend_days: int = Field(default=7, ge=0, le=366)
+    # Of so many days logs are listed at once.
+    list_days: int = Field(default=62, ge=1, le=366)
     # How long after its end a day may be closed.
     daily_log_days: int = Field(default=3, ge=0, le=366)
 

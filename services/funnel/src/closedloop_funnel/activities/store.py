@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -92,6 +93,17 @@ OF_DAY = f"""
 {SEEN} WHERE v.owner_id = %(person_id)s AND v.at >= %(begins)s AND v.at < %(ends)s ORDER BY v.at, v.id LIMIT 1000
 """
 
+OF_DAYS = f"""
+{SEEN} WHERE v.owner_id = ANY(%(people)s) AND v.at >= %(begins)s AND v.at < %(ends)s ORDER BY v.at, v.id
+"""
+DAYS_CLOSED = """
+SELECT day, person_id FROM daily_log WHERE person_id = ANY(%(people)s) AND day BETWEEN %(first)s AND %(last)s
+"""
+LOGS = f"""
+SELECT {rows.listed(DailyLog, "d")} FROM daily_log d
+  JOIN unnest(%(people)s::text[], %(days)s::date[]) AS k (person_id, day) USING (person_id, day)
+"""
+
 PUT_LOG = """
 INSERT INTO daily_log (person_id, day, unit_id, summary, plan, help_needed, submitted_at)
 VALUES (%(person_id)s, %(day)s, %(unit_id)s, %(summary)s, %(plan)s, %(help_needed)s, %(submitted_at)s)
@@ -174,6 +186,21 @@ async def of_day(
 
 async def daily_log(db: Reader | Transaction, person_id: str, day: date) -> DailyLog | None:
     return await db.one(LOG, {"person_id": person_id, "day": day}, into=DailyLog)
+
+
+async def of_days(db: Reader, people: list[str], begins: datetime, ends: datetime, now: datetime) -> list[Seen]:
+    return await db.all(OF_DAYS, {"people": people, "begins": begins, "ends": ends, "now": now}, into=Seen)
+
+
+async def days_closed(db: Reader, people: list[str], first: date, last: date) -> list[tuple[date, str]]:
+    found = await db.all(DAYS_CLOSED, {"people": people, "first": first, "last": last})
+    return [(row["day"], row["person_id"]) for row in found]
+
+
+async def daily_logs(db: Reader, keys: Sequence[tuple[date, str]]) -> list[DailyLog]:
+    if not keys:
+        return []
+    return await db.all(LOGS, {"people": [who for _, who in keys], "days": [day for day, _ in keys]}, into=DailyLog)
 
 
 def put_log(tx: Transaction, log: DailyLog) -> None:
