@@ -9,6 +9,7 @@ from closedloop_funnel.actions import api as actions
 from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import amending, days, listing
 from closedloop_funnel.activities import api as activities
+from closedloop_funnel.activities import importing as activity_imports
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.attachments import api as attachments
 from closedloop_funnel.attachments.rules import AttachmentRules
@@ -86,7 +87,7 @@ SERVICE = Service(
         ),
         Slice(
             "activities",
-            rpcs=(activities.rpcs, amending.rpcs, days.rpcs, listing.rpcs),
+            rpcs=(activities.rpcs, amending.rpcs, days.rpcs, listing.rpcs, activity_imports.rpcs),
             rules=(ActivityRules, VisitRules),
         ),
         Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),

@@ -54,6 +54,29 @@ TOUCH = """
 UPDATE opportunity SET last_activity_at = %(at)s
  WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
 """
+# Two imports of one source at once wait for each other, or both would create.
+ONE_AT_A_TIME = """
+SELECT pg_advisory_xact_lock(hashtext('activity import'), hashtext(source))
+  FROM unnest(%(sources)s::text[]) AS source
+"""
+IMPORTED = f"""
+SELECT {rows.listed(Activity, "v")} FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS g (gs, gid)
+  JOIN activity v ON v.source = g.gs AND v.source_id = g.gid AND v.source_id <> '' ORDER BY v.id FOR UPDATE OF v
+"""
+DEALS_NAMED = """
+SELECT o.id::text AS name, o.id, o.account_id, o.closed_at FROM opportunity o WHERE o.id = ANY(%(ids)s::uuid[])
+UNION ALL
+SELECT o.source || '/' || o.source_id, o.id, o.account_id, o.closed_at
+  FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS g (gs, gid)
+  JOIN opportunity o ON o.source = g.gs AND o.source_id = g.gid AND o.source_id <> ''
+"""
+# History is no news to who watches.
+KEEP_QUIET = "SELECT set_config('closedloop.import', 'on', true)"
+TOUCH_MANY = """
+UPDATE opportunity o SET last_activity_at = l.at
+  FROM (SELECT id, max(at) AS at FROM unnest(%(ids)s::uuid[], %(ats)s::timestamptz[]) AS g (id, at) GROUP BY id) l
+ WHERE o.id = l.id AND (o.last_activity_at IS NULL OR o.last_activity_at < l.at)
+"""
 UNCHECK = "UPDATE activity SET checked_at = NULL WHERE id = %(id)s"
 KEEP_WORDING = """
 INSERT INTO activity_amendment (activity_id, version, at, author_id, reason, earlier)
@@ -142,6 +165,48 @@ def add(tx: Transaction, activity: Activity) -> None:
 
 def save(tx: Transaction, activity: Activity) -> None:
     tx.do(UPDATE, {"rows": rows.pack([activity], only=rows.columns(Activity))})
+
+
+def one_import_at_a_time(tx: Transaction, sources: Sequence[str]) -> None:
+    tx.do(ONE_AT_A_TIME, {"sources": list(sources)})
+
+
+async def imported(
+    tx: Transaction, sources: Sequence[str], source_ids: Sequence[str]
+) -> dict[tuple[str, str], Activity]:
+    """Those that came before, by provenance, locked."""
+    params = {"sources": list(sources), "source_ids": list(source_ids)}
+    return {(one.source, one.source_id): one for one in await tx.all(IMPORTED, params, into=Activity)}
+
+
+async def deals_named(
+    tx: Transaction, ids: Sequence[str], sources: Sequence[str], source_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Deals by the name that rows give them: their id, or "source/source_id"."""
+    if not ids and not sources:
+        return {}
+    params = {"ids": list(ids), "sources": list(sources), "source_ids": list(source_ids)}
+    return {row["name"]: row for row in await tx.all(DEALS_NAMED, params)}
+
+
+def keep_quiet(tx: Transaction) -> None:
+    tx.do(KEEP_QUIET)
+
+
+def add_many(tx: Transaction, activities: Sequence[Activity]) -> None:
+    if activities:
+        tx.do(INSERT, {"rows": rows.pack(activities, only=rows.columns(Activity))}, refuse=DUPLICATE)
+
+
+def save_many(tx: Transaction, activities: Sequence[Activity]) -> None:
+    if activities:
+        tx.do(UPDATE, {"rows": rows.pack(activities, only=rows.columns(Activity))})
+
+
+def touch_many(tx: Transaction, activities: Sequence[Activity]) -> None:
+    """Notes the contacts on their deals."""
+    if activities:
+        tx.do(TOUCH_MANY, {"ids": [one.opportunity_id for one in activities], "ats": [one.at for one in activities]})
 
 
 def uncheck(tx: Transaction, activity_id: str) -> None:

@@ -106,6 +106,9 @@ CREATE TRIGGER proposal_added AFTER INSERT ON proposal
 -- What was said stays in the log: everybody who may see that there was a contact may not read it here.
 CREATE FUNCTION note_activity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF current_setting('closedloop.import', true) = 'on' THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO funnel_change (at, kind, record_id, version, opportunity_id, account_id, owner_id, unit_id,
                                participant_ids, summary)
     SELECT n.updated_at, 'activity_logged', n.id, n.version, n.opportunity_id, n.account_id, n.owner_id, n.unit_id,
@@ -117,6 +120,9 @@ CREATE TRIGGER activity_added AFTER INSERT ON activity
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION note_activity();
 CREATE FUNCTION note_activity_done() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF current_setting('closedloop.import', true) = 'on' THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO funnel_change (at, kind, record_id, version, opportunity_id, account_id, owner_id, unit_id,
                                participant_ids, summary)
     SELECT n.updated_at, 'activity_logged', n.id, n.version, n.opportunity_id, n.account_id, n.owner_id, n.unit_id,
