@@ -239,3 +239,34 @@ async def test_what_is_remembered_of_a_deal_is_never_older_than_the_log(company:
     first, again = [await other.LogActivity(call(company, opportunity_id=deal.id)) for _ in range(2)]
     assert (first.account_name, again.account_name) == ("新名", "新名")
     assert await company.live.db.value("SELECT count(*) FROM activity") == 3
+
+
+@pytest.mark.mission("S42")
+async def test_days_that_nobody_closed_are_listed_with_those_that_somebody_did(company: Company) -> None:
+    live, refused = company.live, company.live.refused
+    mine = client(company)
+    await mine.LogActivity(call(company, attitude_before=pb.ATTITUDE_COOL, attitude_after=pb.ATTITUDE_WARM))
+    await mine.SubmitDailyLog(pb.SubmitDailyLogRequest(request_id=rid(), date=day(2026, 1, 5), summary="一家老客户"))
+    await live.advance(days=6)
+    week = {"from_date": day(2026, 1, 5), "to_date": day(2026, 1, 11)}
+    boss = client(company, "boss", "executive")
+    # Sunday has not been worked; 4 January was a make-up workday but lies before.
+    listed = await boss.ListDailyLogs(pb.ListDailyLogsRequest(**week))
+    assert [(one.date.day, one.person_id, one.submitted) for one in listed.logs] == [
+        *((dom, who, False) for dom in (9, 8, 7, 6) for who in ("rep1", "rep2")),
+        (5, "rep1", True),
+        (5, "rep2", False),
+    ]
+    [closed] = [one for one in listed.logs if one.submitted]
+    assert (closed.summary, closed.activity_count, closed.risen_count, closed.unit_id) == ("一家老客户", 1, 1, "team1")
+    seen, token = [], ""
+    for _ in range(4):
+        page = await boss.ListDailyLogs(pb.ListDailyLogsRequest(**week, page_size=3, page_token=token))
+        seen, token = [*seen, *page.logs], page.next_page_token
+    assert (seen, token) == (list(listed.logs), "")
+    missing = await client(company, "m1", "manager").ListDailyLogs(pb.ListDailyLogsRequest(**week, missing_only=True))
+    assert [(one.date.day, one.person_id) for one in missing.logs] == [(dom, "rep1") for dom in (9, 8, 7, 6)]
+    with refused("PERMISSION_DENIED"):
+        await mine.ListDailyLogs(pb.ListDailyLogsRequest(**week, person_id="rep2"))
+    with refused("INVALID_ARGUMENT", "PERIOD_OUT_OF_RANGE"):
+        await boss.ListDailyLogs(pb.ListDailyLogsRequest(from_date=day(2025, 1, 1), to_date=day(2026, 1, 1)))

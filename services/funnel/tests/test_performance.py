@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.interval_pb2 import Interval
+from psycopg.types.json import Jsonb
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import events_pb2 as events
+from closedloop.funnel.v1 import experiments_pb2, proposals_pb2, proposals_pb2_grpc, surveys_pb2, surveys_pb2_grpc
 from closedloop.funnel.v1 import performance_pb2 as pb
 from closedloop.funnel.v1 import performance_pb2_grpc as rpc
-from closedloop.funnel.v1 import proposals_pb2, proposals_pb2_grpc, surveys_pb2, surveys_pb2_grpc
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.ids import new_id
 from closedloop_funnel.opportunities import store
@@ -292,3 +293,49 @@ async def test_dependence_on_a_star_is_shown(company: Company) -> None:
     assert found.amount_without_first == cny(300 + 480)
     with company.live.refused("INVALID_ARGUMENT", "PERIOD_OPEN"):
         await client(company).GetStarDependence(pb.GetStarDependenceRequest(period=Interval(end_time=january.end_time)))
+
+
+CLOSED = """
+INSERT INTO opportunity
+SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid(), 'owner_id', %(owner)s::text, 'state',
+        CASE WHEN n <= %(won)s::int THEN 'won' ELSE 'lost' END, 'close_date', '2026-01-20', 'customer_type', %(type)s::text,
+        'product_ids', %(products)s::jsonb))).*
+  FROM opportunity o, generate_series(1, %(ended)s::int) AS n WHERE o.id = %(id)s
+"""
+
+
+@pytest.mark.mission("S97")
+async def test_who_wins_what_with_whom_where_there_is_enough_to_say_it(company: Company) -> None:
+    deal = await company.open("ops", "operations", owner_id="rep1")
+    cells = (
+        ("rep1", "retailer", ["mg-special"], 18, 20),
+        ("rep2", "retailer", ["mg-special"], 6, 20),
+        ("rep1", "dealer", ["gtx-pro", "mg-special"], 2, 4),
+    )
+    tx = company.live.process.database.transaction()
+    for owner, type_, products, won, ended in cells:
+        params = {"owner": owner, "type": type_, "products": Jsonb(products), "won": won, "ended": ended}
+        tx.do(CLOSED, {**params, "id": deal.id})
+    await tx.commit()
+    january = Interval(start_time=Timestamp(seconds=1767225600), end_time=Timestamp(seconds=1769904000))
+    asked = pb.GetWinRatesRequest(period=january, by_customer_type=True, by_product_mix=True)
+    found = (await client(company).GetWinRates(asked)).win_rates
+    seen = {(one.owner_id, one.customer_type): one for one in found}
+    best, few = seen["rep1", "retailer"], seen["rep1", "dealer"]
+    assert (best.won_count, best.lost_count, best.win_ratio.value) == (18, 2, pytest.approx(0.9))
+    assert (best.difference.value, list(best.product_ids)) == (pytest.approx(0.6), ["mg-special"])
+    assert best.difference.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+    assert seen["rep2", "retailer"].difference.verdict == experiments_pb2.ESTIMATE_VERDICT_LOWER
+    assert few.win_ratio.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
+    asked.page_size = 2
+    page = await client(company).GetWinRates(asked)
+    asked.page_token = page.next_page_token
+    rest = await client(company).GetWinRates(asked)
+    assert [*page.win_rates, *rest.win_rates] == list(found)
+    # One seller is still held against the others; who sees only himself hears that it cannot be said.
+    asked = pb.GetWinRatesRequest(period=january)
+    asked.scope.owner_id = "rep2"
+    [one] = (await client(company).GetWinRates(asked)).win_rates
+    assert (one.won_count, one.difference.value) == (6, pytest.approx(6 / 20 - 20 / 24))
+    [own] = (await client(company, "rep2", "rep").GetWinRates(pb.GetWinRatesRequest(period=january))).win_rates
+    assert own.difference.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
@@ -50,6 +53,18 @@ class Cache:
         except (RedisError, OSError) as error:
             self._rest(error)
 
+    async def call_out(self, channel: str) -> None:
+        """Tells whoever listens, in any process, to look now; unheard when Redis is away."""
+        if time.monotonic() < self._rests_until:
+            return
+        try:
+            await self._redis.publish(f"{self._prefix}:{channel}", b"")
+        except (RedisError, OSError) as error:
+            self._rest(error)
+
+    def ear(self, channel: str) -> Ear:
+        return Ear(self._redis, f"{self._prefix}:{channel}")
+
     async def close(self) -> None:
         try:
             await self._redis.aclose()
@@ -59,3 +74,37 @@ class Cache:
     def _rest(self, error: Exception) -> None:
         self._rests_until = time.monotonic() + REST_SECONDS
         log.warning("cache away, going on without", error=str(error))
+
+
+class Ear:
+    """Hears what is called out on one channel. Who relies on it looks by itself now and then."""
+
+    def __init__(self, redis: Redis, channel: str) -> None:
+        self._redis = redis
+        self._channel = channel
+        self._pubsub: PubSub | None = None
+
+    async def wait(self, seconds: float, away_seconds: float) -> bool:
+        """Until somebody has called out (True), or `seconds` have passed; at once after it began to listen, because of what
+        was called out before; after `away_seconds` while Redis is away."""
+        try:
+            if self._pubsub is None:
+                self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+                await self._pubsub.subscribe(self._channel)
+                return False
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0:
+                # None is also what a confirmed subscription gives.
+                if await self._pubsub.get_message(timeout=left) is not None:
+                    return True
+        except (RedisError, OSError) as error:
+            log.debug("not listening", channel=self._channel, error=str(error))
+            await self.close()
+            await asyncio.sleep(away_seconds)
+        return False
+
+    async def close(self) -> None:
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            with suppress(RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]

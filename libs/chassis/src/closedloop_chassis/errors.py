@@ -57,6 +57,12 @@ class FailedPrecondition(DomainError):
     code = "FAILED_PRECONDITION"
 
 
+class OutOfRange(DomainError):
+    """What is asked for was there once and is kept no longer."""
+
+    code = "OUT_OF_RANGE"
+
+
 class Aborted(DomainError):
     """Somebody else was faster (stale etag); read again and retry."""
 

@@ -36,6 +36,7 @@ async def refusal(edge: Any, raised: BaseException | None = None, *, rpc: str = 
         (errors.AlreadyExists, "ALREADY_EXISTS"),
         (errors.PermissionDenied, "PERMISSION_DENIED"),
         (errors.FailedPrecondition, "FAILED_PRECONDITION"),
+        (errors.OutOfRange, "OUT_OF_RANGE"),
         (errors.Aborted, "ABORTED"),
         (errors.ResourceExhausted, "RESOURCE_EXHAUSTED"),
         (errors.Unavailable, "UNAVAILABLE"),

@@ -7,8 +7,9 @@ from pathlib import Path
 from closedloop_chassis.service import Service, Slice
 from closedloop_funnel.actions import api as actions
 from closedloop_funnel.actions.rules import UnitRules
+from closedloop_funnel.activities import amending, days, listing
 from closedloop_funnel.activities import api as activities
-from closedloop_funnel.activities import days
+from closedloop_funnel.activities import importing as activity_imports
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
 from closedloop_funnel.attachments import api as attachments
 from closedloop_funnel.attachments.rules import AttachmentRules
@@ -19,6 +20,7 @@ from closedloop_funnel.breakers import reactions as breaker_reactions
 from closedloop_funnel.breakers.rules import BreakerRules
 from closedloop_funnel.clearance import reactions as clearance
 from closedloop_funnel.contracts import api as contracts
+from closedloop_funnel.contracts import transferring as contract_transfers
 from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.copies import reactions as copies
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
@@ -32,11 +34,12 @@ from closedloop_funnel.newcomers import api as newcomers
 from closedloop_funnel.newcomers import reactions as newcomer_reactions
 from closedloop_funnel.newcomers.rules import NewcomerRules
 from closedloop_funnel.opportunities import api as opportunities
-from closedloop_funnel.opportunities import importing, overrides, steps
+from closedloop_funnel.opportunities import importing, overrides, steps, transferring
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.performance import api as performance
 from closedloop_funnel.performance import reactions as performance_reactions
+from closedloop_funnel.performance import win_rates
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
@@ -57,9 +60,15 @@ from closedloop_funnel.snapshots.rules import SnapshotRules
 from closedloop_funnel.surveys import api as surveys
 from closedloop_funnel.surveys import reactions as survey_reactions
 from closedloop_funnel.surveys.rules import SurveyRules
+from closedloop_funnel.talk import api as talk
+from closedloop_funnel.talk import reactions as talk_reactions
+from closedloop_funnel.talk.rules import TalkRules
 from closedloop_funnel.truth import api as truth
 from closedloop_funnel.truth import reactions as truth_reactions
 from closedloop_funnel.truth.rules import TruthRules
+from closedloop_funnel.watch import api as watch
+from closedloop_funnel.watch import reactions as watch_reactions
+from closedloop_funnel.watch.rules import WatchRules
 
 SERVICE = Service(
     name="funnel",
@@ -72,16 +81,21 @@ SERVICE = Service(
         Slice("actions", rpcs=(actions.rpcs,), rules=(UnitRules,)),
         Slice(
             "opportunities",
-            rpcs=(opportunities.rpcs, steps.rpcs, overrides.rpcs, importing.rpcs),
+            rpcs=(opportunities.rpcs, steps.rpcs, overrides.rpcs, importing.rpcs, transferring.rpcs),
             reactions=opportunity_reactions.reactions,
             rules=(OpportunityRules,),
         ),
-        Slice("activities", rpcs=(activities.rpcs, days.rpcs), rules=(ActivityRules, VisitRules)),
+        Slice(
+            "activities",
+            rpcs=(activities.rpcs, amending.rpcs, days.rpcs, listing.rpcs, activity_imports.rpcs),
+            rules=(ActivityRules, VisitRules),
+        ),
         Slice("truth", rpcs=(truth.rpcs,), reactions=truth_reactions.reactions, rules=(TruthRules,)),
+        Slice("talk", rpcs=(talk.rpcs,), reactions=talk_reactions.reactions, rules=(TalkRules,)),
         Slice("proposals", rpcs=(proposals.rpcs,)),
         Slice(
             "performance",
-            rpcs=(performance.rpcs,),
+            rpcs=(performance.rpcs, win_rates.rpcs),
             reactions=performance_reactions.reactions,
             rules=(PerformanceRules,),
         ),
@@ -95,9 +109,10 @@ SERVICE = Service(
         # Before the quotes: a version is decided first, then earlier ones go out of use.
         Slice("clearance", reactions=clearance.reactions),
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
-        Slice("contracts", rpcs=(contracts.rpcs,), rules=(ContractRules,)),
+        Slice("contracts", rpcs=(contracts.rpcs, contract_transfers.rpcs), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
         Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
+        Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),
         Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",

@@ -22,6 +22,7 @@ from closedloop_funnel.attachments import references
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.points.earning import earn
 from closedloop_funnel.truth.watching import look_soon
+from closedloop_funnel.watch.feed import tell_watchers
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ActivityService")
@@ -146,6 +147,7 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     look_soon(call, owner_id)
     call.audit(log.id, "log", after=row(log, *PRIVATE))
     call.tell(proto.logged(log), subject=log.id)
+    tell_watchers(call)
     return proto.write(log)
 
 

@@ -105,6 +105,11 @@ def actions(given: Sequence[pb.ActionPerformed], log: Activity, units: UnitRules
     return kept
 
 
+def claims(log: Activity) -> list[pb.ActionPerformed]:
+    """Claims as they are kept, to be checked anew."""
+    return [json_format.ParseDict(one, pb.ActionPerformed()) for one in log.actions]
+
+
 def logged(activity: Activity) -> events.ActivityLogged:
     """What the other services hear."""
     return events.ActivityLogged(

@@ -30,6 +30,10 @@ class ActivityRules(Rules):
     next_step_required: tuple[KindWord, ...] = ()
     # How far the clock of a device may be ahead of ours.
     tolerance_minutes: float = Field(default=5, ge=0, le=1440)
+    # How long after it was written a log may be corrected.
+    amend_days: int = Field(default=7, ge=0, le=366)
+    # Of so many days logs are listed at once.
+    list_days: int = Field(default=62, ge=1, le=366)
     # How long after its end a day may be closed.
     daily_log_days: int = Field(default=3, ge=0, le=366)
 
@@ -72,6 +76,12 @@ def check_times(rules: ActivityRules, started: datetime, ended: datetime | None,
             )
     if ended and ended < started:
         raise errors.InvalidArgument("TIMES_REVERSED", "it ended before it began", {"end_time": "before start_time"})
+
+
+def check_amendable(rules: ActivityRules, log: Activity, now: datetime) -> None:
+    """Raises FailedPrecondition AMEND_WINDOW_CLOSED; a plan may be changed for as long as it is one."""
+    if log.logged_at is not None and now - log.logged_at > timedelta(days=rules.amend_days):
+        raise errors.FailedPrecondition("AMEND_WINDOW_CLOSED", f"a log may be corrected for {rules.amend_days} days")
 
 
 def check_parts(rules: ActivityRules, log: Activity) -> None:

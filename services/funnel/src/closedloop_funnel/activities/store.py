@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -53,6 +54,35 @@ TOUCH = """
 UPDATE opportunity SET last_activity_at = %(at)s
  WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
 """
+# Two imports of one source at once wait for each other, or both would create.
+ONE_AT_A_TIME = """
+SELECT pg_advisory_xact_lock(hashtext('activity import'), hashtext(source))
+  FROM unnest(%(sources)s::text[]) AS source
+"""
+IMPORTED = f"""
+SELECT {rows.listed(Activity, "v")} FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS g (gs, gid)
+  JOIN activity v ON v.source = g.gs AND v.source_id = g.gid AND v.source_id <> '' ORDER BY v.id FOR UPDATE OF v
+"""
+DEALS_NAMED = """
+SELECT o.id::text AS name, o.id, o.account_id, o.closed_at FROM opportunity o WHERE o.id = ANY(%(ids)s::uuid[])
+UNION ALL
+SELECT o.source || '/' || o.source_id, o.id, o.account_id, o.closed_at
+  FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS g (gs, gid)
+  JOIN opportunity o ON o.source = g.gs AND o.source_id = g.gid AND o.source_id <> ''
+"""
+# History is no news to who watches.
+KEEP_QUIET = "SELECT set_config('closedloop.import', 'on', true)"
+TOUCH_MANY = """
+UPDATE opportunity o SET last_activity_at = l.at
+  FROM (SELECT id, max(at) AS at FROM unnest(%(ids)s::uuid[], %(ats)s::timestamptz[]) AS g (id, at) GROUP BY id) l
+ WHERE o.id = l.id AND (o.last_activity_at IS NULL OR o.last_activity_at < l.at)
+"""
+UNCHECK = "UPDATE activity SET checked_at = NULL WHERE id = %(id)s"
+KEEP_WORDING = """
+INSERT INTO activity_amendment (activity_id, version, at, author_id, reason, earlier)
+VALUES (%(activity_id)s, %(version)s, %(at)s, %(author_id)s, %(reason)s, %(earlier)s)
+"""
+ATTACH_TALK = "UPDATE activity SET transcript_id = %(transcript)s, updated_at = %(now)s WHERE id = %(id)s"
 DUPLICATE = {
     "activity_provenance_key": errors.AlreadyExists(
         "ACTIVITY_DUPLICATE", "an activity with this source and source_id is there already"
@@ -84,6 +114,17 @@ SELECT * FROM ({SEEN}) v
 
 OF_DAY = f"""
 {SEEN} WHERE v.owner_id = %(person_id)s AND v.at >= %(begins)s AND v.at < %(ends)s ORDER BY v.at, v.id LIMIT 1000
+"""
+
+OF_DAYS = f"""
+{SEEN} WHERE v.owner_id = ANY(%(people)s) AND v.at >= %(begins)s AND v.at < %(ends)s ORDER BY v.at, v.id
+"""
+DAYS_CLOSED = """
+SELECT day, person_id FROM daily_log WHERE person_id = ANY(%(people)s) AND day BETWEEN %(first)s AND %(last)s
+"""
+LOGS = f"""
+SELECT {rows.listed(DailyLog, "d")} FROM daily_log d
+  JOIN unnest(%(people)s::text[], %(days)s::date[]) AS k (person_id, day) USING (person_id, day)
 """
 
 PUT_LOG = """
@@ -126,6 +167,57 @@ def save(tx: Transaction, activity: Activity) -> None:
     tx.do(UPDATE, {"rows": rows.pack([activity], only=rows.columns(Activity))})
 
 
+def one_import_at_a_time(tx: Transaction, sources: Sequence[str]) -> None:
+    tx.do(ONE_AT_A_TIME, {"sources": list(sources)})
+
+
+async def imported(
+    tx: Transaction, sources: Sequence[str], source_ids: Sequence[str]
+) -> dict[tuple[str, str], Activity]:
+    """Those that came before, by provenance, locked."""
+    params = {"sources": list(sources), "source_ids": list(source_ids)}
+    return {(one.source, one.source_id): one for one in await tx.all(IMPORTED, params, into=Activity)}
+
+
+async def deals_named(
+    tx: Transaction, ids: Sequence[str], sources: Sequence[str], source_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Deals by the name that rows give them: their id, or "source/source_id"."""
+    if not ids and not sources:
+        return {}
+    params = {"ids": list(ids), "sources": list(sources), "source_ids": list(source_ids)}
+    return {row["name"]: row for row in await tx.all(DEALS_NAMED, params)}
+
+
+def keep_quiet(tx: Transaction) -> None:
+    tx.do(KEEP_QUIET)
+
+
+def add_many(tx: Transaction, activities: Sequence[Activity]) -> None:
+    if activities:
+        tx.do(INSERT, {"rows": rows.pack(activities, only=rows.columns(Activity))}, refuse=DUPLICATE)
+
+
+def save_many(tx: Transaction, activities: Sequence[Activity]) -> None:
+    if activities:
+        tx.do(UPDATE, {"rows": rows.pack(activities, only=rows.columns(Activity))})
+
+
+def touch_many(tx: Transaction, activities: Sequence[Activity]) -> None:
+    """Notes the contacts on their deals."""
+    if activities:
+        tx.do(TOUCH_MANY, {"ids": [one.opportunity_id for one in activities], "ats": [one.at for one in activities]})
+
+
+def uncheck(tx: Transaction, activity_id: str) -> None:
+    """Queues that it is looked at again."""
+    tx.do(UNCHECK, {"id": activity_id})
+
+
+def keep_wording(tx: Transaction, amendment: dict[str, Any]) -> None:
+    tx.do(KEEP_WORDING, amendment)
+
+
 def touch(tx: Transaction, opportunity_id: str, at: datetime) -> None:
     """Notes the contact on its deal."""
     tx.do(TOUCH, {"id": opportunity_id, "at": at})
@@ -159,6 +251,21 @@ async def of_day(
 
 async def daily_log(db: Reader | Transaction, person_id: str, day: date) -> DailyLog | None:
     return await db.one(LOG, {"person_id": person_id, "day": day}, into=DailyLog)
+
+
+async def of_days(db: Reader, people: list[str], begins: datetime, ends: datetime, now: datetime) -> list[Seen]:
+    return await db.all(OF_DAYS, {"people": people, "begins": begins, "ends": ends, "now": now}, into=Seen)
+
+
+async def days_closed(db: Reader, people: list[str], first: date, last: date) -> list[tuple[date, str]]:
+    found = await db.all(DAYS_CLOSED, {"people": people, "first": first, "last": last})
+    return [(row["day"], row["person_id"]) for row in found]
+
+
+async def daily_logs(db: Reader, keys: Sequence[tuple[date, str]]) -> list[DailyLog]:
+    if not keys:
+        return []
+    return await db.all(LOGS, {"people": [who for _, who in keys], "days": [day for day, _ in keys]}, into=DailyLog)
 
 
 def put_log(tx: Transaction, log: DailyLog) -> None:

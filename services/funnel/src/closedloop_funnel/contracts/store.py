@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,12 +90,24 @@ def _there(found: Seen | None, contract_id: str) -> Seen:
     return found
 
 
+async def lock_many(tx: Transaction, ids: Sequence[str]) -> list[Seen]:
+    """Those that are there, locked in the order of their ids."""
+    return await tx.all(
+        f"{SEEN} WHERE c.id = ANY(%(ids)s::uuid[]) ORDER BY c.id FOR UPDATE OF c", {"ids": list(ids)}, into=Seen
+    )
+
+
 async def page(db: Reader, params: dict[str, Any]) -> list[Seen]:
     return await db.all(LIST, params, into=Seen)
 
 
 def add(tx: Transaction, contract: Contract) -> None:
     tx.do(INSERT, {"rows": rows.pack([contract], only=rows.columns(Contract))}, refuse=TAKEN)
+
+
+def save_many(tx: Transaction, contracts: Sequence[Contract]) -> None:
+    if contracts:
+        tx.do(UPDATE, {"rows": rows.pack(contracts, only=rows.columns(Contract))})
 
 
 def save(tx: Transaction, contract: Contract) -> None:

@@ -87,6 +87,10 @@ DUPLICATE = {
     )
 }
 
+TRANSFER_CONTRACTS = """
+UPDATE contract SET owner_id = %(owner_id)s, unit_id = %(unit_id)s, revision = revision + 1, updated_at = %(now)s
+ WHERE opportunity_id = ANY(%(ids)s::uuid[]) AND state NOT IN ('signed', 'archived', 'refused')
+"""
 TAKE_BACK = {
     "quote": """UPDATE quote SET state = 'draft', approval_state = 'withdrawn', revision = revision + 1,
                        updated_at = %(now)s
@@ -114,6 +118,12 @@ async def lock(tx: Transaction, opportunity_id: str, records: Sequence[str] = ()
     if held is None:
         raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {opportunity_id}")
     return held
+
+
+async def lock_many(tx: Transaction, ids: Sequence[str]) -> list[Seen]:
+    """Those that are there, locked in the order of their ids."""
+    sql = f"{SEEN} WHERE o.id = ANY(%(ids)s::uuid[]) ORDER BY o.id FOR UPDATE OF o"
+    return await tx.all(sql, {"ids": list(ids)}, into=Seen)
 
 
 async def lock_reviewed(tx: Transaction, review_id: str) -> list[Held]:
@@ -183,6 +193,12 @@ def add_date_changes(tx: Transaction, changes: Sequence[DateChange]) -> None:
 def take_back(tx: Transaction, kind: str, opportunity_id: str, now: datetime) -> None:
     """Submitted quotes or contracts of the deal become drafts again."""
     tx.do(TAKE_BACK[kind], {"id": opportunity_id, "now": now})
+
+
+def transfer_contracts(tx: Transaction, ids: Sequence[str], owner_id: str, unit_id: str, now: datetime) -> None:
+    """Contracts of the deals that are not signed yet go with them."""
+    if ids:
+        tx.do(TRANSFER_CONTRACTS, {"ids": list(ids), "owner_id": owner_id, "unit_id": unit_id, "now": now})
 
 
 async def evidence_of(db: Reader, opportunity_id: str) -> list[Evidence]:

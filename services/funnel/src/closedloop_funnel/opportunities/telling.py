@@ -14,12 +14,14 @@ from closedloop_funnel.opportunities.proto import line_to_proto, money, ownershi
 from closedloop_funnel.opportunities.record import Opportunity
 from closedloop_funnel.opportunities.worth import apportion
 from closedloop_funnel.pipelines.stages import StageRule
+from closedloop_funnel.watch.feed import tell_watchers
 from closedloop_funnel.words import number
 
 
 def tell(work: Work, deal: Opportunity, stage: StageRule, account_name: str, contract_id: str = "") -> None:
     """The deal as it is now: open, won or lost."""
     work.tell(message(deal, stage, account_name, contract_id), deal.id)
+    tell_watchers(work)
 
 
 def message(deal: Opportunity, stage: StageRule, account_name: str, contract_id: str = "") -> Message:

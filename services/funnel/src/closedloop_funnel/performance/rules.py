@@ -98,6 +98,8 @@ class PerformanceRules(Rules):
     star_share_red: float = Field(default=0.6, gt=0, le=1)
     star_gini: float = Field(default=0.5, gt=0, le=1)
     star_sellers: int = Field(default=3, ge=2)
+    # Of so few closed deals a win rate says nothing.
+    win_least: int = Field(default=5, ge=1, le=1000)
 
 
 def colour(rule: MetricRule, value: float, weeks_beyond: int) -> LightWord:

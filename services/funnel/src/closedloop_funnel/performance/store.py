@@ -110,6 +110,30 @@ SELECT o.owner_id, count(*) FILTER (WHERE o.state = 'won') AS won, count(*) AS e
  GROUP BY o.owner_id ORDER BY won_minor DESC, o.owner_id
 """
 
+# Cells of seller x customer type x product mix, each with the other sellers' of the same type and mix.
+WIN_RATES = f"""
+WITH ended AS (
+    SELECT o.owner_id, o.state = 'won' AS won,
+           CASE WHEN %(by_type)s THEN coalesce(nullif(o.customer_type, ''), a.customer_type, '') ELSE '' END
+               AS customer_type,
+           CASE WHEN %(by_mix)s THEN ARRAY(SELECT DISTINCT p FROM unnest(o.product_ids) AS p ORDER BY p) ELSE '{{}}' END
+               AS product_ids
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE {scope.SQL} AND o.state <> 'open' AND o.close_date >= %(first_day)s AND o.close_date <= %(last_day)s
+), cells AS (
+    SELECT owner_id, customer_type, product_ids, count(*) FILTER (WHERE won) AS won, count(*) AS ended
+      FROM ended GROUP BY 1, 2, 3
+), told AS (
+    SELECT *, array_to_string(product_ids, ',') AS mix,
+           (sum(won) OVER cell - won)::bigint AS others_won, (sum(ended) OVER cell - ended)::bigint AS others_ended
+      FROM cells WINDOW cell AS (PARTITION BY customer_type, product_ids)
+)
+SELECT * FROM told
+ WHERE (%(owner)s = '' OR owner_id = %(owner)s)
+   AND (owner_id, customer_type, mix) > (%(after_owner)s, %(after_type)s, %(after_mix)s)
+ ORDER BY owner_id, customer_type, mix LIMIT %(limit)s
+"""
+
 
 async def weeks(
     db: Reader | Transaction, keys: Sequence[str], params: dict[str, Any], *, by_person: bool

@@ -44,9 +44,19 @@ async def earn(work: Work, person_id: str, unit_id: str, activity_id: str, unit_
         )
 
 
-async def take_back(work: Work, activity_id: str, reason: str) -> None:
-    """Reverses what the log had earned, as far as the balance goes: what was spent is spent."""
-    for earned in await work.tx.all(store.EARNED_BY, {"cause": f"{activity_id}/%"}, into=store.Entry):
+async def earn_late(work: Work, person_id: str, unit_id: str, activity_id: str, unit_keys: Iterable[str]) -> None:
+    """For a log that may have earned before: what it earned once it does not earn again, even if it was taken back."""
+    causes = {f"{activity_id}/{key}": key for key in unit_keys}
+    if causes:
+        earned = await work.tx.all(store.EARNED_ONCE, {"causes": list(causes)})
+        left = [key for cause, key in causes.items() if cause not in {row["cause_id"] for row in earned}]
+        await earn(work, person_id, unit_id, activity_id, left)
+
+
+async def take_back(work: Work, activity_id: str, reason: str, unit_key: str = "") -> None:
+    """Reverses what the log had earned, with one action unit or with all, as far as the balance goes: what was spent is spent."""
+    cause = f"{activity_id}/{unit_key}".replace("_", "\\_") if unit_key else f"{activity_id}/%"
+    for earned in await work.tx.all(store.EARNED_BY, {"cause": cause}, into=store.Entry):
         account = await store.held(work.tx, earned.person_id)
         taken = min(earned.points, account["balance"])
         if taken:

@@ -65,6 +65,7 @@ SELECT {rows.listed(Entry, "e")} FROM points_entry e
  WHERE kind = 'action' AND cause_id LIKE %(cause)s
    AND NOT EXISTS (SELECT FROM points_entry r WHERE r.reverses_entry_id = e.id)
 """
+EARNED_ONCE = "SELECT cause_id FROM points_entry WHERE kind = 'action' AND cause_id = ANY(%(causes)s)"
 GET = f"SELECT {rows.listed(Entry, 'e')} FROM points_entry e WHERE id = %(id)s"
 SOLD = """
 SELECT count(*) FROM points_entry e, pg_advisory_xact_lock(hashtext('points reward'), hashtext(%(key)s))

@@ -1,0 +1,1 @@
+"""Talk: what is heard in calls and meetings, each hearing with the sentence that shows it."""

@@ -1,0 +1,71 @@
+"""Conversations that integrations brought are read as they come (S68, S48)."""
+
+from __future__ import annotations
+
+from closedloop.integrations.v1 import conversations_pb2
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop_chassis import ids, protos
+from closedloop_chassis.service import Reactions
+from closedloop_chassis.work import Heard, Work
+from closedloop_funnel.talk import store, taking
+from closedloop_funnel.talk.listening import Said
+from closedloop_funnel.talk.taking import Brought
+from closedloop_funnel.words import word
+
+reactions = Reactions()
+
+# The conversation's own id finds it again.
+SOURCE = "conversation"
+
+
+@reactions.on(integrations.ConversationReceived)
+async def conversation_received(event: Heard[integrations.ConversationReceived], work: Work) -> None:
+    """Words may come later than the talk, links later than the words: the newest version counts."""
+    talk = event.message.conversation
+    # What names no deal or account of ours by id is linked later, or never.
+    account_id, opportunity_id = (one if ids.is_id(one) else "" for one in (talk.account_id, talk.opportunity_id))
+    around = await store.around(work.tx, account_id, opportunity_id)
+    deal = around.opportunity
+    account = account_id or (deal["account_id"] if deal else None)
+    before = await work.tx.one(store.OF_SOURCE, {"source": SOURCE, "source_id": talk.id})
+    if before is not None:
+        if before["source_version"] < talk.version:
+            link = {"account": account or None, "opportunity": deal["id"] if deal else None}
+            work.tx.do(store.LINK, {**link, "id": before["id"], "version": talk.version})
+        return
+    said, speakers = _said(talk)
+    person = work.org.person(talk.ownership.owner_id)
+    if person is None or not any(one.side == "seller" for one in said):
+        return
+    brought = Brought(
+        owner_id=person.id,
+        unit_id=person.unit_id,
+        source=SOURCE,
+        source_id=talk.id,
+        source_version=talk.version,
+        channel=word(conversations_pb2.ConversationKind, talk.kind),
+        account_id=account or None,
+        opportunity_id=deal["id"] if deal else None,
+        activity_id=None,
+        contact_ids=[one.contact_id for one in talk.participants if ids.is_id(one.contact_id)],
+        started=protos.instant(talk.start_time),
+        language=talk.language,
+        said=said,
+        speakers=speakers,
+    )
+    await taking.take(work, brought, around, talk.provenance.brought_by or work.actor)
+
+
+def _said(talk: conversations_pb2.Conversation) -> tuple[list[Said], list[str]]:
+    """In the order of time; colleagues speak for us, whoever else takes part for the customer."""
+    said: list[tuple[Said, str]] = []
+    for turn in talk.turns:
+        if not turn.text or not 0 <= turn.participant < len(talk.participants):
+            continue
+        speaker = talk.participants[turn.participant]
+        start = protos.span(turn.offset)
+        end = start + protos.span(turn.duration)
+        side = "seller" if speaker.person_id else "customer"
+        said.append((Said(side, turn.text, *(round(at.total_seconds() * 1000) for at in (start, end))), speaker.name))
+    said.sort(key=lambda one: one[0].start_ms)
+    return [one for one, _ in said], [speaker for _, speaker in said]

@@ -1,0 +1,1 @@
+"""The funnel live: changes as they happen, to any number of clients."""
