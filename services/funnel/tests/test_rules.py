@@ -18,10 +18,11 @@ from closedloop_funnel.activities.record import Activity
 from closedloop_funnel.activities.rules import ActivityRules, effective, risen
 from closedloop_funnel.boards.rules import BoardRules, light
 from closedloop_funnel.clearance.rules import digest
+from closedloop_funnel.copies.conversion import Rates
 from closedloop_funnel.custom_fields.rules import CustomField, FunnelFieldRules
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.rules import pushed_days
-from closedloop_funnel.opportunities.worth import Rates, apportion, line_amount, total
+from closedloop_funnel.opportunities.worth import apportion, line_amount, total
 from closedloop_funnel.pipelines.defaults import B2B
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import EvidenceRule, StageRule

@@ -20,10 +20,10 @@ from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import proto, rules, store
 from closedloop_funnel.activities.record import Activity, Seen
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.copies.conversion import Rates
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.known import Known
-from closedloop_funnel.opportunities.worth import Rates
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ActivityService")

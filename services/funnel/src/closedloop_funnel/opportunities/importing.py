@@ -16,6 +16,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
+from closedloop_funnel.copies import rates as rates_told
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import store, telling
 from closedloop_funnel.opportunities.dwell import Dwell
@@ -121,7 +122,7 @@ async def _resolve(given: Rows, earlier: dict[str, Seen], refused: list[RowError
     into = call.home.currency
     currencies = {row.value.currency_code for _, row in given}
     currencies |= {line.amount.currency_code or line.unit_price.currency_code for _, row in given for line in row.lines}
-    rates = await store.rates(call.tx, into, currencies)
+    rates = await rates_told.spot(call.tx, into, currencies)
     known = Known(call.home, Dwell(call.calendars, call.now), rates, call.actor)
     products = [name for _, row in given for name in (row.product, *(line.product_id for line in row.lines))]
     await known.look_up(call.tx, [row.account for _, row in given], products)

@@ -10,8 +10,8 @@ from datetime import datetime
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.org.home import Home
+from closedloop_funnel.copies.conversion import Rates
 from closedloop_funnel.opportunities.dwell import Dwell
-from closedloop_funnel.opportunities.worth import Rates
 
 # Merged accounts answer as the one they became.
 ACCOUNTS = """

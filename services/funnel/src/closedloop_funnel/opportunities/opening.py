@@ -10,6 +10,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
+from closedloop_funnel.copies import rates as rates_told
 from closedloop_funnel.opportunities import store, telling, worth
 from closedloop_funnel.opportunities.record import Line, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.rules import check_dates
@@ -144,7 +145,7 @@ async def valued(deal: Seen, lines: list[Line], amount: int | None, currency: st
 async def restated(deal: Seen, work: Work) -> Seen:
     """The deal with its amount in the company's currency, at the rate of the close date or of the expected one."""
     into = work.home.currency
-    rates = await store.rates(work.tx, into, [deal.currency])
+    rates = await rates_told.spot(work.tx, into, [deal.currency])
     day = deal.close_date or deal.expected_close_date or work.home.today(deal.unit_id)
     return replace(deal, reporting_minor=rates.convert(deal.amount_minor, deal.currency, day), reporting_currency=into)
 

@@ -14,6 +14,7 @@ from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_funnel.copies import rates as rates_told
 from closedloop_funnel.opportunities import opening, proto, store, telling
 from closedloop_funnel.opportunities.record import Held, Seen
 from closedloop_funnel.pipelines import scope
@@ -115,7 +116,7 @@ async def _said(request: pb.OverrideForecastRequest, deal: Held, call: Call) -> 
 
 
 async def _reporting(tx: Transaction, call: Call, amount: int | None, currency: str, day: date | None) -> int | None:
-    rates = await store.rates(tx, call.home.currency, [currency])
+    rates = await rates_told.spot(tx, call.home.currency, [currency])
     return rates.convert(amount, currency, day or call.home.today())
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_funnel.opportunities.record import DateChange, Evidence, Held, Move, Opportunity, Seen
-from closedloop_funnel.opportunities.worth import Rates
 from closedloop_funnel.pipelines import scope
 
 SEEN = f"""
@@ -68,11 +66,6 @@ SELECT (SELECT to_jsonb(a) - 'words' FROM account a WHERE id = %(account_id)s::u
        (SELECT coalesce(jsonb_object_agg(id, jsonb_build_object('minor', list_minor, 'currency', list_currency)), '{}')
           FROM product WHERE id = ANY(%(product_ids)s)) AS products,
        EXISTS (SELECT FROM opportunity WHERE account_id = %(account_id)s::uuid AND state = 'won') AS bought_before
-"""
-
-RATES = """
-SELECT base_currency, start_date, rate FROM exchange_rate
- WHERE quote_currency = %(into)s AND base_currency = ANY(%(bases)s) AND kind = 'spot' ORDER BY start_date
 """
 
 INSERT = rows.insert("opportunity", Opportunity)
@@ -151,18 +144,6 @@ async def references(tx: Transaction, account_id: str, product_ids: Iterable[str
     )
     assert found is not None
     return found
-
-
-async def rates(tx: Transaction, into: str, currencies: Iterable[str]) -> Rates:
-    """A round trip only where a foreign currency is among them."""
-    foreign = sorted(set(currencies) - {into, ""})
-    by_base: dict[str, tuple[list[date], list[Decimal]]] = {}
-    if foreign:
-        for row in await tx.all(RATES, {"into": into, "bases": foreign}):
-            days, values = by_base.setdefault(row["base_currency"], ([], []))
-            days.append(row["start_date"])
-            values.append(row["rate"])
-    return Rates(into, by_base)
 
 
 def add(tx: Transaction, deals: Sequence[Opportunity]) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Transaction
-from closedloop_funnel.opportunities import store as deals
+from closedloop_funnel.copies import rates as rates_told
 from closedloop_funnel.quotes import proto
 from closedloop_funnel.quotes.record import Line
 from closedloop_funnel.quotes.store import Price
@@ -23,7 +23,7 @@ async def hold(tx: Transaction, lines: Sequence[Line], currency: str, prices: di
         raise errors.InvalidArgument(
             "PRODUCT_UNKNOWN", f"no product {', '.join(unknown)}", {"lines": "unknown product"}
         )
-    rates = await deals.rates(tx, currency, {prices[line["product_id"]]["currency"] for line in lines})
+    rates = await rates_told.spot(tx, currency, {prices[line["product_id"]]["currency"] for line in lines})
     below: dict[str, str] = {}
     for i, line in enumerate(lines):
         price = prices[line["product_id"]]

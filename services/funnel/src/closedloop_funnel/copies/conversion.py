@@ -1,0 +1,42 @@
+"""Amounts in another currency, exact to the smallest coin (U16)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from closedloop_chassis import errors
+from closedloop_chassis.currency import coins
+
+# Sums of many deals still have to fit.
+LARGEST = 10**17
+
+
+def counted(minor: Decimal) -> int:
+    """Rounded half up to the smallest coin. Raises InvalidArgument AMOUNT_TOO_LARGE beyond what a bigint holds."""
+    if abs(minor) > LARGEST:
+        raise errors.InvalidArgument("AMOUNT_TOO_LARGE", "no deal is worth that much", {"amount": "too large"})
+    return int(minor.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Spot rates into one currency: by base currency the days from which they hold, and the rates."""
+
+    into: str
+    by_base: Mapping[str, tuple[list[date], list[Decimal]]]
+
+    def convert(self, minor: int | None, currency: str, day: date) -> int | None:
+        """None where no rate is known for the day."""
+        if minor is None or not currency:
+            return None
+        if currency == self.into:
+            return minor
+        days, rates = self.by_base.get(currency, ([], []))
+        position = bisect_right(days, day)
+        if not position:
+            return None
+        return counted(Decimal(minor) / coins(currency) * rates[position - 1] * coins(self.into))
