@@ -366,6 +366,7 @@ async def test_a_lead_of_an_existing_company_is_not_converted_into_its_twin(hous
         await owner.leads.ConvertLead(pb.ConvertLeadRequest(request_id=rid(), id=lead.id, etag=answered.etag))
 
 
+@pytest.mark.mission("S30")
 async def test_corrections_leave_the_submissions_as_they_came(house: House, rid: Any) -> None:
     lead = await intake(house, rid)
     update = pb.UpdateLeadRequest(
@@ -375,7 +376,17 @@ async def test_corrections_leave_the_submissions_as_they_came(house: House, rid:
         profile=pb.LeadProfile(phone="13911112222"),
         update_mask=FieldMask(paths=["phone"]),
     )
+    with house.live.refused("INVALID_ARGUMENT"):
+        await house.m1.leads.UpdateLead(update)
+    update.business_action.kind = "gossip"
+    with house.live.refused("INVALID_ARGUMENT", "BUSINESS_ACTION_UNKNOWN"):
+        await house.m1.leads.UpdateLead(update)
+    update.business_action.kind, update.business_action.note = "call", "他换了手机"
     changed = await house.m1.leads.UpdateLead(update)
+    trail = await house.live.db.all(
+        "SELECT business_action FROM audit_entry WHERE subject = %(id)s AND action = 'update'", {"id": lead.id}
+    )
+    assert "他换了手机" in trail[0]["business_action"]
     assert changed.profile.phone == "13911112222"
     kept = await house.m1.leads.GetLead(get(lead))
     assert kept.submissions[0].profile.phone == "13800138000"
