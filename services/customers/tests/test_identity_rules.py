@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import re
 from collections import defaultdict
@@ -24,6 +25,7 @@ from closedloop_customers.identity.rules import Comparison, IdentityRules, compa
 from . import unseen_companies
 from .labelled_companies import TRADITIONAL, companies
 
+LOG = logging.getLogger(__name__)
 MATCHING = MatchingRules()
 RULES = IdentityRules()
 Pairs = set[tuple[Any, Any]]
@@ -147,7 +149,7 @@ def test_the_generated_set_is_told_apart() -> None:
 @pytest.mark.mission("U11")
 @pytest.mark.parametrize("seed", [101, 202])
 def test_a_set_that_no_weight_was_set_by(seed: int) -> None:
-    """Measured once it was written, and nothing changed for it; `-rP` shows the figures."""
+    """Measured once it was written, and nothing changed for it; `--log-cli-level=INFO` shows the figures."""
     records = unseen_companies.companies(2000, seed)
     profiles = {number: record.profile for number, record in enumerate(records)}
     of_company: dict[int, list[int]] = defaultdict(list)
@@ -156,7 +158,7 @@ def test_a_set_that_no_weight_was_set_by(seed: int) -> None:
     true = {pair for numbers in of_company.values() for pair in itertools.combinations(numbers, 2)}
     compared = _compared(profiles)
     certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
-    print(f"seed {seed}: {len(records)} records, {len(true)} pairs, {len(compared)} compared,", certain, shown)
+    LOG.info("seed %d: %d records, %d pairs, certain %s, shown %s", seed, len(records), len(true), certain, shown)
     assert certain[0] > 0.999
     assert certain[1] > 0.45
     assert shown[1] > 0.59
@@ -203,7 +205,7 @@ def test_buyers_written_as_sales_write_them(data_folder: Path) -> None:
     }  # fmt: skip
     compared = _compared(profiles)
     certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
-    print(f"buyers: {len(records)} records, {len(true)} pairs,", certain, shown)
+    LOG.info("buyers: %d records, %d pairs, certain %s, shown %s", len(records), len(true), certain, shown)
     assert shown[0] > 0.999
     assert shown[1] > 0.74
 

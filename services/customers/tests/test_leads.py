@@ -490,6 +490,29 @@ async def test_the_owner_is_told_and_the_reason_is_kept(house: House, rid: Any) 
     assert "region" in northern.explanation
 
 
+@pytest.mark.mission("U15", "U20")
+async def test_a_seller_is_told_of_an_import_in_one_message(house: House, rid: Any) -> None:
+    rows = [
+        pb.LeadRow(
+            provenance=Provenance(source="spreadsheet", source_id=str(n)),
+            profile=profile(phone=f"1370000{n:04}", company_name=f"上海第{n}精密"),
+            owner_id="rep2" if n < 5 else "rep1",
+        )
+        for n in range(25)
+    ]
+    summary = await house.ops.leads.BulkIntakeLeads(pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows))
+    assert summary.created == 25
+    told = [one.content for one in await house.live.told(integrations.DeliveryRequested)]
+    of_owner = {
+        owner: [one.template.template for one in told if one.recipient.person_id == owner] for owner in ("rep1", "rep2")
+    }
+    assert of_owner == {"rep1": ["leads_assigned"], "rep2": ["lead_assigned"] * 5}
+    (digest,) = (one for one in told if one.template.template == "leads_assigned")
+    assert digest.template.fields["count"] == 20
+    assert digest.urgent
+    assert len(await house.live.told(events.LeadAssigned)) == 25
+
+
 @pytest.mark.mission("S23")
 async def test_two_hours_without_answer_reassign_and_escalate(house: House, rid: Any) -> None:
     lead = await intake(house, rid)
