@@ -1,4 +1,4 @@
-"""What the courier of integrations runs: pollers that look outside, senders that hand over, one webhook.
+"""What the courier of integrations runs: pollers that look outside, senders that hand over, webhooks.
 
 Pollers tick every second and ask `polling.turn` whether it is their turn; intervals are the rulebook's.
 """
@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
-from closedloop_integrations.deliveries import sender
+from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail import webhook
@@ -24,4 +24,6 @@ PARTS: tuple[Part, ...] = (
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
+    Webhook(links.OPEN, links.opened, methods=("GET",)),
+    Webhook(links.CLICK, links.clicked, methods=("GET",)),
 )
