@@ -10,6 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from closedloop.approvals.v1 import delegations_pb2, events_pb2, tasks_pb2
 from closedloop.common.v1.common_pb2 import LIGHT_RED, LIGHT_YELLOW, Evidence
+from closedloop.customers.v1 import accounts_pb2
+from closedloop.customers.v1.events_pb2 import PersonErased
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop.targets.v1.events_pb2 import PersonChanged
 
@@ -393,3 +395,27 @@ async def test_many_at_once(company: Company) -> None:
             tasks_pb2.BulkActOnTasksRequest(request_id=rid(), tasks=[version], **{name: body})
         )
         assert acted.updated == 1, acted
+
+
+async def test_a_task_about_an_erased_person_stays_without_a_word_of_them(company: Company) -> None:
+    said = "王女士 13800138000"
+    about = {"subject_type": "lead", "subject_id": rid(), "title": said, "description": said, "account_id": ACCOUNT}
+    evidence = [Evidence(name="dwell", value=5.5, unit="d", text=said)]
+    task = await told(company, cause_key="customers.first_response:x", evidence=evidence, **about)
+    other = await told(company)
+    done = await complete(company, "lead", task, comment=f"{said} 已回访")
+    erased = PersonErased()
+    erased.records.add(type=accounts_pb2.RECORD_TYPE_LEAD, id=about["subject_id"])
+    await company.live.hear(erased, about["subject_id"], source="customers")
+    left = await read(company, task)
+    assert said not in str(left)
+    assert (left.content.title, left.state, left.settle_time) == (
+        "（客户个人信息已删除）",
+        done.state,
+        done.settle_time,
+    )
+    assert (left.content.evidence[0].value, left.content.evidence[0].text) == (5.5, "")
+    assert (await read(company, other)).content.title == "商机停滞"
+    for table in ("task", "task_history", "audit_entry"):
+        rows = await company.live.db.all(f"SELECT 1 FROM {table} AS t WHERE t::text LIKE '%%13800138000%%'")
+        assert rows == [], table

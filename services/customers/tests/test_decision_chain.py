@@ -328,6 +328,23 @@ async def test_a_brief_names_two_technical_concerns_and_one_question_of_return(h
         )
     with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await house.rep9.brief.GetVisitBrief(visit_brief_pb2.GetVisitBriefRequest(account_id=one.id))
+    # Kept for a while, and never older than what was said before it was asked for.
+    assert (await brief()).generate_time == (await brief()).generate_time
+    about = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_CONTACT, id=cto)
+    heard = interactions_pb2.InteractionRow(
+        provenance=Provenance(source="crm", source_id="heard"),
+        record=about,
+        channel=interactions_pb2.CHANNEL_PHONE,
+        direction=interactions_pb2.INTERACTION_DIRECTION_INBOUND,
+        occur_time=protos.timestamp(house.live.now),
+    )
+    before = {one.contact_id: one.influence for one in (await brief()).people}
+    await house.rep1.interactions.BulkRecordInteractions(
+        interactions_pb2.BulkRecordInteractionsRequest(request_id=rid(), rows=[heard])
+    )
+    assert {one.contact_id: one.influence for one in (await brief()).people}[cto] > before[cto]
+    await person(house, one.id, "陈总", "财务总监")
+    assert "陈总" in [one.name for one in (await brief()).people]
     # The document allows three seconds.
     spans = []
     for _ in range(30):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from google.type.date_pb2 import Date
+from google.type.interval_pb2 import Interval
 from google.type.money_pb2 import Money
 from pydantic import ValidationError
 
-from closedloop.customers.v1 import accounts_pb2
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.customers.v1 import accounts_pb2, potential_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import grades_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 from closedloop_customers.grades import rules, store
 from closedloop_customers.grades.rules import Condition, Grade, GradeRules
@@ -155,3 +159,50 @@ async def test_sql_and_rules_come_to_the_same_grade(house: House, rid: Any) -> N
     assert again.unchanged == 400
     foreign = await house.m9.grades.EvaluateGrades(pb.EvaluateGradesRequest(request_id=rid(), account_ids=ids[:1]))
     assert foreign.errors[0].reason == "OUT_OF_SCOPE"
+
+
+@pytest.mark.mission("S29", "U19")
+async def test_grades_are_held_against_what_was_won_after(house: House, rid: Any) -> None:
+    ids = await fill(house, 400)
+    await house.live.db.all("UPDATE account_deal SET amount_minor = amount_minor * 1000 RETURNING 1")
+    await house.ops.grades.EvaluateGrades(pb.EvaluateGradesRequest(request_id=rid()))
+    graded = {row["id"]: row["grade"] for row in await house.live.db.all("SELECT id, grade FROM account")}
+    start = house.live.now
+    await house.live.db.all("DELETE FROM account_deal RETURNING 1")
+    best = [id_ for id_ in ids if graded[id_] == "A"]
+    rest = [id_ for id_ in ids if graded[id_] != "A"]
+    good = {*best[: len(best) * 3 // 4], *rest[: len(rest) // 10]}
+    await house.live.advance(days=40)
+    outcomes = [
+        potential_pb2.AccountOutcome(
+            provenance=Provenance(source="erp", source_id=id_),
+            account_id=id_,
+            kind=potential_pb2.OUTCOME_KIND_WON if id_ in good else potential_pb2.OUTCOME_KIND_LOST,
+            outcome_time=protos.timestamp(start + timedelta(days=20)),
+        )
+        for id_ in ids
+    ]
+    request = potential_pb2.BulkRecordOutcomesRequest(request_id=rid(), outcomes=outcomes)
+    assert (await house.ops.potential.BulkRecordOutcomes(request)).created == 400
+    # Grades of today say nothing about what stood then.
+    await house.live.db.all("UPDATE account SET grade = 'D' RETURNING 1")
+    span = Interval(start_time=protos.timestamp(start))
+    measured = await house.ops.grades.GetGradeAccuracy(pb.GetGradeAccuracyRequest(interval=span))
+    found = measured.accuracy
+    of_best = len([id_ for id_ in best if id_ in good])
+    assert found.precision_ratio == pytest.approx(of_best / len(best))
+    assert found.recall_ratio == pytest.approx(of_best / len(good))
+    assert found.top_decile_lift == pytest.approx(of_best / len(best) / (len(good) / 400))
+    assert found.top_decile_lift > 1.5
+    assert found.enough_data
+    assert [one.grade for one in measured.grades] == ["A", "B", "C", "D"]
+    assert sum(one.accounts for one in measured.grades) == 400
+    assert (measured.grades[0].accounts, measured.grades[0].good) == (len(best), of_best)
+    nobody = await house.m9.grades.GetGradeAccuracy(pb.GetGradeAccuracyRequest(interval=span))
+    assert not nobody.accuracy.enough_data
+    with house.live.refused("INVALID_ARGUMENT", "INTERVAL_INVALID"):
+        await house.ops.grades.GetGradeAccuracy(
+            pb.GetGradeAccuracyRequest(interval=Interval(end_time=protos.timestamp(start)))
+        )
+    with house.live.refused("PERMISSION_DENIED", "ROLE_NOT_GRANTED"):
+        await house.rep1.grades.GetGradeAccuracy(pb.GetGradeAccuracyRequest(interval=span))

@@ -21,6 +21,7 @@ from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 from closedloop_customers import scoring
+from closedloop_customers.grades import desk as grades
 from closedloop_customers.health import desk, rules, store
 from closedloop_customers.health.rules import HealthRules
 from closedloop_customers.scoring import Dimension, Foretold
@@ -29,6 +30,7 @@ from closedloop_devstack.testing.service import work
 from .conftest import House
 
 RULES = HealthRules()
+CHANGED = "closedloop.customers.account.changed.v1"
 MISSING = "0190d3c0-0000-7000-8000-000000000000"
 
 
@@ -238,13 +240,22 @@ async def test_sql_and_rules_come_to_the_same_score(house: House) -> None:
     assert len({round(row["score"], 3) for row in rows}) > 50
 
 
-@pytest.mark.mission("S33")
-async def test_a_hundred_thousand_are_computed_within_half_a_minute(house: House) -> None:
+@pytest.mark.mission("S33", "S29")
+async def test_a_hundred_thousand_are_computed_and_graded_within_half_a_minute_each(house: House) -> None:
     await fill(house, 100_000, each=1)
     began = time.monotonic()
     outcome = await computed(house)
     assert time.monotonic() - began < 30
     assert outcome.first == 100_000
+    # For the first time: the grade of all of them changes, and all are told.
+    unit = work(house.live.process)
+    began = time.monotonic()
+    graded = await grades.evaluate(unit, "test")
+    await unit.tx.commit()
+    assert time.monotonic() - began < 30
+    assert graded.first == 100_000
+    (told,) = await house.live.db.all("SELECT count(*) AS n FROM outbox WHERE type = %(type)s", {"type": CHANGED})
+    assert told["n"] == 100_000
 
 
 @pytest.mark.mission("S33", "U19")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import random
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -20,8 +22,10 @@ from closedloop_customers.identity import merging
 from closedloop_customers.identity.portraits import portrait
 from closedloop_customers.identity.rules import Comparison, IdentityRules, compare
 
+from . import unseen_companies
 from .labelled_companies import TRADITIONAL, companies
 
+LOG = logging.getLogger(__name__)
 MATCHING = MatchingRules()
 RULES = IdentityRules()
 Pairs = set[tuple[Any, Any]]
@@ -143,6 +147,24 @@ def test_the_generated_set_is_told_apart() -> None:
 
 
 @pytest.mark.mission("U11")
+@pytest.mark.parametrize("seed", [101, 202])
+def test_a_set_that_no_weight_was_set_by(seed: int) -> None:
+    """Measured once it was written, and nothing changed for it; `--log-cli-level=INFO` shows the figures."""
+    records = unseen_companies.companies(2000, seed)
+    profiles = {number: record.profile for number, record in enumerate(records)}
+    of_company: dict[int, list[int]] = defaultdict(list)
+    for number, record in enumerate(records):
+        of_company[record.company].append(number)
+    true = {pair for numbers in of_company.values() for pair in itertools.combinations(numbers, 2)}
+    compared = _compared(profiles)
+    certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
+    LOG.info("seed %d: %d records, %d pairs, certain %s, shown %s", seed, len(records), len(true), certain, shown)
+    assert certain[0] > 0.999
+    assert certain[1] > 0.45
+    assert shown[1] > 0.59
+
+
+@pytest.mark.mission("U11")
 @pytest.mark.parametrize(("load", "least_recall"), [(load_febrl1, 0.90), (load_febrl2, 0.85), (load_febrl3, 0.84)])
 def test_the_sets_of_febrl_are_told_apart(load: Any, least_recall: float) -> None:
     """People of the FEBRL generator, their number in a register as the registration, typos everywhere."""
@@ -169,6 +191,23 @@ def test_buyers_of_procurement_notices_are_found_again_and_not_mixed_up(data_fol
         and names.parse(one).core != names.parse(other).core
     ]
     assert mixed == []
+
+
+@pytest.mark.mission("U11")
+def test_buyers_written_as_sales_write_them(data_folder: Path) -> None:
+    """By name alone: seven spellings of every buyer of the notices that no rule was written for."""
+    dice = random.Random(303)
+    records = [(buyer, dice.choice(unseen_companies.SLIPS)(buyer, dice)) for buyer in sorted(_buyers(data_folder)) * 7]
+    profiles = {number: {"name": name} for number, (_, name) in enumerate(records)}
+    true = {
+        (one, other) for one, other in itertools.combinations(range(len(records)), 2)
+        if records[one][0] == records[other][0]
+    }  # fmt: skip
+    compared = _compared(profiles)
+    certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
+    LOG.info("buyers: %d records, %d pairs, certain %s, shown %s", len(records), len(true), certain, shown)
+    assert shown[0] > 0.999
+    assert shown[1] > 0.74
 
 
 def test_a_merge_takes_what_is_missing_and_gives_it_back() -> None:

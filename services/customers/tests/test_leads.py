@@ -366,6 +366,7 @@ async def test_a_lead_of_an_existing_company_is_not_converted_into_its_twin(hous
         await owner.leads.ConvertLead(pb.ConvertLeadRequest(request_id=rid(), id=lead.id, etag=answered.etag))
 
 
+@pytest.mark.mission("S30")
 async def test_corrections_leave_the_submissions_as_they_came(house: House, rid: Any) -> None:
     lead = await intake(house, rid)
     update = pb.UpdateLeadRequest(
@@ -375,7 +376,17 @@ async def test_corrections_leave_the_submissions_as_they_came(house: House, rid:
         profile=pb.LeadProfile(phone="13911112222"),
         update_mask=FieldMask(paths=["phone"]),
     )
+    with house.live.refused("INVALID_ARGUMENT"):
+        await house.m1.leads.UpdateLead(update)
+    update.business_action.kind = "gossip"
+    with house.live.refused("INVALID_ARGUMENT", "BUSINESS_ACTION_UNKNOWN"):
+        await house.m1.leads.UpdateLead(update)
+    update.business_action.kind, update.business_action.note = "call", "他换了手机"
     changed = await house.m1.leads.UpdateLead(update)
+    trail = await house.live.db.all(
+        "SELECT business_action FROM audit_entry WHERE subject = %(id)s AND action = 'update'", {"id": lead.id}
+    )
+    assert "他换了手机" in trail[0]["business_action"]
     assert changed.profile.phone == "13911112222"
     kept = await house.m1.leads.GetLead(get(lead))
     assert kept.submissions[0].profile.phone == "13800138000"
@@ -477,6 +488,29 @@ async def test_the_owner_is_told_and_the_reason_is_kept(house: House, rid: Any) 
     northern = next(c for c in ranked if c.person_id == "rep9")
     assert list(northern.ineligibilities) == [assignment_pb2.INELIGIBILITY_REGION]
     assert "region" in northern.explanation
+
+
+@pytest.mark.mission("U15", "U20")
+async def test_a_seller_is_told_of_an_import_in_one_message(house: House, rid: Any) -> None:
+    rows = [
+        pb.LeadRow(
+            provenance=Provenance(source="spreadsheet", source_id=str(n)),
+            profile=profile(phone=f"1370000{n:04}", company_name=f"上海第{n}精密"),
+            owner_id="rep2" if n < 5 else "rep1",
+        )
+        for n in range(25)
+    ]
+    summary = await house.ops.leads.BulkIntakeLeads(pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows))
+    assert summary.created == 25
+    told = [one.content for one in await house.live.told(integrations.DeliveryRequested)]
+    of_owner = {
+        owner: [one.template.template for one in told if one.recipient.person_id == owner] for owner in ("rep1", "rep2")
+    }
+    assert of_owner == {"rep1": ["leads_assigned"], "rep2": ["lead_assigned"] * 5}
+    (digest,) = (one for one in told if one.template.template == "leads_assigned")
+    assert digest.template.fields["count"] == 20
+    assert digest.urgent
+    assert len(await house.live.told(events.LeadAssigned)) == 25
 
 
 @pytest.mark.mission("S23")

@@ -151,25 +151,34 @@ async def test_a_won_deal_raises_the_potential(house: House, rid: Any) -> None:
 
 @pytest.mark.mission("S39", "U19")
 async def test_each_method_is_held_against_what_became_of_the_accounts(house: House, rid: Any) -> None:
-    """The case of the documents in small: by hand about half are right, computed with tender data nine in ten."""
-    accounts = [await customer(house, rid, f"第{n}中学", employee_count=500) for n in range(60)]
-    ids = [account.id for account in accounts]
-    tendering, good, by_hand = set(ids[:20]), {*ids[:18], *ids[40:45]}, {*ids[5:15], *ids[50:60]}
-    for n, id_ in enumerate(ids[:20]):
-        match = matched(id_, notice_id=f"n-{n}")
-        await house.live.hear(match, id_, source="integrations")
+    """A company whose history is the case's: of 25 that sellers called promising 13 bought (52 %), of 125 that tender
+    data named 112 did (89.6 %). The figures come out as the case has them; that tenders foretell so well here is the
+    history's doing, not ours."""
+    names = [f"第{n}中学" for n in range(200)]
+    profiles = [accounts_pb2.AccountProfile(name=name, industry="education", employee_count=500) for name in names]
+    rows = [
+        accounts_pb2.AccountRow(provenance=Provenance(source="crm", source_id=name), profile=profile, owner_id="rep1")
+        for name, profile in zip(names, profiles, strict=True)
+    ]
+    brought = accounts_pb2.BulkUpsertAccountsRequest(request_id=rid(), rows=rows)
+    assert (await house.ops.accounts.BulkUpsertAccounts(brought)).created == 200
+    stored = {row["name"]: row["id"] for row in await house.live.db.all("SELECT name, id FROM account")}
+    ids = [stored[name] for name in names]
+    tendering, good, by_hand = set(ids[:125]), {*ids[:112], *ids[125:145]}, {*ids[:13], *ids[150:162]}
+    for n, id_ in enumerate(ids[:125]):
+        await house.live.hear(matched(id_, notice_id=f"n-{n}"), id_, source="integrations")
     await evaluate(house, rid)
     label = pb.LabelPotentialsRequest(
         request_id=rid(),
         labels=[pb.PotentialLabel(account_id=id_, high=id_ in by_hand, reason="凭经验") for id_ in ids],
     )
     summary = await house.rep1.potential.LabelPotentials(label)
-    assert (summary.read, summary.created, summary.rejected) == (60, 60, 0)
+    assert (summary.read, summary.created, summary.rejected) == (200, 200, 0)
     label.request_id = rid()
-    assert (await house.rep1.potential.LabelPotentials(label)).unchanged == 60
-    shown = await potential(house, accounts[5])
+    assert (await house.rep1.potential.LabelPotentials(label)).unchanged == 200
+    shown = await house.rep1.potential.GetPotential(pb.GetPotentialRequest(account_id=ids[5]))
     assert [(one.high, one.labelled_by) for one in shown.labels] == [(True, "rep1")]
-    disagreeing = await house.rep1.potential.ListPotentials(pb.ListPotentialsRequest(disagreeing=True, page_size=100))
+    disagreeing = await house.rep1.potential.ListPotentials(pb.ListPotentialsRequest(disagreeing=True, page_size=200))
     assert {one.account_id for one in disagreeing.potentials} == tendering ^ by_hand
 
     start = house.live.now
@@ -194,20 +203,21 @@ async def test_each_method_is_held_against_what_became_of_the_accounts(house: Ho
     ]
     request = pb.BulkRecordOutcomesRequest(request_id=rid(), outcomes=[*outcomes, *bad], validate_only=True)
     dry = await house.ops.potential.BulkRecordOutcomes(request)
-    assert (dry.created, [error.reason for error in dry.errors]) == (60, ["ROW_INVALID", "ACCOUNT_NOT_FOUND"])
+    assert (dry.created, [error.reason for error in dry.errors]) == (200, ["ROW_INVALID", "ACCOUNT_NOT_FOUND"])
     request.request_id, request.validate_only = rid(), False
-    assert (await house.ops.potential.BulkRecordOutcomes(request)).created == 60
+    assert (await house.ops.potential.BulkRecordOutcomes(request)).created == 200
     request.request_id = rid()
-    assert (await house.ops.potential.BulkRecordOutcomes(request)).unchanged == 60
+    assert (await house.ops.potential.BulkRecordOutcomes(request)).unchanged == 200
 
     span = Interval(start_time=protos.timestamp(start))
     measured = await house.m1.potential.GetPotentialAccuracy(pb.GetPotentialAccuracyRequest(interval=span))
     hand, without, computed = measured.methods
-    assert hand.accuracy.precision_ratio == pytest.approx(len(good & by_hand) / len(by_hand))
+    assert hand.accuracy.precision_ratio == pytest.approx(0.52)
     assert hand.accuracy.top_decile_lift == 0
-    assert computed.accuracy.precision_ratio == pytest.approx(0.9)
-    assert computed.accuracy.recall_ratio == pytest.approx(18 / 23)
-    assert computed.accuracy.top_decile_lift > 2
+    assert computed.accuracy.precision_ratio == pytest.approx(0.896)
+    assert computed.accuracy.recall_ratio == pytest.approx(112 / 132)
+    # No more than the share of all that bought allows.
+    assert 1 < computed.accuracy.top_decile_lift <= 200 / 132
     assert computed.accuracy.enough_data
     assert without.accuracy.true_positives < computed.accuracy.true_positives
     nobody = await house.m9.potential.GetPotentialAccuracy(pb.GetPotentialAccuracyRequest(interval=span))

@@ -210,3 +210,23 @@ async def test_what_is_old_moved_or_without_owner_is_on_the_list(house: House, r
         await house.m1.quality.ResolveFinding(
             pb.ResolveFindingRequest(request_id=rid(), id=new_id(), etag="1", resolution=pb.FINDING_RESOLUTION_VERIFIED)
         )
+
+
+@pytest.mark.mission("S82")
+async def test_once_a_month_it_is_told_how_owners_keep_what_they_own(house: House) -> None:
+    await account(house)
+    await account(house, "无名", industry="", region_code="")
+    await house.live.hear(targets.OrgUnitChanged(unit_id="co", kind="company", name="总公司", active=True, version=9))
+    keep = "('customers.quality_look', 'customers.stewardship_month')"
+    await house.live.db.all(f"DELETE FROM timer WHERE kind NOT IN {keep} RETURNING kind")
+    await house.live.advance(hours=2)
+    # Nothing falls due in January; what was missing on the fifth has lain for thirty days in February.
+    await house.live.move_to(house.live.now.replace(month=2, day=1, hour=3))
+    (first,) = await house.live.told(events.StewardshipMeasured)
+    assert (first.ownership.owner_id, first.ownership.unit_id) == ("rep1", "team1")
+    assert (first.month.year, first.month.month, first.month.day) == (2026, 1, 1)
+    assert (first.accounts, first.red_accounts, first.fresh_ratio, first.resolved_ratio) == (2, 0, 1.0, 1.0)
+    assert first.fill_ratio == pytest.approx(1 - 2 / 6)
+    await house.live.move_to(house.live.now.replace(month=3, day=1, hour=3))
+    second = (await house.live.told(events.StewardshipMeasured))[-1]
+    assert (second.month.month, second.resolved_ratio) == (2, 0.0)

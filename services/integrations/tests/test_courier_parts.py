@@ -6,14 +6,16 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import html
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -27,7 +29,7 @@ from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop_chassis import errors
 from closedloop_chassis.courier.database import pool
 from closedloop_chassis.courier.desk import Desk
-from closedloop_chassis.courier.parts import Poller, Request
+from closedloop_chassis.courier.parts import Poller, Request, Response
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.erp import ErpServer
@@ -37,7 +39,7 @@ from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
-from closedloop_integrations.deliveries import sender
+from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail import webhook
@@ -507,6 +509,68 @@ async def test_a_signed_webhook_brings_a_mail_once(company: Live, desk: StillDes
         with pytest.raises(errors.Unauthenticated) as refused:
             webhook.receive(desk, wrong)
         assert refused.value.reason == reason
+
+
+@pytest.mark.mission("S27")
+async def test_opens_and_clicks_are_counted_once_by_signed_links_alone(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run, desk: StillDesk, outside: Outside
+) -> None:
+    outside(public_url="https://go.closedloop.test/", link_secret="s3cret")
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    content = deliveries_pb2.DeliveryContent(
+        dedupe_key="wake",
+        origin="customers",
+        purpose=deliveries_pb2.DELIVERY_PURPOSE_MARKETING,
+        recipient=deliveries_pb2.Recipient(contact_id=contact),
+        written=deliveries_pb2.WrittenBody(subject="新品", text="请看 https://x.cn/p?a=1&b=<2。"),
+        sender_id="rep1",
+    )
+    stub = company.stub(DeliveryServiceStub, "ops", "operations")
+    delivery = await stub.RequestDelivery(
+        deliveries_pb2.RequestDeliveryRequest(request_id=str(uuid4()), content=content)
+    )
+    await run(send_mail)
+    [received] = post.mailbox("wang@school.cn").messages
+    page = received.message.get_body(("html",)).get_content()
+    [target, picture] = [html.unescape(found) for found in re.findall(r'(?:href|src)="([^"]+)"', page)]
+    assert ">https://x.cn/p?a=1&amp;b=</a>" in page
+    assert target in received.text.replace("\n", "")
+
+    async def asked_for(address: str, part: Callable[[Desk, Request], Response]) -> Response:
+        url = urlsplit(address)
+        delivery_id = url.path.rpartition("/")[2]
+        request = Request("GET", url.path, {}, dict(parse_qsl(url.query)), b"", {"delivery": delivery_id})
+        return await asyncio.to_thread(part, desk, request)
+
+    for _ in range(3):
+        seen = await asked_for(picture, links.opened)
+        assert (seen.status, seen.body[:3]) == (200, b"GIF")
+    await company.settle()
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_OPENED
+    for _ in range(3):
+        led = await asked_for(target, links.clicked)
+        assert (led.status, led.headers["location"]) == (302, "https://x.cn/p?a=1&b=")
+    await asked_for(picture, links.opened)
+    await company.settle()
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_CLICKED
+    states = [one.state for one in await company.told(events.DeliveryReported)]
+    assert states.count(deliveries_pb2.DELIVERY_STATE_OPENED) == 1
+    assert states.count(deliveries_pb2.DELIVERY_STATE_CLICKED) == 1
+    # Elsewhere, for another message, of another kind, unsigned: nobody is led anywhere, nothing is counted.
+    other = str(uuid4())
+    for forged, part in (
+        (target.replace("x.cn", "evil.cn"), links.clicked),
+        (target.replace(delivery.id, other), links.clicked),
+        (picture.replace("/open/", "/click/"), links.clicked),
+        (picture.partition("?")[0], links.opened),
+        (f"{picture}é", links.opened),
+    ):
+        with pytest.raises(errors.Unauthenticated) as refused:
+            await asked_for(forged, part)
+        assert refused.value.reason == "SIGNATURE_WRONG"
+    outside(link_secret="")
+    with pytest.raises(errors.NotFound):
+        await asked_for(target, links.clicked)
 
 
 async def test_nothing_is_called_that_is_not_configured(company: Live, outside: Outside, run: Run) -> None:

@@ -10,6 +10,7 @@ import pytest
 from google.type.decimal_pb2 import Decimal
 
 from closedloop.common.v1.common_pb2 import Ownership
+from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1.opportunities_pb2 import OpportunityLine
 from closedloop.integrations.v1 import events_pb2 as integrations
@@ -153,6 +154,23 @@ async def test_process_metrics_of_a_week_are_replaced_when_measured_anew(company
     assert (one.amount.number.value, one.row_count) == ("0.9", 1)
     listed = await ledger(company).ListActuals(pb.ListActualsRequest(filter=request.filter))
     assert [row.weight.value for row in listed.actuals] == ["11", "11", "11"]
+
+
+@pytest.mark.mission("S82")
+async def test_the_care_of_customers_is_a_figure_of_their_owner(company: Live) -> None:
+    month = customers.StewardshipMeasured(
+        ownership={"owner_id": "rep1", "unit_id": "east-1"},
+        month=protos.date_proto(date(2025, 12, 1)),
+        accounts=4,
+        fresh_ratio=1.0,
+        fill_ratio=0.5,
+        resolved_ratio=0.75,
+    )
+    for _ in range(2):
+        await company.hear(month, "rep1", source="customers")
+    request = pb.SummarizeActualsRequest(filter=pb.ActualFilter(metrics=["customer_care"], person_id="rep1"))
+    [one] = (await ledger(company).SummarizeActuals(request)).sums
+    assert (one.amount.number.value, one.row_count) == ("0.75", 1)
 
 
 @pytest.mark.mission("U7")

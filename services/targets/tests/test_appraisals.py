@@ -66,6 +66,8 @@ async def issue(live: Live, **more: Any) -> pb.IssueAppraisalsResponse:
         ([figure("won_value", 1000, 2000), figure("visit_completion", None, 2_000_000)], 0.7 * 150 + 0.3 * 120),
         # Less is better: twice the healthy days are half the score.
         ([figure("won_value", 1000, 1000), figure("stage_pace", None, 11_000_000)], 0.7 * 100 + 0.3 * 50),
+        # Who lets customers lie is appraised for it (S82).
+        ([figure("won_value", 1000, 1000), figure("customer_care", None, 500_000)], 0.7 * 100 + 0.3 * 50),
         # Nobody measured the process: finance counts alone.
         ([figure("won_value", 1000, 900), figure("visit_completion", None, None)], 90),
         # Two metrics of the finance track by 0.7 and 0.3.
@@ -96,7 +98,8 @@ async def test_two_tracks_stand_side_by_side(company: Live) -> None:
     finance, process = mine.tracks
     by_metric = {line.metric: line for track in mine.tracks for line in track.lines}
     assert (finance.score, finance.weight_ratio) == (80, 0.7)
-    assert len(process.lines) == 12
+    # The twelve, and the care of customers (S82).
+    assert len([line for line in process.lines if line.metric != "customer_care"]) == 12 == len(process.lines) - 1
     assert by_metric["won_value"].completion_ratio == 0.8
     assert list(by_metric["won_value"].plan_versions) == [1]
     assert (by_metric["visit_completion"].score, by_metric["stage_pace"].score) == (100, 50)

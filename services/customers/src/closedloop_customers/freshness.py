@@ -30,6 +30,8 @@ class QualityRules(Rules):
     # The report counts findings worked off within so many days before.
     report_days: int = Field(default=30, ge=1, le=366)
     postpone_most_days: int = Field(default=90, ge=1, le=366)
+    # A finding is worked off in time within so many days from its cause; counted in the owner's month (S82).
+    work_off_days: int = Field(default=30, ge=1, le=366)
     # How long a supervisor has for a red account.
     task: ClockSetting = ClockSetting(days=5, calendar="business")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -130,10 +131,19 @@ def wilson(hits: int, tries: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def lift(verdicts: Iterable[Foretold]) -> float:
-    """Rate of what happened in the best-scored tenth over the rate in all; 0 without any."""
+    """Rate of what happened in the best-scored tenth over the rate in all; 0 without any. Of equal scores, each counts
+    for as much as fits into the tenth: no order is made up."""
     ordered = sorted(verdicts, key=lambda one: -one.score)
     happened = sum(one.happened for one in ordered)
     if not happened:
         return 0.0
-    tenth = ordered[: max(len(ordered) // 10, 1)]
-    return (sum(one.happened for one in tenth) / len(tenth)) / (happened / len(ordered))
+    size = left = max(len(ordered) // 10, 1)
+    hits = 0.0
+    for _, equals in groupby(ordered, key=lambda one: one.score):
+        tied = list(equals)
+        taken = min(len(tied), left)
+        hits += taken * sum(one.happened for one in tied) / len(tied)
+        left -= taken
+        if not left:
+            break
+    return (hits / size) / (happened / len(ordered))

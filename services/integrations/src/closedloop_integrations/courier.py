@@ -10,7 +10,7 @@ from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
 from closedloop_integrations import feeds
-from closedloop_integrations.deliveries import sender
+from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail import webhook
@@ -26,4 +26,6 @@ PARTS: tuple[Part, ...] = (
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
     *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in ("tickets", "behaviours")),
+    Webhook(links.OPEN, links.opened, methods=("GET",)),
+    Webhook(links.CLICK, links.clicked, methods=("GET",)),
 )

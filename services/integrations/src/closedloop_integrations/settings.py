@@ -43,6 +43,10 @@ class Outside(BaseSettings):
     )
     # When this process has read them; shows that a new secret has taken.
     read_at: datetime = Field(default_factory=lambda: datetime.now(UTC), exclude=True)
+    public_url: str = Field(
+        default="", description="where the courier's webhooks are reached from outside, https://host"
+    )
+    link_secret: SecretStr = Field(default=SecretStr(""), description="signs links that are counted; empty: none are")
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="signs what gateways post to /hooks/mail")
 
     @property

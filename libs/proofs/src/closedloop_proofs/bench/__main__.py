@@ -23,7 +23,19 @@ from rich.console import Console
 
 from closedloop_devstack.errors import PlatformError
 from closedloop_devstack.platform.home import project
-from closedloop_proofs.bench import clocks, events, imports, lists, peers, reads, replicas, targets, tools, writes
+from closedloop_proofs.bench import (
+    clocks,
+    events,
+    imports,
+    lead_imports,
+    lists,
+    peers,
+    reads,
+    replicas,
+    targets,
+    tools,
+    writes,
+)
 from closedloop_proofs.bench.figures import Figure, table, write
 from closedloop_proofs.bench.ground import Ground, ground
 from closedloop_proofs.bench.load import Pressure
@@ -36,6 +48,7 @@ GROUPS: dict[str, Measure] = {
     "events": events.measure,
     "clocks": clocks.measure,
     "imports": imports.measure,
+    "lead imports": lead_imports.measure,
     "lists": lists.measure,
     "peers": peers.measure,
     "replicas": replicas.measure,

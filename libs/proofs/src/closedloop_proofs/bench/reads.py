@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from closedloop_chassis import contract
-from closedloop_proofs.bench import decisions, limits, targets
+from closedloop_proofs.bench import briefs, decisions, limits, targets
 from closedloop_proofs.bench.figures import Figure, Wanted, tail, throughput
 from closedloop_proofs.bench.ground import Api, Ground, accepted
 from closedloop_proofs.bench.load import LoadFailed, Pressure, framed, h2load, watched
@@ -14,7 +14,7 @@ from closedloop_proofs.bench.read import Read
 from closedloop_proofs.bench.samples import Sample
 from closedloop_proofs.bench.turns import in_turns
 
-READS = {"person board": targets.board, "work list": decisions.listing}
+READS = {"person board": targets.board, "work list": decisions.listing, "visit brief": briefs.brief}
 WANTED = Wanted(">=", 0.6)
 
 

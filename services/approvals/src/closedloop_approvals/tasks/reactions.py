@@ -7,6 +7,7 @@ from google.protobuf import json_format
 
 from closedloop.approvals.v1 import events_pb2
 from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.customers.v1.events_pb2 import PersonErased
 from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_approvals import signatories
 from closedloop_approvals.tasks import acting, messages, store
@@ -30,6 +31,15 @@ async def requested(event: Heard[events_pb2.TaskRequested], work: Work) -> None:
     provenance = Provenance(source=event.source, source_id=event.id, brought_by=event.source)
     provenance.observed_time.CopyFrom(protos.timestamp(event.time))  # type: ignore[arg-type]
     await raise_tasks([draft(content, provenance, event.source, work)], work)
+
+
+@reactions.on(PersonErased)
+async def erase(event: Heard[PersonErased], work: Work) -> None:
+    """A person is forgotten (PIPL): tasks about them stay as they were done, without words."""
+    named = [record.id for record in event.message.records]
+    tasks = await store.erase(work.tx, named, work.rules(TaskRules).erased_title)
+    if tasks:
+        work.audit(event.message.personal_data_request_id or named[0], "erase", after={"tasks": len(tasks)})
 
 
 @reactions.on(events_pb2.TaskWithdrawn)

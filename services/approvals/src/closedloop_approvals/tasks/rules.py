@@ -38,6 +38,8 @@ class TaskRules(Rules):
         }
     )
     other: TaskKind = TaskKind()
+    # What a task about a person is called once that person is forgotten.
+    erased_title: str = Field(default="（客户个人信息已删除）", min_length=1, max_length=200)
     # Titles in "<title>_of_owner": the manager of the nearest unit of that kind.
     titles: dict[str, str] = Field(default={"director": "region", "area_manager": "area", "team_leader": "team"})
 

@@ -99,6 +99,17 @@ UPDATE task SET effect = 'recurred', version = version + 1
 RETURNING {NAMES}
 """
 # Those who raise the same cause follow each other, so that the one before is seen.
+ERASE = """
+UPDATE task SET title = %(title)s, description = '', outcome_comment = '', custom_fields = NULL, outcome_fields = NULL,
+       evidence = (SELECT coalesce(jsonb_agg(one.said - 'text' ORDER BY one.place), '[]')
+                     FROM jsonb_array_elements(evidence) WITH ORDINALITY AS one (said, place)),
+       version = version + 1
+ WHERE subject_type IN ('contact', 'lead') AND subject_id = ANY(%(subjects)s)
+RETURNING id
+"""
+ERASE_HISTORY = "UPDATE task_history SET comment = '' WHERE task_id = ANY(%(ids)s::uuid[])"
+# What people said of it stands in the trail as the business behind the act.
+ERASE_TRAIL = "UPDATE audit_entry SET business_action = '' WHERE subject = ANY(%(subjects)s)"
 LOCK_CAUSES = """
 SELECT pg_advisory_xact_lock(hashtext('task_cause'), h)
   FROM (SELECT DISTINCT hashtext(o || '/' || k) AS h
@@ -219,6 +230,15 @@ async def on_desk(tx: Transaction, person_id: str) -> list[str]:
 
 async def page(db: Reader, params: Mapping[str, Any]) -> list[Task]:
     return await db.all(LIST, dict(params), into=Task)
+
+
+async def erase(tx: Transaction, subjects: Sequence[str], title: str) -> list[str]:
+    """Tasks about these records without a word about them, in row, history and trail; answers which. One round trip."""
+    erased = [row["id"] for row in await tx.all(ERASE, {"subjects": list(subjects), "title": title})]
+    if erased:
+        tx.do(ERASE_HISTORY, {"ids": erased})
+        tx.do(ERASE_TRAIL, {"subjects": [f"task:{id_}" for id_ in erased]})
+    return erased
 
 
 def save(tx: Transaction, tasks: Sequence[Task]) -> None:

@@ -1,13 +1,15 @@
-"""VisitBriefService: what to win on this visit (S37). Put together from one read, hence never older than what is known."""
+"""VisitBriefService: what to win on this visit (S37). Put together from one read, kept until something it is made of changes."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from closedloop.common.v1.common_pb2 import Evidence, Light
 from closedloop.customers.v1 import decision_chain_pb2 as chain_pb
 from closedloop.customers.v1 import visit_brief_pb2 as pb
-from closedloop_chassis import enums, protos
+from closedloop_chassis import enums, errors, protos
+from closedloop_chassis.answers import Topics
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import accesses, explanations
@@ -19,16 +21,46 @@ rpcs = Rpcs("closedloop.customers.v1.VisitBriefService")
 
 TECHNICAL = frozenset({"technical_objection"})
 RETURN = frozenset({"roi_question"})
+# How often an account may be merged while its brief is made.
+MERGES_AT_ONCE = 3
+
+
+class _Merged(Exception):
+    """The account went into another one between the question and the answer."""
 
 
 @rpcs.method
-async def get_visit_brief(request: pb.GetVisitBriefRequest, call: Call) -> pb.VisitBrief:
+async def get_visit_brief(request: pb.GetVisitBriefRequest, call: Call) -> bytes:
+    """Kept for the rest of the minute at most: concerns fade with time, and who looked at people is noted by the
+    minute (`accesses`)."""
+    if call.on_behalf_of:
+        return (await _brief(request, call, "")).SerializeToString()
+    standing = ""
+
+    async def topics() -> Topics:
+        nonlocal standing
+        standing = await store.standing(call.db, request.account_id)
+        names = {store.topic(request.account_id), store.topic(standing)}
+        return Topics(("briefs", *sorted(names)), call.now.replace(second=0, microsecond=0) + timedelta(minutes=1))
+
+    for _ in range(MERGES_AT_ONCE):
+        try:
+            return await call.process.answers.answer(call, topics, lambda: _brief(request, call, standing))
+        except _Merged:
+            continue
+    raise errors.Aborted("ACCOUNT_MERGED", f"{request.account_id} is being merged; ask again")
+
+
+async def _brief(request: pb.GetVisitBriefRequest, call: Call, standing: str) -> pb.VisitBrief:
+    """Raises _Merged where another account than `standing`, if that is named, answers for it by now."""
     settings, chain = call.rules(BriefRules), call.rules(ChainRules)
     graph = api.seen(
         call,
         await store.graph(call.db, request.account_id, request.opportunity_id, call.now, chain),
         request.account_id,
     )
+    if standing and graph.id != standing:
+        raise _Merged
     most_urgent = next(iter(graph.opportunities or ()), None)
     opportunity_id = request.opportunity_id or (most_urgent["opportunity_id"] if most_urgent else "")
     group = members.members(graph, call.now, chain)

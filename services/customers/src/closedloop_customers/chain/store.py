@@ -46,6 +46,7 @@ SELECT a.id, a.name, a.industry, a.owner_id, a.unit_id, a.participant_ids, a.gra
             ORDER BY closes_on NULLS LAST, opportunity_id LIMIT 50) AS o) AS opportunities
   FROM a
 """
+STANDING = "SELECT coalesce(merged_into_id, id)::text FROM account WHERE id = %(account_id)s"
 BUMP = """
 INSERT INTO decision_chain AS d (account_id, version) VALUES (%(account_id)s, 1)
 ON CONFLICT (account_id) DO UPDATE SET version = d.version + 1
@@ -176,6 +177,16 @@ async def graph(
     since = now - timedelta(days=rules.activity_days)
     params = {"account_id": account_id, "opportunity_id": opportunity_id, "since": since}
     return await reader.one(GRAPH, params, into=Graph)
+
+
+async def standing(reader: Reader, account_id: str) -> str:
+    """The account that answers for this one, itself where there is none. One round trip."""
+    return str(await reader.value(STANDING, {"account_id": account_id}) or account_id)
+
+
+def topic(account_id: str) -> str:
+    """Under which changes of what a brief is made of are counted; some accounts share one."""
+    return f"brief:{account_id.lower()[-3:]}"
 
 
 async def ties(reader: Reader, ends: Collection[str], most: int, now: datetime) -> list[dict[str, Any]]:

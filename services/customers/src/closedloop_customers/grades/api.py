@@ -8,7 +8,7 @@ from closedloop.customers.v1 import potential_pb2
 from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Scope
-from closedloop_customers import explanations, records
+from closedloop_customers import explanations, records, scoring
 from closedloop_customers.grades import desk, rules, store
 from closedloop_customers.grades.rules import GradeRules
 
@@ -79,6 +79,37 @@ async def evaluate_grades(request: pb.EvaluateGradesRequest, call: Call) -> Bulk
     outcome = await desk.evaluate(call, "request", None if everybody else wanted)
     read = len(request.account_ids) or outcome.read
     return bulk.summary(read=read, created=outcome.first, updated=outcome.changed, refused=refused)
+
+
+@rpcs.method
+async def get_grade_accuracy(request: pb.GetGradeAccuracyRequest, call: Call) -> pb.GradeAccuracy:
+    standard = call.rules(GradeRules)
+    params = {
+        **call.scope.params,
+        **records.span(request.interval, call.now),
+        "units": sorted(call.org.subtree(request.unit_id)) if request.unit_id else None,
+        "good": sorted(standard.good_outcomes),
+        "won": "won" in standard.good_outcomes,
+    }
+    found = {row["grade"]: (row["accounts"], row["good"]) for row in await call.db.all(store.FORETOLD, params)}
+    # A grade the standard no longer knows was given by an older one: behind the others.
+    names = [*standard.grades, *sorted(found.keys() - standard.grades.keys())]
+    verdicts = [
+        scoring.Foretold(-float(place), place == 0, number < good)
+        for place, name in enumerate(names)
+        for accounts, good in [found.get(name, (0, 0))]
+        for number in range(accounts)
+    ]
+    why = f"好结果：{'、'.join(sorted(standard.good_outcomes))}；以 {names[0]} 级为“会成交”"
+    return pb.GradeAccuracy(
+        accuracy=scoring.accuracy(verdicts, standard.least_outcomes),
+        grades=[
+            pb.GradeOutcome(grade=name, accounts=accounts, good=good, good_ratio=good / accounts if accounts else 0.0)
+            for name in names
+            for accounts, good in [found.get(name, (0, 0))]
+        ],
+        rule=explanations.reference(explanations.because(call, GradeRules, "good_outcomes", why)),
+    )
 
 
 def _dimension(seen: dict[str, object]) -> potential_pb2.ScoreDimension:

@@ -29,6 +29,8 @@ async def evaluate(work: Work, cause: str, account_ids: Collection[str] | None =
     judged = await work.tx.all(store.statement(rules, account_ids), params, into=store.Judged)
     if judged:
         await accounts.set_grades(work, {one.id: one.grade for one in judged})
+        # Thousands share a reason.
+        reasons = {held: _because(work, rules, *held) for held in {(one.grade, one.condition) for one in judged}}
         changes = [
             {
                 "id": new_id(),
@@ -36,7 +38,7 @@ async def evaluate(work: Work, cause: str, account_ids: Collection[str] | None =
                 "changed_at": work.now,
                 "from_grade": one.before,
                 "to_grade": one.grade,
-                "rule": _because(work, rules, one),
+                "rule": reasons[one.grade, one.condition],
                 "cause": cause,
             }
             for one in judged
@@ -46,8 +48,8 @@ async def evaluate(work: Work, cause: str, account_ids: Collection[str] | None =
     return Outcome(read, first, len(judged) - first)
 
 
-def _because(work: Work, rules: GradeRules, one: store.Judged) -> explanations.Explanation:
-    grade = rules.grades[one.grade]
-    said = sentence(grade.conditions[one.condition], rules) if one.condition >= 0 else "不满足更高等级的任何条件"
-    rule = f"grades.{one.grade}" + (f".conditions.{one.condition}" if one.condition >= 0 else "")
-    return explanations.because(work, GradeRules, rule, f"{one.grade} 级（{grade.title}）：{said}")
+def _because(work: Work, rules: GradeRules, name: str, condition: int) -> explanations.Explanation:
+    grade = rules.grades[name]
+    said = sentence(grade.conditions[condition], rules) if condition >= 0 else "不满足更高等级的任何条件"
+    rule = f"grades.{name}" + (f".conditions.{condition}" if condition >= 0 else "")
+    return explanations.because(work, GradeRules, rule, f"{name} 级（{grade.title}）：{said}")

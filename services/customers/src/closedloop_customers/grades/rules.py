@@ -89,6 +89,9 @@ class GradeRules(Rules):
         },
     )
     grade_every: ClockSetting = ClockSetting(days=1)
+    # What a good grade promises, and how many of each kind it takes before an accuracy means something.
+    good_outcomes: frozenset[Literal["won", "repurchased"]] = frozenset({"won", "repurchased"})
+    least_outcomes: int = Field(default=20, ge=1, le=100_000)
 
     @model_validator(mode="after")
     def _leaves_nobody_out(self) -> GradeRules:

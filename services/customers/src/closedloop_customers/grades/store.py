@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from closedloop_chassis.work import Scope
 from closedloop_customers.grades.rules import Condition, GradeRules
 
 MEASURED = """
@@ -42,6 +43,19 @@ SELECT id, account_id, changed_at, from_grade, to_grade, rule, cause
 HISTORY = """
 SELECT changed_at, from_grade, to_grade, rule, cause FROM grade_change WHERE account_id = %(account_id)s
  ORDER BY id DESC LIMIT 100
+"""
+# Grades that stood at the start, against what became of the account until the end.
+FORETOLD = f"""
+SELECT g.to_grade AS grade, count(*) AS accounts, count(*) FILTER (WHERE
+       %(won)s AND EXISTS (SELECT FROM account_deal d WHERE d.account_id = a.id AND d.state = 'won'
+                              AND d.closed_on >= %(start)s::date AND d.closed_on < %(end)s::date)
+       OR EXISTS (SELECT FROM account_outcome o WHERE o.account_id = a.id AND o.kind = ANY(%(good)s)
+                     AND o.happened_at >= %(start)s AND o.happened_at < %(end)s)) AS good
+  FROM account a
+  JOIN LATERAL (SELECT to_grade FROM grade_change c WHERE c.account_id = a.id AND c.changed_at <= %(start)s
+                 ORDER BY id DESC LIMIT 1) AS g ON true
+ WHERE a.status <> 'merged' AND {Scope.SQL} AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
+ GROUP BY g.to_grade
 """
 BY_GRADE = "SELECT grade, count(*) AS accounts FROM account WHERE status NOT IN ('merged', 'retired') GROUP BY grade"
 

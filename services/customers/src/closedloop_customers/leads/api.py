@@ -96,6 +96,7 @@ async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
     old = await _held(call, request.id)
     etags.check(request.etag, old.version)
     rules.check_open(old)
+    action = business_actions.cited(call, request.business_action)
     paths = set(request.update_mask.paths)
     links = {"account_id", "contact_id"} & paths
     profile = profiles.masked(old.profile, profiles.read(request.profile), paths - links, pb.LeadProfile)
@@ -109,7 +110,7 @@ async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
     if (keys := desk.keys_of(call, profile)) != desk.keys_of(call, old.profile):
         store.give_up_keys(call.tx, [old.id])
         store.take_keys(call.tx, old.id, keys)
-    (after,) = desk.save(call, [(old, new)], "update")
+    (after,) = desk.save(call, [(old, new)], "update", business_action=action)
     return wire.to_proto(after)
 
 

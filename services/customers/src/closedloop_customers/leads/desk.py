@@ -163,10 +163,51 @@ def hand_over(
 def tell_assigned(work: Work, lead: Lead, previous_owner_id: str, method: str) -> None:
     """LeadAssigned, and a message to who has it now."""
     work.tell(wire.assigned(lead, previous_owner_id, method), lead.id)
-    if not lead.owner_id or lead.historical or lead.owner_id == work.actor:
-        return
+    if _hears(work, lead):
+        _message(work, lead, previous_owner_id)
+
+
+def tell_many_assigned(work: Work, given: Sequence[tuple[Lead, str]]) -> None:
+    """LeadAssigned of each (lead, method); whoever gets more than a handful at once is told in one message."""
+    of_owner: dict[str, list[Lead]] = {}
+    for lead, method in given:
+        work.tell(wire.assigned(lead, "", method), lead.id)
+        if _hears(work, lead):
+            of_owner.setdefault(lead.owner_id, []).append(lead)
+    most = work.rules(ResponseRules).told_singly
+    for owner_id, leads in of_owner.items():
+        if len(leads) <= most:
+            for lead in leads:
+                _message(work, lead, "")
+            continue
+        due = min((at for at in map(_owed_at, leads) if at is not None), default=None)
+        asking.message(
+            work,
+            person_id=owner_id,
+            template="leads_assigned",
+            fields={
+                "count": len(leads),
+                "companies": "、".join(lead.title for lead in leads[:most]),
+                "response_due_time": due.isoformat() if due else "",
+            },
+            dedupe_key=f"customers.leads_assigned:{owner_id}:{leads[0].id}",
+            subject_type="lead",
+            subject_id=leads[0].id,
+            urgent=due is not None,
+        )
+
+
+def _hears(work: Work, lead: Lead) -> bool:
+    return bool(lead.owner_id) and not lead.historical and lead.owner_id != work.actor
+
+
+def _owed_at(lead: Lead) -> datetime | None:
+    return lead.response_due_at if lead.responded_at is None else None
+
+
+def _message(work: Work, lead: Lead, previous_owner_id: str) -> None:
     template = "lead_reassigned" if previous_owner_id else "lead_assigned"
-    due = lead.response_due_at if lead.responded_at is None else None
+    due = _owed_at(lead)
     asking.message(
         work,
         person_id=lead.owner_id,

@@ -284,12 +284,14 @@ def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historic
     desk.start_response_clocks(work, leads)
     desk.start_alarm(work, leads)
     arrived(work, [desk.arrival(lead) for lead in leads if not lead.historical], fresh=True)
+    given: list[tuple[Lead, str]] = []
     for lead in leads:
         work.audit(lead.id, "intake", {}, desk.trail(lead))
         work.tell(wire.received(lead), lead.id)
         if lead.owner_id and lead.stage != "closed":
             method = next(iter(_by_method(work, {lead.id: named[lead.id]}))) if lead.id in named else "rules"
-            desk.tell_assigned(work, lead, "", method)
+            given.append((lead, method))
+    desk.tell_many_assigned(work, given)
     ended = [lead.id for lead in leads if lead.stage == "closed" and lead.id in named]
     if ended:
         assignment.end(work, "lead", ended)

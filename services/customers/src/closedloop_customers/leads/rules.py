@@ -25,6 +25,8 @@ class ResponseRules(Rules):
     unanswered: ClockSetting = ClockSetting(hours=48)
     # After so many owners who let it lie it goes to the pool, in the manager's sight.
     reassignments: int = Field(default=3, ge=0, le=20)
+    # Who is given more leads than so many by one import is told of them in one message.
+    told_singly: int = Field(default=5, ge=1, le=100)
     # Whether "tried and not reached" is a first response.
     unreached_counts: bool = False
     # The report's buckets, in hours from the inquiry, and how many leads each side needs before a drop means something.

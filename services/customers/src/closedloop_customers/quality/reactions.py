@@ -10,7 +10,7 @@ from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers.freshness import QualityRules
-from closedloop_customers.quality import desk
+from closedloop_customers.quality import desk, stewardship
 
 reactions = Reactions()
 
@@ -21,6 +21,13 @@ LOOK = "customers.quality_look"
 async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
     """From the first unit on records are looked through; a timer that is set stays."""
     _again(work, work.rules(QualityRules).look_every)
+    stewardship.again(work)
+
+
+@reactions.timer(stewardship.MONTH)
+async def month_over(_: list[Rung], work: Work) -> None:
+    await stewardship.tell(work)
+    stewardship.again(work)
 
 
 @reactions.timer(LOOK)

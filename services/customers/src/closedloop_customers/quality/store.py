@@ -137,6 +137,27 @@ SELECT base.key, count(*) AS accounts,
 """
 
 
+# How every owner keeps what they own: as it stands, and of the findings that fell due within the month.
+STEWARDSHIP = """
+WITH lit AS (
+    SELECT account_id, bool_or(kind = 'stale_record') AS stale, bool_or(kind = 'stale_key_fields') AS red,
+           bool_or(kind = 'silent') AS silent,
+           coalesce(sum(cardinality(fields)) FILTER (WHERE kind = 'missing_fields'), 0) AS missing
+      FROM finding WHERE state <> 'resolved' GROUP BY 1
+), fell AS (
+    SELECT account_id, count(*) AS due, count(*) FILTER (WHERE resolved_at <= since_at + %(within)s) AS in_time
+      FROM finding WHERE since_at + %(within)s >= %(start)s AND since_at + %(within)s < %(end)s GROUP BY 1
+)
+SELECT a.owner_id, count(*) AS accounts, count(*) FILTER (WHERE lit.stale) AS stale,
+       count(*) FILTER (WHERE lit.red) AS red, count(*) FILTER (WHERE lit.silent AND NOT lit.red) AS yellow,
+       coalesce(sum(lit.missing), 0)::bigint AS missing, coalesce(sum(fell.due), 0)::bigint AS due,
+       coalesce(sum(fell.in_time), 0)::bigint AS in_time
+  FROM account a LEFT JOIN lit ON lit.account_id = a.id LEFT JOIN fell ON fell.account_id = a.id
+ WHERE a.owner_id <> '' AND a.status NOT IN ('merged', 'retired') AND a.created_at < %(end)s
+ GROUP BY a.owner_id ORDER BY a.owner_id
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     id: str

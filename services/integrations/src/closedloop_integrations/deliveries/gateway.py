@@ -20,6 +20,8 @@ class Letter:
     message_id: str
     in_reply_to: str
     references: str
+    # Instead of the plain text alone; empty: none.
+    html: str = ""
 
 
 @dataclass(frozen=True, slots=True)

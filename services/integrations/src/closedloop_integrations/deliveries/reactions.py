@@ -58,6 +58,16 @@ async def attempted(event: Heard[events.DeliveryAttempted], work: Work) -> None:
         wire.report(work, delivery)
 
 
+@reactions.on(events.DeliverySeen)
+async def seen(event: Heard[events.DeliverySeen], work: Work) -> None:
+    told = event.message
+    delivery = await store.lock(work.tx, told.delivery_id) if ids.is_id(told.delivery_id) else None
+    state = word(events.SeenState, told.state)
+    if delivery is not None and delivery_rules.advances(delivery.state, state):
+        move(work, delivery, state, "", told.link[:2000])
+        wire.report(work, delivery)
+
+
 @reactions.on(events.MailReceived)
 async def answered(event: Heard[events.MailReceived], work: Work) -> None:
     mail = event.message.mail

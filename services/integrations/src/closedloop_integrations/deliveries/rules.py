@@ -67,6 +67,8 @@ class DeliveryRules(Rules):
     opt_out_binds: tuple[str, ...] = ("marketing", "survey")
     # An answer that says no more than this is an opt-out.
     opt_out_words: tuple[str, ...] = ("退订", "不再接收", "请勿再发", "TD", "unsubscribe", "opt out")
+    # Purposes whose mails are counted: opened, links followed.
+    counted: tuple[str, ...] = ("marketing",)
     attempts: int = Field(default=6, ge=1, le=50)
     first_delay_seconds: float = Field(default=30, gt=0)
     longest_delay_seconds: float = Field(default=3600, gt=0)

@@ -10,7 +10,7 @@ own messages alone.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -20,6 +20,7 @@ from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.enums import number
+from closedloop_integrations.deliveries import links
 from closedloop_integrations.deliveries.chat import DingtalkRobots, WecomRobots
 from closedloop_integrations.deliveries.gateway import Gateway, Letter, Receipt
 from closedloop_integrations.deliveries.rules import DeliveryRules
@@ -39,7 +40,7 @@ UPDATE delivery
               WHERE channel = %(channel)s AND state IN ('queued', 'held') AND due_at <= %(now)s
               ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id::text AS delivery_id, attempts AS attempt, expires_at, address, robot, recipient_name, sender_name, subject, text,
-          message_id, in_reply_to, references_ AS references
+          message_id, in_reply_to, references_ AS references, purpose
 """
 # A lease is real time, whatever the service's clock says.
 ABANDONED = """
@@ -63,10 +64,11 @@ class Claim:
     message_id: str
     in_reply_to: str
     references: str
+    purpose: str
 
     @property
     def letter(self) -> Letter:
-        return Letter(**{field.name: getattr(self, field.name) for field in fields(Letter)})
+        return Letter(**{field.name: getattr(self, field.name) for field in fields(Letter) if field.name != "html"})
 
 
 def send(desk: Desk, channel: str) -> None:
@@ -86,6 +88,8 @@ def give_up_leases(desk: Desk) -> None:
 
 
 def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
+    with desk.connection() as connection:
+        purposes = in_force(connection, DeliveryRules, desk.now()).counted
     for count in range(mine.rules.max_requests):
         with desk.connection() as connection:
             claim = _claim(connection, channel, desk.now())
@@ -96,7 +100,7 @@ def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
             _observe(desk, claim.delivery_id, claim.attempt, None)
             continue
         try:
-            receipt = gateway.send(claim.letter)
+            receipt = gateway.send(_counted(claim, purposes) if channel == "mail" else claim.letter)
         except OutsideError as error:
             wait = error.seconds if isinstance(error, SlowDownError) else 0.0
             _observe(desk, claim.delivery_id, claim.attempt, Receipt("deferred", str(error), retry_after=wait))
@@ -104,6 +108,14 @@ def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
         _observe(desk, claim.delivery_id, claim.attempt, receipt)
         mine.read += 1
     mine.unfinished = True
+
+
+def _counted(claim: Claim, purposes: tuple[str, ...]) -> Letter:
+    ours = links.counted() if claim.purpose in purposes else None
+    if ours is None:
+        return claim.letter
+    text = ours.text(claim.delivery_id, claim.text)
+    return replace(claim.letter, text=text, html=ours.html(claim.delivery_id, claim.text))
 
 
 def _claim(connection: Connection, channel: str, now: datetime) -> Claim | None:

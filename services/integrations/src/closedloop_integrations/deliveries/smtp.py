@@ -106,6 +106,8 @@ class SmtpGateway:
         if letter.in_reply_to:
             message["In-Reply-To"], message["References"] = letter.in_reply_to, letter.references
         message.set_content(letter.text, cte="base64")
+        if letter.html:
+            message.add_alternative(letter.html, subtype="html", cte="base64")
         return message
 
 

@@ -106,6 +106,18 @@ DEFAULTS = {
             ),
         )
     ),
+    "leads_assigned": Template(
+        words=_zh_en(
+            (
+                "{count} 条新线索",
+                "{count} 条新线索已分配给您[[：{companies} 等]][[，最早的请于 {response_due_time} 前首次响应]]。",
+            ),
+            (
+                "{count} new leads",
+                "{count} leads are yours[[: {companies} and others]][[, the first answer due {response_due_time}]].",
+            ),
+        )
+    ),
     "reminder": Template(
         words=_zh_en(
             (

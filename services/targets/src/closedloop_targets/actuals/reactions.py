@@ -10,6 +10,7 @@ from decimal import Decimal
 from google.type.money_pb2 import Money
 from psycopg.types.json import Jsonb
 
+from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import protos
@@ -24,6 +25,7 @@ from closedloop_targets.book.rates import Rates
 from closedloop_targets.metrics.rules import MetricRules
 
 CRM, ERP, FUNNEL = "crm", "erp", "funnel"
+CARE = "customer_care"
 ONE = Decimal(1)
 
 reactions = Reactions()
@@ -234,6 +236,46 @@ async def process_metrics_measured(event: Heard[funnel.ProcessMetricsMeasured], 
             )
         )
     _restate(work, known, FUNNEL, [Said(subject, measured.version, facts, "the week was measured anew")])
+
+
+@reactions.on(customers.StewardshipMeasured)
+async def stewardship_measured(event: Heard[customers.StewardshipMeasured], work: Work) -> None:
+    """Whoever owns customers answers for them (S82): a month's care, weighted by the accounts behind it."""
+    told = event.message
+    person_id, month = told.ownership.owner_id, protos.day(told.month)
+    metric = work.rules(MetricRules).find(CARE)
+    if metric is None or not told.accounts:
+        return
+    subject, revision = f"care:{person_id}:{month}", int(event.time.timestamp())
+    known = await store.known(work.tx, source=CRM, subjects=[subject], holders=[(person_id, month)])
+    if not known.news(subject, revision):
+        return
+    care = (told.fresh_ratio + told.fill_ratio + told.resolved_ratio) / 3
+    minor = round(Decimal(str(care)) * MILLIONTHS)
+    fact = Fact(
+        metric=metric.code,
+        owner_id=person_id,
+        unit_id=known.units.get((person_id, month), told.ownership.unit_id),
+        product_id="",
+        product_line="",
+        segment="",
+        account_id="",
+        subject=subject,
+        date=month,
+        minor=minor,
+        currency="",
+        base_minor=minor,
+        base_currency="",
+        weight=Decimal(told.accounts),
+        stage="",
+        reason="",
+        source=CRM,
+        source_id=f"{subject}:{metric.code}",
+        brought_by=event.source,
+        observed_at=event.time,
+        revision=revision,
+    )
+    _restate(work, known, CRM, [Said(subject, revision, [fact], "the month was measured anew")])
 
 
 def _restate(work: Work, known: store.Known, source: str, said: Sequence[Said]) -> None:

@@ -51,7 +51,7 @@ MEASURED = "closedloop.funnel.process_metrics.measured.v1"
 
 
 def _process(code: str, name: str, description: str, kind: Kind = "ratio", **more: object) -> Metric:
-    given: dict[str, object] = {"unit": "1", "aggregation": "mean", "decimals": 4, "weight_ratio": 1 / 12} | more
+    given: dict[str, object] = {"unit": "1", "aggregation": "mean", "decimals": 4, "weight_ratio": 1 / 13} | more
     return Metric.model_validate(
         {
             "code": code,
@@ -133,6 +133,16 @@ PROCESS = (
         "count",
         aggregation="sum",
         decimals=0,
+    ),
+    # Beside the twelve: ownership counts in appraisal (S82).
+    _process(
+        "customer_care",
+        "Care of customers",
+        "Mean of accounts not stale, fields filled and findings worked off in time, of the accounts a person owns",
+        healthy="1",
+        system="customers",
+        refresh="monthly",
+        fed_by=("closedloop.customers.stewardship.measured.v1",),
     ),
 )
 ALIGNMENT = (

@@ -1,0 +1,1 @@
+"""What the funnel keeps of customers' people, and how it forgets them."""

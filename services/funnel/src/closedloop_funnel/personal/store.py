@@ -1,0 +1,52 @@
+"""Forgetting people in SQL: rows, figures and ids stay, words about or of the person go, out of the trail too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from closedloop_chassis.data.transaction import Transaction
+
+# The words of a talk are those of everybody who took part in it: one of them is reason enough.
+ACTIVITIES = """
+UPDATE activity
+   SET subject = '', content = '', next_step = '', customer_feedback = '', cancel_reason = '', custom_fields = '{}',
+       actions = (SELECT coalesce(jsonb_agg(one.action - 'note' - 'content' ORDER BY one.place), '[]')
+                    FROM jsonb_array_elements(actions) WITH ORDINALITY AS one (action, place)),
+       version = version + 1, updated_at = %(now)s
+ WHERE contact_ids && %(ids)s::uuid[] OR lead_id = ANY(%(ids)s::uuid[])
+RETURNING id
+"""
+SURVEYS = """
+UPDATE survey SET answers = '[]', contradictions = '{}'
+ WHERE contact_id = ANY(%(ids)s::uuid[]) OR activity_id = ANY(%(activities)s::uuid[])
+RETURNING id
+"""
+OPPORTUNITIES = """
+UPDATE opportunity SET need = '', version = version + 1, updated_at = %(now)s
+ WHERE lead_id = ANY(%(ids)s::uuid[]) AND need <> ''
+RETURNING id
+"""
+FINDINGS = "UPDATE finding SET comment = '' WHERE activity_id = ANY(%(activities)s::uuid[]) AND comment <> ''"
+# Who did what and when stays; what was said does not.
+TRAIL = """
+UPDATE audit_entry SET changes = changes - %(words)s::text[]
+ WHERE subject = ANY(%(subjects)s) AND changes ?| %(words)s::text[]
+"""
+WORDS = [
+    "subject", "content", "next_step", "customer_feedback", "cancel_reason", "custom_fields", "actions", "need",
+    "answers", "contradictions",
+]  # fmt: skip
+
+
+async def erase(tx: Transaction, ids: Collection[str], now: datetime) -> int:
+    """Of these contacts and leads; answers how many records spoke of them. Three round trips, however many."""
+    params = {"ids": list(ids), "now": now}
+    activities = [row["id"] for row in await tx.all(ACTIVITIES, params)]
+    surveys = [row["id"] for row in await tx.all(SURVEYS, {**params, "activities": activities})]
+    deals = [row["id"] for row in await tx.all(OPPORTUNITIES, params)]
+    subjects = [*activities, *surveys, *deals]
+    if subjects:
+        tx.do(FINDINGS, {"activities": activities})
+        tx.do(TRAIL, {"subjects": subjects, "words": WORDS})
+    return len(subjects)
