@@ -252,7 +252,7 @@ async def test_a_quarter_below_60_percent_raises_the_alarm_with_ranked_causes(co
     assert rep1.deviation_ratio == pytest.approx(-0.5, abs=0.01)
     assert [one.rank for one in rep1.causes] == [1, 2, 3, 4]
     assert rep1.causes[0].cause == pb.CAUSE_UNTRACKED_PROCESS
-    assert "0 of 13 process metrics" in rep1.causes[0].explanation
+    assert "0 of 12 process metrics" in rep1.causes[0].explanation
     assert {one.name: one.value for cause in rep1.causes for one in cause.evidence}["growth"] == 0
     assert sum(one.share_ratio for one in rep1.causes) == pytest.approx(1)
     assert found["east-1"].ownership.owner_id == "l-east-1"

@@ -51,7 +51,7 @@ MEASURED = "closedloop.funnel.process_metrics.measured.v1"
 
 
 def _process(code: str, name: str, description: str, kind: Kind = "ratio", **more: object) -> Metric:
-    given: dict[str, object] = {"unit": "1", "aggregation": "mean", "decimals": 4, "weight_ratio": 1 / 13} | more
+    given: dict[str, object] = {"unit": "1", "aggregation": "mean", "decimals": 4, "weight_ratio": 1 / 12} | more
     return Metric.model_validate(
         {
             "code": code,
@@ -123,7 +123,6 @@ PROCESS = (
     ),
     _process("follow_up_on_time", "Follow-up on time", "Agreed follow-ups done on their day / agreed"),
     _process("needs_diagnosed", "Needs diagnosed", "Opportunities with a full needs report / opened"),
-    _process("decision_makers_reached", "Decision makers reached", "Opportunities with a decision maker met / open"),
     _process("log_completeness", "Daily log completeness", "Working days with a complete log / working days"),
     _process("authentic_contacts", "Authentic contacts", "Contacts not found false / contacts"),
     _process(
@@ -134,7 +133,7 @@ PROCESS = (
         aggregation="sum",
         decimals=0,
     ),
-    # Beside the twelve: ownership counts in appraisal (S82).
+    # Ownership counts in appraisal (S82).
     _process(
         "customer_care",
         "Care of customers",
