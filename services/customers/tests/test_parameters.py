@@ -67,7 +67,7 @@ async def test_sales_and_engineering_read_the_same_sheet_and_each_field_has_one_
         )
 
     number = Value(number_value=380)
-    with house.live.refused("PERMISSION_DENIED", "NOT_FIELD_OWNER"):
+    with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await engineer.parameters.UpdateParameterSheet(update(sheet, site__voltage=number))
     with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await house.m9.parameters.SetParameterOwner(
