@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from pydantic import SecretStr
 
 from closedloop.approvals.v1 import worklist_pb2, worklist_pb2_grpc
 from closedloop.customers.v1.events_pb2 import AccountChanged
-from closedloop_approvals.service import SERVICE
 from closedloop_chassis.cache import Cache
-from closedloop_chassis.edge.server import EdgeServer
-from closedloop_chassis.process import Process
 from closedloop_devstack.servers import RedisServer
 from closedloop_devstack.testing.service import Live
 
 from .conftest import ACCOUNT, Company, approval, facts, quote
 from .test_delegations import delegate
-
-
-@asynccontextmanager
-async def beside(live: Live, redis_url: str) -> AsyncIterator[Live]:
-    """Another replica of the service, on the same database and the same Redis."""
-    process = Process(SERVICE, live.process.settings.model_copy(update={"redis_url": SecretStr(redis_url)}))
-    process.time.stop_at(live.now)
-    await process.start()
-    server = EdgeServer(process)
-    await server.start()
-    await process.ready.wait()
-    process.time.stop_at(live.now)
-    other = Live(process, server, live._keys)
-    try:
-        yield other
-    finally:
-        await other.close()
 
 
 class Answered:
@@ -67,7 +44,7 @@ async def titles(at: Live, person: str = "lead") -> list[str]:
 async def test_no_replica_answers_what_is_no_longer_so_and_redis_may_stop(company: Company, tmp_path: Path) -> None:
     ours = company.live
     with RedisServer(tmp_path / "redis") as redis:
-        async with beside(ours, redis.url) as theirs:
+        async with ours.beside(redis.url) as theirs:
             for one in (ours, theirs):
                 # Patient, because the machine may be busy: here Redis is only away when it is.
                 vars(one.process)["cache"] = Cache(redis.url, prefix="closedloop:approvals", patience=10)

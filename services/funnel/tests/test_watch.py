@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-from pydantic import SecretStr
 
 from closedloop.funnel.v1 import activities_pb2_grpc
 from closedloop.funnel.v1 import watch_pb2 as pb
 from closedloop.funnel.v1 import watch_pb2_grpc as rpc
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.cache import Cache
-from closedloop_chassis.edge.server import EdgeServer
-from closedloop_chassis.process import Process
 from closedloop_devstack.servers import RedisServer
 from closedloop_devstack.testing.service import Live, work
-from closedloop_funnel.service import SERVICE
 from closedloop_funnel.watch.feed import feed
 from closedloop_funnel.watch.rules import WatchRules
 
@@ -28,23 +21,6 @@ from .test_activities import call
 
 # Generous: a busy machine is late, never wrong.
 PATIENCE = 30
-
-
-@asynccontextmanager
-async def beside(live: Live, redis_url: str) -> AsyncIterator[Live]:
-    """Another replica of the service, on the same database and the same Redis."""
-    process = Process(SERVICE, live.process.settings.model_copy(update={"redis_url": SecretStr(redis_url)}))
-    process.time.stop_at(live.now)
-    await process.start()
-    server = EdgeServer(process)
-    await server.start()
-    await process.ready.wait()
-    process.time.stop_at(live.now)
-    other = Live(process, server, live._keys)
-    try:
-        yield other
-    finally:
-        await other.close()
 
 
 def watch(live: Live, person: str = "rep1", role: str = "rep", **fields: Any) -> Any:
@@ -81,7 +57,7 @@ async def test_changes_reach_every_replica_and_resume_without_gap_also_when_redi
     ours = company.live
     with RedisServer(tmp_path / "redis") as redis:
         vars(ours.process)["cache"] = Cache(redis.url, prefix="closedloop:funnel", patience=10)
-        async with beside(ours, redis.url) as theirs:
+        async with ours.beside(redis.url) as theirs:
             vars(theirs.process)["cache"] = Cache(redis.url, prefix="closedloop:funnel", patience=10)
             quick(ours)
             quick(theirs)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import protovalidate
 from google.protobuf.message import Message
 
-from closedloop.common.v1.common_pb2 import BulkSummary, RowError
+from closedloop.common.v1.common_pb2 import BulkSummary, Provenance, RowError
 from closedloop_chassis import errors, nul, wellknown
 
 Row = TypeVar("Row", bound=Message)
@@ -41,6 +41,26 @@ def _fault(row: Message) -> tuple[str, str] | None:
         return ".".join(element.field_name for element in first.field.elements) if first.field else "", first.message
     is_sound = wellknown.check(row.DESCRIPTOR)
     return None if is_sound is None or is_sound(row) else next(iter(wellknown.faults(row).items()))
+
+
+def distinct(given: Iterable[tuple[int, Row]], refused_rows: list[RowError]) -> list[tuple[int, Row]]:
+    """The first row of each provenance, which a row must have to be known when it comes again; the others are added to
+    the refused."""
+    seen: set[tuple[str, str]] = set()
+    kept: list[tuple[int, Row]] = []
+    for position, row in given:
+        provenance: Provenance = row.provenance  # type: ignore[attr-defined]
+        key = (provenance.source, provenance.source_id)
+        if not all(key):
+            error = errors.InvalidArgument("SOURCE_ID_REQUIRED", "without its id there, a row would come in twice")
+        elif key in seen:
+            error = errors.InvalidArgument("DUPLICATE_ROW", f"{key[0]}/{key[1]} came in an earlier row of this call")
+        else:
+            seen.add(key)
+            kept.append((position, row))
+            continue
+        refused_rows.append(refused(position, error, "provenance.source_id"))
+    return kept
 
 
 def refused(position: int, error: errors.DomainError, field: str = "") -> RowError:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
+from google.type.interval_pb2 import Interval
 from google.type.money_pb2 import Money
 
 from closedloop_chassis import errors
@@ -38,6 +39,14 @@ def instant(message: Timestamp, field: str = "time") -> datetime:
             "TIME_OUT_OF_RANGE", "not a moment of the years 1900 to 8999", {field: str(error)}
         ) from error
     return found
+
+
+def bounds(interval: Interval) -> tuple[datetime | None, datetime | None]:
+    """Begin and end, None where it is open. Raises what `instant` raises."""
+    return (
+        instant(interval.start_time) if interval.HasField("start_time") else None,
+        instant(interval.end_time) if interval.HasField("end_time") else None,
+    )
 
 
 def date_proto(day: date | None) -> Date | None:

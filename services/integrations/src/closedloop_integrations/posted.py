@@ -1,14 +1,16 @@
-"""Items that came by a signed webhook, as messages of the contract. Runs in the api."""
+"""Items that other systems post or that are imported, as messages of the contract. Runs in the api."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from closedloop_chassis import bulk
+from closedloop.common.v1.common_pb2 import Provenance
+from closedloop_chassis import bulk, errors, protos, structs
+from closedloop_chassis.work import Work
 
 # Deeper than any item is.
 DEPTH = 20
@@ -37,3 +39,28 @@ def read(
     for fault in unsound:
         broken[parsed[fault.row][0]] = f"{fault.reason}: {fault.field} {fault.message}"
     return [(parsed[at][0], item) for at, item in sound], broken
+
+
+def kept(said: Item, work: Work) -> Item:
+    """The item as it is kept: who brought it and when it was observed are ours to say, and so is its id.
+
+    Raises InvalidArgument PROVENANCE_MISSING, NOT_A_NUMBER."""
+    told: Any = said
+    if not told.provenance.source or not told.provenance.source_id:
+        raise errors.InvalidArgument(
+            "PROVENANCE_MISSING", "a row names its source and its id there", {"provenance": "required"}
+        )
+    if told.HasField("custom_fields"):
+        structs.plain(told.custom_fields)
+    document: Any = type(said)()
+    document.CopyFrom(said)
+    document.ClearField("id")
+    document.provenance.CopyFrom(
+        Provenance(
+            source=told.provenance.source,
+            source_id=told.provenance.source_id,
+            brought_by=work.actor,
+            observed_time=protos.timestamp(work.now),
+        )
+    )
+    return cast(Item, document)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,6 +73,23 @@ class Live:
     @property
     def now(self) -> datetime:
         return self.process.time.now()
+
+    @asynccontextmanager
+    async def beside(self, redis_url: str) -> AsyncIterator[Live]:
+        """Another replica of the service, on the same database, with that Redis, at the same standing time."""
+        settings = self.process.settings.model_copy(update={"redis_url": SecretStr(redis_url)})
+        process = Process(self.process.service, settings)
+        process.time.stop_at(self.now)
+        await process.start()
+        server = EdgeServer(process)
+        await server.start()
+        await process.ready.wait()
+        process.time.stop_at(self.now)
+        other = Live(process, server, self._keys)
+        try:
+            yield other
+        finally:
+            await other.close()
 
     def token(self, person: str, *roles: str) -> str:
         return self._keys.token(person, roles)

@@ -42,7 +42,7 @@ SELECT r.provenance ->> 'source' AS source, r.provenance ->> 'source_id' AS sour
 async def bring_in(rows: Sequence[pb.ImportedRequest], call: Call, *, rehearse: bool) -> tuple[int, list[RowError]]:
     """How many were (or would be) created, and the rows refused; what is there already is neither."""
     good, refused = bulk.sift(rows)
-    fresh = await _fresh(_distinct(good, refused), refused, call)
+    fresh = await _fresh(bulk.distinct(good, refused), refused, call)
     made: list[Request] = []
     for count, (position, row) in enumerate(fresh, 1):
         try:
@@ -54,24 +54,6 @@ async def bring_in(rows: Sequence[pb.ImportedRequest], call: Call, *, rehearse: 
     if not rehearse:
         await _put(made, dict(_comments(fresh)), call)
     return len(made), refused
-
-
-def _distinct(given: Rows, refused: list[RowError]) -> Rows:
-    """The first row of each provenance."""
-    seen: set[tuple[str, str]] = set()
-    kept: Rows = []
-    for position, row in given:
-        key = (row.provenance.source, row.provenance.source_id)
-        if not all(key):
-            error = errors.InvalidArgument("SOURCE_ID_REQUIRED", "without its id there, a row would come in twice")
-            refused.append(bulk.refused(position, error, "provenance.source_id"))
-        elif key in seen:
-            error = errors.InvalidArgument("DUPLICATE_ROW", f"{key[0]}/{key[1]} came in an earlier row of this call")
-            refused.append(bulk.refused(position, error, "provenance.source_id"))
-        else:
-            seen.add(key)
-            kept.append((position, row))
-    return kept
 
 
 async def _fresh(given: Rows, refused: list[RowError], call: Call) -> Rows:

@@ -147,14 +147,14 @@ async def list_account_changes(request: pb.ListAccountChangesRequest, call: Call
         else [account.id, request.account_id, *people]
     )
     before_id, before_field = pages.after(request, LAST_ID, "\U0010ffff")
-    span = request.interval
+    begins, ends = protos.bounds(request.interval)
     params = {
         "account_id": account.id,
         "subjects": subjects,
         "field_prefix": patterns.beginning(request.field_prefix),
         "actor_id": request.actor_id,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "before_id": before_id,
         "before_field": before_field,
         "limit": pages.size(request) + 1,

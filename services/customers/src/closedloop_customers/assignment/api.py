@@ -80,7 +80,7 @@ async def preview_assignment(request: pb.PreviewAssignmentRequest, call: Call) -
 async def list_assignments(request: pb.ListAssignmentsRequest, call: Call) -> pb.ListAssignmentsResponse:
     (before_id,) = pages.after(request, LAST_ID)
     type_, id_ = records.key(request.record) if request.HasField("record") else ("", "")
-    span = request.assigned
+    begins, ends = protos.bounds(request.assigned)
     params = {
         **call.scope.params,
         "record_type": type_,
@@ -88,8 +88,8 @@ async def list_assignments(request: pb.ListAssignmentsRequest, call: Call) -> pb
         "owner": request.owner_id,
         "units": sorted(call.org.subtree(request.unit_id)) if request.unit_id else None,
         "methods": enums.words(pb.AssignmentMethod, request.methods) or None,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "before_id": before_id,
         "limit": pages.size(request) + 1,
     }

@@ -160,13 +160,13 @@ async def unmerge_records(request: pb.UnmergeRecordsRequest, call: Call) -> pb.M
 @rpcs.method
 async def list_merges(request: pb.ListMergesRequest, call: Call) -> pb.ListMergesResponse:
     (before_id,) = pages.after(request, LAST_ID)
-    span = request.merged
+    begins, ends = protos.bounds(request.merged)
     params = {
         **call.scope.params,
         "record_id": request.record.id or None,
         "record_type": enums.word(accounts_pb2.RecordType, request.record_type),
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "before_id": before_id,
         "limit": pages.size(request) + 1,
     }

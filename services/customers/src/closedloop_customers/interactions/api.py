@@ -28,14 +28,14 @@ async def list_interactions(request: pb.ListInteractionsRequest, call: Call) -> 
     elif not call.scope.company:
         raise errors.InvalidArgument("RECORD_MISSING", "say of which record", {"record": "value is required"})
     before, before_id = pages.after(request, LAST_TIME, LAST_ID)
-    span = request.occurred
+    begins, ends = protos.bounds(request.occurred)
     params = {
         **asked,
         "channels": enums.words(pb.Channel, request.channels) or None,
         "sources": list(request.sources) or None,
         "effective": request.effective if request.HasField("effective") else None,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "before": before,
         "before_id": before_id,
         "limit": pages.size(request) + 1,

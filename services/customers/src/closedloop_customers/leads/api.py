@@ -62,7 +62,7 @@ async def get_lead(request: pb.GetLeadRequest, call: Call) -> pb.Lead:
 async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsResponse:
     order = enums.word(pb.LeadOrder, request.order)
     after_key, after_id = pages.after(request, store.ORDERS[order][1], FIRST_ID)
-    span = request.received
+    begins, ends = protos.bounds(request.received)
     asked = {"phone": request.query, "email_address": request.query} if request.query else {}
     params = {
         **records.filters(request, call),
@@ -78,8 +78,8 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
         "lights": [enums.word(Light, n) for n in range(request.minimum_light, 5)]
         if request.minimum_light > 1
         else None,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "updated_since": protos.instant(request.updated_since_time) if request.HasField("updated_since_time") else None,
         "after_key": after_key,
         "after_id": after_id,

@@ -144,11 +144,11 @@ async def list_personal_data_accesses(
 ) -> pb.ListPersonalDataAccessesResponse:
     top = "\U0010ffff"
     minute, actor, method, behalf = pages.after(request, "infinity", top, top, top)
-    span = request.accessed
+    begins, ends = protos.bounds(request.accessed)
     params = {
         "id": request.record.id,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "minute": minute,
         "actor": actor,
         "method": method,

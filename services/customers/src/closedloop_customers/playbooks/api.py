@@ -14,7 +14,16 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import asking, explanations, profiles, records
 from closedloop_customers.playbooks import desk, store
-from closedloop_customers.playbooks.rules import Facts, Playbook, PlaybookRules, check_answers, choose, current, say
+from closedloop_customers.playbooks.rules import (
+    Facts,
+    Playbook,
+    PlaybookRules,
+    Step,
+    check_answers,
+    choose,
+    current,
+    say,
+)
 from closedloop_customers.playbooks.store import Followed, Listed, StepRow
 from closedloop_customers.records import Standing
 
@@ -155,16 +164,7 @@ def _guidance(
                 state=enums.number(pb.PlaybookStepState, _state(row, call.now)),
                 channel=enums.number(interactions_pb2.Channel, step.channel),
                 script=say(step.script, words),
-                checklist=[
-                    pb.ChecklistItem(
-                        key=one.key,
-                        question=one.question,
-                        hint=one.hint,
-                        required=one.required,
-                        answer=row.answers.get(one.key, "") if row is not None else "",
-                    )
-                    for one in step.checklist
-                ],
+                checklist=_checklist(step, row.answers if row is not None else {}),
                 due_time=protos.timestamp(row.due_at) if row is not None else None,
                 complete_time=protos.timestamp(row.completed_at) if row is not None else None,
                 note=row.note if row is not None else "",
@@ -177,6 +177,19 @@ def _guidance(
         rule=explanations.reference(kept),
         steps=shown,
     )
+
+
+def _checklist(step: Step, answers: Mapping[str, str]) -> list[pb.ChecklistItem]:
+    return [
+        pb.ChecklistItem(
+            key=one.key,
+            question=one.question,
+            hint=one.hint,
+            required=one.required,
+            answer=answers.get(one.key, ""),
+        )
+        for one in step.checklist
+    ]
 
 
 def _state(row: StepRow | None, now: datetime) -> str:
@@ -199,16 +212,7 @@ def _listed(row: Listed, known: Mapping[str, Playbook]) -> pb.PlaybookStep:
         title=step.title if step is not None else row.step,
         state=enums.number(pb.PlaybookStepState, row.state),
         channel=enums.number(interactions_pb2.Channel, step.channel if step is not None else ""),
-        checklist=[
-            pb.ChecklistItem(
-                key=one.key,
-                question=one.question,
-                hint=one.hint,
-                required=one.required,
-                answer=row.answers.get(one.key, ""),
-            )
-            for one in (step.checklist if step is not None else ())
-        ],
+        checklist=_checklist(step, row.answers) if step is not None else [],
         due_time=protos.timestamp(row.due_at),
         complete_time=protos.timestamp(row.completed_at),
         note=row.note,

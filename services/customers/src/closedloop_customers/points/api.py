@@ -29,13 +29,13 @@ async def list_opportunity_points(
     request: pb.ListOpportunityPointsRequest, call: Call
 ) -> pb.ListOpportunityPointsResponse:
     after, after_id = pages.after(request, "-infinity", FIRST_ID)
-    span = request.created
+    begins, ends = protos.bounds(request.created)
     params = {
         **records.filters(request, call),
         "account_id": request.account_id or None,
         "states": enums.words(pb.OpportunityPointState, request.states) or ["open"],
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -33,7 +33,7 @@ async def get_suggestion(request: pb.GetSuggestionRequest, call: Call) -> pb.Sug
 async def list_suggestions(request: pb.ListSuggestionsRequest, call: Call) -> pb.ListSuggestionsResponse:
     (after_id,) = pages.after(request, FIRST_ID)
     type_, id_ = records.key(request.record) if request.HasField("record") else ("", "")
-    span = request.created
+    begins, ends = protos.bounds(request.created)
     params = {
         **records.filters(request, call),
         "record_type": type_,
@@ -42,8 +42,8 @@ async def list_suggestions(request: pb.ListSuggestionsRequest, call: Call) -> pb
         "kinds": enums.words(pb.SuggestionKind, request.kinds) or None,
         "states": enums.words(pb.SuggestionState, request.states) or ["open"],
         "source": request.source,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "after_id": after_id,
         "limit": pages.size(request) + 1,
     }

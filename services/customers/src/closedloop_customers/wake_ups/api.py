@@ -31,15 +31,15 @@ async def get_wake_up(request: pb.GetWakeUpRequest, call: Call) -> pb.WakeUp:
 async def list_wake_ups(request: pb.ListWakeUpsRequest, call: Call) -> pb.ListWakeUpsResponse:
     (before_id,) = pages.after(request, LAST_ID)
     type_, id_ = records.key(request.record) if request.HasField("record") else ("", "")
-    span = request.started
+    begins, ends = protos.bounds(request.started)
     params = {
         **records.filters(request, call),
         "record_type": type_,
         "record_id": id_ or None,
         "states": enums.words(pb.WakeUpState, request.states) or None,
         "topic": request.topic,
-        "start": protos.instant(span.start_time) if span.HasField("start_time") else None,
-        "end": protos.instant(span.end_time) if span.HasField("end_time") else None,
+        "start": begins,
+        "end": ends,
         "before_id": before_id,
         "limit": pages.size(request) + 1,
     }

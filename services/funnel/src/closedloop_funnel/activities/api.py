@@ -176,7 +176,7 @@ async def get_activity(request: pb.GetActivityRequest, call: Call) -> pb.Activit
 @rpcs.method
 async def list_activities(request: pb.ListActivitiesRequest, call: Call) -> pb.ListActivitiesResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "now": call.now,
@@ -186,8 +186,8 @@ async def list_activities(request: pb.ListActivitiesRequest, call: Call) -> pb.L
         "opportunity_id": request.opportunity_id or None,
         "kinds": [word(pb.ActivityKind, kind) for kind in request.kinds] or None,
         "states": [word(pb.ActivityState, state) for state in request.states] or None,
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "authenticities": [word(pb.Authenticity, one) for one in request.authenticities] or None,
         "action_unit_key": request.action_unit_key,
         "query": patterns.containing(request.query),

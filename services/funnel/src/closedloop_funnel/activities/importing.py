@@ -48,7 +48,7 @@ async def bulk_import_activities(
     request: pb.BulkImportActivitiesRequest, call: Call
 ) -> pb.BulkImportActivitiesResponse:
     good, refused = bulk.sift(request.rows)
-    good = _distinct(good, refused)
+    good = bulk.distinct(good, refused)
     ids = [""] * len(request.rows)
     store.one_import_at_a_time(call.tx, sorted({row.provenance.source for _, row in good}))
     arrived = await _resolve(good, refused, call)
@@ -63,24 +63,6 @@ async def bulk_import_activities(
         read=len(request.rows), created=len(created), updated=len(fresh) - len(created), refused=refused
     )
     return pb.BulkImportActivitiesResponse(summary=summary, activity_ids=ids)
-
-
-def _distinct(given: Rows, refused: list[RowError]) -> Rows:
-    """The first row of each provenance."""
-    seen: set[tuple[str, str]] = set()
-    kept: Rows = []
-    for position, row in given:
-        key = (row.provenance.source, row.provenance.source_id)
-        if not key[1]:
-            error = errors.InvalidArgument("SOURCE_ID_REQUIRED", "without its id there, a row would come in twice")
-            refused.append(bulk.refused(position, error, "provenance.source_id"))
-        elif key in seen:
-            error = errors.InvalidArgument("DUPLICATE_ROW", f"{key[0]}/{key[1]} came in an earlier row of this call")
-            refused.append(bulk.refused(position, error, "provenance.source_id"))
-        else:
-            seen.add(key)
-            kept.append((position, row))
-    return kept
 
 
 async def _resolve(given: Rows, refused: list[RowError], call: Call) -> list[Arrived]:

@@ -71,12 +71,12 @@ async def get_diagnosis(request: pb.GetDiagnosisRequest, call: Call) -> pb.Diagn
 @rpcs.method
 async def list_diagnoses(request: pb.ListDiagnosesRequest, call: Call) -> pb.ListDiagnosesResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "units": list(call.org.subtree(request.scope.unit_id)) if request.scope.unit_id else None,
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

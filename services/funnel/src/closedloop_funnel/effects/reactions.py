@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from closedloop.funnel.v1 import pipelines_pb2
-from closedloop.targets.v1 import events_pb2 as targets
-from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
-from closedloop_chassis.work import Heard, Work
+from closedloop_chassis.work import Work
 from closedloop_funnel.effects import measuring
 from closedloop_funnel.effects.rules import EffectRules
-from closedloop_funnel.mornings import next_morning
+from closedloop_funnel.mornings import every_day
 from closedloop_funnel.pipelines import scope
 from closedloop_funnel.reviews import process
 
@@ -21,13 +18,8 @@ MORNING = "funnel.effects"
 reactions = Reactions()
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    next_morning(work, MORNING, work.rules(EffectRules).hour)
-
-
-@reactions.timer(MORNING)
-async def monthly(_: list[Rung], work: Work) -> None:
+@every_day(reactions, MORNING, lambda work: work.rules(EffectRules).hour)
+async def monthly(work: Work) -> None:
     judged_by, today = work.rules(EffectRules), work.home.today()
     if today.day == judged_by.monthly_day:
         ends = work.home.moment(today)
@@ -45,4 +37,3 @@ async def monthly(_: list[Rung], work: Work) -> None:
                 ]
                 version = work.process.rulebooks.version(EffectRules, work.now)
                 process.open_review(work, one.key, one.unit.result_metric, said, evidence, version, judged_by.task_kind)
-    next_morning(work, MORNING, judged_by.hour)

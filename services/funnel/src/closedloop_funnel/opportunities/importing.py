@@ -61,7 +61,7 @@ async def bulk_import_opportunities(
 ) -> pb.BulkImportOpportunitiesResponse:
     ids = [""] * len(request.rows)
     good, refused = bulk.sift(request.rows)
-    good = _distinct(good, refused)
+    good = bulk.distinct(good, refused)
     fresh, earlier = await _compare(good, ids, call.tx)
     arrived = await _resolve(fresh, earlier, refused, call)
     created = [one for one in arrived if one.before is None]
@@ -72,24 +72,6 @@ async def bulk_import_opportunities(
         await _write(created, updated, call)
     summary = bulk.summary(read=len(request.rows), created=len(created), updated=len(updated), refused=refused)
     return pb.BulkImportOpportunitiesResponse(summary=summary, opportunity_ids=ids)
-
-
-def _distinct(given: Rows, refused: list[RowError]) -> Rows:
-    """The first row of each provenance."""
-    seen: set[tuple[str, str]] = set()
-    kept: Rows = []
-    for position, row in given:
-        key = (row.provenance.source, row.provenance.source_id)
-        if not key[1]:
-            error = errors.InvalidArgument("SOURCE_ID_REQUIRED", "without its id there, a row would come in twice")
-            refused.append(bulk.refused(position, error, "provenance.source_id"))
-        elif key in seen:
-            error = errors.InvalidArgument("DUPLICATE_ROW", f"{key[0]}/{key[1]} came in an earlier row of this call")
-            refused.append(bulk.refused(position, error, "provenance.source_id"))
-        else:
-            seen.add(key)
-            kept.append((position, row))
-    return kept
 
 
 async def _compare(given: Rows, ids: list[str], tx: Transaction) -> tuple[Rows, dict[str, Seen]]:

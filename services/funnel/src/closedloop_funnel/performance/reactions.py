@@ -10,13 +10,11 @@ from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import events_pb2 as events
-from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
-from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.data import rows
 from closedloop_chassis.service import Reactions
-from closedloop_chassis.work import Heard, Scope, Work
-from closedloop_funnel.mornings import next_morning
+from closedloop_chassis.work import Scope, Work
+from closedloop_funnel.mornings import every_day
 from closedloop_funnel.performance import measuring, store
 from closedloop_funnel.performance.measuring import WEEK, Judged
 from closedloop_funnel.performance.rules import PerformanceRules
@@ -33,20 +31,14 @@ EVERYBODY = {
 reactions = Reactions()
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    next_morning(work, MORNING, work.rules(PerformanceRules).hour)
-
-
-@reactions.timer(MORNING)
-async def judge_week(_: list[Rung], work: Work) -> None:
+@every_day(reactions, MORNING, lambda work: work.rules(PerformanceRules).hour)
+async def judge_week(work: Work) -> None:
     """Every morning looks for the last whole week; what was judged already stays as it was."""
     week = measuring.monday(work.now, work) - WEEK
     known = {(row["person_id"], row["key"]) for row in await work.tx.all(store.KNOWN, {"week": week})}
     if not known:
         found = await measuring.measure(work.tx, work, EVERYBODY, week, week, by_person=True)
         await _keep(found, work)
-    next_morning(work, MORNING, work.rules(PerformanceRules).hour)
 
 
 async def _keep(found: Sequence[Judged], work: Work) -> None:

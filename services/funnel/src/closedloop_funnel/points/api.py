@@ -41,14 +41,14 @@ async def get_points_account(request: pb.GetPointsAccountRequest, call: Call) ->
 @rpcs.method
 async def list_points_entries(request: pb.ListPointsEntriesRequest, call: Call) -> pb.ListPointsEntriesResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "person": request.person_id,
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
         "kind": word(pb.PointsEntryKind, request.kind),
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -84,15 +84,15 @@ async def get_proposal(request: pb.GetProposalRequest, call: Call) -> pb.Proposa
 @rpcs.method
 async def list_proposals(request: pb.ListProposalsRequest, call: Call) -> pb.ListProposalsResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "deal": request.opportunity_id or None,
         "account": request.account_id or None,
         "owner": request.owner_id,
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -185,7 +185,7 @@ async def get_quote(request: pb.GetQuoteRequest, call: Call) -> pb.Quote:
 @rpcs.method
 async def list_quotes(request: pb.ListQuotesRequest, call: Call) -> pb.ListQuotesResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "opportunity_id": request.opportunity_id or None,
@@ -194,8 +194,8 @@ async def list_quotes(request: pb.ListQuotesRequest, call: Call) -> pb.ListQuote
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
         "states": [word(pb.QuoteState, state) for state in request.states] or None,
         "today": call.home.today(),
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

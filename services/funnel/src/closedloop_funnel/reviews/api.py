@@ -29,15 +29,15 @@ EFFECTS = "funnel.effects"
 @rpcs.method
 async def list_reviews(request: pb.ListReviewsRequest, call: Call) -> pb.ListReviewsResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "kind": word(pb.ReviewKind, request.kind),
         "state": word(pb.ReviewState, request.state),
         "owner": request.owner_id,
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

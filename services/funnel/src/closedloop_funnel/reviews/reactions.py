@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
-from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
-from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Reactions
-from closedloop_chassis.work import Heard, Work
-from closedloop_funnel.mornings import next_morning
+from closedloop_chassis.work import Work
+from closedloop_funnel.mornings import every_day
 from closedloop_funnel.opportunities import holding
 from closedloop_funnel.reviews import store
 from closedloop_funnel.reviews.api import INTAKE
@@ -28,13 +25,8 @@ EVENING = "funnel.reviews"
 reactions = Reactions()
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    next_morning(work, EVENING, work.rules(ReviewRules).hour)
-
-
-@reactions.timer(EVENING)
-async def evening(_: list[Rung], work: Work) -> None:
+@every_day(reactions, EVENING, lambda work: work.rules(ReviewRules).hour)
+async def evening(work: Work) -> None:
     day = work.home.today()
     span = {"from": work.home.moment(day), "to": work.home.moment(day + timedelta(days=1))}
     found = {row["owner_id"]: row for row in await work.tx.all(store.NEW, span)}
@@ -52,7 +44,6 @@ async def evening(_: list[Rung], work: Work) -> None:
     for review in opened:
         await holding.hold(work, review.opportunity_ids, review.id)
         work.tell(_task(review, work), review.owner_id)
-    next_morning(work, EVENING, work.rules(ReviewRules).hour)
 
 
 def _team(owner_id: str, work: Work) -> tuple[str, set[str]]:

@@ -38,10 +38,10 @@ async def list_snapshots(request: pb.ListSnapshotsRequest, call: Call) -> pb.Lis
     if call.by_outsider:
         return pb.ListSnapshotsResponse()
     [after] = pages.after(request, LAST)
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params = {
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "limit": pages.size(request) + 1,
     }

@@ -54,12 +54,12 @@ async def list_samples(request: pb.ListSamplesRequest, call: Call) -> pb.ListSam
     if call.by_outsider:
         return pb.ListSamplesResponse()
     after, after_id = pages.after(request, "infinity", NIL)
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "id": None,
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from datetime import timedelta
 
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import ids
-from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_funnel.mornings import next_morning
+from closedloop_funnel.mornings import every_day
 from closedloop_funnel.surveys import drawing, store
 from closedloop_funnel.surveys.drawing import ORIGIN
 from closedloop_funnel.surveys.rules import SurveyRules
@@ -30,18 +27,12 @@ LOST = {
 reactions = Reactions()
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    next_morning(work, MORNING, work.rules(SurveyRules).hour)
-
-
-@reactions.timer(MORNING)
-async def weekly(_: list[Rung], work: Work) -> None:
+@every_day(reactions, MORNING, lambda work: work.rules(SurveyRules).hour)
+async def weekly(work: Work) -> None:
     today = work.home.today()
     if work.rules(SurveyRules).weekly and today.isoweekday() == 1:
         begins, ends = work.home.moment(today - WEEK), work.home.moment(today)
         await drawing.draw(work, begins, ends, "", None, secrets.randbits(62), chosen=False)
-    next_morning(work, MORNING, work.rules(SurveyRules).hour)
 
 
 @reactions.on(integrations.DeliveryReported)

@@ -24,7 +24,7 @@ rpcs = Rpcs("closedloop.funnel.v1.TruthService")
 @rpcs.method
 async def list_findings(request: pb.ListFindingsRequest, call: Call) -> pb.ListFindingsResponse:
     after, after_id = pages.after(request, "infinity", "00000000-0000-0000-0000-000000000000")
-    period = request.period
+    begins, ends = protos.bounds(request.period)
     params: dict[str, Any] = {
         **call.scope.params,
         "owner": request.owner_id,
@@ -32,8 +32,8 @@ async def list_findings(request: pb.ListFindingsRequest, call: Call) -> pb.ListF
         "activity": request.activity_id or None,
         "kinds": [word(pb.FindingKind, kind) for kind in request.kinds] or None,
         "state": word(pb.FindingState, request.state),
-        "from": protos.instant(period.start_time) if period.HasField("start_time") else None,
-        "to": protos.instant(period.end_time) if period.HasField("end_time") else None,
+        "from": begins,
+        "to": ends,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from closedloop.common.v1.common_pb2 import Provenance, RowError
+from closedloop.common.v1.common_pb2 import RowError
 from closedloop.integrations.v1 import behaviours_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
-from closedloop_chassis import bulk, errors, protos, structs
+from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.enums import word
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
+from closedloop_integrations import posted
 from closedloop_integrations.behaviours import store
 
 
@@ -82,23 +83,7 @@ async def _linked(work: Work, entries: Sequence[store.Entry]) -> list[store.Entr
 
 def _draft(work: Work, said: pb.Behaviour) -> store.Entry:
     """Raises InvalidArgument PROVENANCE_MISSING, TIME_OUT_OF_RANGE, NOT_A_NUMBER."""
-    if not said.provenance.source or not said.provenance.source_id:
-        raise errors.InvalidArgument(
-            "PROVENANCE_MISSING", "a row names its source and its id there", {"provenance": "required"}
-        )
-    if said.HasField("custom_fields"):
-        structs.plain(said.custom_fields)
-    document = pb.Behaviour()
-    document.CopyFrom(said)
-    document.ClearField("id")
-    document.provenance.CopyFrom(
-        Provenance(
-            source=said.provenance.source,
-            source_id=said.provenance.source_id,
-            brought_by=work.actor,
-            observed_time=protos.timestamp(work.now),
-        )
-    )
+    document = posted.kept(said, work)
     return store.Entry(
         id=new_id(),
         source=said.provenance.source,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from closedloop.common.v1.common_pb2 import Provenance, RowError
+from closedloop.common.v1.common_pb2 import RowError
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import tickets_pb2 as pb
-from closedloop_chassis import bulk, errors, protos, structs
+from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.enums import word
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
+from closedloop_integrations import posted
 from closedloop_integrations.tickets import store
 
 
@@ -108,25 +109,9 @@ async def _keep(work: Work, entries: Sequence[store.Entry]) -> list[store.Entry]
 
 def _draft(work: Work, said: pb.Ticket) -> store.Entry:
     """Raises InvalidArgument PROVENANCE_MISSING, TIME_OUT_OF_RANGE, NOT_A_NUMBER."""
-    if not said.provenance.source or not said.provenance.source_id:
-        raise errors.InvalidArgument(
-            "PROVENANCE_MISSING", "a row names its source and its id there", {"provenance": "required"}
-        )
+    document = posted.kept(said, work)
     for name, given in (("first_response_time", said.first_response_time), ("resolve_time", said.resolve_time)):
         protos.instant(given, name)
-    if said.HasField("custom_fields"):
-        structs.plain(said.custom_fields)
-    document = pb.Ticket()
-    document.CopyFrom(said)
-    document.ClearField("id")
-    document.provenance.CopyFrom(
-        Provenance(
-            source=said.provenance.source,
-            source_id=said.provenance.source_id,
-            brought_by=work.actor,
-            observed_time=protos.timestamp(work.now),
-        )
-    )
     return store.Entry(
         id=new_id(),
         source=said.provenance.source,
