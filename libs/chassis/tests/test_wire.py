@@ -289,6 +289,40 @@ async def test_much_goes_out_while_much_comes_back(db: Database) -> None:
     assert lengths == [len(LARGE)] * 3
 
 
+async def test_what_fails_only_at_the_commit_is_told_as_it_is(db: Database, sql: psycopg.Connection[Any]) -> None:
+    sql.execute("DROP TABLE IF EXISTS part")
+    sql.execute("CREATE TABLE part (of int CONSTRAINT part_of REFERENCES thing DEFERRABLE INITIALLY DEFERRED)")
+    for begun in (False, True):
+        tx = db.transaction()
+        if begun:
+            await tx.value("SELECT 1")
+        tx.do("INSERT INTO part VALUES (1)")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation, match="part_of"):
+            await tx.commit()
+    assert await db.reader.value("SELECT count(*) FROM part") == 0
+    sql.execute("DROP TABLE part")
+
+
+async def test_a_server_that_goes_before_it_has_committed_is_away(db: Database, sql: psycopg.Connection[Any]) -> None:
+    """Every statement is answered; the commit at the end of the pipeline is not."""
+    sql.execute(
+        """
+        CREATE OR REPLACE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END $$;
+        DROP TABLE IF EXISTS leaving;
+        CREATE TABLE leaving (id int);
+        CREATE CONSTRAINT TRIGGER leave AFTER INSERT ON leaving DEFERRABLE INITIALLY DEFERRED
+          FOR EACH ROW EXECUTE FUNCTION leave();
+        """
+    )
+    tx = db.transaction()
+    tx.do("INSERT INTO leaving VALUES (1)")
+    with pytest.raises(psycopg.OperationalError):
+        await tx.commit()
+    assert await db.reader.value("SELECT count(*) FROM leaving") == 0
+    sql.execute("DROP TABLE leaving; DROP FUNCTION leave")
+
+
 async def test_a_table_that_changes_under_prepared_statements_is_met_once_per_process(url: str, sql: Any) -> None:
     db = await opened(url, 3)
     sql.execute("DROP TABLE IF EXISTS changing; CREATE TABLE changing AS SELECT 1 AS one")

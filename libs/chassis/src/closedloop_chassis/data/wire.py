@@ -375,7 +375,9 @@ class Wire:
     def _sorted(self) -> list[Answer]:
         sent, results, wrong = self._settle()
         if wrong is not None and results[wrong].status != _ABORTED:
-            raise self._explained(sent[wrong], sql_errors.error_from_result(results[wrong]))
+            error = sql_errors.error_from_result(results[wrong])
+            # Behind the last statement nothing is left but what ends the pipeline: the commit failed, or the server went.
+            raise self._explained(sent[wrong], error) if wrong < len(sent) else error
         if self._failure is not None or wrong is not None:
             raise self._failure or psycopg.OperationalError("the pipeline was aborted")
         pairs = zip(sent, results, strict=True)
