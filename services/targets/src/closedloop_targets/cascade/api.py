@@ -28,6 +28,8 @@ from closedloop_targets.periods.rules import FiscalCalendar
 rpcs = Rpcs("closedloop.targets.v1.CascadeService")
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
+# Method, fell back, pinned, weight, share, rounding.
+Why = tuple[str, bool, bool, Fraction, float, int]
 
 
 @rpcs.method
@@ -219,27 +221,27 @@ def _made(
 def _allocations(split: run.Split, targets: Sequence[Target], cascade_id: str) -> list[Allocation]:
     """Level by level, by holder."""
     by_id = {target.id: target for target in (split.target, *targets)}
-    found: list[Allocation] = []
+    found: list[tuple[Target, Why]] = []
     at = iter(targets)
     for branch in split.branches:
         if branch.product_id:
-            weights = (split.method or "even", False, False, branch.weight, branch.share, branch.rounding)
-            found.append(_allocation(next(at), by_id, weights))
+            found.append(
+                (next(at), (split.method or "even", False, False, branch.weight, branch.share, branch.rounding))
+            )
         for node in branch.nodes:
-            weights = (node.method, node.fell_back, node.pinned, node.weight, node.share, node.rounding)
-            found.append(_allocation(next(at), by_id, weights))
-    found.sort(key=lambda row: (row.depth, row.holder_kind, row.holder_id, row.product_id))
-    return [replace(row, cascade_id=cascade_id, position=position) for position, row in enumerate(found)]
+            found.append((next(at), (node.method, node.fell_back, node.pinned, node.weight, node.share, node.rounding)))
+    found.sort(key=lambda one: (one[0].depth, one[0].holder_kind, one[0].holder_id, one[0].product_id))
+    return [
+        _allocation(cascade_id, position, target, by_id[target.parent_id or ""], why)
+        for position, (target, why) in enumerate(found)
+    ]
 
 
-def _allocation(
-    target: Target, by_id: dict[str, Target], why: tuple[str, bool, bool, Fraction, float, int]
-) -> Allocation:
-    above = by_id[target.parent_id or ""]
+def _allocation(cascade_id: str, position: int, target: Target, above: Target, why: Why) -> Allocation:
     method, fell_back, pinned, weight, share, rounding = why
     return Allocation(
-        cascade_id="",
-        position=0,
+        cascade_id=cascade_id,
+        position=position,
         target_id=target.id,
         holder_kind=target.holder_kind,
         holder_id=target.holder_id,

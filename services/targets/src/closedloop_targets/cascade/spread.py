@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 
-from closedloop_targets.cascade.apportion import apportion, integers
+from closedloop_targets.cascade.apportion import Proportions, integers
 from closedloop_targets.periods.rules import FiscalCalendar, Grain, Period, split
 
 
@@ -22,7 +22,7 @@ class Spreader:
         self._calendar = calendar
         self._is_workday = is_workday
         self._shape = shape
-        self._weighed: dict[tuple[str, Grain, str], tuple[list[Period], list[int]]] = {}
+        self._weighed: dict[tuple[str, Grain, str], tuple[list[Period], Proportions]] = {}
 
     def spread(
         self, period: Period, grains: Sequence[Grain], total: int, step: int, business_calendar: str, unit_id: str
@@ -32,9 +32,9 @@ class Spreader:
             key = (period.code, grain, business_calendar)
             if key not in self._weighed:
                 parts = split(period, grain, self._calendar)
-                self._weighed[key] = (parts, self._weights(period, parts, unit_id))
+                self._weighed[key] = (parts, Proportions(self._weights(period, parts, unit_id)))
             parts, weights = self._weighed[key]
-            yield parts, apportion(total, weights, step)
+            yield parts, weights.split(total, step)
 
     def _weights(self, period: Period, parts: Sequence[Period], unit_id: str) -> list[int]:
         days = self._days(period, unit_id)
