@@ -228,8 +228,10 @@ def _allocations(split: run.Split, targets: Sequence[Target], cascade_id: str) -
             found.append(
                 (next(at), (split.method or "even", False, False, branch.weight, branch.share, branch.rounding))
             )
-        for node in branch.nodes:
-            found.append((next(at), (node.method, node.fell_back, node.pinned, node.weight, node.share, node.rounding)))
+        found += [
+            (next(at), (node.method, node.fell_back, node.pinned, node.weight, node.share, node.rounding))
+            for node in branch.nodes
+        ]
     found.sort(key=lambda one: (one[0].depth, one[0].holder_kind, one[0].holder_id, one[0].product_id))
     return [
         _allocation(cascade_id, position, target, by_id[target.parent_id or ""], why)
