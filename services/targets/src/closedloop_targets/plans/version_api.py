@@ -20,7 +20,7 @@ from closedloop_targets.book.model import Plan, Version
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.plans import carrying, obstacles, rules, shapes, spreading, store
+from closedloop_targets.plans import carrying, obstacles, planned, rules, shapes, spreading, store
 from closedloop_targets.plans.rpcs import rpcs
 from closedloop_targets.plans.rules import PlanRules
 
@@ -99,6 +99,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
     rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     today = call.home.today()
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
+    await planned.book(call, plan)
     await spreading.complete(call, plan, version.number)
     await carrying.complete(call, plan, version.number)
     params = {
