@@ -95,10 +95,14 @@ SELECT {COLUMNS} FROM conversation c
  ORDER BY c.id FOR UPDATE
 """
 OF_CONTACTS = f"SELECT {COLUMNS} FROM conversation c WHERE c.contact_ids && %(ids)s::uuid[] ORDER BY c.id FOR UPDATE"
+# Of a customer that was merged it is the other one's.
+NOW = ", ".join(
+    "coalesce(a.now_id, c.account_id) AS account_id" if name == "account_id" else f"c.{name}" for name in NAMES
+)
 SEEN = f"""
-{COLUMNS}, coalesce(a.owner_id, '') AS account_owner_id, coalesce(a.unit_id, '') AS account_unit_id,
+{NOW}, coalesce(a.owner_id, '') AS account_owner_id, coalesce(a.unit_id, '') AS account_unit_id,
        coalesce(a.participant_ids, '{{}}') AS participant_ids
-  FROM conversation c LEFT JOIN account a ON a.id = c.account_id
+  FROM conversation c LEFT JOIN account_now a ON a.id = c.account_id
 """
 GET = f"SELECT {SEEN} WHERE c.id = %(id)s"
 HOLD = f"{GET} FOR UPDATE OF c"
@@ -110,7 +114,7 @@ SELECT {SEEN}
    AND (%(kind)s = '' OR c.kind = %(kind)s)
    AND (%(person_id)s = '' OR c.person_ids @> ARRAY[%(person_id)s])
    AND (%(contact_id)s::uuid IS NULL OR c.contact_ids @> ARRAY[%(contact_id)s::uuid])
-   AND (%(account_id)s::uuid IS NULL OR c.account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR c.account_id IN (SELECT id FROM account WHERE %(account_id)s IN (id, merged_into_id)))
    AND (%(opportunity_id)s::uuid IS NULL OR c.opportunity_id = %(opportunity_id)s)
    AND (%(source)s = '' OR c.source = %(source)s)
    AND (NOT %(unlinked)s OR c.account_id IS NULL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -58,6 +58,7 @@ class Draft:
     delivery: Delivery
     target: Target
     wishes: Wishes
+    not_before: datetime | None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -186,7 +187,8 @@ def _draft(work: Work, content: pb.DeliveryContent, known: _Known) -> Draft:
         delivery.message_id = f"<{delivery.id}@{outside().mail_domain}>"
         if content.reply_to_mail_id:
             delivery.in_reply_to = delivery.references_ = known.message_ids.get(content.reply_to_mail_id, "")
-    return Draft(content, delivery, target, wishes)
+    not_before = protos.instant(content.not_before_time) if content.HasField("not_before_time") else None
+    return Draft(content, delivery, target, wishes, not_before)
 
 
 def _target(work: Work, content: pb.DeliveryContent, known: _Known, wishes: Wishes) -> Target:
@@ -323,7 +325,7 @@ def _admit(work: Work, draft: Draft, rules: DeliveryRules, recent: int, consents
             topic=content.topic,
             zone=_zone(target.zone, work),
             urgent=content.urgent,
-            not_before=protos.instant(content.not_before_time) if content.HasField("not_before_time") else None,
+            not_before=draft.not_before,
             expires_at=delivery.expires_at,
             consents=consents,
             channel_closed=CUSTOMERS_CHANNEL.get(target.channel, target.channel) in target.closed_channels,
