@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import tempfile
@@ -31,6 +32,8 @@ BROKERS = ("redis", "rabbitmq")
 LAST = "test_fuzz"
 ALONE = "test_demo"
 ATTEMPTS = 3
+# One application of WeCom's and one of DingTalk's.
+CALLBACK = {"token": "token", "aes_key": "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", "receiver": "corp1"}
 WEBHOOK_SECRET = "whsec_" + b64encode(b"of the end to end tests").decode()
 
 
@@ -96,6 +99,9 @@ def _start(broker: str, folder: Path, otlp_endpoint: str) -> Standing:
                 "CLOSEDLOOP_OTLP_ENDPOINT": otlp_endpoint,
                 "CLOSEDLOOP_TRACE_RATIO": "1",
                 "CLOSEDLOOP_INTEGRATIONS_WEBHOOK_SECRET": WEBHOOK_SECRET,
+                "CLOSEDLOOP_INTEGRATIONS_CALLBACKS": json.dumps(
+                    {platform: {"sales": [CALLBACK]} for platform in ("wecom", "dingtalk")}
+                ),
                 # One caller plays the whole company here.
                 "CLOSEDLOOP_RATE_PER_CALLER": "0",
             },

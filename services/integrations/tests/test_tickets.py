@@ -13,12 +13,14 @@ from google.protobuf import json_format
 
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.integrations.v1 import behaviours_pb2, conversations_pb2, sources_pb2
 from closedloop.integrations.v1 import events_pb2 as events
-from closedloop.integrations.v1 import sources_pb2
 from closedloop.integrations.v1 import tickets_pb2 as pb
+from closedloop.integrations.v1.behaviours_pb2_grpc import BehaviourServiceStub
+from closedloop.integrations.v1.conversations_pb2_grpc import ConversationServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop.integrations.v1.tickets_pb2_grpc import TicketServiceStub
-from closedloop_chassis import errors
+from closedloop_chassis import errors, protos
 from closedloop_chassis.courier import signatures
 from closedloop_chassis.courier.database import pool
 from closedloop_chassis.courier.desk import Desk
@@ -144,6 +146,49 @@ async def test_a_signed_webhook_brings_tickets_once_and_what_is_broken_waits(com
     mended = sources_pb2.QuarantineResolution(id=item.id, mended=json.dumps({**bad, "state": "TICKET_STATE_OPEN"}))
     await operations.ResolveQuarantine(sources_pb2.ResolveQuarantineRequest(request_id=str(uuid4()), rows=[mended]))
     assert [each.ticket.number for each in await company.told(events.TicketReceived)] == ["T7", "T8"]
+
+
+@pytest.mark.mission("S68", "S72", "U11")
+async def test_what_was_a_merged_customers_is_the_survivors_until_it_is_unmerged(company: Live, known: Known) -> None:
+    lost, kept = await known.account("济南三中", codes=("K1",)), await known.account("济南市第三中学", "rep2", "north")
+    person = await known.contact("王老师", lost, "wang@school.cn")
+    provenance = {"source": "support", "source_id": "x"}
+    await bring(company, ticket(company, "T1", contact_address="wang@school.cn"))
+    now = protos.timestamp(company.now)
+    seen = {
+        "kind": behaviours_pb2.BEHAVIOUR_KIND_PAGE_VIEWED,
+        "time": now,
+        "contact_id": person,
+        "provenance": provenance,
+    }
+    await company.stub(BehaviourServiceStub, "ops", "operations").ImportBehaviours(
+        behaviours_pb2.ImportBehavioursRequest(request_id=str(uuid4()), rows=[behaviours_pb2.Behaviour(**seen)])
+    )
+    talk = {"kind": conversations_pb2.CONVERSATION_KIND_CALL, "start_time": now, "provenance": provenance}
+    talk |= {"participants": [{"address": "wang@school.cn"}]}
+    await company.stub(ConversationServiceStub, "ops", "operations").ImportConversations(
+        conversations_pb2.ImportConversationsRequest(
+            request_id=str(uuid4()), rows=[conversations_pb2.Conversation(**talk)]
+        )
+    )
+
+    async def whose(account: str, person: str) -> set[str]:
+        tickets = company.stub(TicketServiceStub, person, "rep").ListTickets(pb.ListTicketsRequest(account_id=account))
+        behaviours = company.stub(BehaviourServiceStub, person, "rep").ListBehaviours(
+            behaviours_pb2.ListBehavioursRequest(account_id=account)
+        )
+        talks = company.stub(ConversationServiceStub, person, "rep").ListConversations(
+            conversations_pb2.ListConversationsRequest(account_id=account)
+        )
+        found = [*(await tickets).tickets, *(await behaviours).behaviours, *(await talks).conversations]
+        assert len(found) in (0, 3)
+        return {each.account_id for each in found}
+
+    assert (await whose(lost, "rep1"), await whose(kept, "rep2")) == ({lost}, set())
+    await known.account("济南三中", id=lost, merged_into_id=kept)
+    assert (await whose(lost, "rep1"), await whose(kept, "rep2")) == (set(), {kept})
+    await known.account("济南三中", id=lost)
+    assert (await whose(lost, "rep1"), await whose(kept, "rep2")) == ({lost}, set())
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.funnel.v1 import events_pb2 as funnel
@@ -253,3 +256,48 @@ def test_a_catalogue_that_cannot_be_kept() -> None:
         ActionRules(usual=("golf", "needs_diagnosis", "custom_demo"))
     with pytest.raises(ValueError, match="once"):
         ActionRules(kinds=(ActionKind(code="a", name="a"), ActionKind(code="a", name="b")), usual=())
+
+
+provables = st.lists(
+    st.builds(
+        lambda day, kind, subject: (day, kind, subject),
+        st.integers(1, 20),
+        st.sampled_from(["demo", "visit"]),
+        st.sampled_from(["", "acme"]),
+    ),
+    max_size=5,
+)
+
+
+@given(provables, provables, st.randoms())
+def test_which_activity_proves_what_does_not_depend_on_the_order(
+    wanted: list[Any], done: list[Any], chance: random.Random
+) -> None:
+    waiting = [
+        rules.Provable(f"k{at}", "rep1", kind, date(2026, 2, day), subject)
+        for at, (day, kind, subject) in enumerate(wanted)
+    ]
+    proofs = [
+        rules.Proof(f"a{at}", "rep1", ["demo", kind], [subject], date(2026, 2, day), datetime(2026, 2, day))
+        for at, (day, kind, subject) in enumerate(done)
+    ]
+    found = rules.matched(waiting, proofs, 7)
+    assert len(
+        {(activity, next(one.kind for one in waiting if one.id == id)) for id, activity in found.items()}
+    ) == len(found)
+    chance.shuffle(waiting)
+    chance.shuffle(proofs)
+    assert rules.matched(waiting, proofs, 7) == found
+
+
+def test_the_nearest_day_proves_and_the_own_subject_goes_first() -> None:
+    waiting = [
+        rules.Provable("k1", "r", "demo", date(2026, 2, 10), ""),
+        rules.Provable("k2", "r", "demo", date(2026, 2, 14), "acme"),
+    ]
+    at = datetime(2026, 2, 11)
+    one = rules.Proof("a1", "r", ["demo"], ["acme"], date(2026, 2, 10), at)
+    assert rules.matched(waiting, [one], 14) == {"k2": "a1"}
+    two = rules.Proof("a2", "r", ["demo"], ["other"], date(2026, 2, 11), at)
+    assert rules.matched(waiting, [one, two], 14) == {"k1": "a2", "k2": "a1"}
+    assert rules.matched(waiting, [two], 0) == {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.type.decimal_pb2 import Decimal as DecimalProto
 
 from closedloop.common.v1.common_pb2 import LIGHT_NONE, LIGHT_RED, LIGHT_UNSPECIFIED, LIGHT_YELLOW
+from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.integrations.v1 import tickets_pb2
 from closedloop.targets.v1 import alarms_pb2, cascade_pb2, metrics_pb2, plans_pb2
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import protos
@@ -23,10 +26,9 @@ from .test_cascade import split
 from .test_plans import cny, new_plan, publish, set_, target
 
 RULES = AlignmentRules()
-LACKS = "figures come in by import or by hand: no service tells them yet"
 
 
-@pytest.mark.mission("S18", lacks=LACKS)
+@pytest.mark.mission("S18")
 def test_a_tie_is_stated_with_its_interval_or_not_at_all() -> None:
     months = [0.10, 0.12, 0.11, 0.15, 0.18, 0.17, 0.20, 0.22, 0.25, 0.24]
     together = rules.tie(months, [value * 4 + 0.1 for value in months], 6)
@@ -44,7 +46,7 @@ def test_a_tie_is_stated_with_its_interval_or_not_at_all() -> None:
     assert rules.ranks([3, 1, 3, 2]) == [3.5, 1, 3.5, 2]
 
 
-@pytest.mark.mission("S18", lacks=LACKS)
+@pytest.mark.mission("S18")
 @pytest.mark.parametrize(
     ("value", "goal", "lower_is_better", "light"),
     [
@@ -68,7 +70,7 @@ async def alignment(live: Live, **more: Any) -> dict[str, pb.Alignment]:
     return {one.metric: one for one in (await boards(live, "boss", "executive").ListAlignment(request)).lines}
 
 
-@pytest.mark.mission("S18", lacks=LACKS)
+@pytest.mark.mission("S18")
 async def test_what_marketing_supply_and_support_do_stands_beside_the_attainment_they_drive(company: Live) -> None:
     plan = await new_plan(company, period="2025", name="2025")
     top = await set_(company, plan, target(1_200_000, unit="co", period="2025"))
@@ -137,6 +139,54 @@ async def test_what_marketing_supply_and_support_do_stands_beside_the_attainment
         await alignment(company, unit_id="west")
     with company.refused("INVALID_ARGUMENT", "METRIC_NOT_SUMMED"):
         await alignment(company, driven_metric="visit_quality")
+
+
+@pytest.mark.mission("S18")
+@pytest.mark.parametrize("order", [1, -1], ids=["as it happened", "backwards"])
+async def test_neighbours_own_systems_tell_what_they_do(company: Live, order: int) -> None:
+    def at(day: int, hour: int = 9) -> Any:
+        return protos.timestamp(datetime(2026, 1, day, hour, tzinfo=SHANGHAI))
+
+    def lead(number: str, day: int) -> Any:
+        return customers.LeadReceived(lead_id=number, receive_time=at(day))
+
+    def turned(number: str, opens: bool = True) -> Any:
+        return customers.LeadConverted(lead_id=number, open_opportunity=opens, version=3)
+
+    def order_(number: str, promised: int, delivered: int, version: int = 1, **more: Any) -> Any:
+        said = {"promised_date": date(2026, 1, promised), "delivered_date": date(2026, 1, delivered)}
+        days = {name: protos.date_proto(day) for name, day in said.items()}
+        return integrations.OrderRecorded(number=number, version=version, **days, **more)
+
+    def ticket(number: str, hours: int, minute: int = 0, state: int = tickets_pb2.TICKET_STATE_RESOLVED) -> Any:
+        opened = datetime(2026, 1, 2, 9, tzinfo=SHANGHAI)
+        said = tickets_pb2.Ticket(id=number, number=number, state=state, open_time=protos.timestamp(opened))
+        if state == tickets_pb2.TICKET_STATE_RESOLVED:
+            said.resolve_time.CopyFrom(protos.timestamp(opened + timedelta(hours=hours)))
+        said.update_time.CopyFrom(protos.timestamp(opened + timedelta(hours=hours, minutes=minute)))
+        return integrations.TicketReceived(ticket=said)
+
+    told = [
+        *(("customers", f"l{number}", lead(f"l{number}", 2)) for number in range(1, 6)),
+        ("customers", "l1", turned("l1")),
+        ("customers", "l2", turned("l2", opens=False)),
+        ("integrations", "A", order_("A", 3, 3)),
+        ("integrations", "B", order_("B", 2, 4)),
+        ("integrations", "B", order_("B", 4, 4, version=2)),
+        ("integrations", "C", order_("C", 2, 3)),
+        ("integrations", "D", order_("D", 2, 2, cancelled=True)),
+        ("integrations", "t1", ticket("t1", 10)),
+        ("integrations", "t2", ticket("t2", 20)),
+        ("integrations", "t2", ticket("t2", 21, 1, tickets_pb2.TICKET_STATE_OPEN)),
+        ("integrations", "t2", ticket("t2", 30, 2)),
+        ("integrations", "t3", ticket("t3", 40)),
+        ("integrations", "t3", ticket("t3", 41, 1, tickets_pb2.TICKET_STATE_OPEN)),
+    ]
+    for source, subject, message in (*told[::order], *told):
+        await company.hear(message, subject, source=source)
+    found = await alignment(company)
+    values = {name: one.value.number.value for name, one in found.items()}
+    assert values == {"lead_conversion": "0.2", "on_time_delivery": "0.666667", "resolution_time": "20"}
 
 
 @pytest.mark.mission("S10", "S11")

@@ -11,11 +11,23 @@ from google.type.decimal_pb2 import Decimal
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
-from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, events_pb2, metrics_pb2, plans_pb2, plans_pb2_grpc
+from closedloop.common.v1.common_pb2 import LIGHT_NONE, LIGHT_RED, LIGHT_YELLOW
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.targets.v1 import (
+    actuals_pb2,
+    actuals_pb2_grpc,
+    events_pb2,
+    forecasts_pb2,
+    forecasts_pb2_grpc,
+    metrics_pb2,
+    plans_pb2,
+    plans_pb2_grpc,
+)
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
 
 from .staff import request_id
+from .test_products import import_, product
 
 
 def plans(live: Live, person: str = "ops", *roles: str) -> plans_pb2_grpc.PlanServiceStub:
@@ -304,6 +316,52 @@ async def test_an_exception_lapses_when_the_difference_is_another_one(company: L
     await company.hear(late, subject=exception.id, source="approvals")
     listed = await plans(company).ListSumExceptions(plans_pb2.ListSumExceptionsRequest(plan_id=plan.id))
     assert [one.state for one in listed.exceptions] == [plans_pb2.SUM_EXCEPTION_STATE_LAPSED]
+
+
+@pytest.mark.mission("S5", "S78")
+async def test_what_is_known_of_stock_launches_and_the_market_stands_beside_a_new_version(company: Live) -> None:
+    plan = await new_plan(company)
+    await put(company, plan, target(1000, unit="co"))
+    await publish(company, plan)
+    launch = protos.date_proto(date(2026, 2, 20))
+    await import_(company, product("gtx", "GTX", launch_date=launch), product("old", "Old"))
+
+    def stock(product_id: str, days: float | None, light: int, day: int) -> Any:
+        told = protos.date_proto(date(2026, 1, day))
+        return integrations.StockDaysChanged(product_id=product_id, date=told, days=days, light=light)  # type: ignore[arg-type]
+
+    for told in (
+        stock("gtx", 89, LIGHT_RED, 5),
+        stock("gtx", 30, LIGHT_NONE, 4),
+        stock("old", 50, LIGHT_YELLOW, 5),
+        stock("spare", None, LIGHT_RED, 5),
+        stock("fine", 20, LIGHT_NONE, 5),
+    ):
+        await company.hear(told, told.product_id)
+    trend = forecasts_pb2.RecordMarketTrendRequest(
+        request_id=request_id(), unit_id="east", period="2026-Q1", growth_ratio=0.1, reason="the delta booms"
+    )
+    await company.stub(forecasts_pb2_grpc.ForecastServiceStub, "m-east", "manager").RecordMarketTrend(trend)
+
+    async def opened(cause: int) -> list[str]:
+        request = plans_pb2.CreatePlanVersionRequest(
+            request_id=request_id(),
+            plan_id=plan.id,
+            cause=cause,
+            reason="look",
+            evidence=[{"name": "own"}],  # type: ignore[arg-type]
+        )
+        return [one.text or one.name for one in (await plans(company).CreatePlanVersion(request)).evidence]
+
+    assert await opened(plans_pb2.REVISION_CAUSE_STOCK) == [
+        "own",
+        "spare: nothing sold by 2026-01-05 (red)",
+        "GTX: stock of 89 days on 2026-01-05 (red)",
+        "Old: stock of 50 days on 2026-01-05 (yellow)",
+    ]
+    assert await opened(plans_pb2.REVISION_CAUSE_LAUNCH) == ["own", "GTX is launched on 2026-02-20"]
+    assert await opened(plans_pb2.REVISION_CAUSE_MARKET) == ["own", "east 2026-Q1: +10.0%, the delta booms"]
+    assert await opened(plans_pb2.REVISION_CAUSE_STRATEGY) == ["own"]
 
 
 @pytest.mark.mission("S5", "U5")

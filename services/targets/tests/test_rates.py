@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop.targets.v1 import actuals_pb2, boards_pb2, events_pb2, metrics_pb2, rates_pb2_grpc
+from closedloop.targets.v1 import (
+    actuals_pb2,
+    boards_pb2,
+    cascade_pb2,
+    events_pb2,
+    metrics_pb2,
+    plans_pb2,
+    rates_pb2_grpc,
+)
 from closedloop.targets.v1 import rates_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_devstack.testing.service import Live
@@ -22,10 +30,11 @@ from closedloop_targets.book.rates import Rate, Rates
 
 from .staff import request_id
 from .test_actuals import fact, import_facts, ledger, sums
-from .test_boards import boards, in_force
-from .test_plans import cny, new_plan, publish, set_, target
+from .test_boards import boards, in_force, people
+from .test_cascade import split
+from .test_plans import cny, history, new_plan, plans, publish, set_, target
 
-SPOT = pb.RATE_KIND_SPOT
+SPOT, PLAN = pb.RATE_KIND_SPOT, pb.RATE_KIND_PLAN
 
 
 def known(*rows: tuple[str, str, date, str]) -> Rates:
@@ -196,14 +205,64 @@ async def test_invoices_and_deals_in_foreign_money_count_at_their_days_rate(comp
     assert await sums(company, "person", **invoiced) == {("rep1",): 7 + 1_000 - 800}
 
 
-@pytest.mark.mission("U16")
-async def test_a_plan_in_foreign_money_is_not_held_against_the_books(company: Live) -> None:
-    await bring_rates(company, rate("USD", "CNY", "7.25"))
+@pytest.mark.mission("U16", "S1", "S2")
+async def test_a_unit_plans_in_its_own_money_at_plan_rates(company: Live) -> None:
+    """Dollars in the plan, yuan on the board, each exact in its own; the rate is that of the plan's first day."""
+    await history(company, 700_000)
     plan = await new_plan(company, currency_code="USD")
-    row = target(unit="co", amount=metrics_pb2.Amount(money=protos.money(100_000, "USD")))
-    await set_(company, plan, row)
+    row = target(unit="co", amount=metrics_pb2.Amount(money=protos.money(12_000_033, "USD")))
+    top = await set_(company, plan, row)
     with company.refused("FAILED_PRECONDITION", "PLAN_CURRENCY_FOREIGN"):
         await publish(company, plan)
+    for bad in (rate("USD", "CNY", "9", date(2026, 1, 2), kind=PLAN), rate("USD", "CNY", "8", date(2026, 1, 1))):
+        await bring_rates(company, bad)
+    await bring_rates(company, rate("USD", "CNY", "7", date(2025, 12, 31), kind=PLAN))
+    # Growth is told of history in yuan, and means dollars: 700,000 at 7 is 100,000.
+    [check] = (
+        await plans(company).CheckTargets(
+            plans_pb2.CheckTargetsRequest(plan_id=plan.id, targets=[plans_pb2.TargetInput(statement="Q1, 华东, +20 %")])
+        )
+    ).checks
+    assert check.understood.amount == metrics_pb2.Amount(money=protos.money(12_000_000, "USD"))
+    await split(company, top, cascade_pb2.CascadeRules())
+    await publish(company, plan)
+    await company.settle()
+
+    progress = await people(company)
+    assert progress["rep1"].progress.target.money.currency_code == "CNY"
+    parts = [one.progress.target.money for one in progress.values()]
+    assert len(parts) == 4
+    # Four shares of 120,000.33 dollars, each seven times its cents.
+    assert sum(one.units * 100 + one.nanos // 10**7 for one in parts) == 7 * 12_000_033
+    listed = await plans(company).ListTargets(plans_pb2.ListTargetsRequest(plan_id=plan.id, version=1))
+    reps = [one.amount.money for one in listed.targets if one.holder.person_id]
+    assert {one.currency_code for one in reps} == {"USD"}
+    assert sum(one.units * 100 + one.nanos // 10**7 for one in reps) == 12_000_033
+    await import_facts(company, fact("won", 105_000))
+    mine = (await people(company))["rep1"].progress
+    assert (mine.done.money.units, round(mine.completion_ratio, 4)) == (105_000, 0.5)
+    weeks = await boards(company).ListPersonProgress(
+        boards_pb2.ListPersonProgressRequest(view=boards_pb2.BOARD_VIEW_LIVE, period="2026-M01", person_id="rep1")
+    )
+    [january] = weeks.people
+    assert 0.25 < january.progress.target.money.units / mine.target.money.units < 0.4
+    [own] = [one for one in listed.targets if one.holder.person_id == "rep1"]
+    flow = await boards(company).GetTargetFlow(boards_pb2.GetTargetFlowRequest(target_id=own.id))
+    assert sum(one.done.money.units for one in flow.weeks) == 15_000
+    assert {one.done.money.currency_code for one in flow.weeks} == {"USD"}
+    assert flow.progress.target == mine.target
+
+    # Another plan rate of that day counts with the next version, not before.
+    await bring_rates(company, rate("USD", "CNY", "8", date(2025, 12, 31), kind=PLAN))
+    assert (await people(company))["rep1"].progress.target == mine.target
+    await plans(company).CreatePlanVersion(
+        plans_pb2.CreatePlanVersionRequest(
+            request_id=request_id(), plan_id=plan.id, cause=plans_pb2.REVISION_CAUSE_MARKET, reason="plan rates anew"
+        )
+    )
+    await publish(company, plan, 2)
+    again = (await people(company))["rep1"].progress.target.money
+    assert again.units == round(mine.target.money.units / 7 * 8)
 
 
 @pytest.mark.mission("U16")

@@ -25,9 +25,12 @@ from .test_boards import boards, in_force, people
 REPS = ("rep1", "rep2", "rep3", "rep4")
 FORGET = """
 WITH a AS (DELETE FROM actual), b AS (DELETE FROM actual_source), c AS (DELETE FROM pipeline_deal),
-     d AS (DELETE FROM account_copy), e AS (DELETE FROM account_deal), f AS (DELETE FROM account_activity)
+     d AS (DELETE FROM account_copy), e AS (DELETE FROM account_deal), f AS (DELETE FROM account_activity),
+     g AS (DELETE FROM proof), h AS (DELETE FROM lead_fate),
+     k AS (UPDATE key_action SET state = 'planned', evidence_kind = '', evidence = '', completed_at = NULL, verified_by = '')
 DELETE FROM inbox RETURNING 1
 """
+ACTIONS = "SELECT id, state, evidence, completed_at FROM key_action ORDER BY id"
 PIPELINE = "SELECT id, owner_id, minor, probability, close_date FROM pipeline_deal WHERE open ORDER BY id"
 
 
@@ -124,6 +127,25 @@ def process(rep: str, seed: random.Random) -> list[tuple[Any, str, str]]:
     ]  # fmt: skip
 
 
+def deeds(rep: str, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """Activities around the day of a rep's key actions: several that may prove one, some found false later, or true again."""
+    told: list[tuple[Any, str, str]] = []
+    for number in range(seed.randint(1, 4)):
+        name, day = f"deed-{rep}-{number}", seed.randint(1, 27)
+        keys = seed.sample(["needs_diagnosis", "competitor_comparison", "custom_demo"], seed.randint(1, 3))
+        for version in range(1, seed.randint(2, 4)):
+            logged = funnel.ActivityLogged(
+                activity_id=name,
+                ownership=Ownership(owner_id=rep, unit_id="east-1"),
+                start_time=protos.timestamp(datetime(2026, 2, day, 2, tzinfo=UTC)),
+                verified_action_unit_keys=keys,
+                effective=seed.random() < 0.7,
+                version=version,
+            )
+            told.append((logged, name, "funnel"))
+    return told
+
+
 async def board(live: Live) -> dict[str, Any]:
     """Everything people look at: people, ranking, key customers, process metrics, pipeline."""
     found: dict[str, Any] = {}
@@ -140,6 +162,7 @@ async def board(live: Live) -> dict[str, Any]:
     summed = await ledger(live).SummarizeActuals(request)
     found["process"] = [one.SerializeToString(deterministic=True) for one in summed.sums]
     found["pipeline"] = await live.db.all(PIPELINE)
+    found["actions"] = await live.db.all(ACTIONS)
     return found
 
 
@@ -165,12 +188,13 @@ def replays(company: Live) -> Any:
             state["published"] = True
         events = [one for deal in range(8) for one in life(deal, seed)]
         events += [one for account in range(4) for one in customer(account, seed)]
-        events += [one for rep in REPS for one in process(rep, seed)]
+        events += [one for rep in REPS for one in (*process(rep, seed), *deeds(rep, seed))]
         await company.db.all(FORGET)
         for message, subject, source in events:
             await company.hear(message, subject, source=source)
         scratch = await board(company)
         assert scratch["process"]
+        assert scratch["actions"]
         await company.db.all(FORGET)
         again = [one for one in events for _ in range(seed.randint(1, 3))]
         seed.shuffle(again)

@@ -10,6 +10,7 @@ from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
 from closedloop_integrations import feeds
+from closedloop_integrations.conversations import callbacks
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import poller as mail
@@ -25,7 +26,9 @@ PARTS: tuple[Part, ...] = (
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
-    *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in ("tickets", "behaviours")),
+    *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in feeds.FEEDS),
+    Webhook(callbacks.WECOM, callbacks.from_wecom, methods=("GET", "POST")),
+    Webhook(callbacks.DINGTALK, callbacks.from_dingtalk),
     Webhook(links.OPEN, links.opened, methods=("GET",)),
     Webhook(links.CLICK, links.clicked, methods=("GET",)),
 )

@@ -22,6 +22,8 @@ from closedloop_chassis.rulebook.rules import Rules
 from closedloop_integrations.polling import in_force
 from closedloop_integrations.settings import outside
 
+FEEDS = ("tickets", "behaviours", "conversations", "wecom_archive")
+
 
 class FeedRules(Rules):
     """What may be posted at once."""
@@ -31,6 +33,7 @@ class FeedRules(Rules):
     # What the system that posts is called where an item does not say it.
     ticket_source: str = Field(default="support", min_length=1, max_length=64)
     behaviour_source: str = Field(default="web", min_length=1, max_length=64)
+    conversation_source: str = Field(default="phone_system", min_length=1, max_length=64)
     # A signed call of longer ago, or of a time to come, may be a recorded one.
     webhook_seconds: int = Field(default=300, ge=1, le=86_400)
     most_items: int = Field(default=1000, ge=1, le=10_000)

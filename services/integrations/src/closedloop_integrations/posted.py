@@ -50,7 +50,7 @@ def kept(said: Item, work: Work) -> Item:
         raise errors.InvalidArgument(
             "PROVENANCE_MISSING", "a row names its source and its id there", {"provenance": "required"}
         )
-    if told.HasField("custom_fields"):
+    if "custom_fields" in told.DESCRIPTOR.fields_by_name and told.HasField("custom_fields"):
         structs.plain(told.custom_fields)
     document: Any = type(said)()
     document.CopyFrom(said)

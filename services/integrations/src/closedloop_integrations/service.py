@@ -7,6 +7,9 @@ from pathlib import Path
 from closedloop_chassis.service import Service, Slice
 from closedloop_integrations.behaviours import api as behaviours_api
 from closedloop_integrations.behaviours import reactions as behaviours
+from closedloop_integrations.conversations import api as conversations_api
+from closedloop_integrations.conversations import reactions as conversations
+from closedloop_integrations.conversations.rules import ConversationRules
 from closedloop_integrations.copies import reactions as copies
 from closedloop_integrations.deliveries import api as deliveries_api
 from closedloop_integrations.deliveries import reactions as deliveries
@@ -46,6 +49,7 @@ SERVICE = Service(
         Slice("economics", (economics_api.rpcs, economics_trace.rpcs), economics.reactions, (EconomicsRules,)),
         Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
         Slice("behaviours", (behaviours_api.rpcs,), behaviours.reactions),
+        Slice("conversations", (conversations_api.rpcs,), conversations.reactions, (ConversationRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

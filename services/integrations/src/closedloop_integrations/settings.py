@@ -5,12 +5,17 @@ An address left empty means that there is no such system; nothing but these addr
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from email.utils import parseaddr
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+log = structlog.get_logger("integrations.settings")
 
 
 class DingtalkRobot(BaseModel):
@@ -20,6 +25,21 @@ class DingtalkRobot(BaseModel):
 
     url: SecretStr
     secret: SecretStr = SecretStr("")
+
+
+class CallbackKeys(BaseModel):
+    """What an application of WeCom or DingTalk signs and seals its callbacks with, and whom its envelopes name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: SecretStr = Field(min_length=1)
+    aes_key: SecretStr = Field(min_length=43, max_length=43)
+    receiver: str
+
+
+# By platform and application; several hold at once while they are exchanged.
+Callbacks = dict[str, dict[str, tuple[CallbackKeys, ...]]]
+_callbacks: TypeAdapter[Callbacks] = TypeAdapter(Callbacks)
 
 
 class Outside(BaseSettings):
@@ -48,6 +68,10 @@ class Outside(BaseSettings):
     )
     link_secret: SecretStr = Field(default=SecretStr(""), description="signs links that are counted; empty: none are")
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="signs what gateways post to /hooks/mail")
+    callbacks: Callbacks = Field(
+        default_factory=dict, description='{"wecom": {"<application>": [{"token": …, "aes_key": …, "receiver": …}]}}'
+    )
+    callbacks_file: str = Field(default="", description="the same in a file, which is read again when it changes")
 
     @property
     def mail_domain(self) -> str:
@@ -70,3 +94,31 @@ class Outside(BaseSettings):
 @cache
 def outside() -> Outside:
     return Outside()
+
+
+def callback_keys(platform: str, application: str) -> tuple[CallbackKeys, ...]:
+    """All that hold now, those of the file first; looked up anew at every call."""
+    where = outside()
+    filed: tuple[CallbackKeys, ...] = ()
+    if where.callbacks_file:
+        filed = _filed(where.callbacks_file).get(platform, {}).get(application, ())
+    return (*filed, *where.callbacks.get(platform, {}).get(application, ()))
+
+
+def _filed(path: str) -> Callbacks:
+    """A file that is being written, or written wrongly, leaves in force what was read last."""
+    try:
+        state = os.stat(path)
+        _last[path] = _read(path, state.st_mtime_ns, state.st_size, state.st_ino)
+    except (OSError, ValueError) as error:
+        # A ValidationError shows what it was given, and that is secret.
+        log.warning("callback keys not read", path=path, cause=type(error).__name__)
+    return _last.get(path, {})
+
+
+_last: dict[str, Callbacks] = {}
+
+
+@lru_cache(maxsize=8)
+def _read(path: str, *state: int) -> Callbacks:
+    return _callbacks.validate_json(Path(path).read_bytes())

@@ -63,12 +63,16 @@ UPDATE behaviour b SET visitor_id = '', document = n.document
   FROM jsonb_populate_recordset(NULL::behaviour, %(rows)s) n WHERE b.id = n.id
 """
 FORGET = "DELETE FROM visitor WHERE contact_id = ANY(%(ids)s::uuid[])"
+# Of a customer that was merged it is the other one's.
+NOW = ", ".join(
+    "coalesce(a.now_id, b.account_id) AS account_id" if name == "account_id" else f"b.{name}" for name in NAMES
+)
 LIST = f"""
-SELECT {COLUMNS} FROM behaviour b LEFT JOIN account a ON a.id = b.account_id
+SELECT {NOW} FROM behaviour b LEFT JOIN account_now a ON a.id = b.account_id
  WHERE (b.observed_at, b.id) < (%(observed)s::timestamptz, %(id)s::uuid)
    AND (%(scope_company)s OR a.owner_id = %(scope_owner)s OR a.unit_id = ANY(%(scope_units)s)
         OR a.participant_ids @> ARRAY[%(scope_owner)s])
-   AND (%(account_id)s::uuid IS NULL OR b.account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR b.account_id IN (SELECT id FROM account WHERE %(account_id)s IN (id, merged_into_id)))
    AND (%(contact_id)s::uuid IS NULL OR b.contact_id = %(contact_id)s)
    AND (%(visitor_id)s = '' OR b.visitor_id = %(visitor_id)s)
    AND (%(kinds)s::text[] = '{{}}' OR b.kind = ANY(%(kinds)s))

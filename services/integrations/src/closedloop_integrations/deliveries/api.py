@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from closedloop.common.v1.common_pb2 import BulkSummary
+from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from closedloop.integrations.v1 import deliveries_pb2 as pb
 from closedloop_chassis import bulk, errors, etags, pages, protos
 from closedloop_chassis.enums import word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.deliveries import consents, intake, store, wire
-from closedloop_integrations.deliveries.reactions import move
+from closedloop_integrations.deliveries import consents, intake, outcomes, preferences, store, wire
+from closedloop_integrations.deliveries.moves import follow, move
 from closedloop_integrations.deliveries.store import Delivery
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -26,6 +26,60 @@ async def request_delivery(request: pb.RequestDeliveryRequest, call: Call) -> pb
     if kept is not delivery:
         call.authorize(kept.owner_id, kept.unit_id, target.participant_ids)
     return wire.delivery(kept, words=True)
+
+
+@rpcs.method
+async def bulk_request_deliveries(request: pb.BulkRequestDeliveriesRequest, call: Call) -> BulkSummary:
+    """A message that may not go is a refused row, and is kept as suppressed, so that one sees why."""
+    good, refused = bulk.sift(request.rows)
+    drafts: dict[tuple[str, str], tuple[int, intake.Draft]] = {}
+    worded = await intake.word_all(call, call.tx, [content for _, content in good])
+    for (position, content), draft in zip(good, worded, strict=True):
+        try:
+            if isinstance(draft, errors.DomainError):
+                raise draft
+            _authorize(content, draft, call)
+        except errors.DomainError as error:
+            refused.append(bulk.refused(position, error))
+        else:
+            drafts.setdefault(draft.key, (position, draft))
+    known = await store.find(call.tx, drafts)
+    fresh = [each for key, each in drafts.items() if key not in known]
+    await intake.admit(call, call.tx, [draft for _, draft in fresh])
+    new = {draft.delivery.id for _, draft in fresh}
+    if not request.validate_only:
+        new = await intake.keep(call, [draft.delivery for _, draft in fresh])
+    barred = [(position, draft) for position, draft in fresh if draft.delivery.state == "suppressed"]
+    for position, draft in barred:
+        if draft.delivery.id in new:
+            reason, message = draft.delivery.reason.upper(), draft.delivery.explanation
+            refused.append(RowError(row=position, reason=reason, message=message))
+    created = len(new - {draft.delivery.id for _, draft in barred})
+    summary = bulk.summary(read=len(request.rows), created=created, refused=refused)
+    if not request.validate_only:
+        call.audit("deliveries", "bulk_request", after={"read": summary.read, "created": summary.created})
+    return summary
+
+
+@rpcs.method
+async def report_delivery_outcomes(request: pb.ReportDeliveryOutcomesRequest, call: Call) -> BulkSummary:
+    good, refused = bulk.sift(request.rows)
+    told, unknown = await outcomes.take_in(call, good)
+    return bulk.summary(read=len(request.rows), updated=told, refused=[*refused, *unknown])
+
+
+@rpcs.method
+async def get_preference(request: pb.GetPreferenceRequest, call: Call) -> pb.Preference:
+    person_id = _colleague(request.person_id, call)
+    return preferences.to_proto((await preferences.of(call.db, [person_id])).get(person_id), person_id)
+
+
+@rpcs.method
+async def update_preference(request: pb.UpdatePreferenceRequest, call: Call) -> pb.Preference:
+    person_id = _colleague(request.person_id or request.preference.person_id, call)
+    before, after = await preferences.change(call.tx, request.preference, person_id)
+    call.audit(person_id, "prefer", before=preferences.trail(before), after=preferences.trail(after))
+    return preferences.to_proto(after, person_id)
 
 
 @rpcs.method
@@ -87,10 +141,11 @@ async def list_deliveries(request: pb.ListDeliveriesRequest, call: Call) -> pb.L
 @rpcs.method
 async def cancel_delivery(request: pb.CancelDeliveryRequest, call: Call) -> pb.Delivery:
     delivery = await _locked(request.id, request.etag, call)
-    if delivery.state not in ("queued", "held"):
+    if delivery.state not in ("queued", "held") or delivery.digest_id:
         raise errors.FailedPrecondition("DELIVERY_HANDED_OVER", f"it is {delivery.state} and cannot be taken back")
     move(call, delivery, "cancelled", request.reason[:200], request.reason)
     wire.report(call, delivery)
+    await follow(call, delivery)
     return wire.delivery(delivery, words=True)
 
 
@@ -107,6 +162,7 @@ async def resolve_delivery(request: pb.ResolveDeliveryRequest, call: Call) -> pb
     else:
         delivery.sent_at, delivery.ended_at = delivery.sent_at or call.now, None
         move(call, delivery, "sent", "resolved", request.reason)
+        await follow(call, delivery)
     wire.report(call, delivery)
     return wire.delivery(delivery, words=True)
 
@@ -149,17 +205,35 @@ async def list_consents(request: pb.ListConsentsRequest, call: Call) -> pb.ListC
 
 async def _prepared(content: pb.DeliveryContent, call: Call, read: Any) -> tuple[Delivery, intake.Target]:
     """Raises PermissionDenied where the caller may not write to this recipient, or in this name."""
+    [draft] = await intake.word_all(call, read, [content])
+    if isinstance(draft, errors.DomainError):
+        raise draft
+    _authorize(content, draft, call)
+    await intake.admit(call, read, [draft])
+    return draft.delivery, draft.target
+
+
+def _authorize(content: pb.DeliveryContent, draft: intake.Draft, call: Call) -> None:
+    """Raises PermissionDenied. Between colleagues, to robots and strangers a message is its sender's."""
+    delivery, target = draft.delivery, draft.target
     if content.sender_id and content.sender_id != call.caller.subject:
         sender = call.org.person(content.sender_id)
         call.authorize(content.sender_id, sender.unit_id if sender else "")
-    delivery, target = await intake.prepare(call, read, content)
     if target.contact_id or target.account_id:
         call.authorize(target.owner_id, target.unit_id, target.participant_ids)
     elif target.person_id != call.caller.subject:
-        # Between colleagues, to robots and strangers a message is its sender's.
         caller = call.org.person(call.caller.subject)
         delivery.owner_id, delivery.unit_id = call.caller.subject, caller.unit_id if caller else ""
-    return delivery, target
+
+
+def _colleague(person_id: str, call: Call) -> str:
+    """The caller where nobody is named. Raises NotFound PERSON_UNKNOWN, PermissionDenied."""
+    wanted = person_id or call.caller.subject
+    person = call.org.person(wanted)
+    if person is None:
+        raise errors.NotFound("PERSON_UNKNOWN", f"nobody here is {wanted}")
+    call.authorize(person.id, person.unit_id)
+    return wanted
 
 
 async def _locked(id: str, etag: str, call: Call) -> Delivery:

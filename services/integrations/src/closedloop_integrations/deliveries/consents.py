@@ -43,7 +43,8 @@ async def record(work: Work, rows: Sequence[dict[str, Any]], *, dry: bool = Fals
         shown = {"channel": row["channel"], "topic": row["topic"], "allowed": row["allowed"], "cause": row["cause"]}
         work.audit(row["contact_id"] or row["id"], "consent", after=shown)
     purposes = list(work.rules(DeliveryRules).opt_out_binds)
-    for stopped in await work.tx.all(store.STOP, {**params, "purposes": purposes}, into=store.Delivery):
-        store.step(work.tx, stopped.id, work.now, stopped.state, stopped.reason)
-        wire.report(work, stopped)
+    stopped = await work.tx.all(store.STOP, {**params, "purposes": purposes}, into=store.Delivery)
+    store.step(work.tx, work.now, [(each.id, each.state, each.reason) for each in stopped])
+    for each in stopped:
+        wire.report(work, each)
     return len(fresh), len(changed)

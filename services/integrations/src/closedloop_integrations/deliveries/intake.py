@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,14 +17,15 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.enums import word
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
+from closedloop_integrations.deliveries import preferences, store, wire
 from closedloop_integrations.deliveries import rules as delivery_rules
-from closedloop_integrations.deliveries import store, wire
-from closedloop_integrations.deliveries.rules import Circumstances, DeliveryRules
+from closedloop_integrations.deliveries.rules import NO_WISHES, Circumstances, ConsentEntry, DeliveryRules, Wishes
 from closedloop_integrations.deliveries.store import Delivery
 from closedloop_integrations.deliveries.templates import FieldMissing, TemplateRules, fill, words_of
 from closedloop_integrations.settings import outside
 
 # How customers' records call our channels.
+DIGEST = "integrations.digest"
 CUSTOMERS_CHANNEL = {"mail": "email", "sms": "sms", "wecom": "wechat"}
 
 
@@ -48,12 +50,126 @@ class Target:
     gone: bool = False
 
 
+@dataclass(slots=True)
+class Draft:
+    """A message in its words; whether and when it may go is decided by `admit`."""
+
+    content: pb.DeliveryContent
+    delivery: Delivery
+    target: Target
+    wishes: Wishes
+    not_before: datetime | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.delivery.dedupe_key, self.delivery.recipient_key
+
+
 async def prepare(work: Work, read: Reader | Transaction, content: pb.DeliveryContent) -> tuple[Delivery, Target]:
     """The delivery as it would be kept; nothing is written.
 
     Raises InvalidArgument TEMPLATE_UNKNOWN, TEMPLATE_FIELD_MISSING; FailedPrecondition ADDRESS_UNKNOWN,
     CHANNEL_NOT_CONFIGURED."""
-    target = await _target(work, read, content)
+    [draft] = await word_all(work, read, [content])
+    if isinstance(draft, errors.DomainError):
+        raise draft
+    await admit(work, read, [draft])
+    return draft.delivery, draft.target
+
+
+async def word_all(
+    work: Work, read: Reader | Transaction, contents: Sequence[pb.DeliveryContent]
+) -> list[Draft | errors.DomainError]:
+    """Each of them in its words, or why it cannot be, in their order."""
+    recipients = [content.recipient for content in contents]
+    known = _Known(
+        contacts=await store.contacts(read, (each.contact_id for each in recipients)),
+        accounts=await store.accounts(read, (each.account_id for each in recipients)),
+        message_ids=await store.message_ids(read, (content.reply_to_mail_id for content in contents)),
+        wishes=await preferences.wishes(read, (each.person_id for each in recipients)),
+    )
+    drafts: list[Draft | errors.DomainError] = []
+    for content in contents:
+        try:
+            drafts.append(_draft(work, content, known))
+        except errors.DomainError as error:
+            drafts.append(error)
+    return drafts
+
+
+async def admit(work: Work, read: Reader | Transaction, drafts: Sequence[Draft]) -> None:
+    """Decides on each whether and when it may go; of one address, those before it count."""
+    rules = work.rules(DeliveryRules)
+    limits = [rules.frequency.get(draft.delivery.purpose) for draft in drafts]
+    standing = await store.standing(
+        read,
+        [
+            {
+                "address": draft.target.address,
+                "contact_id": draft.target.contact_id,
+                "purpose": draft.delivery.purpose,
+                "since": work.now - timedelta(days=limit.days if limit else 0),
+            }
+            for draft, limit in zip(drafts, limits, strict=True)
+        ],
+    )
+    together: Counter[tuple[str, str]] = Counter()
+    for draft, limit, (recent, consents) in zip(drafts, limits, standing, strict=True):
+        where = draft.target.address, draft.delivery.purpose
+        _admit(work, draft, rules, recent + together[where] if limit else 0, consents)
+        together[where] += draft.delivery.state != "suppressed"
+
+
+async def request(work: Work, delivery: Delivery) -> Delivery:
+    """Keeps it with its first step and tells what a reader could care about; the first of its key is answered."""
+    if not await keep(work, [delivery]):
+        key = delivery.dedupe_key, delivery.recipient_key
+        return (await store.find(work.tx, [key])).get(key, delivery)
+    return delivery
+
+
+async def keep(work: Work, deliveries: Sequence[Delivery]) -> set[str]:
+    """Ids of those that are new; the others went out, or wait, under their keys."""
+    new = await store.add(work.tx, deliveries)
+    added = [delivery for delivery in deliveries if delivery.id in new]
+    store.step(work.tx, work.now, [(each.id, each.state, each.reason) for each in added])
+    for each in added:
+        after = {"state": each.state, "channel": each.channel, "reason": each.reason}
+        work.audit(each.id, "request", after=after)
+        if each.state != "queued":
+            wire.report(work, each)
+        if each.reason == "digest":
+            work.timers.set(
+                DIGEST, f"{each.person_id}@{each.due_at.isoformat()}", each.due_at, {"person": each.person_id}
+            )
+    return new
+
+
+def impossible(work: Work, content: pb.DeliveryContent, error: errors.DomainError) -> Delivery:
+    """A delivery that cannot be: kept as failed, so that the asker hears of it."""
+    delivery = wire.of_content(content, id=new_id(), now=work.now)
+    delivery.recipient_key = wire.recipient_key(content.recipient)
+    delivery.person_id = content.recipient.person_id
+    delivery.contact_id = content.recipient.contact_id or None
+    delivery.owner_id = content.sender_id or content.recipient.person_id
+    delivery.state, delivery.reason, delivery.explanation = "failed", error.reason.lower(), error.message
+    delivery.ended_at = work.now
+    return delivery
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is looked up for all at once: contacts, accounts, mails that are answered, what colleagues wish."""
+
+    contacts: Mapping[str, dict[str, Any]]
+    accounts: Mapping[str, dict[str, Any]]
+    message_ids: Mapping[str, str]
+    wishes: Mapping[str, Wishes]
+
+
+def _draft(work: Work, content: pb.DeliveryContent, known: _Known) -> Draft:
+    wishes = known.wishes.get(content.recipient.person_id, NO_WISHES)
+    target = _target(work, content, known, wishes)
     subject, text = _words(work, content, target)
     delivery = wire.of_content(content, id=new_id(), now=work.now)
     delivery.recipient_key = target.key
@@ -70,43 +186,18 @@ async def prepare(work: Work, read: Reader | Transaction, content: pb.DeliveryCo
     if target.channel == "mail":
         delivery.message_id = f"<{delivery.id}@{outside().mail_domain}>"
         if content.reply_to_mail_id:
-            delivery.in_reply_to = delivery.references_ = await store.message_id_of_mail(read, content.reply_to_mail_id)
-    await _admit(work, read, content, target, delivery)
-    return delivery, target
+            delivery.in_reply_to = delivery.references_ = known.message_ids.get(content.reply_to_mail_id, "")
+    not_before = protos.instant(content.not_before_time) if content.HasField("not_before_time") else None
+    return Draft(content, delivery, target, wishes, not_before)
 
 
-async def request(work: Work, delivery: Delivery) -> Delivery:
-    """Keeps it with its first step and tells what a reader could care about; the first of its key is answered."""
-    if not await store.add(work.tx, delivery):
-        return await store.find(work.tx, delivery.dedupe_key, delivery.recipient_key) or delivery
-    store.step(work.tx, delivery.id, work.now, delivery.state, delivery.reason)
-    work.audit(
-        delivery.id, "request", after={"state": delivery.state, "channel": delivery.channel, "reason": delivery.reason}
-    )
-    if delivery.state != "queued":
-        wire.report(work, delivery)
-    return delivery
-
-
-def impossible(work: Work, content: pb.DeliveryContent, error: errors.DomainError) -> Delivery:
-    """A delivery that cannot be: kept as failed, so that the asker hears of it."""
-    delivery = wire.of_content(content, id=new_id(), now=work.now)
-    delivery.recipient_key = wire.recipient_key(content.recipient)
-    delivery.person_id = content.recipient.person_id
-    delivery.contact_id = content.recipient.contact_id or None
-    delivery.owner_id = content.sender_id or content.recipient.person_id
-    delivery.state, delivery.reason, delivery.explanation = "failed", error.reason.lower(), error.message
-    delivery.ended_at = work.now
-    return delivery
-
-
-async def _target(work: Work, read: Reader | Transaction, content: pb.DeliveryContent) -> Target:
+def _target(work: Work, content: pb.DeliveryContent, known: _Known, wishes: Wishes) -> Target:
     recipient, wanted = content.recipient, word(pb.Channel, content.channel)
     match recipient.WhichOneof("target"):
         case "person_id":
-            target = _colleague(work, recipient, wanted)
+            target = _colleague(work, recipient, wanted, wishes)
         case "contact_id":
-            target = await _contact(read, recipient, wanted)
+            target = _contact(known.contacts.get(recipient.contact_id), recipient, wanted)
         case "robot":
             target = _robot(recipient.robot, wanted)
         case _:
@@ -122,7 +213,7 @@ async def _target(work: Work, read: Reader | Transaction, content: pb.DeliveryCo
     if target.channel == "mail":
         target.address = target.address.casefold()
     if recipient.account_id and not target.account_id:
-        account = await store.account(read, recipient.account_id) or {}
+        account = known.accounts.get(recipient.account_id, {})
         target.account_id = recipient.account_id
         target.owner_id, target.unit_id = account.get("owner_id", ""), account.get("unit_id", "")
         target.participant_ids = account.get("participant_ids", ())
@@ -134,7 +225,7 @@ async def _target(work: Work, read: Reader | Transaction, content: pb.DeliveryCo
     return target
 
 
-def _colleague(work: Work, recipient: pb.Recipient, wanted: str) -> Target:
+def _colleague(work: Work, recipient: pb.Recipient, wanted: str, wishes: Wishes) -> Target:
     person = work.org.person(recipient.person_id)
     if person is None or not person.active:
         raise errors.FailedPrecondition("ADDRESS_UNKNOWN", f"nobody here is called {recipient.person_id}")
@@ -142,7 +233,9 @@ def _colleague(work: Work, recipient: pb.Recipient, wanted: str) -> Target:
     def address(channel: str) -> str:
         return delivery_rules.address_of(channel, person.email, person.mobile, person.handles)
 
-    speaking = [c for c in work.rules(DeliveryRules).colleague_channels if outside().speaks(c)]
+    # The rulebook's follow, so that nobody is out of reach because what he wishes for is not there.
+    asked = dict.fromkeys((*wishes.channels, *work.rules(DeliveryRules).colleague_channels))
+    speaking = [channel for channel in asked if outside().speaks(channel)]
     channel = wanted or next((c for c in speaking if recipient.address or address(c)), next(iter(speaking), ""))
     unit = work.org.unit(person.unit_id)
     return Target(
@@ -152,15 +245,14 @@ def _colleague(work: Work, recipient: pb.Recipient, wanted: str) -> Target:
         robot="default" if channel in ("wecom", "dingtalk") else "",
         name=person.name,
         language=person.language,
-        zone=person.time_zone or (unit.time_zone if unit else ""),
+        zone=wishes.time_zone or person.time_zone or (unit.time_zone if unit else ""),
         person_id=person.id,
         owner_id=person.id,
         unit_id=person.unit_id,
     )
 
 
-async def _contact(read: Reader | Transaction, recipient: pb.Recipient, wanted: str) -> Target:
-    contact = await store.contact(read, recipient.contact_id)
+def _contact(contact: dict[str, Any] | None, recipient: pb.Recipient, wanted: str) -> Target:
     channel = wanted or "mail"
     if contact is None and not recipient.address:
         raise errors.FailedPrecondition("ADDRESS_UNKNOWN", f"contact {recipient.contact_id} is not known here")
@@ -224,16 +316,8 @@ def _from_template(content: pb.DeliveryContent, target: Target, rules: TemplateR
         ) from missing
 
 
-async def _admit(
-    work: Work, read: Reader | Transaction, content: pb.DeliveryContent, target: Target, delivery: Delivery
-) -> None:
-    rules = work.rules(DeliveryRules)
-    limit = rules.frequency.get(delivery.purpose)
-    since = work.now - timedelta(days=limit.days if limit else 0)
-    recent, consents = await store.standing(
-        read, address=target.address, contact_id=target.contact_id, purpose=delivery.purpose, since=since
-    )
-    not_before = protos.instant(content.not_before_time) if content.HasField("not_before_time") else None
+def _admit(work: Work, draft: Draft, rules: DeliveryRules, recent: int, consents: tuple[ConsentEntry, ...]) -> None:
+    content, target, delivery = draft.content, draft.target, draft.delivery
     passage = delivery_rules.passage(
         Circumstances(
             purpose=delivery.purpose,
@@ -241,12 +325,13 @@ async def _admit(
             topic=content.topic,
             zone=_zone(target.zone, work),
             urgent=content.urgent,
-            not_before=not_before,
+            not_before=draft.not_before,
             expires_at=delivery.expires_at,
             consents=consents,
             channel_closed=CUSTOMERS_CHANNEL.get(target.channel, target.channel) in target.closed_channels,
             contact_gone=target.gone,
-            recent=recent if limit else 0,
+            recent=recent,
+            wishes=draft.wishes,
         ),
         rules,
         work.now,

@@ -9,13 +9,13 @@ from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import mail_pb2
 from closedloop_chassis import bulk, errors, ids, protos
+from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.enums import word
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_integrations.deliveries import consents, intake, store, wire
+from closedloop_integrations.deliveries import consents, digests, intake, moves, store, wire
 from closedloop_integrations.deliveries import rules as delivery_rules
 from closedloop_integrations.deliveries.rules import DeliveryRules, Outcome
-from closedloop_integrations.deliveries.store import Delivery
 
 OUR_CHANNEL = {"email": "mail", "sms": "sms", "wechat": "wecom", "": ""}
 
@@ -53,9 +53,10 @@ async def attempted(event: Heard[events.DeliveryAttempted], work: Work) -> None:
     if after.state in ("sent", "uncertain"):
         delivery.sent_at = protos.instant(told.time) if told.HasField("time") else work.now
         delivery.gateway_id = told.gateway_id
-    move(work, delivery, after.state, after.reason, told.detail)
+    moves.move(work, delivery, after.state, after.reason, told.detail)
     if after.state != "queued":
         wire.report(work, delivery)
+        await moves.follow(work, delivery)
 
 
 @reactions.on(events.DeliverySeen)
@@ -64,7 +65,7 @@ async def seen(event: Heard[events.DeliverySeen], work: Work) -> None:
     delivery = await store.lock(work.tx, told.delivery_id) if ids.is_id(told.delivery_id) else None
     state = word(events.SeenState, told.state)
     if delivery is not None and delivery_rules.advances(delivery.state, state):
-        move(work, delivery, state, "", told.link[:2000])
+        moves.move(work, delivery, state, "", told.link[:2000])
         wire.report(work, delivery)
 
 
@@ -78,13 +79,13 @@ async def answered(event: Heard[events.MailReceived], work: Work) -> None:
         return
     if mail.nature == mail_pb2.MAIL_NATURE_BOUNCE:
         if delivery_rules.advances(delivery.state, "bounced"):
-            move(work, delivery, "bounced", "bounced", mail.subject)
+            moves.move(work, delivery, "bounced", "bounced", mail.subject)
             wire.report(work, delivery, mail_id=mail.id)
         return
     if mail.nature != mail_pb2.MAIL_NATURE_PERSONAL:
         return
     if delivery_rules.advances(delivery.state, "replied"):
-        move(work, delivery, "replied", "", mail.subject)
+        moves.move(work, delivery, "replied", "", mail.subject)
         wire.report(work, delivery, reply=mail.text, mail_id=mail.id)
     if delivery_rules.is_opt_out(mail.text, work.rules(DeliveryRules)):
         said = {"allowed": False, "cause": "reply", "at": work.now, "source": "mail", "source_id": mail.id}
@@ -121,12 +122,6 @@ async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
     store.erase(work.tx, [record.id for record in event.message.records if ids.is_id(record.id)])
 
 
-def move(work: Work, delivery: Delivery, state: str, reason: str, detail: str) -> None:
-    """To another station of its life, with step and audit."""
-    before = {"state": delivery.state, "reason": delivery.reason}
-    delivery.state, delivery.reason = state, reason
-    delivery.version += 1
-    if state in delivery_rules.FINAL:
-        delivery.ended_at = work.now
-    store.move(work.tx, delivery, work.now, detail or reason)
-    work.audit(delivery.id, "deliver", before=before, after={"state": state, "reason": reason})
+@reactions.timer(intake.DIGEST)
+async def digest_due(rung: list[Rung], work: Work) -> None:
+    await digests.send(work, sorted({each.attributes["person"] for each in rung}))

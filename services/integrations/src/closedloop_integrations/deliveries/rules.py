@@ -117,6 +117,28 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a colleague wants to be told; what is empty, the rulebook says."""
+
+    channels: tuple[str, ...] = ()
+    quiet: QuietHours | None = None
+    time_zone: str = ""
+    digest_times: tuple[time, ...] = ()
+    muted_topics: frozenset[str] = frozenset()
+
+
+NO_WISHES = Wishes()
+
+
+def next_digest(now: datetime, zone: str, times: Iterable[time]) -> datetime:
+    """The first of the times of day that is not over, in the zone; `times` is not empty. Aware."""
+    local = now.astimezone(ZoneInfo(zone))
+    today = [datetime.combine(local.date(), at, ZoneInfo(zone)) for at in sorted(times)]
+    tomorrow = datetime.combine(local.date() + timedelta(days=1), min(times), ZoneInfo(zone))
+    return next((at for at in today if at >= local), tomorrow).astimezone(now.tzinfo)
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """All that decides on the passage of one message. `recent`: messages of the purpose to the address lately."""
 
@@ -131,6 +153,7 @@ class Circumstances:
     channel_closed: bool
     contact_gone: bool
     recent: int
+    wishes: Wishes = NO_WISHES
 
 
 def passage(c: Circumstances, rules: DeliveryRules, now: datetime) -> Passage:
@@ -140,6 +163,10 @@ def passage(c: Circumstances, rules: DeliveryRules, now: datetime) -> Passage:
     if bound and (c.channel_closed or not permitted(c.consents, c.channel, c.topic)):
         what = f"{c.purpose} messages by {c.channel}" + (f" about {c.topic}" if c.topic else "")
         return Passage("suppressed", now, "opted_out", "opt_out_binds", f"the recipient does not want {what}")
+    internal = c.purpose == "internal"
+    urgent = c.urgent and internal
+    if internal and not urgent and c.topic and c.topic in c.wishes.muted_topics:
+        return Passage("suppressed", now, "muted", "preference", f"the colleague does not want {c.topic}")
     limit = rules.frequency.get(c.purpose)
     if limit is not None and c.recent >= limit.messages:
         sentence = f"{c.recent} of at most {limit.messages} {c.purpose} messages within {limit.days} days"
@@ -147,14 +174,16 @@ def passage(c: Circumstances, rules: DeliveryRules, now: datetime) -> Passage:
     due, reason, rule, sentence = now, "", "", ""
     if c.not_before is not None and c.not_before > now:
         due, reason, sentence = c.not_before, "not_before", f"not before {c.not_before.isoformat()}"
-    hours = rules.quiet.get(c.purpose)
-    urgent = c.urgent and c.purpose == "internal"
-    if hours is not None and not urgent and (end := quiet_until(due, c.zone, hours)) is not None:
+    hours = c.wishes.quiet or rules.quiet.get(c.purpose)
+    if internal and not urgent and c.wishes.digest_times:
+        due, reason, rule = next_digest(due, c.zone, c.wishes.digest_times), "digest", "preference"
+        sentence = f"gathered with others until {due.isoformat()}"
+    elif hours is not None and not urgent and (end := quiet_until(due, c.zone, hours)) is not None:
         due, reason, rule = end, "quiet_hours", f"quiet.{c.purpose}"
         sentence = f"{hours.start:%H:%M} to {hours.end:%H:%M} in {c.zone} are quiet"
     if c.expires_at is not None and due >= c.expires_at:
         return Passage("suppressed", now, "expired", rule, f"worthless before it may leave at {due.isoformat()}")
-    return Passage("held" if due > now else "queued", due, reason, rule, sentence)
+    return Passage("held" if due > now or reason == "digest" else "queued", due, reason, rule, sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +220,10 @@ def advances(before: str, after: str) -> bool:
     if after in FINAL:
         return before in HANDED_OVER or before == "sending"
     return RANK[after] > RANK[before]
+
+
+# What a gateway may report of a message; the rest of its life is ours to tell.
+REPORTABLE = frozenset({"delivered", "opened", "clicked", "replied", "bounced", "failed", "complained"})
 
 
 def is_opt_out(text: str, rules: DeliveryRules) -> bool:

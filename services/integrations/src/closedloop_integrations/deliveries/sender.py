@@ -38,6 +38,8 @@ UPDATE delivery
        leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
  WHERE id = (SELECT id FROM delivery
               WHERE channel = %(channel)s AND state IN ('queued', 'held') AND due_at <= %(now)s
+                -- What is gathered leaves with its digest.
+                AND NOT (state = 'held' AND reason = 'digest')
               ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id::text AS delivery_id, attempts AS attempt, expires_at, address, robot, recipient_name, sender_name, subject, text,
           message_id, in_reply_to, references_ AS references, purpose

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope
@@ -54,25 +56,42 @@ class Delivery:
     leased_until: datetime | None = None
     sent_at: datetime | None = None
     ended_at: datetime | None = None
+    digest_id: str | None = None
     version: int = 1
 
 
 NAMES = [field.name for field in fields(Delivery)]
 COLUMNS = ", ".join(NAMES)
 ADD = f"""
-INSERT INTO delivery ({COLUMNS}) VALUES ({", ".join(f"%({name})s" for name in NAMES)})
+INSERT INTO delivery ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::delivery, %(rows)s)
 ON CONFLICT (dedupe_key, recipient_key) DO NOTHING RETURNING id
 """
-FIND = f"SELECT {COLUMNS} FROM delivery WHERE dedupe_key = %(dedupe_key)s AND recipient_key = %(recipient_key)s"
+FIND = f"""
+SELECT {COLUMNS} FROM delivery
+  JOIN unnest(%(keys)s::text[], %(recipients)s::text[]) AS wanted (dedupe_key, recipient_key) USING (dedupe_key, recipient_key)
+"""
 GET = f"SELECT {COLUMNS} FROM delivery WHERE id = %(id)s"
 LOCK = f"{GET} FOR UPDATE"
-MOVE = """
-UPDATE delivery
-   SET state = %(state)s, reason = %(reason)s, due_at = %(due_at)s, sent_at = %(sent_at)s, ended_at = %(ended_at)s,
-       gateway_id = %(gateway_id)s, leased_until = NULL, version = %(version)s
- WHERE id = %(id)s
+REPORTED = f"""
+SELECT {COLUMNS} FROM delivery
+ WHERE id = ANY(%(ids)s::uuid[]) OR gateway_id <> '' AND gateway_id = ANY(%(gateway_ids)s) ORDER BY id FOR UPDATE
 """
-STEP = "INSERT INTO delivery_step (delivery_id, at, state, detail) VALUES (%(id)s, %(at)s, %(state)s, %(detail)s)"
+MEMBERS = f"SELECT {COLUMNS} FROM delivery WHERE digest_id = %(id)s ORDER BY requested_at, id FOR UPDATE"
+GATHERED = f"""
+SELECT {COLUMNS} FROM delivery
+ WHERE state = 'held' AND reason = 'digest' AND digest_id IS NULL AND person_id = ANY(%(people)s) AND due_at <= %(now)s
+ ORDER BY requested_at, id FOR UPDATE
+"""
+MOVED = ("state", "reason", "due_at", "sent_at", "ended_at", "gateway_id", "digest_id", "version")
+MOVE = f"""
+UPDATE delivery d SET {", ".join(f"{name} = n.{name}" for name in MOVED)}, leased_until = NULL
+  FROM jsonb_populate_recordset(NULL::delivery, %(rows)s) n WHERE d.id = n.id
+"""
+STEP = """
+INSERT INTO delivery_step (delivery_id, at, state, detail)
+SELECT delivery_id, at, state, detail FROM jsonb_to_recordset(%(rows)s)
+       AS step (delivery_id uuid, at timestamptz, state text, detail text, place int) ORDER BY place
+"""
 STEPS = "SELECT at, state, detail FROM delivery_step WHERE delivery_id = %(id)s ORDER BY sequence"
 
 LIGHT = ", ".join(f"'' AS {name}" if name in ("subject", "text") else name for name in NAMES)
@@ -95,23 +114,25 @@ SELECT {LIGHT} FROM delivery
  ORDER BY requested_at DESC, id DESC LIMIT %(limit)s
 """
 
-CONTACT = """
+CONTACTS = """
 SELECT c.id, c.account_id, c.name, c.addresses, c.phones, c.language, c.time_zone, c.closed_channels, c.state,
        coalesce(a.owner_id, '') AS owner_id, coalesce(a.unit_id, '') AS unit_id,
        coalesce(a.participant_ids, '{}') AS participant_ids
-  FROM contact c LEFT JOIN account a ON a.id = c.account_id WHERE c.id = %(id)s
+  FROM contact c LEFT JOIN account a ON a.id = c.account_id WHERE c.id = ANY(%(ids)s::uuid[])
 """
-ACCOUNT = "SELECT owner_id, unit_id, participant_ids FROM account WHERE id = %(id)s"
-MAIL = "SELECT message_id FROM mail WHERE id = %(id)s"
-# Consents of the address and contact, and how many messages of the purpose went there lately, in one round trip.
+ACCOUNTS = "SELECT id, owner_id, unit_id, participant_ids FROM account WHERE id = ANY(%(ids)s::uuid[])"
+MAILS = "SELECT id, message_id FROM mail WHERE id = ANY(%(ids)s::uuid[])"
+# Consents of the address and contact, and how many messages of the purpose went there lately, of all at once.
 STANDING = """
-SELECT (SELECT count(*) FROM delivery
-         WHERE address = %(address)s AND purpose = %(purpose)s AND requested_at > %(since)s
-           AND state NOT IN ('suppressed', 'cancelled', 'failed')) AS recent,
+SELECT (SELECT count(*) FROM delivery d
+         WHERE d.address = w.address AND d.purpose = w.purpose AND d.requested_at > w.since
+           AND d.state NOT IN ('suppressed', 'cancelled', 'failed')) AS recent,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'topic', topic, 'allowed', allowed, 'at', at)), '[]')
-          FROM consent
-         WHERE superseded_at IS NULL
-           AND (address = %(address)s AND address <> '' OR contact_id = %(contact_id)s)) AS consents
+          FROM consent c
+         WHERE c.superseded_at IS NULL
+           AND (c.address = w.address AND c.address <> '' OR c.contact_id = w.contact_id)) AS consents
+  FROM jsonb_to_recordset(%(rows)s) AS w (place int, address text, contact_id uuid, purpose text, since timestamptz)
+ ORDER BY w.place
 """
 
 
@@ -172,13 +193,18 @@ UPDATE delivery
 """
 
 
-async def add(tx: Transaction, delivery: Delivery) -> bool:
-    """False where the key has gone out to this recipient before."""
-    return await tx.value(ADD, {name: getattr(delivery, name) for name in NAMES}) is not None
+async def add(tx: Transaction, deliveries: Sequence[Delivery]) -> set[str]:
+    """Ids of those whose key has not gone out to their recipient before; the others are not written."""
+    found = await tx.all(ADD, {"rows": rows.pack(deliveries, only=NAMES)}) if deliveries else []
+    return {str(row["id"]) for row in found}
 
 
-async def find(tx: Transaction, dedupe_key: str, recipient_key: str) -> Delivery | None:
-    return await tx.one(FIND, {"dedupe_key": dedupe_key, "recipient_key": recipient_key}, into=Delivery)
+async def find(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Delivery]:
+    """Those that are here, under (dedupe key, recipient key)."""
+    wanted = list(keys)
+    asked = {"keys": [key for key, _ in wanted], "recipients": [recipient for _, recipient in wanted]}
+    found = await tx.all(FIND, asked, into=Delivery) if wanted else []
+    return {(each.dedupe_key, each.recipient_key): each for each in found}
 
 
 async def get(db: Reader, id: str) -> Delivery | None:
@@ -189,14 +215,35 @@ async def lock(tx: Transaction, id: str) -> Delivery | None:
     return await tx.one(LOCK, {"id": id}, into=Delivery)
 
 
-def move(tx: Transaction, delivery: Delivery, now: datetime, detail: str) -> None:
-    """Writes where it stands now, and the step that led there."""
-    tx.do(MOVE, {name: getattr(delivery, name) for name in NAMES})
-    step(tx, delivery.id, now, delivery.state, detail)
+async def reported(tx: Transaction, ids: Sequence[str], gateway_ids: Sequence[str]) -> list[Delivery]:
+    """Those of our ids, or of the gateways'."""
+    return await tx.all(REPORTED, {"ids": list(ids), "gateway_ids": list(gateway_ids)}, into=Delivery)
 
 
-def step(tx: Transaction, id: str, now: datetime, state: str, detail: str) -> None:
-    tx.do(STEP, {"id": id, "at": now, "state": state, "detail": detail[:2000]})
+async def members(tx: Transaction, digest_id: str) -> list[Delivery]:
+    """What went out in a digest, in the order in which it was asked for."""
+    return await tx.all(MEMBERS, {"id": digest_id}, into=Delivery)
+
+
+async def gathered(tx: Transaction, people: Sequence[str], now: datetime) -> list[Delivery]:
+    """What waits for a digest that is due."""
+    return await tx.all(GATHERED, {"people": list(people), "now": now}, into=Delivery)
+
+
+def move(tx: Transaction, deliveries: Sequence[Delivery]) -> None:
+    """Writes where they stand now."""
+    if deliveries:
+        tx.do(MOVE, {"rows": rows.pack(deliveries, only=("id", *MOVED))})
+
+
+def step(tx: Transaction, now: datetime, steps: Iterable[tuple[str, str, str]]) -> None:
+    """Stations of lives: (id, state, detail), in their order."""
+    told = [
+        {"delivery_id": id, "at": now, "state": state, "detail": detail[:2000], "place": place}
+        for place, (id, state, detail) in enumerate(steps)
+    ]
+    if told:
+        tx.do(STEP, {"rows": rows.pack(told)})
 
 
 async def steps(db: Reader, id: str) -> list[dict[str, Any]]:
@@ -207,26 +254,38 @@ async def listed(db: Reader, params: dict[str, Any]) -> list[Delivery]:
     return await db.all(LIST, params, into=Delivery)
 
 
-async def contact(tx: Reader | Transaction, id: str) -> dict[str, Any] | None:
-    return await tx.one(CONTACT, {"id": id})
+async def contacts(read: Reader | Transaction, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return await _by_id(read, CONTACTS, ids)
 
 
-async def account(tx: Reader | Transaction, id: str) -> dict[str, Any] | None:
-    return await tx.one(ACCOUNT, {"id": id})
+async def accounts(read: Reader | Transaction, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return await _by_id(read, ACCOUNTS, ids)
 
 
-async def message_id_of_mail(tx: Reader | Transaction, id: str) -> str:
-    return await tx.value(MAIL, {"id": id}) or ""
+async def message_ids(read: Reader | Transaction, mail_ids: Iterable[str]) -> dict[str, str]:
+    return {id: row["message_id"] for id, row in (await _by_id(read, MAILS, mail_ids)).items()}
 
 
 async def standing(
-    tx: Reader | Transaction, *, address: str, contact_id: str | None, purpose: str, since: datetime
-) -> tuple[int, tuple[ConsentEntry, ...]]:
-    """Recent messages of the purpose to the address, and the consents that hold."""
-    asked = {"address": address, "contact_id": contact_id, "purpose": purpose, "since": since}
-    found = await tx.one(STANDING, asked) or {"recent": 0, "consents": []}
-    entries = [ConsentEntry(**{**each, "at": datetime.fromisoformat(each["at"])}) for each in found["consents"]]
-    return found["recent"], tuple(entries)
+    read: Reader | Transaction, asked: Sequence[dict[str, Any]]
+) -> list[tuple[int, tuple[ConsentEntry, ...]]]:
+    """Recent messages of the purpose to the address, and the consents that hold; asked by `address`, `contact_id`,
+    `purpose`, `since`, answered in the same order."""
+    if not asked:
+        return []
+    found = await read.all(STANDING, {"rows": rows.pack([{**each, "place": at} for at, each in enumerate(asked)])})
+    return [
+        (
+            row["recent"],
+            tuple(ConsentEntry(**{**said, "at": datetime.fromisoformat(said["at"])}) for said in row["consents"]),
+        )
+        for row in found
+    ]
+
+
+async def _by_id(read: Reader | Transaction, statement: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    wanted = sorted({id for id in ids if id})
+    return {str(row["id"]): row for row in await read.all(statement, {"ids": wanted})} if wanted else {}
 
 
 def erase(tx: Transaction, contact_ids: list[str]) -> None:

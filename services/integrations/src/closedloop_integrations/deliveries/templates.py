@@ -118,6 +118,13 @@ DEFAULTS = {
             ),
         )
     ),
+    # What a colleague wants to have gathered.
+    "digest": Template(
+        words=_zh_en(
+            ("{count} 条消息", "您有 {count} 条消息：\n\n{items}"),
+            ("{count} messages", "{count} messages for you:\n\n{items}"),
+        )
+    ),
     "reminder": Template(
         words=_zh_en(
             (

@@ -15,6 +15,9 @@ from closedloop_chassis.work import Work
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.store import Delivery
 
+# The subject of a message that carries others.
+DIGEST = "digest"
+
 
 def state(word: str) -> pb.DeliveryState.ValueType:
     """A message under way is still queued for the world: nobody has it yet."""
@@ -67,6 +70,7 @@ def delivery(record: Delivery, steps: Sequence[dict[str, Any]] = (), *, words: b
             for step in steps
         ],
         reason=record.reason,
+        digest_delivery_id=str(record.digest_id or ""),
         etag=etags.of(record.version),
     )
     if words:

@@ -67,16 +67,20 @@ INSERT INTO mail ({", ".join(NAMES)}) VALUES ({", ".join(f"%({name})s" for name 
 ON CONFLICT (digest) DO NOTHING RETURNING id
 """
 MINE = "a.owner_id, a.unit_id, a.participant_ids"
-ACCOUNTS = "LEFT JOIN (SELECT id, owner_id, unit_id, participant_ids FROM account) a ON a.id = m.account_id"
+ACCOUNTS = """
+LEFT JOIN (SELECT id AS was_id, now_id, owner_id, unit_id, participant_ids FROM account_now) a ON a.was_id = m.account_id
+"""
 ALL = ", ".join(f"m.{name}" for name in NAMES)
-LIGHT = ", ".join(f"'' AS {name}" if name in ("text", "signature") else f"m.{name}" for name in NAMES)
-GET = f"SELECT {ALL}, {MINE} FROM mail m {ACCOUNTS} WHERE m.id = %(id)s"
+# Of a customer that was merged it is the other one's.
+NOW = {name: f"m.{name}" for name in NAMES} | {"account_id": "coalesce(a.now_id, m.account_id) AS account_id"}
+LIGHT = ", ".join(f"'' AS {name}" if name in ("text", "signature") else shown for name, shown in NOW.items())
+GET = f"SELECT {', '.join(NOW.values())}, {MINE} FROM mail m {ACCOUNTS} WHERE m.id = %(id)s"
 BY_DIGEST = f"SELECT {ALL}, {MINE} FROM mail m {ACCOUNTS} WHERE m.digest = %(digest)s"
 LIST = f"""
 SELECT {LIGHT}, {MINE} FROM mail m {ACCOUNTS}
  WHERE (m.received_at, m.id) < (%(at)s::timestamptz, %(id)s::uuid)
    AND ({Scope.SQL} OR a.participant_ids @> ARRAY[%(scope_owner)s])
-   AND (%(account_id)s::uuid IS NULL OR m.account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR m.account_id IN (SELECT id FROM account WHERE %(account_id)s IN (id, merged_into_id)))
    AND (%(contact_id)s::uuid IS NULL OR m.contact_id = %(contact_id)s
         OR m.recipients @> jsonb_build_array(jsonb_build_object('contact_id', %(contact_id)s::text)))
    AND (%(opportunity_id)s::uuid IS NULL OR m.opportunity_id = %(opportunity_id)s)

@@ -75,8 +75,12 @@ SELECT {COLUMNS} FROM ticket t
  ORDER BY t.id FOR UPDATE
 """
 OF_CONTACTS = f"SELECT {COLUMNS} FROM ticket t WHERE t.contact_id = ANY(%(ids)s::uuid[]) ORDER BY t.id FOR UPDATE"
-SEEN = f"{COLUMNS}, coalesce(a.owner_id, '') AS owner_id, coalesce(a.unit_id, '') AS unit_id, " + (
-    "coalesce(a.participant_ids, '{}') AS participant_ids FROM ticket t LEFT JOIN account a ON a.id = t.account_id"
+# Of a customer that was merged it is the other one's.
+NOW = ", ".join(
+    "coalesce(a.now_id, t.account_id) AS account_id" if name == "account_id" else f"t.{name}" for name in NAMES
+)
+SEEN = f"{NOW}, coalesce(a.owner_id, '') AS owner_id, coalesce(a.unit_id, '') AS unit_id, " + (
+    "coalesce(a.participant_ids, '{}') AS participant_ids FROM ticket t LEFT JOIN account_now a ON a.id = t.account_id"
 )
 GET = f"SELECT {SEEN} WHERE t.id = %(id)s"
 LIST = f"""
@@ -84,7 +88,7 @@ SELECT {SEEN}
  WHERE (t.opened_at, t.id) < (%(opened)s::timestamptz, %(id)s::uuid)
    AND (%(scope_company)s OR a.owner_id = %(scope_owner)s OR a.unit_id = ANY(%(scope_units)s)
         OR a.participant_ids @> ARRAY[%(scope_owner)s])
-   AND (%(account_id)s::uuid IS NULL OR t.account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR t.account_id IN (SELECT id FROM account WHERE %(account_id)s IN (id, merged_into_id)))
    AND (%(contact_id)s::uuid IS NULL OR t.contact_id = %(contact_id)s)
    AND (%(states)s::text[] = '{{}}' OR t.state = ANY(%(states)s))
    AND (%(kind)s = '' OR t.kind = %(kind)s)

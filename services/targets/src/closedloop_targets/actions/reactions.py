@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import time, timedelta
+from typing import Any
 
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.clocks.due import Rung
+from closedloop_chassis.data import rows
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_targets.actions import store
+from closedloop_targets.actions import proving, store
 from closedloop_targets.actions.rules import ActionRules
 from closedloop_targets.alarms import raising
 from closedloop_targets.alarms.raising import Finding
@@ -22,32 +25,30 @@ COMPANY = "company"
 reactions = Reactions()
 
 
-@reactions.on(funnel.ActivityLogged)
-async def activity_logged(event: Heard[funnel.ActivityLogged], work: Work) -> None:
-    """The nearest waiting action of each kind the activity proves is verified; one found false proves nothing."""
-    told = event.message
-    day = work.home.today()
-    if not told.effective:
-        work.tx.do(store.DISPROVE, {"activity_id": told.activity_id, "day": day})
-        return
-    keys = set(told.verified_action_unit_keys)
-    allowed = work.rules(ActionRules)
-    kinds = [kind.code for kind in allowed.kinds if keys.intersection((kind.code, *kind.unit_keys))]
-    if not kinds:
-        return
+@reactions.batch(funnel.ActivityLogged)
+async def activities_logged(events: Sequence[Heard[funnel.ActivityLogged]], work: Work) -> None:
+    """What an activity proves follows from all that is known of its owner's activities, not from when it was heard."""
+    latest = newest(events, lambda one: one.activity_id)
+    known = await work.tx.all(store.OWNERS, {"ids": list(latest)})
+    told = [_proof(event, work) for event in latest.values()]
+    work.tx.do(store.PUT_PROOFS, {"rows": rows.pack(told)})
+    await proving.prove(work, {row["owner_id"] for row in (*known, *told)} - {""})
+
+
+def _proof(event: Heard[funnel.ActivityLogged], work: Work) -> dict[str, Any]:
+    told, keys = event.message, set(event.message.verified_action_unit_keys)
+    kinds = [kind.code for kind in work.rules(ActionRules).kinds if keys.intersection((kind.code, *kind.unit_keys))]
     at = protos.instant(told.start_time) if told.HasField("start_time") else event.time
-    work.tx.do(
-        store.PROVE,
-        {
-            "kinds": kinds,
-            "activity_id": told.activity_id,
-            "owner_id": told.ownership.owner_id,
-            "day": work.home.day(at),
-            "days": allowed.match_days,
-            "subjects": [told.account_id, told.opportunity_id],
-            "time": at,
-        },
-    )
+    return {
+        "activity_id": told.activity_id,
+        "owner_id": told.ownership.owner_id,
+        "kinds": kinds,
+        "subjects": [subject for subject in (told.account_id, told.opportunity_id) if subject],
+        "day": work.home.day(at),
+        "at": at,
+        "effective": told.effective,
+        "version": told.version,
+    }
 
 
 @reactions.on(events_pb2.PlanPublished)
@@ -60,9 +61,8 @@ async def day_over(_: Sequence[Rung], work: Work) -> None:
     allowed = work.rules(ActionRules)
     until = work.home.today() - timedelta(days=allowed.grace_days)
     work.tx.do(store.MISS, {"until": until})
-    rows = await work.tx.all(store.BEHIND, {"until": until, "least": allowed.behind_after})
     findings = []
-    for row in rows:
+    for row in await work.tx.all(store.BEHIND, {"until": until, "least": allowed.behind_after}):
         share = row["done"] / row["due"]
         if share >= allowed.behind_below:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from math import sqrt
 from statistics import fmean, variance
 from typing import ClassVar
@@ -121,3 +122,48 @@ def effect(done: Sequence[float], not_done: Sequence[float], least: int) -> Effe
     else:
         said = f"no difference that can be told from chance ({sample})"
     return Effect(*counts, with_mean, without_mean, lift, lower, upper, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Provable:
+    """An action that an activity may prove; `subject` empty: whatever it was about."""
+
+    id: str
+    owner_id: str
+    kind: str
+    date: date
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An activity that was no false check-in, and the kinds it may prove, each once."""
+
+    activity_id: str
+    owner_id: str
+    kinds: list[str]
+    subjects: list[str]
+    day: date
+    at: datetime
+
+
+def matched(actions: Sequence[Provable], proofs: Sequence[Proof], days: int) -> dict[str, str]:
+    """The activity that proves each action, by action. The closest pair goes first: that about the action's own subject,
+    then that of the nearest day; equal ones by day and id, so that the order in which anything was heard says nothing."""
+    waiting: dict[tuple[str, str], list[Provable]] = {}
+    for one in actions:
+        waiting.setdefault((one.owner_id, one.kind), []).append(one)
+    pairs = sorted(
+        (one.subject == "", abs((one.date - proof.day).days), one.date, one.id, proof.day, proof.activity_id, kind)
+        for proof in proofs
+        for kind in proof.kinds
+        for one in waiting.get((proof.owner_id, kind), ())
+        if abs((one.date - proof.day).days) <= days and (not one.subject or one.subject in proof.subjects)
+    )
+    found: dict[str, str] = {}
+    used: set[tuple[str, str]] = set()
+    for *_, action, _, activity, kind in pairs:
+        if action not in found and (activity, kind) not in used:
+            found[action] = activity
+            used.add((activity, kind))
+    return found

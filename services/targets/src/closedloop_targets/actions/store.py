@@ -65,30 +65,45 @@ UPDATE key_action
        completed_at = %(completed_at)s, verified_by = %(verified_by)s, comment = %(comment)s, version = version + 1
  WHERE id = %(id)s
 """
-# The action of each kind nearest to the activity's day that still waits; the same activity proves each kind once.
-PROVE = """
-WITH wanted AS (
-    SELECT DISTINCT kind FROM unnest(%(kinds)s::text[]) AS kind
-     WHERE NOT EXISTS (SELECT FROM key_action k
-                        WHERE k.kind = kind AND k.evidence_kind = 'activity' AND k.evidence = %(activity_id)s)
-), nearest AS (
-    SELECT DISTINCT ON (k.kind) k.id
-      FROM wanted JOIN key_action k ON k.kind = wanted.kind
-     WHERE k.owner_id = %(owner_id)s AND k.state IN ('planned', 'missed')
-       AND k.date BETWEEN %(day)s::date - %(days)s::int AND %(day)s::date + %(days)s::int
-       AND (k.subject = '' OR k.subject = ANY(%(subjects)s))
-     ORDER BY k.kind, k.subject = '', abs(k.date - %(day)s::date), k.date, k.id
-)
-UPDATE key_action k
-   SET state = 'verified', evidence_kind = 'activity', evidence = %(activity_id)s, completed_at = %(time)s,
-       verified_by = 'reactor', version = version + 1
-  FROM nearest WHERE k.id = nearest.id
+OWNERS = "SELECT owner_id FROM proof WHERE activity_id = ANY(%(ids)s)"
+PUT_PROOFS = """
+INSERT INTO proof (activity_id, owner_id, kinds, subjects, day, at, effective, version)
+SELECT activity_id, owner_id, kinds, subjects, day, at, effective, version FROM jsonb_populate_recordset(NULL::proof, %(rows)s)
+ON CONFLICT (activity_id) DO UPDATE
+   SET owner_id = excluded.owner_id, kinds = excluded.kinds, subjects = excluded.subjects, day = excluded.day,
+       at = excluded.at, effective = excluded.effective, version = excluded.version
+ WHERE proof.version < excluded.version
 """
-# An activity found false proves nothing.
-DISPROVE = """
-UPDATE key_action SET state = CASE WHEN date < %(day)s THEN 'missed' ELSE 'planned' END, evidence_kind = '', evidence = '',
+# What waits for a proof, or has one that the reactor found: what people claimed and confirmed is theirs.
+PROVABLE = """
+SELECT id, owner_id, kind, date, subject, CASE WHEN verified_by = 'reactor' THEN evidence ELSE '' END AS evidence
+  FROM key_action
+ WHERE owner_id = ANY(%(owners)s)
+   AND (state IN ('planned', 'missed') OR state = 'verified' AND evidence_kind = 'activity' AND verified_by = 'reactor')
+ ORDER BY id FOR UPDATE
+"""
+# An activity that somebody claimed by hand for a kind proves no other action of it.
+PROOFS = """
+SELECT activity_id, owner_id, subjects, day, at,
+       ARRAY(SELECT known.kind FROM unnest(p.kinds) AS known (kind)
+              WHERE NOT EXISTS (SELECT FROM key_action k
+                                 WHERE k.kind = known.kind AND k.evidence_kind = 'activity' AND k.evidence = p.activity_id
+                                   AND k.verified_by <> 'reactor')) AS kinds
+  FROM proof p
+ WHERE owner_id = ANY(%(owners)s) AND effective AND kinds <> '{}' AND day BETWEEN %(since)s AND %(until)s
+"""
+# First all that lose or change theirs, because an activity proves a kind once.
+RELEASE = """
+UPDATE key_action
+   SET state = CASE WHEN date < %(until)s THEN 'missed' ELSE 'planned' END, evidence_kind = '', evidence = '',
        completed_at = NULL, verified_by = '', version = version + 1
- WHERE evidence_kind = 'activity' AND evidence = %(activity_id)s AND verified_by = 'reactor'
+ WHERE id = ANY(%(ids)s::uuid[])
+"""
+PROVE = """
+UPDATE key_action k
+   SET state = 'verified', evidence_kind = 'activity', evidence = n.evidence, completed_at = n.completed_at,
+       verified_by = 'reactor', version = k.version + 1
+  FROM jsonb_to_recordset(%(rows)s) AS n (id uuid, evidence text, completed_at timestamptz) WHERE k.id = n.id
 """
 MISS = "UPDATE key_action SET state = 'missed', version = version + 1 WHERE state = 'planned' AND date < %(until)s"
 BEHIND = """

@@ -1,10 +1,10 @@
 """What was really reached: a ledger of facts, each with its source."""
 
 from closedloop_chassis.service import Slice
-from closedloop_targets.actuals import imports, reactions, reading, recording
+from closedloop_targets.actuals import imports, neighbours, reactions, reading, recording
 from closedloop_targets.actuals.rpcs import rpcs
 from closedloop_targets.actuals.rules import ActualRules
 
 SLICE = Slice(name="actuals", rpcs=(rpcs,), reactions=reactions.reactions, rules=(ActualRules,))
 
-__all__ = ["SLICE", "imports", "reading", "recording"]
+__all__ = ["SLICE", "imports", "neighbours", "reading", "recording"]

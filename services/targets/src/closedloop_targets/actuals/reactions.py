@@ -60,7 +60,7 @@ async def opportunities_won(events: Sequence[Heard[funnel.OpportunityWon]], work
         for subject, event in deals.items()
         if known.news(subject, event.message.version)
     ]
-    _restate(work, known, CRM, said)
+    restate(work, known, CRM, said)
 
 
 def _close_day(won: funnel.OpportunityWon, today: date) -> date:
@@ -128,7 +128,7 @@ async def opportunities_reopened(events: Sequence[Heard[funnel.OpportunityReopen
         for subject, event in deals.items()
         if known.news(subject, event.message.version)
     ]
-    _restate(work, known, CRM, said)
+    restate(work, known, CRM, said)
 
 
 @reactions.batch(integrations.InvoiceRecorded)
@@ -153,7 +153,7 @@ async def invoices_recorded(events: Sequence[Heard[integrations.InvoiceRecorded]
         for number, event in invoices.items()
         if known.news(number, event.message.version)
     ]
-    _restate(work, known, ERP, said)
+    restate(work, known, ERP, said)
 
 
 def _invoiced(
@@ -235,7 +235,7 @@ async def process_metrics_measured(event: Heard[funnel.ProcessMetricsMeasured], 
                 revision=measured.version,
             )
         )
-    _restate(work, known, FUNNEL, [Said(subject, measured.version, facts, "the week was measured anew")])
+    restate(work, known, FUNNEL, [Said(subject, measured.version, facts, "the week was measured anew")])
 
 
 @reactions.on(customers.StewardshipMeasured)
@@ -275,10 +275,11 @@ async def stewardship_measured(event: Heard[customers.StewardshipMeasured], work
         observed_at=event.time,
         revision=revision,
     )
-    _restate(work, known, CRM, [Said(subject, revision, [fact], "the month was measured anew")])
+    restate(work, known, CRM, [Said(subject, revision, [fact], "the month was measured anew")])
 
 
-def _restate(work: Work, known: store.Known, source: str, said: Sequence[Said]) -> None:
+def restate(work: Work, known: store.Known, source: str, said: Sequence[Said]) -> None:
+    """Writes and takes back what has become otherwise, and notes how new it is."""
     if not said:
         return
     standing: dict[str, list[Row]] = {}

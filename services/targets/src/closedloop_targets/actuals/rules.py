@@ -21,6 +21,9 @@ class ActualRules(Rules):
 
     won: str = "won_value"
     invoiced: str = "invoiced_value"
+    conversion: str = "lead_conversion"
+    delivery: str = "on_time_delivery"
+    resolution: str = "resolution_time"
 
 
 @dataclass(frozen=True, slots=True)

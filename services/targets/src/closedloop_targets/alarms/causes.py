@@ -29,7 +29,7 @@ SELECT asked.holder_id, coalesce(sum(d.minor), 0)::bigint AS minor
 SPREAD = """
 WITH goal AS (
     SELECT t.holder_id, t.unit_id, t.parent_id, sum(t.minor) AS minor
-      FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+      FROM target_in_force t
      WHERE t.holder_kind = 'person' AND t.counts AND t.metric = %(metric)s
        AND t.start_date <= %(end)s AND t.end_date >= %(start)s
      GROUP BY 1, 2, 3

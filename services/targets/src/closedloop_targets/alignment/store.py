@@ -24,7 +24,7 @@ SELECT line.position AS line, span.position AS span,
 # What a unit's plans ask for in each span of whole months.
 ASKED = f"""
 WITH reached AS ({in_force.REACHED})
-SELECT span.position AS span, sum(c.minor)::bigint AS minor
+SELECT span.position AS span, sum(in_books(c.minor, r.book_rate))::bigint AS minor
   FROM unnest(%(starts)s::date[], %(ends)s::date[]) WITH ORDINALITY AS span (start_date, end_date, position)
  CROSS JOIN reached r
   JOIN cell c ON c.target_id = r.id AND c.grain = 'month'

@@ -18,7 +18,8 @@ GOALS = f"""
 WITH reached AS ({in_force.REACHED})
 SELECT r.holder_id, r.metric, max(r.currency) AS currency,
        sum(CASE WHEN r.start_date >= %(since)s AND r.end_date <= %(until)s THEN r.minor
-                ELSE (SELECT coalesce(sum(c.minor), 0) FROM cell c WHERE c.target_id = r.id AND c.grain = %(grain)s
+                ELSE (SELECT coalesce(sum(in_books(c.minor, r.book_rate)), 0) FROM cell c
+                       WHERE c.target_id = r.id AND c.grain = %(grain)s
                          AND c.start_date >= %(since)s AND c.end_date <= %(until)s) END)::bigint AS minor,
        array(SELECT DISTINCT v.number FROM plan_version v
               WHERE v.plan_id = ANY(array_agg(r.plan_id)) AND v.state IN ('in_force', 'superseded')

@@ -15,15 +15,16 @@ from closedloop_targets.periods.rules import Grain, Period
 STANDING = """
 WITH holder AS (SELECT * FROM unnest(%(ids)s::text[], %(units)s::text[]) AS h (id, unit_id)),
 reached AS (
-    SELECT t.id AS target_id, t.holder_id, t.currency, t.start_date, t.end_date, t.minor, t.product_id,
-           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], plan.unit_id)) AS place
-      FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+    SELECT t.id AS target_id, t.holder_id, t.currency, t.start_date, t.end_date, t.minor, t.product_id, t.book_rate,
+           rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], t.plan_unit_id)) AS place
+      FROM target_in_force t
      WHERE t.holder_id = ANY(%(ids)s) AND t.holder_kind = %(kind)s AND t.metric = %(metric)s AND t.counts
        AND t.start_date <= %(end)s AND t.end_date >= %(start)s
 ), goal AS (
     SELECT reached.*,
            CASE WHEN start_date >= %(start)s AND end_date <= %(end)s THEN minor
-                ELSE (SELECT coalesce(sum(c.minor), 0) FROM cell c WHERE c.target_id = reached.target_id
+                ELSE (SELECT coalesce(sum(in_books(c.minor, reached.book_rate)), 0) FROM cell c
+                       WHERE c.target_id = reached.target_id
                     AND c.grain = %(grain)s
                          AND c.start_date >= %(start)s AND c.end_date <= %(end)s) END AS asked
       FROM reached WHERE place = 1
@@ -36,7 +37,7 @@ reached AS (
 ), done AS (
     SELECT holder_id, sum(minor)::bigint AS minor FROM fact WHERE date BETWEEN %(start)s AND %(end)s GROUP BY holder_id
 ), week AS (
-    SELECT goal.holder_id, c.start_date, c.end_date, sum(c.minor) AS asked
+    SELECT goal.holder_id, c.start_date, c.end_date, sum(in_books(c.minor, goal.book_rate)) AS asked
       FROM goal JOIN cell c ON c.target_id = goal.target_id AND c.grain = 'week'
      WHERE c.start_date <= %(today)s
      GROUP BY goal.holder_id, c.start_date, c.end_date

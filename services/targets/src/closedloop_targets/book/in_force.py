@@ -8,12 +8,13 @@ from closedloop_chassis.work import Work
 from closedloop_targets import company
 from closedloop_targets.metrics.rules import MetricRules
 
-# A table expression over %(holders)s (ids), %(kind)s, %(metrics)s (empty: all), %(since)s, %(until)s and %(tops)s.
+# A table expression over %(holders)s (ids), %(kind)s, %(metrics)s (empty: all), %(since)s, %(until)s and %(tops)s. Amounts
+# are in the books' money; cells are not, and are brought there by `in_books(…, book_rate)`.
 REACHED = """
     SELECT * FROM (
         SELECT t.*, rank() OVER (PARTITION BY t.holder_id, t.metric
-                                 ORDER BY array_position(%(tops)s::text[], plan.unit_id)) AS place
-          FROM target t JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+                                 ORDER BY array_position(%(tops)s::text[], t.plan_unit_id)) AS place
+          FROM target_in_force t
          WHERE t.holder_id = ANY(%(holders)s) AND t.holder_kind = %(kind)s AND t.counts
            AND (cardinality(%(metrics)s::text[]) = 0 OR t.metric = ANY(%(metrics)s))
            AND t.start_date <= %(until)s AND t.end_date >= %(since)s) AS ranked

@@ -32,6 +32,9 @@ class Plan:
     version: int
     created_at: datetime
     updated_at: datetime
+    # What one of its smallest coins is in the books', since a version was published; 1: it is in their money.
+    book_rate: Decimal = Decimal(1)
+    book_currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,13 +70,20 @@ class Rates:
 
     def convert(self, minor: int, source: str, target: str, day: date) -> int:
         """In the target's smallest coin, halves away from zero. Raises FailedPrecondition RATE_NOT_FOUND."""
+        factor = self.factor(source, target, day)
+        if factor is None:
+            raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {source} to {target} on {day}")
+        return rounded(minor * factor)
+
+    def factor(self, source: str, target: str, day: date) -> Fraction | None:
+        """What one smallest coin of the source is in the target's; None where no rate leads there."""
         way = self.way(source, target, day)
         if way is None:
-            raise errors.FailedPrecondition("RATE_NOT_FOUND", f"no rate is known from {source} to {target} on {day}")
-        exact = Fraction(minor) * coins(target) / coins(source)
+            return None
+        exact = Fraction(coins(target), coins(source))
         for step in way:
             exact *= step.factor
-        return rounded(exact)
+        return exact
 
     def _step(self, source: str, target: str, day: date) -> Step | None:
         """The newer of the direct and the turned one; direct on the same day."""

@@ -16,7 +16,7 @@ BOARD = f"""
 WITH reached AS ({in_force.REACHED}),
 proposal AS (
     SELECT reached.holder_id AS owner_id, metric, c.period, min(c.start_date) AS start_date, max(c.end_date) AS end_date,
-           sum(c.minor)::bigint AS minor, max(currency) AS currency
+           sum(in_books(c.minor, reached.book_rate))::bigint AS minor, max(currency) AS currency
       FROM reached JOIN cell c ON c.target_id = reached.id AND c.grain = 'fortnight'
      WHERE c.start_date <= %(until)s AND c.end_date >= %(since)s
      GROUP BY 1, 2, 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Call
@@ -11,7 +13,9 @@ from closedloop_targets.alarms import api as alarms
 from closedloop_targets.boards import asking, completing, measuring
 from closedloop_targets.boards.rpcs import rpcs
 from closedloop_targets.book import targets as target_store
+from closedloop_targets.book import versions
 from closedloop_targets.book.model import Target
+from closedloop_targets.book.rates import rounded
 from closedloop_targets.cascade import api as cascade
 from closedloop_targets.commitments import api as commitments
 from closedloop_targets.forecasts import api as forecasts
@@ -95,10 +99,14 @@ async def _weeks(call: Call, target: Target) -> list[pb.CellProgress]:
         ledger.Asked(target.holder_kind, target.holder_id, target.metric, one.start_date, one.end_date, *scope)
         for one in cells
     ]
+    plan = await versions.plan(call.db, target.plan_id) if target.currency else None
+    # What was done is in the books' money, and shown in the plan's.
+    rate = Fraction(plan.book_rate) if plan else Fraction(1)
     found = []
     for cell, minor in zip(cells, await ledger.sums(call.db, asked, call.org), strict=True):
-        line = pb.CellProgress(cell=cascade.cell(cell), done=amounts.amount(minor or 0, cell.currency))
+        done = rounded((minor or 0) / rate)
+        line = pb.CellProgress(cell=cascade.cell(cell), done=amounts.amount(done, cell.currency))
         if cell.minor:
-            line.completion_ratio = (minor or 0) / cell.minor
+            line.completion_ratio = done / cell.minor
         found.append(line)
     return found

@@ -148,17 +148,20 @@ ALIGNMENT = (
     Metric(
         code="lead_conversion", name="Lead conversion", description="Opportunities / leads (marketing)",
         track="alignment", kind="ratio", unit="1", aggregation="mean", decimals=4, system="customers",
+        fed_by=("closedloop.customers.lead.received.v1", "closedloop.customers.lead.converted.v1", "ImportActuals"),
         entry=frozenset({"event", "import", "hand"}),
     ),
     Metric(
         code="on_time_delivery", name="On-time delivery", description="Delivered in time / delivered (supply chain)",
         track="alignment", kind="ratio", unit="1", aggregation="mean", decimals=4, source="erp", system="integrations",
+        fed_by=("closedloop.integrations.order.recorded.v1", "ImportActuals"),
         entry=frozenset({"event", "import", "hand"}),
     ),
     Metric(
         code="resolution_time", name="Resolution time", description="Hours from ticket to resolution (support)",
         track="alignment", kind="duration", unit="h", aggregation="mean", decimals=2, lower_is_better=True,
-        source="tickets", system="integrations", entry=frozenset({"event", "import", "hand"}),
+        source="tickets", system="integrations",
+        fed_by=("closedloop.integrations.ticket.received.v1", "ImportActuals"), entry=frozenset({"event", "import", "hand"}),
     ),
 )  # fmt: skip
 

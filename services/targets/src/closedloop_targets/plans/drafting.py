@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from closedloop.targets.v1 import plans_pb2 as pb
@@ -15,10 +16,11 @@ from closedloop_chassis.work import Call
 from closedloop_targets import amounts, company, ledger
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import HolderKind, Plan, Target, TargetKey, grown, padded
+from closedloop_targets.book.rates import rounded
 from closedloop_targets.metrics.rules import Metric, MetricRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import FiscalCalendar, Period
-from closedloop_targets.plans import smart, statement
+from closedloop_targets.plans import planned, smart, statement
 
 Holder = tuple[HolderKind, str]
 
@@ -191,7 +193,8 @@ async def hold_against(
 ) -> None:
     """Finds parents, works out amounts and puts the findings of every letter into the sketches. Two round trips."""
     smart_rules, metrics = call.rules(smart.SmartRules), call.rules(MetricRules)
-    evidence = await facts(call, reader, [_asked(one) for one in sketches])
+    rate = await planned.rate(call, reader, plan) if plan else Fraction(1)
+    evidence = await facts(call, reader, [_asked(one) for one in sketches], rate)
     for sketch, held in zip(sketches, evidence, strict=True):
         if sketch.growth_ratio is not None and held.base_minor is not None and sketch.metric is not None:
             sketch.base_minor = grown(held.base_minor, sketch.growth_ratio, sketch.metric.step)
@@ -237,8 +240,20 @@ def _asked(sketch: Sketch) -> Question | None:
     )
 
 
-async def facts(call: Call, reader: Reader | Transaction, questions: Sequence[Question | None]) -> list[smart.Facts]:
-    """History, what is done and the pipeline of every question, in order. Two round trips."""
+async def facts(
+    call: Call, reader: Reader | Transaction, questions: Sequence[Question | None], rate: Fraction | None
+) -> list[smart.Facts]:
+    """History, what is done and the pipeline of every question, in order. Two round trips.
+
+    Money is turned into the plan's by `rate`, which turns the plan's into the books'; None: nobody can say."""
+    metrics = call.rules(MetricRules)
+
+    def turned(metric: str, minor: int | None) -> int | None:
+        known = metrics.find(metric)
+        if minor is None or known is None or known.kind != "money":
+            return minor
+        return rounded(minor / rate) if rate else None
+
     asked: list[ledger.Asked] = []
     wanted = [question for question in questions if question is not None]
     for (kind, holder_id), metric, period, base, scope in wanted:
@@ -248,7 +263,8 @@ async def facts(call: Call, reader: Reader | Transaction, questions: Sequence[Qu
     found = {}
     for question, ahead in zip(wanted, pipeline, strict=True):
         base_minor, done = next(sums), next(sums)
-        found[id(question)] = smart.Facts(question[3].code, base_minor, done or 0, ahead)
+        before, so_far, open_deals = (turned(question[1], minor) for minor in (base_minor, done or 0, ahead))
+        found[id(question)] = smart.Facts(question[3].code, before, so_far or 0, open_deals or 0)
     return [found[id(question)] if question is not None else smart.Facts() for question in questions]
 
 

@@ -10,7 +10,7 @@ from closedloop_targets.book.model import Plan, Target
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.plans import carrying, drafting, smart
+from closedloop_targets.plans import carrying, drafting, planned, smart
 from closedloop_targets.plans.rules import Obstacle
 
 
@@ -19,7 +19,7 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
     targets = await target_store.of_version(reader, plan.id, number)
     if not targets:
         return [Obstacle("PLAN_EMPTY", "", f"version {number} has no targets")]
-    found = _closed(call, targets) + _foreign(call, plan, targets)
+    found = _closed(call, targets) + await _foreign(call, reader, plan, targets)
     found += [
         Obstacle("OWNER_MISSING", one.id, f"nobody answers for {_who(call, one)}")
         for one in targets
@@ -41,12 +41,11 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
     return found + await carrying.obstacles(call, reader, plan, number)
 
 
-def _foreign(call: Call, plan: Plan, targets: list[Target]) -> list[Obstacle]:
-    """The books are kept in the company's money: boards would hold dollars against yuan (U16)."""
-    base = call.home.currency
-    if plan.currency == base or not any(one.currency for one in targets):
+async def _foreign(call: Call, reader: Reader | Transaction, plan: Plan, targets: list[Target]) -> list[Obstacle]:
+    """The books are kept in the company's money: without a rate boards would hold dollars against yuan (U16)."""
+    if not any(one.currency for one in targets) or await planned.rate(call, reader, plan) is not None:
         return []
-    said = f"the plan is in {plan.currency} and the books are in {base}; boards show either in any currency"
+    said = f"no rate is known from {plan.currency} to {call.home.currency} on {plan.start_date}, in which the books are"
     return [Obstacle("PLAN_CURRENCY_FOREIGN", "", said)]
 
 
@@ -61,7 +60,7 @@ async def checks(
         scope = (one.product_id, one.product_line, one.segment)
         before = periods.year_before(period, calendar)
         questions.append(((one.holder_kind, one.holder_id), one.metric, period, before, scope))
-    evidence = await drafting.facts(call, reader, questions)
+    evidence = await drafting.facts(call, reader, questions, await planned.rate(call, reader, plan))
     found = {}
     for one, facts in zip(targets, evidence, strict=True):
         strategy = one.strategy or plan.strategy

@@ -10,16 +10,19 @@ from psycopg.types.json import Jsonb
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
+from closedloop.common.v1.common_pb2 import Light
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
-from closedloop_chassis import errors, protos
+from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop_chassis import enums, errors, protos
 from closedloop_chassis.clocks.due import Due, Rung
+from closedloop_chassis.data import rows
 from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_targets.book.exceptions import KIND, ORIGIN, Exemption
 from closedloop_targets.book.model import Plan, Version
-from closedloop_targets.plans import store, version_api
+from closedloop_targets.plans import circumstances, store, version_api
 
 reactions = Reactions()
 
@@ -156,3 +159,19 @@ async def _settle(
         before={"state": exemption.state},
         after={"state": state, "exception": exemption.id, "decided_by": by},
     )
+
+
+@reactions.batch(integrations.StockDaysChanged)
+async def stock_days_changed(events: Sequence[Heard[integrations.StockDaysChanged]], work: Work) -> None:
+    """The newest day stands, whatever comes late."""
+    latest: dict[str, dict[str, Any]] = {}
+    for told in (event.message for event in events):
+        day = protos.day(told.date)
+        if told.product_id not in latest or latest[told.product_id]["date"] <= day:
+            latest[told.product_id] = {
+                "product_id": told.product_id,
+                "date": day,
+                "days": told.days if told.HasField("days") else None,
+                "light": enums.word(Light, told.light) or "none",
+            }
+    work.tx.do(circumstances.PUT_STOCK, {"rows": rows.pack(latest.values())})

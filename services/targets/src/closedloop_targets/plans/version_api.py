@@ -20,7 +20,7 @@ from closedloop_targets.book.model import Plan, Version
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.plans import carrying, obstacles, rules, shapes, spreading, store
+from closedloop_targets.plans import carrying, circumstances, obstacles, planned, rules, shapes, spreading, store
 from closedloop_targets.plans.rpcs import rpcs
 from closedloop_targets.plans.rules import PlanRules
 
@@ -36,14 +36,16 @@ async def create_plan_version(request: pb.CreatePlanVersionRequest, call: Call) 
     if base:
         await versions.version(call.tx, plan.id, base)
     number = plan.latest_version + 1
+    cause = pb.RevisionCause.Name(request.cause).removeprefix("REVISION_CAUSE_").lower()
+    evidence = await circumstances.evidence(call, plan, cause, request.evidence)
     row = {
         "plan_id": plan.id,
         "number": number,
         "base_version": base,
         "opened_under": plan.version_in_force,
-        "cause": pb.RevisionCause.Name(request.cause).removeprefix("REVISION_CAUSE_").lower(),
+        "cause": cause,
         "reason": request.reason,
-        "evidence": Jsonb([json_format.MessageToDict(one) for one in request.evidence]),
+        "evidence": Jsonb([json_format.MessageToDict(one) for one in evidence]),
         "author_id": call.caller.subject,
         "now": call.now,
     }
@@ -99,6 +101,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
     rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     today = call.home.today()
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
+    await planned.book(call, plan)
     await spreading.complete(call, plan, version.number)
     await carrying.complete(call, plan, version.number)
     params = {

@@ -18,11 +18,11 @@ SELECT t.id, t.parent_id, t.holder_kind, t.holder_id, t.unit_id, t.metric, t.cur
        coalesce(nullif(t.product_line, ''), p.line, '') AS product_line, t.product_line AS scope_line, t.minor, t.base_minor,
        EXISTS (SELECT FROM sum_exception e WHERE e.target_id = t.id AND e.state = 'signed') AS excepted,
        CASE WHEN t.start_date >= %(start)s AND t.end_date <= %(end)s THEN t.minor
-            ELSE coalesce((SELECT sum(c.minor) FROM cell c WHERE c.target_id = t.id AND c.grain = 'month'
+            ELSE coalesce((SELECT sum(in_books(c.minor, t.book_rate)) FROM cell c
+                            WHERE c.target_id = t.id AND c.grain = 'month'
                               AND c.start_date >= %(start)s AND c.end_date <= %(end)s), 0) END::bigint AS asked,
        greatest(t.start_date, %(start)s) AS since, least(t.end_date, %(end)s) AS until
-  FROM target t
-  JOIN plan ON plan.id = t.plan_id AND plan.version_in_force = t.number
+  FROM target_in_force t
   LEFT JOIN product p ON p.id = t.product_id
  WHERE t.unit_id = ANY(%(units)s) AND t.start_date <= %(end)s AND t.end_date >= %(start)s
    AND t.metric = ANY(%(summed)s)

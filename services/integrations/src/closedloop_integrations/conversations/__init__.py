@@ -1,0 +1,1 @@
+"""Calls, meetings and chats as WeCom, DingTalk and others recorded them; told when they grow or find their customer (S68)."""

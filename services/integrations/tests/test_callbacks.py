@@ -1,0 +1,274 @@
+"""WeCom and DingTalk call back: known answers of their documentation, one suite for both, and whatever is forged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from closedloop.integrations.v1 import conversations_pb2 as pb
+from closedloop.integrations.v1 import events_pb2 as events
+from closedloop.integrations.v1 import sources_pb2
+from closedloop.integrations.v1.conversations_pb2_grpc import ConversationServiceStub
+from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
+from closedloop_chassis import errors
+from closedloop_chassis.courier.database import pool
+from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.courier.parts import Request, Response
+from closedloop_chassis.rulebook.shelf import Edition
+from closedloop_devstack.simulators.callbacks import Dingtalk, Posted, Wecom
+from closedloop_devstack.testing.service import Live
+from closedloop_integrations.conversations import callbacks, envelope, wecom
+from closedloop_integrations.conversations.envelope import Keys
+from closedloop_integrations.conversations.rules import ConversationRules, TalkEvent
+
+Outside = Callable[..., None]
+Platform = Wecom | Dingtalk
+AES_KEY, OTHER_KEY = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+
+# Published by Tencent with its library and by Alibaba with its encryptor.
+TENCENT = Keys("QDG6eK", AES_KEY, "wx5823bf96d3bd56c7")
+ECHO = "P9nAzCzyDtyTWESHep1vC5X9xho/qYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp+4RPcs8TgAE7OaBO+FZXvnaqQ=="
+HELLO = (
+    "RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo+rtK1I9qca6aM/wvqnLSV5zEPeusUiX5L5X/0lWfrf0QADHHhGd3QczcdCUpj911L3vg3W/sYYvuJTs3TUUk"
+    "SUXxaccAS0qhxchrRYt66wiSpGLYL42aM6A8dTT+6k4aSknmPj48kzJs8qLjvd4Xgpue06DOdnLxAUHzM6+kDZ+HMZfJYuR+LtwGc2hgf5gsijff0ekU"
+    "NXZiqATP7PF5mZxZ3Izoun1s4zG4LUMnvw2r+KqCKIw+3IQH03v+BCA9nMELNqbSf6tiWSrXJB3LAVGUcallcrw8V2t9EL4EhzJWrQUax5wLVMNS0+rU"
+    "PA3k22Ncx4XXZS9o0MBH27Bo6BpNelZpS+/uh9KsNlY6bHCmJU9p8g7m3fVKn28H3KDYA5Pl/T8Z1ptDAVe0lXdQ2YoyyH2uyPIGHBZZIs2pDBS8R07+"
+    "qN+E7Q=="
+)
+ALIBABA = Keys("123456", "4g5j64qlyl3zvetqxz5jiocdr586fn2zvjpa8zls3ij", "suite4xxxxxxxxxxxxxxx")
+SUITE = (
+    "1a3NBxmCFwkCJvfoQ7WhJHB+iX3qHPsc9JbaDznE1i03peOk1LaOQoRz3+nlyGNhwmwJ3vDMG+OzrHMeiZI7gTRWVdUBmfxjZ8Ej23JVYa9VrYeJ5as7"
+    "XM/ZpulX8NEQis44w53h1qAgnC3PRzM7Zc/D6Ibr0rgUathB6zRHP8PYrfgnNOS9PhSBdHlegK+AGGanfwjXuQ9+0pZcy0w9lQ=="
+)
+
+
+@pytest.mark.mission("S68")
+@pytest.mark.parametrize(
+    ("keys", "signature", "stamp", "nonce", "sealed", "says"),
+    [
+        (TENCENT, "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3", "1409659589", "263014780", ECHO, "1616140317555161061"),
+        (TENCENT, "477715d11cdb4164915debcba66cb864d751f3e6", "1409659813", "1372623149", HELLO, "hello"),
+        (ALIBABA, "5a65ceeef9aab2d149439f82dc191dd6c5cbe2c0", "1445827045067", "nEXhMP4r", SUITE, "LPIdSnlF"),
+    ],
+    ids=["wecom address", "wecom message", "dingtalk event"],
+)
+def test_what_the_platforms_publish_is_opened(
+    keys: Keys, signature: str, stamp: str, nonce: str, sealed: str, says: str
+) -> None:
+    assert envelope.signed(keys, signature, stamp, nonce, sealed)
+    assert not envelope.signed(keys, signature, stamp, nonce + "0", sealed)
+    assert says in envelope.opened(keys, sealed)
+    assert envelope.opened(keys, envelope.sealed(keys, "答复")) == "答复"
+    with pytest.raises(errors.PermissionDenied, match="somebody else"):
+        envelope.opened(Keys(keys.token, keys.aes_key, "wx0"), sealed)
+
+
+@pytest.mark.parametrize(
+    "sealed", ["", "?", "AAAA", HELLO[:-8], HELLO[4:], "A" * 44, "答复", ECHO[:22] + "A" + ECHO[23:]]
+)
+def test_a_broken_envelope_is_refused_and_breaks_nothing(sealed: str) -> None:
+    with pytest.raises((errors.InvalidArgument, errors.PermissionDenied)):
+        envelope.opened(TENCENT, sealed)
+
+
+@pytest.mark.parametrize(
+    ("xml", "reason"),
+    [
+        ('<!DOCTYPE x [<!ENTITY a "b">]><xml><Encrypt>&a;</Encrypt></xml>', "CALLBACK_UNSAFE"),
+        ('<!DOCTYPE xml SYSTEM "http://127.0.0.1/x"><xml/>', "CALLBACK_UNSAFE"),
+        ("<xml>" + "<a>" * 50 + "</a>" * 50 + "</xml>", "CALLBACK_UNREADABLE"),
+        ("<xml><Encrypt>", "CALLBACK_UNREADABLE"),
+        ("", "CALLBACK_UNREADABLE"),
+        ("{}", "CALLBACK_UNREADABLE"),
+    ],
+)
+def test_xml_without_entities(xml: str, reason: str) -> None:
+    with pytest.raises(errors.InvalidArgument) as refused:
+        wecom.fields(xml)
+    assert refused.value.reason == reason
+
+
+Call = Callable[..., Response]
+
+
+@pytest.fixture(params=[Wecom, Dingtalk], ids=["wecom", "dingtalk"])
+def platform(request: pytest.FixtureRequest) -> Platform:
+    made: Platform = request.param("token", AES_KEY, "corp1")
+    return made
+
+
+@pytest.fixture
+def call(company: Live, outside: Outside, platform: Platform) -> Iterator[Call]:
+    """`call(posted)` brings it to the courier's address of the application "sales"."""
+    outside(callbacks=json.dumps(keys(platform)))
+    connections = pool(company.process.settings, "integrations")
+    desk = Desk("integrations", company.process.settings, connections)
+
+    def bring(posted: Posted, application: str = "sales") -> Response:
+        receive = callbacks.from_wecom if platform.source == "wecom" else callbacks.from_dingtalk
+        path = f"/hooks/{platform.source}/{application}"
+        return receive(desk, Request(posted.method, path, {}, posted.query, posted.body, {"application": application}))
+
+    yield bring
+    connections.close(timeout=1)
+
+
+def keys(*platforms: Platform) -> dict[str, Any]:
+    told = [{"token": each.token, "aes_key": each.aes_key, "receiver": each.receiver} for each in platforms]
+    return {platforms[0].source: {"sales": told}}
+
+
+def refused(call: Call, posted: Posted, *application: str) -> str:
+    with pytest.raises(errors.DomainError) as raised:
+        call(posted, *application)
+    return raised.value.reason
+
+
+@pytest.mark.mission("S68")
+async def test_an_address_is_proved_and_what_is_forged_is_refused(
+    company: Live, platform: Platform, call: Call, outside: Outside
+) -> None:
+    answer = call(asked := platform.verification())
+    assert platform.verified(answer.status, answer.body)
+    assert call(asked).status == 200, "asked again it is proved again"
+
+    posted = platform.written("zhang", "您好", company.now.timestamp())
+    name = "msg_signature" if platform.source == "wecom" else "signature"
+    assert refused(call, posted.but(**{name: "0" * 40})) == "SIGNATURE_WRONG"
+    assert refused(call, posted.but(**{name: ""})) == "SIGNATURE_WRONG"
+    assert refused(call, posted.but(nonce="other")) == "SIGNATURE_WRONG"
+    other = platform.written("zhang", "别的话", company.now.timestamp())
+    assert refused(call, posted.but(other.body)) == "SIGNATURE_WRONG"
+    for stamp in ("", "0", "-1", "٣", "9" * 30, str(int(posted.query["timestamp"]) // 2)):
+        assert refused(call, posted.but(timestamp=stamp)) == "SIGNATURE_EXPIRED"
+    kind = type(platform)
+    assert refused(call, kind("token", AES_KEY, "corp2").written("z", "x", 1)) == "RECEIVER_WRONG"
+    assert refused(call, kind("guessed", AES_KEY, "corp1").written("z", "x", 1)) == "SIGNATURE_WRONG"
+    assert refused(call, kind("token", OTHER_KEY, "corp1").written("z", "x", 1)) == "CALLBACK_UNREADABLE"
+    for ahead in (-301.0, 301.0):
+        late = kind("token", AES_KEY, "corp1", ahead=ahead).written("z", "x", 1)
+        assert refused(call, late) == "SIGNATURE_EXPIRED"
+    assert refused(call, platform.written("z", "长" * 90_000, 1)) == "CALLBACK_TOO_LARGE"
+    assert refused(call, posted.but(b"\xff\xfe")) == "CALLBACK_UNREADABLE"
+    assert refused(call, posted, "unknown") == "WEBHOOK_NOT_CONFIGURED"
+    await company.settle()
+    assert not await company.told(events.ConversationReceived)
+
+
+@pytest.mark.mission("S68")
+async def test_keys_are_exchanged_while_it_runs(
+    company: Live, platform: Platform, call: Call, outside: Outside, tmp_path: Path
+) -> None:
+    kind, file = type(platform), tmp_path / "keys.json"
+    outside(callbacks="{}", callbacks_file=str(file))
+    old, new = platform, kind("token2", OTHER_KEY, "corp1")
+    assert refused(call, old.verification()) == "WEBHOOK_NOT_CONFIGURED"
+    for listed, held, gone in (([old], [old], [new]), ([new, old], [new, old], []), ([new], [new], [old])):
+        file.write_text(json.dumps(keys(*listed), indent=len(listed)))
+        for each in held:
+            answer = call(each.verification())
+            assert each.verified(answer.status, answer.body)
+        for each in gone:
+            assert refused(call, each.verification()) == "SIGNATURE_WRONG"
+    file.write_text("{half")
+    assert call(new.verification()).status == 200, "a file that is being written takes nothing away"
+
+
+@pytest.mark.mission("S68")
+async def test_a_chat_is_one_conversation_in_whatever_order_it_comes(
+    company: Live, platform: Platform, call: Call, known: Any
+) -> None:
+    at = company.now.timestamp()
+    posted = [
+        platform.written("customer", "你们的报价比别家贵。", at + 5, "m2"),
+        platform.written("customer", "您好，想了解智慧黑板。", at, "m1"),
+        platform.written("customer", "先这样，再联系。", at + 60, "m3"),
+    ]
+    for each in (*posted, posted[0], platform.written("customer", "先这样，再联系。", at + 60, "m3")):
+        answer = call(each)
+        assert platform.content(answer.status, answer.body)
+        await company.settle()
+    assert not await company.told(events.ConversationReceived), "it still goes on"
+    await company.advance(minutes=31)
+    [told] = await company.told(events.ConversationReceived)
+    talk = told.conversation
+    assert [turn.text for turn in talk.turns] == ["您好，想了解智慧黑板。", "你们的报价比别家贵。", "先这样，再联系。"]
+    assert [turn.offset.seconds for turn in talk.turns] == [0, 5, 60]
+    assert (talk.kind, talk.version, talk.account_id) == (pb.CONVERSATION_KIND_CHAT, 1, "")
+    assert (talk.provenance.source, talk.participants[0].source_user_id) == (platform.source, "customer")
+
+    call(platform.written("customer", "下午再谈。", at + 1860, "m4"))
+    await company.settle()
+    await company.advance(hours=2)
+    [_, later] = await company.told(events.ConversationReceived)
+    assert (later.conversation.version, [turn.text for turn in later.conversation.turns]) == (1, ["下午再谈。"])
+    for each in posted:
+        call(each)
+    await company.settle()
+    await company.advance(hours=2)
+    assert len(await company.told(events.ConversationReceived)) == 2, "what was read is not read again"
+
+
+@pytest.mark.mission("S68")
+async def test_events_the_rulebook_knows_are_talk_and_the_rest_is_acknowledged(
+    company: Live, platform: Platform, call: Call, known: Any
+) -> None:
+    shape = TalkEvent(
+        kind="meeting", id="MeetingId", begin="Begin", end="End", people=("Host", "Members"), subject="Title"
+    )
+    await rules(company, {"events": {platform.source: {"meeting_end": shape.model_dump()}}})
+    account = await known.account("济南市第三中学")
+    contact = await known.contact("王老师", account, wechat_id="wm-wang")
+    await handle(company, "rep1", platform.source, "zhangsan")
+    at = company.now.timestamp()
+    told = {"MeetingId": "M1", "Begin": int(at - 3600), "End": int(at - 60), "Host": "zhangsan", "Members": "wm-wang"}
+    for event in (
+        platform.event("meeting_end", at, **told, Title="方案讨论"),
+        platform.event("change_contact", at, UserID="x"),
+        platform.event("meeting_end", at, **{**told, "MeetingId": ""}),
+        platform.event(
+            "meeting_end", at, **{**told, "MeetingId": "M2", "Begin": int(at + 7200), "End": int(at + 7300)}
+        ),
+    ):
+        answer = call(event)
+        assert platform.content(answer.status, answer.body)
+    await company.settle()
+    [received] = await company.told(events.ConversationReceived)
+    talk = received.conversation
+    assert (talk.kind, talk.subject, talk.duration.seconds) == (pb.CONVERSATION_KIND_MEETING, "方案讨论", 3540)
+    assert (talk.account_id, talk.ownership.owner_id) == (account, "rep1")
+    assert [(each.person_id, each.contact_id) for each in talk.participants] == [("rep1", ""), ("", contact)]
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    request = sources_pb2.ListQuarantineRequest(source=platform.source)
+    assert {item.message for item in (await operations.ListQuarantine(request)).items} == {
+        "an event without id, begin or people",
+        "it has not begun yet",
+    }
+    mine = company.stub(ConversationServiceStub, "rep1", "rep")
+    [listed] = (await mine.ListConversations(pb.ListConversationsRequest(contact_id=contact))).conversations
+    assert listed.id == talk.id
+
+
+async def rules(live: Live, body: dict[str, Any]) -> None:
+    name, shelf = ConversationRules.rulebook, live.process.rulebooks
+    whole = shelf.edition(name, live.now).body | body
+    tx = live.process.database.transaction()
+    edition = Edition(name, shelf.edition(name, live.now).version, live.now, whole, "ops", "test", live.now)
+    await shelf.publish(tx, edition)
+    await tx.commit()
+    await live.process.look()
+
+
+async def handle(live: Live, person: str, platform: str, name: str) -> None:
+    tx = live.process.database.transaction()
+    tx.do(
+        "UPDATE org_person SET handles = jsonb_build_object(%(platform)s::text, %(name)s::text) WHERE id = %(id)s",
+        {"id": person, "platform": platform, "name": name},
+    )
+    tx.do("UPDATE memory_revision SET value = value + 1 WHERE name = 'org'")
+    await tx.commit()
+    await live.process.look()
