@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -222,3 +224,37 @@ def test_a_reset_step_keeps_who_handed_over() -> None:
     route = rules.resume(rules.send_back(route, 1, "b", "b", 0, False, "?", NOW), NOW)
     assert asked(route) == ["b", "c"]
     assert rules.same_way(route, (replace(step(1, "all", [["a"], ["b"]])),))
+
+
+def test_an_escalation_asks_another_for_each_signature_of_a_step() -> None:
+    """Above both stands one chief; he is asked for one of the two, his own chief for the other."""
+    chiefs = {"a": ["x", "y"], "b": ["x", "y"], "x": ["y"], "y": []}
+
+    def above(person: str, taken: Collection[str]) -> str:
+        return next((chief for chief in chiefs[person] if chief not in taken), "")
+
+    route = rules.start((step(1, "quorum", [["a"], ["b"]], quorum=2),), NOW)
+    route, raised = rules.escalate(route, above, NOW)
+    assert raised == [(1, "a", "x"), (1, "b", "y")]
+    route = rules.answer(route, 1, "x", "x", "approve", "", NOW)
+    assert (route.state, asked(route)) == ("pending", ["b", "y"]), "one chief is one signature"
+    route, raised = rules.escalate(route, above, NOW)
+    assert raised == []
+
+
+def test_who_signed_for_another_takes_no_second_signature_of_the_step() -> None:
+    route = rules.start((step(1, "all", [["a"], ["b"]]),), NOW)
+    route = rules.answer(route, 1, "a", "x", "approve", "", NOW)
+    with pytest.raises(errors.AlreadyExists):
+        rules.hand_over(route, 1, "b", "x", "", NOW)
+    route, raised = rules.escalate(route, lambda _, taken: next((p for p in ("x", "y") if p not in taken), ""), NOW)
+    assert raised == [(1, "b", "y")]
+
+
+def test_a_place_is_taken_by_others_or_kept_where_there_is_nobody() -> None:
+    route = rules.start((step(1, "all", [["a", "b"], ["c"]]), step(2, "single", [["a"]])), NOW)
+    found = rules.succeed(route, "a", lambda _: True, lambda _, taken: (), NOW, "gone")
+    assert asked(found.route) == ["b", "c"], "a colleague is asked for the same signature"
+    assert (found.followers, found.vacant) == ({1: ()}, (2,))
+    found = rules.succeed(route, "c", lambda _: True, lambda _, taken: [p for p in ("b", "z") if p not in taken], NOW)
+    assert (asked(found.route), found.vacant) == (["a", "b", "z"], ())

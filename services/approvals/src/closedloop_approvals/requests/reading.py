@@ -8,7 +8,7 @@ from typing import Any
 from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import requests_pb2 as pb
-from closedloop_approvals.requests import messages, store, trail
+from closedloop_approvals.requests import messages, standing, store, trail
 from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_chassis import errors, pages, protos
@@ -97,7 +97,10 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
     answer = pb.VerifyTrailResponse(requests_checked=len(page), next_page_token=token)
     for held in page:
         answer.entries_checked += len(trails[held.id])
-        answer.breaks.extend(_broken(held, trails[held.id]))
+        answer.breaks.extend(broken(held, trails[held.id]))
+    if not request.ids and not request.page_token:
+        gone = await store.gone(call.db, opened_from, opened_to)
+        answer.breaks.extend(pb.TrailBreak(request_id=request_id, kind="missing") for request_id in gone)
     if known := set(request.ids) - {held.id for held in requests}:
         answer.breaks.extend(
             pb.TrailBreak(request_id=gone, kind="missing") for gone in sorted(known) if gone > after and not token
@@ -105,8 +108,13 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
     return answer
 
 
-def _broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
-    content = trail.content_hash(held.subject, held.facts)
+def broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
+    now = trail.Now(
+        held.state,
+        trail.content_hash(held.subject, held.facts),
+        standing.terms_hash(held),
+        standing.state_hash(held),
+    )
     return [
         pb.TrailBreak(
             request_id=found.request_id,
@@ -115,7 +123,7 @@ def _broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
             expected_hash=found.expected_hash,
             found_hash=found.found_hash,
         )
-        for found in trail.verify(held.id, links, held.trail_length, held.trail_hash, held.state, content)
+        for found in trail.verify(held.id, links, held.trail_length, held.trail_hash, now)
     ]
 
 
