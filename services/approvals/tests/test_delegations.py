@@ -155,6 +155,7 @@ async def test_refusals(company: Company) -> None:
         ("peer", "cfo", "PERMISSION_DENIED", "OUT_OF_SCOPE", {"delegator_id": "lead"}),
         ("lead", "cfo", "PERMISSION_DENIED", "OUT_OF_SCOPE", {"delegator_id": "north_rep"}),
         ("ops", "cfo", "INVALID_ARGUMENT", "DELEGATOR_NOT_FOUND", {"delegator_id": "nobody"}),
+        ("ops", "ops", "PERMISSION_DENIED", "OUT_OF_SCOPE", {"delegator_id": "boss"}),
     ):
         with company.live.refused(code, reason):
             await delegate(company, person, to, **more)

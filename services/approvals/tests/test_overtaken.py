@@ -11,7 +11,7 @@ from closedloop.approvals.v1 import requests_pb2
 from closedloop_approvals.requests import moving, store
 from closedloop_devstack.testing.service import Live, reason_of
 
-from .conftest import Company, approval, asked, facts, quote, state
+from .conftest import Company, approval, asked, facts, quote, rid, state
 
 WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -64,3 +64,39 @@ async def test_one_statement_and_documents_write_the_same(company: Company, monk
             (state(last), last.conditions, last.decided_by, [s.state for st in last.steps for s in st.signers])
         )
     assert found[0] == found[1]
+
+
+@pytest.mark.mission("S66", "U10")
+async def test_decided_and_recalled_or_changed_at_one_instant(company: Company) -> None:
+    """One end, not two; a version that comes in that moment is a matter of its own, and no event fails over it."""
+    held = await company.ask(approval(told=facts(0.15)))
+    before = company.live.process.database.transaction()
+    await before.one(store.LOCK_ONE, {"id": held.id})
+    recall = requests_pb2.RecallRequest(request_id=rid(), id=held.id, etag=held.etag, reason="撤回")
+
+    async def recalled() -> requests_pb2.Request:
+        answer: requests_pb2.Request = await company.requests("rep").Recall(recall)
+        return answer
+
+    both = [asyncio.ensure_future(company.decide("lead", held)), asyncio.ensure_future(recalled())]
+    await until_waiting(company.live, 2)
+    await before.rollback()
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+    [late] = [outcome for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
+    assert reason_of(late) in ("ALREADY_DECIDED", "STEP_NOT_ACTIVE")
+    assert state(await company.read(held.id)) in ("approved", "recalled")
+
+    other = await company.ask(approval(quote(subject_id="Q-2"), facts(0.15)))
+    before = company.live.process.database.transaction()
+    await before.one(store.LOCK_ONE, {"id": other.id})
+    deciding = asyncio.ensure_future(company.decide("lead", other))
+    await until_waiting(company.live, 1)
+    changed = approval(quote(2, subject_id="Q-2"), facts(0.15))
+    telling = asyncio.ensure_future(company.live.hear(changed, "quote:Q-2", source="funnel"))
+    await until_waiting(company.live, 2)
+    await before.rollback()
+    assert state(await deciding) == "approved"
+    await telling
+    newer = await company.of_subject("Q-2")
+    assert (newer.id != other.id, newer.subject.version, state(newer), asked(newer)) == (True, 2, "pending", ["lead"])
+    assert await company.breaks(held.id, other.id, newer.id) == []

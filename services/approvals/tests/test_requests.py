@@ -297,6 +297,19 @@ async def test_returned_to_an_earlier_step_and_straight_back(company: Company) -
     assert await company.breaks(held.id) == []
 
 
+@pytest.mark.mission("S66", "U10")
+async def test_a_signature_holds_for_the_figures_it_was_given_on(company: Company) -> None:
+    """Sent back with "come straight back here" and mended: one word may change, the discount may not."""
+    held = await company.decide("lead", await company.ask())
+    held = await company.decide("director", held, "RETURN", come_back_here=True)
+    held = await company.ask(approval(quote(2)))
+    assert asked(held) == ["director"], "the same figures in other words"
+    held = await company.decide("director", held, "RETURN", come_back_here=True)
+    held = await company.ask(approval(quote(3), facts(0.9)))
+    assert asked(held) == ["lead"], "nobody signed for nine tenths off"
+    assert await company.breaks(held.id) == []
+
+
 @pytest.mark.mission("U10")
 async def test_recall_takes_it_back_and_only_by_its_submitter(company: Company) -> None:
     held = await company.ask()
@@ -372,6 +385,8 @@ async def test_a_signature_is_handed_over_by_its_holder_or_those_above(company: 
         await give("peer", "peer", held, "lead")
     with company.live.refused("INVALID_ARGUMENT", "SIGNER_IS_SUBMITTER"):
         await give("lead", "rep", held)
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await give("ops", "ops", held, "lead")
     held = await give("lead", "cfo", held)
     assert asked(held) == ["cfo"]
     with company.live.refused("FAILED_PRECONDITION", "STEP_NOT_ACTIVE"):

@@ -185,7 +185,7 @@ async def test_no_column_of_a_request_can_be_changed_unseen(company: Company) ->
 
 
 @pytest.mark.mission("S66")
-async def test_a_request_that_is_gone_whole_is_missed(company: Company) -> None:
+async def test_a_request_that_is_gone_whole_is_missed(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await company.ask(approval(quote(subject_id="Q-1"), facts(0.15)))
     gone = await company.ask(approval(quote(subject_id="Q-2"), facts(0.15)))
     tx = company.live.process.database.transaction()
@@ -200,6 +200,14 @@ async def test_a_request_that_is_gone_whole_is_missed(company: Company) -> None:
         tx.do(f"DELETE FROM {table} WHERE {key} = %(id)s", {"id": gone.id})
     await tx.commit()
     assert await company.breaks(first.id, gone.id) == ["missing:0"]
+    last = await company.ask(approval(quote(subject_id="Q-3"), facts(0.15)))
+    monkeypatch.setattr(reading, "CHAINS_PER_CALL", 1)
+    named = requests_pb2.VerifyTrailRequest(ids=[first.id, gone.id, last.id])
+    page = await company.requests("ops").VerifyTrail(named)
+    assert (page.requests_checked, len(page.breaks)) == (1, 0)
+    named.page_token = page.next_page_token
+    page = await company.requests("ops").VerifyTrail(named)
+    assert [(b.request_id, b.kind) for b in page.breaks] == [(gone.id, "missing")], "missed on the page where it stood"
     period = requests_pb2.VerifyTrailRequest()
     period.opened.start_time.FromDatetime(company.live.now.replace(tzinfo=None))
     found = await company.requests("ops").VerifyTrail(period)

@@ -182,7 +182,7 @@ async def hand_over(request: pb.HandOverRequest, call: Call) -> pb.Request:
         held = await _locked(request.id, call)
     else:
         # Here the signer's line counts, not the matter's: finance hands over for finance.
-        _above_them(giver, call)
+        _above_them(giver, request.to_person_id, call)
         held = await _held(request.id, call)
     _of_the_company(call)
     _known(request.to_person_id, call)
@@ -291,10 +291,13 @@ def _of_the_company(call: Call) -> None:
         raise errors.PermissionDenied("NOT_A_SIGNER", f"{person.id} has left the company and signs nothing more")
 
 
-def _above_them(giver: str, call: Call) -> None:
-    """Managers hand over for people below them, operations for anyone."""
+def _above_them(giver: str, to: str, call: Call) -> None:
+    """Managers hand over for people below them, operations for anyone, not to themselves."""
     person = call.org.person(giver)
     call.authorize(giver, person.unit_id if person else "")
-    if call.scope.company or call.caller.subject in {person.id for person in call.org.line_of(giver)}:
+    if call.caller.subject in {person.id for person in call.org.line_of(giver)}:
+        return
+    # Whoever runs the system sees to it that somebody signs; that it is himself is for the line to say.
+    if call.scope.company and to != call.caller.subject:
         return
     raise errors.PermissionDenied("NOT_A_SIGNER", f"only {giver}, their managers or operations hand this over")

@@ -16,6 +16,7 @@ from closedloop_chassis.work import Call
 
 NEWEST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
+LAST_ID = NEWEST[1]
 # One call verifies at most so many chains; the rest by its page token.
 CHAINS_PER_CALL = 500
 
@@ -101,10 +102,9 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
     if not request.ids and not request.page_token:
         gone = await store.gone(call.db, opened_from, opened_to)
         answer.breaks.extend(pb.TrailBreak(request_id=request_id, kind="missing") for request_id in gone)
-    if known := set(request.ids) - {held.id for held in requests}:
-        answer.breaks.extend(
-            pb.TrailBreak(request_id=gone, kind="missing") for gone in sorted(known) if gone > after and not token
-        )
+    # Of those named, each is missed on the page where it would stand.
+    named, last = {one.lower() for one in request.ids} - {held.id for held in page}, page[-1].id if token else LAST_ID
+    answer.breaks.extend(pb.TrailBreak(request_id=one, kind="missing") for one in sorted(named) if after < one <= last)
     return answer
 
 

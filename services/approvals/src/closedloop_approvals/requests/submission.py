@@ -87,6 +87,10 @@ async def submit(submission: Submission, work: Work) -> Change | Request:
         return current
     if current is None:
         return await _open(submission, work)
+    # Read again under its own lock: somebody may be deciding it at this moment.
+    current = (await store.lock(work.tx, [current.id], "", work.now))[current.id].request
+    if current.state not in OPEN:
+        return await _open(submission, work)
     return await mend(current, submission, work, by=submission.opened_by)
 
 
@@ -119,11 +123,16 @@ async def _open(submission: Submission, work: Work) -> Change:
 
 
 async def mend(current: Request, submission: Submission, work: Work, by: str, comment: str = "") -> Change:
-    """The open request with its new content: on where its returner said if the route is the same, else from scratch."""
+    """The open request with its new content: on where its returner said if the route is the same, else from scratch.
+
+    Signatures that were given hold for the figures they were given on, whoever sent it back.
+    """
     unit_id = unit_of(submission, work)
     routed = await _routed(submission, unit_id, work)
     steps, step_rules = _steps(routed)
-    goes_on = current.state == "returned" and rules.same_way(current.route, steps)
+    signed = any(step.ended_at for step in current.route.steps)
+    same_figures = not signed or current.facts == routing.facts_dict(submission.facts)
+    goes_on = current.state == "returned" and same_figures and rules.same_way(current.route, steps)
     after = replace(
         current,
         **_content(submission, routed, unit_id),
