@@ -307,6 +307,8 @@ async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
     await desk.submit(second)
     await desk.decide(await desk.subject())
     assert (await desk.read(first)).state == pb.QUOTE_STATE_SUPERSEDED
+    [taken] = await desk.live.told(approvals.ApprovalWithdrawn)
+    assert (taken.subject_id, taken.kind, taken.version) == (first.id, "quote", 2), "its approval clears nothing more"
     second = await desk.read(second)
     await desk.live.advance(days=5)
     assert (await desk.read(second)).state == pb.QUOTE_STATE_EXPIRED
@@ -314,6 +316,19 @@ async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
         await desk.issue(second)
     found = await desk.quotes.ListQuotes(pb.ListQuotesRequest(states=[pb.QUOTE_STATE_EXPIRED]))
     assert [one.id for one in found.quotes] == [second.id]
+
+
+@pytest.mark.mission("S66")
+async def test_a_version_decided_after_its_successor_is_out_of_use_at_once(desk: Desk) -> None:
+    deal = await desk.company.open()
+    first = await desk.submit(await desk.draft(deal))
+    of_first = await desk.subject()
+    second = await desk.submit(await desk.draft(deal, line(0.2), revises_quote_id=first.id))
+    await desk.decide(await desk.subject())
+    await desk.decide(of_first)
+    assert (await desk.read(first)).state == pb.QUOTE_STATE_SUPERSEDED
+    assert (await desk.read(second)).state == pb.QUOTE_STATE_APPROVED
+    assert [t.subject_id for t in await desk.live.told(approvals.ApprovalWithdrawn)] == [first.id]
 
 
 @pytest.mark.mission("S40", "S66")
