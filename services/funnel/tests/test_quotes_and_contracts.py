@@ -116,6 +116,7 @@ async def test_a_quote_asks_with_everything_the_policies_judge_by(desk: Desk) ->
     assert asked.subject.opportunity_id == deal.id
     assert (asked.facts.amount, asked.facts.account_grade) == (quote.total, "A")
     assert asked.facts.discount_ratio == pytest.approx(1 / 6)
+    assert asked.facts.custom_fields["deepest_line_discount"] == 0.25, "not hidden behind the mean"
     assert list(asked.facts.product_ids) == ["gtx-pro", "mg-special"]
     assert (asked.facts.ownership.owner_id, asked.submitter_id, asked.reason) == ("rep1", "rep1", "战略客户")
     assert not asked.facts.major_project
