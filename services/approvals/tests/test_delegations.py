@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from closedloop.approvals.v1 import delegations_pb2 as pb
-from closedloop.approvals.v1 import requests_pb2
+from closedloop.approvals.v1 import requests_pb2, tasks_pb2
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_approvals.delegations import rules
@@ -81,7 +81,13 @@ async def test_who_stands_in_signs_and_gives_nothing_on(company: Company) -> Non
     await company.live.advance(hours=5)
     reminded = [d.content.recipient.person_id for d in await company.live.told(DeliveryRequested)]
     assert reminded == ["lead", "lead", "peer"], "half time is told to both"
-    assert state(await company.decide("peer", await company.read(held.id))) == "approved"
+    held = await company.read(held.id)
+    row = requests_pb2.DecideRow(id=held.id, etag=held.etag, verdict=requests_pb2.VERDICT_APPROVE)
+    await company.requests("peer").BulkDecide(requests_pb2.BulkDecideRequest(request_id=rid(), rows=[row]))
+    assert state(await company.read(held.id)) == "approved"
+    assert {"actor_id": "peer", "on_behalf_of": "lead"} in await company.live.db.all(
+        "SELECT actor_id, on_behalf_of FROM audit_entry WHERE action = 'approve'"
+    )
 
 
 @pytest.mark.mission("U9", "S64")
@@ -108,6 +114,10 @@ async def test_a_stand_in_who_left_stands_in_for_nobody(company: Company) -> Non
     await company.live.hear(gone, "peer", source="targets")
     row = requests_pb2.DecideRow(id=held.id, etag=held.etag, verdict=requests_pb2.VERDICT_APPROVE)
     stub = company.requests("peer", "rep")
+    task = await company.raise_task("ops", assignee_id="lead")
+    done = tasks_pb2.CompleteTaskRequest(request_id=rid(), id=task.id, etag=task.etag)
+    with company.live.refused("PERMISSION_DENIED", "NOT_THE_ASSIGNEE"):
+        await company.tasks("peer", "rep").CompleteTask(done)
     with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
         await company.decide("peer", held)
     with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
+from closedloop_approvals import standing_in
 from closedloop_approvals.requests import (
     deciding,
     exporting,
@@ -259,7 +260,6 @@ async def _recorded(change: Change, etag: str, call: Call) -> pb.Request:
     """Checked last: who may not, or comes too late, learns that rather than that somebody was faster."""
     assert change.before is not None
     etags.check(etag, change.before.version)
-    call.on_behalf_of = change.entries[0].on_behalf_of
     (recorded,) = await record(call, [change])
     return messages.request(recorded)
 
@@ -286,9 +286,8 @@ def _known(person_id: str, call: Call, field: Literal["person_id", "mentioned_id
 
 def _of_the_company(call: Call) -> None:
     """Who left may still hold a token, and a seat, or a delegation, that nobody has taken from him yet."""
-    person = call.org.person(call.caller.subject)
-    if person is not None and not person.active:
-        raise errors.PermissionDenied("NOT_A_SIGNER", f"{person.id} has left the company and signs nothing more")
+    if standing_in.has_left(call.caller.subject, call.org):
+        raise errors.PermissionDenied("NOT_A_SIGNER", "who has left the company signs nothing more")
 
 
 def _above_them(giver: str, to: str, call: Call) -> None:

@@ -61,6 +61,8 @@ async def recorded_with_trail(work: Work, changes: Sequence[Change]) -> tuple[li
         links += sealed
         recorded.append(after)
         _tell(work, change, after)
+        # "X for Y" stands in the audit trail too, of each of many.
+        work.on_behalf_of = next((e.on_behalf_of for e in change.entries if e.actor_id == work.actor), "")
         work.audit(after.id, change.action, _figures(change.before), _figures(after))
     closed = [after for change, after in zip(changes, recorded, strict=True) if change.closes]
     if decided := [request.id for request in closed if request.state in ("approved", "rejected")]:
