@@ -92,6 +92,16 @@ def test_groups_run_side_by_side() -> None:
     assert rules.answer(route, 3, "c", "c", "reject", "", NOW).decided_step == 3
 
 
+def _apart(slots: list[list[str]]) -> list[list[str]]:
+    """The slots without whoever stands in an earlier one; an empty one is somebody else's."""
+    seen: set[str] = set()
+    apart: list[list[str]] = []
+    for place, slot in enumerate(slots):
+        apart.append([person for person in slot if person not in seen] or [f"other{place}"])
+        seen.update(slot)
+    return apart
+
+
 class Anything(RuleBasedStateMachine):
     """People, the clock and the submitter do whatever they may, in any order."""
 
@@ -110,6 +120,8 @@ class Anything(RuleBasedStateMachine):
     )
     def begin(self, shape: list[tuple[str, list[list[str]], int]]) -> None:
         self.now = NOW
+        # As the policies plan them: nobody has two seats of one step.
+        shape = [(mode, _apart(slots), group) for mode, slots, group in shape]
         steps = [
             step(
                 n,
@@ -183,6 +195,20 @@ class Anything(RuleBasedStateMachine):
         assert {to for _, _, to in raised} <= set(asked(route))
         self.become(route)
 
+    @precondition(lambda self: self.route.state == "pending")
+    @rule(number=st.integers(0, 50), alone=st.booleans())
+    def leave(self, number: int, alone: bool) -> None:
+        _, signer = self.pick(number)
+        gone = signer.person_id
+
+        def above(_: Signer, taken: Collection[str]) -> list[str]:
+            return [] if alone else [next(f"{gone}+{n}" for n in range(99) if f"{gone}+{n}" not in taken)]
+
+        found = rules.succeed(self.route, gone, lambda _: True, above, self.now, "has left")
+        waiting = {at for at, signer in found.route.asked() if signer.person_id == gone}
+        assert waiting <= set(found.vacant), "nobody waits for somebody who is gone, where there is anybody else"
+        self.become(found.route)
+
     @precondition(lambda self: self.route.state in ("pending", "returned"))
     @rule(chance=st.integers(0, 9))
     def recall(self, chance: int) -> None:
@@ -206,6 +232,12 @@ class Anything(RuleBasedStateMachine):
     def approved_means_every_step_was_signed_as_its_mode_demands(self) -> None:
         if self.route.state == "approved":
             assert all(s.ended_at and s.satisfied() and not s.failed() for s in self.route.steps)
+
+    @invariant()
+    def two_signatures_of_a_step_are_two_peoples(self) -> None:
+        for held in self.route.steps:
+            signed = [s.signed_by or s.person_id for s in held.signers if s.state == "approved"]
+            assert len(signed) == len(set(signed))
 
     @invariant()
     def groups_come_in_order(self) -> None:
