@@ -225,6 +225,10 @@ def test_two_signatures_of_a_step_are_two_peoples() -> None:
     seats = signed("all", "role:finance", "role:signatory", owner_id="cfo", unit_id="office")
     assert sorted(person for slot in seats for person in slot) == ["fin1", "fin2", "law"]
     assert all(seats), "whoever could give both is asked for one"
+    # Two of finance are two people of finance.
+    assert signed("quorum", "role:finance", quorum=2) == [["fin1"], ["fin2"]]
+    with pytest.raises(errors.FailedPrecondition, match="fewer people than signatures"):
+        signed("quorum", "role:finance", quorum=3)
     # Where one is enough it may be the same one.
     assert signed("any", "manager_of_owner", "director_of_owner", owner_id="lead") == [["director"], ["director"]]
     for words in (

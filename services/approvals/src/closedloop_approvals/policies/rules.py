@@ -14,7 +14,7 @@ from typing import Any
 
 from closedloop_approvals import signatories
 from closedloop_approvals.policies.condition import Verdicts, compiled
-from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, Mode, OnOverdue, PolicyRule
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, Mode, OnOverdue, PolicyRule, StepRule
 from closedloop_approvals.signatories import About, Candidate
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
@@ -208,14 +208,20 @@ def _steps(held: list[tuple[PolicyRule, Reference]], people: People) -> Iterable
             seen.add(same)
             # Groups of different policies do not run into each other.
             group = step.parallel_group and place * 1000 + step.parallel_group
-            # Where one signature is enough it may be anybody's.
-            anybody = step.mode == "any"
-            slots = (
-                tuple(Slot(people(word, ())) for word in step.signers)
-                if anybody
-                else _of_different_people(step.signers, people)
-            )
-            yield PlannedStep(step.name, step.mode, step.quorum, group, slots, policy.name, step.signers)
+            yield PlannedStep(step.name, step.mode, step.quorum, group, _slots(step, people), policy.name, step.signers)
+
+
+def _slots(step: StepRule, people: People) -> tuple[Slot, ...]:
+    """Raises FailedPrecondition SIGNER_NOT_FOUND."""
+    if step.mode == "any":
+        # Where one signature is enough it may be anybody's.
+        return tuple(Slot(people(word, ())) for word in step.signers)
+    if step.quorum <= len(step.signers):
+        return _of_different_people(step.signers, people)
+    everyone = {person.person_id: person for word in step.signers for person in people(word, ())}
+    if len(everyone) < step.quorum:
+        raise _too_few(step.signers)
+    return tuple(Slot((person,)) for person in everyone.values())
 
 
 def _of_different_people(words: Sequence[str], people: People) -> tuple[Slot, ...]:
@@ -229,12 +235,14 @@ def _of_different_people(words: Sequence[str], people: People) -> tuple[Slot, ..
         found.append(people(word, {slot[0].person_id for slot in found if len(slot) == 1}))
     seats = _seated([[person.person_id for person in slot] for slot in found])
     if seats is None:
-        raise errors.FailedPrecondition(
-            "SIGNER_NOT_FOUND",
-            f"{', '.join(words)} are fewer people than signatures for this matter",
-            word=words[-1],
-        )
+        raise _too_few(words)
     return tuple(Slot(tuple(p for p in slot if seats[p.person_id] == place)) for place, slot in enumerate(found))
+
+
+def _too_few(words: Sequence[str]) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        "SIGNER_NOT_FOUND", f"{', '.join(words)} are fewer people than signatures for this matter", word=words[-1]
+    )
 
 
 def _seated(slots: Sequence[Sequence[str]]) -> dict[str, int] | None:

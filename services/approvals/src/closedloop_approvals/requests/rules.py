@@ -185,8 +185,8 @@ def succeed(
         for signer in signers:
             if signer.person_id != gone or signer.state not in WANTED or not gives_up(signer):
                 continue
-            taking = instead(signer, _people(s for s in signers if s.state != "handed_over"))
             colleagues = [s for s in signers if s.slot == signer.slot and s.state in WANTED and s.person_id != gone]
+            taking = [] if colleagues else instead(signer, _people(s for s in signers if s.state != "handed_over"))
             if not taking and not colleagues:
                 vacant.append(held.number)
                 continue

@@ -31,9 +31,8 @@ def left(held: Held, gone: str, manager_id: str, never: Collection[str], work: W
 
 
 def out_of_role(held: Held, person_id: str, has: Collection[str], never: Collection[str], work: Work) -> Change | None:
-    """Finance signs as finance: who went elsewhere leaves the seat to those who are there now. `has` is what he is today.
-
-    A signature given before stays one.
+    """Finance signs as finance: who went elsewhere leaves the seat to those who are there now, of an empty department to
+    the next above him. `has` is what he is today. A signature given before stays one.
     """
 
     def lost(signer: Signer) -> bool:
@@ -45,6 +44,8 @@ def out_of_role(held: Held, person_id: str, has: Collection[str], never: Collect
         others = request.parties | {*never, *taken, person_id}
         about = About(request.owner_id, request.unit_id, request.submitter_id)
         found = signatories.find(signer.reason, about, work.org, book.titles, others)
+        if not found and (above := signatories.next_above(person_id, work.org, others)):
+            return [above]
         return [candidate.person_id for candidate in found[: book.most_per_word]]
 
     words = sorted({s.reason for step in held.request.route.steps for s in step.signers if s.person_id == person_id})
