@@ -214,6 +214,29 @@ async def test_a_request_that_is_gone_whole_is_missed(company: Company, monkeypa
     assert [(b.request_id, b.kind) for b in found.breaks] == [(gone.id, "missing")]
 
 
+@pytest.mark.mission("S66")
+async def test_a_chain_written_anew_or_cut_back_is_missed_by_the_audit_trail(company: Company) -> None:
+    """Whoever computes hashes too makes a chain that is sound in itself; it is not the one that was there."""
+    held = await company.ask(approval(told=facts(0.15)))
+    done = await company.decide("lead", held, "REJECT")
+    chain = {"ids": [held.id], "after": FIRST_ID, "opened_from": None, "opened_to": None, "limit": 2}
+    tx = company.live.process.database.transaction()
+    [request], trails = await store.chains(tx, chain)
+    links, audited = trails[held.id], (await store.audited(tx, [held.id]))[held.id]
+    await tx.rollback()
+    assert reading.broken(request, links, audited) == []
+    lie = links[-1].content.replace("利润太低", "没有意见")
+    anew = [*links[:-1], replace(links[-1], content=lie, hash=trail.link(links[-1].previous_hash, lie))]
+    rewritten = request.but(trail_hash=anew[-1].hash)
+    assert reading.broken(rewritten, anew) == []
+    [found] = reading.broken(rewritten, anew, audited)
+    assert (found.kind, found.sequence, found.expected_hash) == ("missing", 3, done.trail_hash)
+    [found] = reading.broken(
+        request.but(trail_hash=links[1].hash, trail_length=2, route=request.route), links[:2], audited
+    )
+    assert (found.kind, found.expected_hash) == ("missing", done.trail_hash)
+
+
 def test_a_chain_sealed_before_there_were_hashes_of_the_state_still_verifies() -> None:
     links = chain(2)
     assert "state_hash" not in links[-1].content

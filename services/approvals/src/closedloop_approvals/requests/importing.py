@@ -184,7 +184,8 @@ async def _put(made: list[Request], comments: dict[tuple[str, str], str], call: 
             (link,) = trail.seal(held.id, 0, trail.FIRST, call.now, held.subject_version, [_entry(held, said, call)])
             links.append(link)
             written.append(Written(None, replace(held, trail_hash=link.hash), anew=True))
-            call.audit(held.id, "import", {}, {"state": held.state, "provenance": held.provenance})
+            told = {"state": held.state, "provenance": held.provenance, "trail_hash": link.hash}
+            call.audit(held.id, "import", {}, told)
         store.save(call.tx, written, links)
         await asyncio.sleep(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,9 +97,10 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
     paging = pb.ListTrailRequest(page_size=CHAINS_PER_CALL)
     page, token = pages.split(requests, paging, lambda row: (row.id,))
     answer = pb.VerifyTrailResponse(requests_checked=len(page), next_page_token=token)
+    audited = await store.audited(call.db, [held.id for held in page])
     for held in page:
         answer.entries_checked += len(trails[held.id])
-        answer.breaks.extend(broken(held, trails[held.id]))
+        answer.breaks.extend(broken(held, trails[held.id], audited.get(held.id, ())))
     if not request.ids and not request.page_token:
         gone = await store.gone(call.db, opened_from, opened_to)
         answer.breaks.extend(pb.TrailBreak(request_id=request_id, kind="missing") for request_id in gone)
@@ -108,7 +110,10 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
     return answer
 
 
-def broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
+def broken(held: Request, links: list[trail.Sealed], audited: Sequence[str] = ()) -> list[pb.TrailBreak]:
+    """Where the chain does not hold, or has not the hashes any more with which it ended when the audit trail saw it:
+    written anew as a whole, or cut back to a former state, it would be sound in itself.
+    """
     now = trail.Now(
         held.state,
         trail.content_hash(held.subject, held.facts),
@@ -123,7 +128,7 @@ def broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
             expected_hash=found.expected_hash,
             found_hash=found.found_hash,
         )
-        for found in trail.verify(held.id, links, held.trail_length, held.trail_hash, now)
+        for found in trail.verify(held.id, links, held.trail_length, held.trail_hash, now, audited)
     ]
 
 

@@ -222,6 +222,11 @@ SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
    AND r.opened_at < coalesce(%(opened_to)s::timestamptz, 'infinity')
  ORDER BY r.id LIMIT %(limit)s
 """
+# After each act the audit trail kept the hash that the chain then ended with.
+AUDITED = """
+SELECT subject AS id, array_agg(changes -> 'trail_hash' ->> 1 ORDER BY id) AS hashes FROM audit_entry
+ WHERE subject = ANY(%(ids)s) AND changes ? 'trail_hash' GROUP BY subject
+"""
 # A chain that is gone whole cannot say so; that it was begun stands in the audit trail as well.
 GONE = """
 SELECT DISTINCT a.subject AS id FROM audit_entry a
@@ -292,6 +297,11 @@ async def chains(db: Reader, params: Mapping[str, Any]) -> tuple[list[Request], 
     for link in await db.all(TRAILS, {"ids": list(trails)}, into=Sealed):
         trails[link.request_id].append(link)
     return requests, trails
+
+
+async def audited(db: Reader, ids: Sequence[str]) -> dict[str, list[str]]:
+    """By request, the hashes with which its chain ended at some time, as the audit trail has them."""
+    return {row["id"]: row["hashes"] for row in await db.all(AUDITED, {"ids": list(ids)})}
 
 
 async def gone(db: Reader, opened_from: datetime | None, opened_to: datetime | None) -> list[str]:

@@ -149,10 +149,12 @@ class Now:
     signed: str
 
 
-def verify(request_id: str, links: Sequence[Sealed], length: int, last_hash: str, now: Now) -> list[Break]:
+def verify(
+    request_id: str, links: Sequence[Sealed], length: int, last_hash: str, now: Now, audited: Sequence[str] = ()
+) -> list[Break]:
     """Every place where the chain, or the request it belongs to, was touched behind our back.
 
-    `length` and `last_hash` are what the request says of its trail.
+    `length` and `last_hash` are what the request says of its trail, `audited` hashes that it has ended with.
     """
     breaks: list[Break] = []
     previous, expected = FIRST, 1
@@ -170,6 +172,9 @@ def verify(request_id: str, links: Sequence[Sealed], length: int, last_hash: str
         previous, expected = found.hash, found.sequence + 1
     if expected <= length:
         breaks.append(Break(request_id, expected, "truncated", last_hash, previous if links else ""))
+    there = {found.hash for found in links}
+    if not breaks and (lost := [told for told in audited if told not in there]):
+        breaks.append(Break(request_id, length, "missing", lost[-1], last_hash))
     if not breaks and (differs := _state_differs(links, now)):
         breaks.append(Break(request_id, differs[0], "state_differs", *differs[1:]))
     return breaks
