@@ -303,11 +303,14 @@ async def test_what_cannot_be_quoted_is_refused(desk: Desk) -> None:
 async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
     deal = await desk.company.open()
     first = await desk.approved(deal)
+    paper = await desk.contract(deal, first)
     second = await desk.draft(deal, line(0.2), revises_quote_id=first.id, valid_until_date=day(2026, 1, 9))
     assert (second.number, second.version) == (first.number, 2)
     await desk.submit(second)
     await desk.decide(await desk.subject())
     assert (await desk.read(first)).state == pb.QUOTE_STATE_SUPERSEDED
+    with desk.live.refused("FAILED_PRECONDITION", "QUOTE_NOT_APPROVED"):
+        await desk.submit_contract(paper)
     [taken] = await desk.live.told(approvals.ApprovalWithdrawn)
     assert (taken.subject_id, taken.kind, taken.version) == (first.id, "quote", 2), "its approval clears nothing more"
     second = await desk.read(second)

@@ -98,6 +98,9 @@ async def submit_contract(request: pb.SubmitContractRequest, call: Call) -> pb.C
         raise errors.FailedPrecondition("CONTRACT_NOT_DRAFT", f"it is {before.state} already")
     if before.deal["state"] != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {before.deal['state']}")
+    if before.quote_id:
+        # It may have been put out of use since the draft.
+        _check_quote(before.quote_id, before.quote, call.home.today(before.unit_id))
     judged_by = call.rules(ContractRules)
     rules.check_amount(judged_by, before)
     after = replace(before, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
