@@ -109,6 +109,25 @@ async def test_the_past_is_judged_by_the_policies_of_its_time_with_what_counted_
     assert unsplit.changed == 2, "without the window the split project needs nobody; and the discount is the manager's"
 
 
+@pytest.mark.mission("S63", "S66")
+async def test_a_policy_changed_while_a_matter_is_open_holds_for_what_is_told_later(company: Company) -> None:
+    held = await company.ask(approval(told=facts(0.15)))
+    other = await company.ask(approval(quote(subject_id="Q-2"), facts(0.15)))
+    await publish(company, policies=policies(discount={"steps": [{"name": "cfo", "signers": ["person:cfo"]}]}))
+    await company.live.advance(minutes=1)
+    assert (asked(await company.read(held.id)), held.rules[0].version) == (["lead"], 0), (
+        "as it was asked, so it is signed"
+    )
+    assert state(await company.decide("lead", held)) == "approved"
+    newer = await company.ask(approval(quote(2, subject_id="Q-2"), facts(0.15)))
+    assert (newer.id, asked(newer), newer.rules[0].version) == (other.id, ["cfo"], 1)
+    await publish(company, policies=policies(discount=None))
+    await company.live.advance(minutes=1)
+    gone = await company.ask(approval(quote(3, subject_id="Q-2"), facts(0.15)))
+    assert (gone.id, state(gone), gone.subject.version) == (other.id, "withdrawn", 2), "no policy lets it proceed"
+    assert await company.breaks(held.id, other.id) == []
+
+
 @pytest.mark.mission("S63", "S64")
 async def test_a_policy_that_could_not_work_is_not_written(company: Company) -> None:
     step = {"name": "s", "signers": ["manager_of_owner"]}

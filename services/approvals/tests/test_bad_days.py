@@ -59,6 +59,61 @@ async def test_the_top_of_the_line_leaves_and_operations_are_asked_whom_to_put_t
     assert state(await company.decide("fin1", after)) == "approved"
 
 
+@pytest.mark.mission("U10")
+async def test_asked_again_after_he_left_his_signature_is_the_next_ones(company: Company) -> None:
+    held = await company.decide("lead", await company.ask())
+    await leaves(company, "lead", "team1")
+    held = await company.decide("director", await company.read(held.id), "RETURN", return_to_step=1)
+    assert asked(held) == ["director"], "nobody waits for somebody who is gone"
+    assert (await company.trail(held))[-2:] == ["returned:director", "rerouted:approvals>director"]
+    held = await company.decide("director", held)
+    assert state(await company.decide("director", held)) == "approved"
+    assert await company.breaks(held.id) == []
+
+
+@pytest.mark.mission("S64")
+async def test_who_is_no_longer_of_finance_signs_nothing_for_finance(company: Company) -> None:
+    """Finance and legal countersign. One of finance goes to sales, then the other, then a new one comes; legal leaves."""
+
+    async def becomes(person_id: str, function: str, version: int) -> None:
+        person = PersonChanged(person_id=person_id, unit_id="office", name=person_id, function=function, active=True)
+        person.roles.append(5)
+        person.version = version
+        await company.live.hear(person, person_id, source="targets")
+
+    held = await company.ask(approval(told=facts(0.05, 2_000_000)))
+    signed = await company.decide("fin1", await company.ask(approval(quote(subject_id="Q-2"), facts(0.05, 2_000_000))))
+    await becomes("fin1", "sales", 10)
+    held = await company.read(held.id)
+    assert sorted(asked(held)) == ["fin2", "law"]
+    with company.live.refused("FAILED_PRECONDITION", "STEP_NOT_ACTIVE"):
+        await company.decide("fin1", held)
+    assert state(await company.decide("law", await company.read(signed.id))) == "approved", "given while he was"
+    await becomes("fin3", "finance", 1)
+    await becomes("fin2", "sales", 10)
+    held = await company.read(held.id)
+    assert sorted(asked(held)) == ["fin3", "law"], "whoever is of finance today"
+    await becomes("fin3", "sales", 10)
+    held = await company.read(held.id)
+    assert sorted(asked(held)) == ["cfo", "law"], "of an empty department whoever stands above"
+    assert "rerouted:approvals>cfo" in await company.trail(held)
+    assert await company.breaks(held.id, signed.id) == []
+
+
+@pytest.mark.mission("U-A")
+async def test_tasks_of_the_top_of_the_line_and_of_nobody_are_operations(company: Company) -> None:
+    task = await company.raise_task("ops", assignee_id="boss")
+    await leaves(company, "boss", "co")
+    read = tasks_pb2.GetTaskRequest(id=task.id)
+    assert (await company.tasks("ops").GetTask(read)).assignee_id == "ops"
+    content = tasks_pb2.TaskContent(
+        kind="intervention", title="?", assignee_id="boss", origin="funnel", cause_key="x", warning="w"
+    )
+    await company.live.hear(events_pb2.TaskRequested(content=content), "x", source="funnel")
+    found = await company.tasks("ops").ListTasks(tasks_pb2.ListTasksRequest(origin="funnel"))
+    assert [task.assignee_id for task in found.tasks] == ["ops"], "a warning is nobody's no more than any other"
+
+
 async def test_the_organisation_changes_while_a_matter_is_open(company: Company) -> None:
     """Who was asked by name stays asked; whoever is above him today is who it escalates to."""
     held = await company.ask(approval(told=facts(0.15)))

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from closedloop.approvals.v1 import delegations_pb2 as pb
-from closedloop.approvals.v1 import requests_pb2
+from closedloop.approvals.v1 import requests_pb2, tasks_pb2
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
+from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_approvals.delegations import rules
 from closedloop_approvals.delegations.rules import Standing
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors
 
-from .conftest import ACCOUNT, Company, approval, cny, facts, quote, rid, state
+from .conftest import ACCOUNT, Company, approval, asked, cny, facts, quote, rid, state
+from .test_backtest import policies, publish
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -40,8 +42,8 @@ async def test_x_signs_for_y_while_it_lasts(company: Company) -> None:
     assert (signer.person_id, signer.signed_by) == ("lead", "cfo")
     assert (await company.trail(held))[-1] == "approved:cfo for lead"
     other = await company.ask(approval(quote(subject_id="Q-2"), facts(0.15)))
-    asked = [d.content.recipient.person_id for d in await company.live.told(DeliveryRequested)]
-    assert asked == ["lead", "lead", "cfo"], "who stands in is told as well"
+    told = [d.content.recipient.person_id for d in await company.live.told(DeliveryRequested)]
+    assert told == ["lead", "lead", "cfo"], "who stands in is told as well"
     await company.live.advance(hours=3)
     with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await company.decide("cfo", other)
@@ -64,6 +66,68 @@ async def test_what_is_delegated_goes_no_further(company: Company) -> None:
     with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await company.decide("cfo", held)
     assert state(await company.decide("peer", held)) == "approved"
+
+
+@pytest.mark.mission("U9", "U10")
+async def test_who_stands_in_signs_and_gives_nothing_on(company: Company) -> None:
+    """Handing over what was delegated would make a delegate of a delegate, for good."""
+    held = await company.ask(approval(told=facts(0.15)))
+    await delegate(company, "lead", "peer", end=48)
+    call = requests_pb2.HandOverRequest(
+        request_id=rid(), id=held.id, etag=held.etag, to_person_id="north_rep", reason="我也不在"
+    )
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await company.requests("peer").HandOver(call)
+    await company.live.advance(hours=5)
+    reminded = [d.content.recipient.person_id for d in await company.live.told(DeliveryRequested)]
+    assert reminded == ["lead", "lead", "peer"], "half time is told to both"
+    held = await company.read(held.id)
+    row = requests_pb2.DecideRow(id=held.id, etag=held.etag, verdict=requests_pb2.VERDICT_APPROVE)
+    await company.requests("peer").BulkDecide(requests_pb2.BulkDecideRequest(request_id=rid(), rows=[row]))
+    assert state(await company.read(held.id)) == "approved"
+    assert {"actor_id": "peer", "on_behalf_of": "lead"} in await company.live.db.all(
+        "SELECT actor_id, on_behalf_of FROM audit_entry WHERE action = 'approve'"
+    )
+
+
+@pytest.mark.mission("U9", "S64")
+async def test_whose_own_turn_is_still_to_come_does_not_sign_for_the_one_before(company: Company) -> None:
+    """One after the other means one and another, also when the second stands in for the first."""
+    both = [{"name": "s", "mode": "sequence", "signers": ["person:lead", "person:director"]}]
+    await publish(company, policies=policies(discount={"steps": both}))
+    await company.live.advance(minutes=1)
+    await delegate(company, "lead", "director")
+    held = await company.ask(approval(told=facts(0.15)))
+    assert asked(held) == ["lead"]
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await company.decide("director", held)
+    held = await company.decide("lead", held)
+    assert state(await company.decide("director", held)) == "approved"
+
+
+@pytest.mark.mission("U9")
+async def test_a_stand_in_who_left_stands_in_for_nobody(company: Company) -> None:
+    held = await company.ask(approval(told=facts(0.15)))
+    await delegate(company, "lead", "peer")
+    gone = PersonChanged(person_id="peer", unit_id="team1", name="peer", active=False, version=10**6)
+    gone.roles.append(1)
+    await company.live.hear(gone, "peer", source="targets")
+    row = requests_pb2.DecideRow(id=held.id, etag=held.etag, verdict=requests_pb2.VERDICT_APPROVE)
+    stub = company.requests("peer", "rep")
+    task = await company.raise_task("ops", assignee_id="lead")
+    done = tasks_pb2.CompleteTaskRequest(request_id=rid(), id=task.id, etag=task.etag)
+    with company.live.refused("PERMISSION_DENIED", "NOT_THE_ASSIGNEE"):
+        await company.tasks("peer", "rep").CompleteTask(done)
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await company.decide("peer", held)
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await stub.BulkDecide(requests_pb2.BulkDecideRequest(request_id=rid(), rows=[row]))
+    add = requests_pb2.AddSignerRequest(
+        request_id=rid(), id=held.id, etag=held.etag, person_id="cfo", placement=1, reason="?"
+    )
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await stub.AddSigner(add)
+    assert state(await company.read(held.id)) == "pending"
 
 
 async def test_kinds_and_amounts_bound_it(company: Company) -> None:
@@ -101,6 +165,7 @@ async def test_refusals(company: Company) -> None:
         ("peer", "cfo", "PERMISSION_DENIED", "OUT_OF_SCOPE", {"delegator_id": "lead"}),
         ("lead", "cfo", "PERMISSION_DENIED", "OUT_OF_SCOPE", {"delegator_id": "north_rep"}),
         ("ops", "cfo", "INVALID_ARGUMENT", "DELEGATOR_NOT_FOUND", {"delegator_id": "nobody"}),
+        ("ops", "ops", "PERMISSION_DENIED", "OUT_OF_SCOPE", {"delegator_id": "boss"}),
     ):
         with company.live.refused(code, reason):
             await delegate(company, person, to, **more)

@@ -49,6 +49,12 @@ async def test_how_fast_each_policy_and_each_person_decides(company: Company) ->
     lead = (await turnaround(company, "PERSON"))["lead"]
     assert (lead.decided, lead.returned, lead.rejected, lead.open) == (3, 1, 1, 1)
     assert hours(lead) == (1.5, pytest.approx(2.7))
+    taken = events_pb2.ApprovalWithdrawn(origin="funnel", kind="quote", subject_id="Q-0", version=1, reason="新版本")
+    await company.live.hear(taken, "Q-0", source="funnel")
+    again = (await turnaround(company, "POLICY"))["discount"]
+    assert (again.decided, hours(again)) == (3, (2, pytest.approx(2.8))), (
+        "taken back later, it was decided all the same"
+    )
     await company.live.advance(days=1)
     await company.decide("director", await company.read(late.id))
     by_person = await turnaround(company, "PERSON")

@@ -19,11 +19,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from closedloop.approvals.v1 import delegations_pb2, events_pb2, requests_pb2
+from closedloop.options.v1.options_pb2 import ROLE_MANAGER, ROLE_SIGNATORY
+from closedloop.targets.v1.events_pb2 import PersonChanged
 
-from .conftest import Company, approval, asked, facts, quote, rid, state
+from .conftest import FUNCTIONS, Company, approval, asked, facts, quote, rid, state
 
 PEOPLE = ["rep", "peer", "lead", "director", "boss", "fin1", "fin2", "law", "cfo", "north_rep", "north_director", "ops"]
 PARTIES = {"rep"}
+HOME = {"lead": ("team1", [ROLE_MANAGER]), "director": ("east", [ROLE_MANAGER])} | {
+    person: ("office", [ROLE_SIGNATORY]) for person, _ in FUNCTIONS
+}
 FINAL = {"approved", "rejected", "recalled", "withdrawn"}
 RUNS = {"opened", "resubmitted"}
 # A refusal is an answer; UNKNOWN and INTERNAL are defects.
@@ -46,6 +51,7 @@ class Office(RuleBasedStateMachine):
     company: ClassVar[Company]
     loop: ClassVar[asyncio.AbstractEventLoop]
     number: ClassVar[int] = 0
+    versions: ClassVar[int] = 10**6
 
     def run(self, act: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(act, self.loop).result(PATIENCE_SECONDS)
@@ -70,6 +76,9 @@ class Office(RuleBasedStateMachine):
         Office.number += 1
         self.subject_id = f"M-{self.number}"
         self.told = facts(discount, yuan)
+        # Who is not what they were at the beginning of it.
+        self.gone: set[str] = set()
+        self.elsewhere: set[str] = set()
         # (absent, stands in, until), as the model believes.
         self.stand_ins: list[tuple[str, str, datetime]] = []
         self.run(self.company.ask(approval(quote(subject_id=self.subject_id), self.told)))
@@ -89,7 +98,7 @@ class Office(RuleBasedStateMachine):
 
     def may_decide(self, person: str) -> bool:
         """By name, or for somebody who is asked, by a delegation in force, and not as a second signature of one step."""
-        if person in PARTIES or state(self.held) != "pending":
+        if person in PARTIES | self.gone or state(self.held) != "pending":
             return False
         if person in asked(self.held):
             return True
@@ -187,6 +196,25 @@ class Office(RuleBasedStateMachine):
         if not self.act("delegations", absent, "CreateDelegation", call):
             self.stand_ins.append((absent, to, until))
 
+    @rule(person=st.sampled_from(["lead", "director", "fin1", "fin2", "law"]), leaves=st.booleans())
+    def people_come_and_go(self, person: str, leaves: bool) -> None:
+        """Somebody leaves the company, or goes to another department, or comes back."""
+        if person in self.gone | self.elsewhere:
+            self.becomes(person)
+        else:
+            self.becomes(person, active=not leaves, function="" if leaves else "sales")
+        self.look()
+
+    def becomes(self, person: str, active: bool = True, function: str = "") -> None:
+        unit, roles = HOME[person]
+        Office.versions += 1
+        told = PersonChanged(person_id=person, unit_id=unit, name=person, active=active, version=Office.versions)
+        told.function = function or dict(FUNCTIONS).get(person, "")
+        told.roles.extend(roles)
+        self.run(self.company.live.hear(told, person, source="targets"))
+        for others, is_one in ((self.gone, not active), (self.elsewhere, bool(function))):
+            (others.add if is_one else others.discard)(person)
+
     @rule(hours=st.sampled_from([0.5, 1, 3, 8, 24]))
     def time_passes(self, hours: float) -> None:
         self.run(self.company.live.advance(hours=hours))
@@ -197,6 +225,24 @@ class Office(RuleBasedStateMachine):
         decided = [told for told in self.finals if told in ("approved", "rejected", "recalled")]
         assert len(decided) <= 1
         assert (state(self.held) in FINAL) == bool(self.finals)
+
+    @invariant()
+    def nobody_is_asked_who_is_gone_or_for_a_department_he_is_not_of(self) -> None:
+        left = {person for person, _ in FUNCTIONS if person not in self.gone | self.elsewhere}
+        for step in self.held.steps:
+            for signer in step.signers:
+                if signer.state == requests_pb2.SIGNER_STATE_ASKED:
+                    assert signer.person_id not in self.gone
+                    department = signer.reason.removeprefix("role:")
+                    others = {p for p, function in FUNCTIONS if function == department} & left
+                    assert signer.person_id not in self.elsewhere or not signer.reason.startswith("role:") or not others
+
+    @invariant()
+    def two_signatures_of_a_step_are_two_peoples(self) -> None:
+        for step in self.held.steps:
+            approved = [s for s in step.signers if s.state == requests_pb2.SIGNER_STATE_APPROVED]
+            signed = [s.signed_by or s.person_id for s in approved]
+            assert len(signed) == len(set(signed))
 
     @invariant()
     def somebody_is_asked_exactly_while_it_is_pending(self) -> None:
@@ -236,7 +282,9 @@ class Office(RuleBasedStateMachine):
         return calendars.between(start, end, "business", "team1")
 
     def teardown(self) -> None:
-        """Delegations of one matter do not outlive it: the next begins when the last has ended."""
+        """Delegations of one matter do not outlive it: the next begins when the last has ended, and all are back."""
+        for person in self.gone | self.elsewhere:
+            self.becomes(person)
         self.run(self.company.live.advance(hours=31))
 
 

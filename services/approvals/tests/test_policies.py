@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from closedloop.approvals.v1 import delegations_pb2, policies_pb2
 from closedloop_approvals.policies import condition
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, PolicyRule, StepRule
-from closedloop_approvals.policies.rules import Facts, Plan, plan
+from closedloop_approvals.policies.rules import Facts, Neighbour, Plan, plan
 from closedloop_approvals.signatories import About, find
 from closedloop_chassis import errors
 from closedloop_chassis.calendar.business import CalendarRules, Calendars
@@ -203,6 +203,76 @@ def test_the_strictest_time_and_the_strictest_end_win() -> None:
     made = route(ApprovalPolicyRules(policies=(slow, fast)))
     assert (made.decision.hours, made.on_overdue) == (4, "reject")
     assert len(made.steps) == 1, "the same step of two policies is asked once"
+
+
+def signed(mode: str, *signers: str, quorum: int = 0, org: OrgSnapshot = ORG, **told: object) -> list[list[str]]:
+    """Whom a step of these words asks, slot by slot."""
+    step = StepRule(name="s", signers=signers, mode=mode, quorum=quorum)
+    rules = ApprovalPolicyRules(
+        policies=(PolicyRule(name="p", title="P", kinds=("quote",), explanation="x", steps=(step,)),)
+    )
+    fields = {"kind": "quote", "origin": "funnel", "owner_id": "rep", "unit_id": "team1", **told}
+    made = plan(Facts(submitter_id=str(fields["owner_id"]), **fields), rules, org, [], NOW, lambda _: NOW)  # type: ignore[arg-type]
+    [planned] = made.steps
+    return [[p.person_id for p in slot.people] for slot in planned.slots]
+
+
+@pytest.mark.mission("S64")
+def test_two_signatures_of_a_step_are_two_peoples() -> None:
+    """A countersignature by oneself is none, whichever words name one twice."""
+    assert signed("all", "manager_of_owner", "director_of_owner", owner_id="lead") == [["director"], ["boss"]]
+    assert signed("quorum", "role:finance", "person:fin1", quorum=2) == [["fin2"], ["fin1"]]
+    seats = signed("all", "role:finance", "role:signatory", owner_id="cfo", unit_id="office")
+    assert sorted(person for slot in seats for person in slot) == ["fin1", "fin2", "law"]
+    assert all(seats), "whoever could give both is asked for one"
+    # Two of finance are two people of finance.
+    assert signed("quorum", "role:finance", quorum=2) == [["fin1"], ["fin2"]]
+    with pytest.raises(errors.FailedPrecondition, match="fewer people than signatures"):
+        signed("quorum", "role:finance", quorum=3)
+    # Where one is enough it may be the same one.
+    assert signed("any", "manager_of_owner", "director_of_owner", owner_id="lead") == [["director"], ["director"]]
+    for words in (
+        ("role:legal", "role:legal|person:nobody"),
+        ("role:finance", *(f"role:finance|role:r{n}" for n in "ab")),
+    ):
+        with pytest.raises(errors.FailedPrecondition) as refused:
+            signed("all", *words)
+        assert refused.value.reason == "SIGNER_NOT_FOUND", "fewer people than signatures"
+
+
+@pytest.mark.mission("S63", "S64")
+def test_what_is_not_told_is_unknown_and_never_no() -> None:
+    """A grade nobody has told is not a good grade."""
+    careful = PolicyRule(
+        name="careful", title="C", kinds=("quote",), condition='account_grade in ["C", "D"]', explanation="x"
+    )
+    free = PolicyRule(name="free", title="F", kinds=("quote",), explanation="all else is free")
+    rules = ApprovalPolicyRules(policies=(careful, free))
+    assert [r.policy for r in route(rules, account_grade="A").references] == ["free"]
+    for name in ("account_grade", "industry", "region"):
+        rules = ApprovalPolicyRules(policies=(careful.model_copy(update={"condition": f'{name} == "D"'}), free))
+        with pytest.raises(errors.InvalidArgument) as refused:
+            route(rules, **{name: ""})
+        assert refused.value.violations == {f"facts.{name}": "is looked at by the policy"}
+    guarded = careful.model_copy(update={"condition": 'has(facts.account_grade) && account_grade == "D"'})
+    assert [r.policy for r in route(ApprovalPolicyRules(policies=(guarded, free))).references] == ["free"]
+
+
+@pytest.mark.mission("S64", "U16")
+@given(st.lists(st.integers(1, 60_000_000), min_size=1, max_size=12))
+def test_a_million_in_parts_is_a_million(parts: list[int]) -> None:
+    """In floats 0.1 + 0.2 is more than 0.3, and many a sum less than it should be."""
+    parts = [*parts, max(100_000_000 - sum(parts), 0)]
+    others = [Neighbour(str(n), fen / 100, NOW) for n, fen in enumerate(parts[1:])]
+    made = plan(
+        Facts("quote", "funnel", "rep", "rep", "team1", amount=parts[0] / 100, discount_ratio=0.0),
+        RULES,
+        ORG,
+        others,
+        NOW,
+        lambda _: NOW,
+    )
+    assert bool(made.steps) == (sum(parts) >= 100_000_000)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT, ExchangeRate
 
 from .conftest import ACCOUNT, Company, approval, asked, digest, facts, quote, rid, state
+from .test_overtaken import too_late, until_waiting
 
 
 async def notices(company: Company, template: str) -> list[str]:
@@ -83,6 +84,37 @@ async def test_splitting_a_project_gains_nothing(company: Company) -> None:
     await company.live.advance(days=8)
     third = await company.ask(approval(quote(subject_id="Q-3"), facts(0.05, 400_000, account_id=ACCOUNT)))
     assert state(third) == "approved", "the window is over"
+
+
+@pytest.mark.mission("S64")
+async def test_nor_does_splitting_it_at_one_instant_or_letting_a_part_grow(company: Company) -> None:
+    """Two halves told at once see each other; a part that was small counts by when it grew, not by when it was opened."""
+    for number in range(9):
+        # Everybody may read and nobody write: the narrowest passage there is.
+        before = company.live.process.database.transaction()
+        before.do("LOCK TABLE approval_request IN SHARE MODE")
+        await before.one("SELECT 1 AS one")
+        told = facts(0.05, 600_000, account_id=ACCOUNT[:-2] + f"a{number}")
+        halves = [
+            requests_pb2.OpenRequestRequest(
+                request_id=rid(), subject=quote(subject_id=f"{half}-{number}", origin="manual"), facts=told, reason="?"
+            )
+            for half in ("first", "second")
+        ]
+        both = [asyncio.ensure_future(company.requests("rep").OpenRequest(half)) for half in halves]
+        await until_waiting(company.live, 2)
+        await before.rollback()
+        outcomes = await asyncio.gather(*both, return_exceptions=True)
+        if not too_late(outcomes):
+            break
+    assert sorted(map(state, outcomes)) == ["approved", "pending"]
+    other = ACCOUNT[:-1] + "2"
+    small = await company.ask(approval(quote(subject_id="Q-3"), facts(0.15, 1_000, account_id=other)))
+    await company.live.advance(days=10)
+    grown = await company.ask(approval(quote(2, subject_id="Q-3"), facts(0.15, 600_000, account_id=other)))
+    assert (grown.id, state(grown)) == (small.id, "pending")
+    rest = await company.ask(approval(quote(subject_id="Q-4"), facts(0.05, 400_000, account_id=other)))
+    assert (sorted(asked(rest)), list(rest.accumulated_request_ids)) == (["fin1", "fin2", "law"], [small.id])
 
 
 @pytest.mark.mission("U16")
@@ -269,6 +301,19 @@ async def test_returned_to_an_earlier_step_and_straight_back(company: Company) -
     assert await company.breaks(held.id) == []
 
 
+@pytest.mark.mission("S66", "U10")
+async def test_a_signature_holds_for_the_figures_it_was_given_on(company: Company) -> None:
+    """Sent back with "come straight back here" and mended: one word may change, the discount may not."""
+    held = await company.decide("lead", await company.ask())
+    held = await company.decide("director", held, "RETURN", come_back_here=True)
+    held = await company.ask(approval(quote(2)))
+    assert asked(held) == ["director"], "the same figures in other words"
+    held = await company.decide("director", held, "RETURN", come_back_here=True)
+    held = await company.ask(approval(quote(3), facts(0.9)))
+    assert asked(held) == ["lead"], "nobody signed for nine tenths off"
+    assert await company.breaks(held.id) == []
+
+
 @pytest.mark.mission("U10")
 async def test_recall_takes_it_back_and_only_by_its_submitter(company: Company) -> None:
     held = await company.ask()
@@ -344,6 +389,8 @@ async def test_a_signature_is_handed_over_by_its_holder_or_those_above(company: 
         await give("peer", "peer", held, "lead")
     with company.live.refused("INVALID_ARGUMENT", "SIGNER_IS_SUBMITTER"):
         await give("lead", "rep", held)
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await give("ops", "ops", held, "lead")
     held = await give("lead", "cfo", held)
     assert asked(held) == ["cfo"]
     with company.live.refused("FAILED_PRECONDITION", "STEP_NOT_ACTIVE"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -90,6 +92,16 @@ def test_groups_run_side_by_side() -> None:
     assert rules.answer(route, 3, "c", "c", "reject", "", NOW).decided_step == 3
 
 
+def _apart(slots: list[list[str]]) -> list[list[str]]:
+    """The slots without whoever stands in an earlier one; an empty one is somebody else's."""
+    seen: set[str] = set()
+    apart: list[list[str]] = []
+    for place, slot in enumerate(slots):
+        apart.append([person for person in slot if person not in seen] or [f"other{place}"])
+        seen.update(slot)
+    return apart
+
+
 class Anything(RuleBasedStateMachine):
     """People, the clock and the submitter do whatever they may, in any order."""
 
@@ -108,6 +120,8 @@ class Anything(RuleBasedStateMachine):
     )
     def begin(self, shape: list[tuple[str, list[list[str]], int]]) -> None:
         self.now = NOW
+        # As the policies plan them: nobody has two seats of one step.
+        shape = [(mode, _apart(slots), group) for mode, slots, group in shape]
         steps = [
             step(
                 n,
@@ -181,6 +195,20 @@ class Anything(RuleBasedStateMachine):
         assert {to for _, _, to in raised} <= set(asked(route))
         self.become(route)
 
+    @precondition(lambda self: self.route.state == "pending")
+    @rule(number=st.integers(0, 50), alone=st.booleans())
+    def leave(self, number: int, alone: bool) -> None:
+        _, signer = self.pick(number)
+        gone = signer.person_id
+
+        def above(_: Signer, taken: Collection[str]) -> list[str]:
+            return [] if alone else [next(f"{gone}+{n}" for n in range(99) if f"{gone}+{n}" not in taken)]
+
+        found = rules.succeed(self.route, gone, lambda _: True, above, self.now, "has left")
+        waiting = {at for at, signer in found.route.asked() if signer.person_id == gone}
+        assert waiting <= set(found.vacant), "nobody waits for somebody who is gone, where there is anybody else"
+        self.become(found.route)
+
     @precondition(lambda self: self.route.state in ("pending", "returned"))
     @rule(chance=st.integers(0, 9))
     def recall(self, chance: int) -> None:
@@ -206,6 +234,12 @@ class Anything(RuleBasedStateMachine):
             assert all(s.ended_at and s.satisfied() and not s.failed() for s in self.route.steps)
 
     @invariant()
+    def two_signatures_of_a_step_are_two_peoples(self) -> None:
+        for held in self.route.steps:
+            signed = [s.signed_by or s.person_id for s in held.signers if s.state == "approved"]
+            assert len(signed) == len(set(signed))
+
+    @invariant()
     def groups_come_in_order(self) -> None:
         active = {s.parallel_group or -s.number for s in self.route.active()}
         assert len(active) <= 1, "steps of two groups never run at the same time"
@@ -222,3 +256,37 @@ def test_a_reset_step_keeps_who_handed_over() -> None:
     route = rules.resume(rules.send_back(route, 1, "b", "b", 0, False, "?", NOW), NOW)
     assert asked(route) == ["b", "c"]
     assert rules.same_way(route, (replace(step(1, "all", [["a"], ["b"]])),))
+
+
+def test_an_escalation_asks_another_for_each_signature_of_a_step() -> None:
+    """Above both stands one chief; he is asked for one of the two, his own chief for the other."""
+    chiefs = {"a": ["x", "y"], "b": ["x", "y"], "x": ["y"], "y": []}
+
+    def above(person: str, taken: Collection[str]) -> str:
+        return next((chief for chief in chiefs[person] if chief not in taken), "")
+
+    route = rules.start((step(1, "quorum", [["a"], ["b"]], quorum=2),), NOW)
+    route, raised = rules.escalate(route, above, NOW)
+    assert raised == [(1, "a", "x"), (1, "b", "y")]
+    route = rules.answer(route, 1, "x", "x", "approve", "", NOW)
+    assert (route.state, asked(route)) == ("pending", ["b", "y"]), "one chief is one signature"
+    route, raised = rules.escalate(route, above, NOW)
+    assert raised == []
+
+
+def test_who_signed_for_another_takes_no_second_signature_of_the_step() -> None:
+    route = rules.start((step(1, "all", [["a"], ["b"]]),), NOW)
+    route = rules.answer(route, 1, "a", "x", "approve", "", NOW)
+    with pytest.raises(errors.AlreadyExists):
+        rules.hand_over(route, 1, "b", "x", "", NOW)
+    route, raised = rules.escalate(route, lambda _, taken: next((p for p in ("x", "y") if p not in taken), ""), NOW)
+    assert raised == [(1, "b", "y")]
+
+
+def test_a_place_is_taken_by_others_or_kept_where_there_is_nobody() -> None:
+    route = rules.start((step(1, "all", [["a", "b"], ["c"]]), step(2, "single", [["a"]])), NOW)
+    found = rules.succeed(route, "a", lambda _: True, lambda _, taken: (), NOW, "gone")
+    assert asked(found.route) == ["b", "c"], "a colleague is asked for the same signature"
+    assert (found.followers, found.vacant) == ({1: ()}, (2,))
+    found = rules.succeed(route, "c", lambda _: True, lambda _, taken: [p for p in ("b", "z") if p not in taken], NOW)
+    assert (asked(found.route), found.vacant) == (["a", "b", "z"], ())

@@ -112,7 +112,7 @@ def test_routing_a_matter_reads_its_neighbours_only(filled: str) -> None:
 
 
 def test_whoever_leaves_and_whatever_is_sealed_is_found_by_index(filled: str) -> None:
-    assert scanned(explain(filled, store.OPEN_FOR, {"person": "p7"}, analyze=True)) == set()
+    assert scanned(explain(filled, store.OPEN_FOR, {"people": ["p7"], "gone": ["p7"]}, analyze=True)) == set()
     subject = {"origin": "bench", "kind": "quote", "subject_id": "S-77"}
     assert scanned(explain(filled, store.OF_SUBJECT, subject, analyze=True)) == set()
 

@@ -257,8 +257,14 @@ async def test_a_stand_in_settles_for_the_absent(company: Company) -> None:
             request_id=rid(), delegate_id="peer", period=period, task_kinds=["intervention"], reason="出差"
         )
     )
+    give = tasks_pb2.DelegateTaskRequest(request_id=rid(), id=task.id, etag=task.etag, person_id="cfo", comment="?")
+    with company.live.refused("PERMISSION_DENIED", "NOT_THE_ASSIGNEE"):
+        await company.tasks("peer").DelegateTask(give)
     done = await complete(company, "peer", task)
     assert (done.settled_by, done.settled_on_behalf_of) == ("peer", "lead")
+    assert {"actor_id": "peer", "on_behalf_of": "lead"} in await company.live.db.all(
+        "SELECT actor_id, on_behalf_of FROM audit_entry WHERE action = 'completed'"
+    )
     [settled] = await company.live.told(events_pb2.TaskSettled)
     assert (settled.settled_by, settled.on_behalf_of) == ("peer", "lead")
 

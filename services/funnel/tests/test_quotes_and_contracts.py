@@ -116,6 +116,7 @@ async def test_a_quote_asks_with_everything_the_policies_judge_by(desk: Desk) ->
     assert asked.subject.opportunity_id == deal.id
     assert (asked.facts.amount, asked.facts.account_grade) == (quote.total, "A")
     assert asked.facts.discount_ratio == pytest.approx(1 / 6)
+    assert asked.facts.custom_fields["deepest_line_discount"] == 0.25, "not hidden behind the mean"
     assert list(asked.facts.product_ids) == ["gtx-pro", "mg-special"]
     assert (asked.facts.ownership.owner_id, asked.submitter_id, asked.reason) == ("rep1", "rep1", "战略客户")
     assert not asked.facts.major_project
@@ -302,11 +303,16 @@ async def test_what_cannot_be_quoted_is_refused(desk: Desk) -> None:
 async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
     deal = await desk.company.open()
     first = await desk.approved(deal)
+    paper = await desk.contract(deal, first)
     second = await desk.draft(deal, line(0.2), revises_quote_id=first.id, valid_until_date=day(2026, 1, 9))
     assert (second.number, second.version) == (first.number, 2)
     await desk.submit(second)
     await desk.decide(await desk.subject())
     assert (await desk.read(first)).state == pb.QUOTE_STATE_SUPERSEDED
+    with desk.live.refused("FAILED_PRECONDITION", "QUOTE_NOT_APPROVED"):
+        await desk.submit_contract(paper)
+    [taken] = await desk.live.told(approvals.ApprovalWithdrawn)
+    assert (taken.subject_id, taken.kind, taken.version) == (first.id, "quote", 2), "its approval clears nothing more"
     second = await desk.read(second)
     await desk.live.advance(days=5)
     assert (await desk.read(second)).state == pb.QUOTE_STATE_EXPIRED
@@ -314,6 +320,19 @@ async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
         await desk.issue(second)
     found = await desk.quotes.ListQuotes(pb.ListQuotesRequest(states=[pb.QUOTE_STATE_EXPIRED]))
     assert [one.id for one in found.quotes] == [second.id]
+
+
+@pytest.mark.mission("S66")
+async def test_a_version_decided_after_its_successor_is_out_of_use_at_once(desk: Desk) -> None:
+    deal = await desk.company.open()
+    first = await desk.submit(await desk.draft(deal))
+    of_first = await desk.subject()
+    second = await desk.submit(await desk.draft(deal, line(0.2), revises_quote_id=first.id))
+    await desk.decide(await desk.subject())
+    await desk.decide(of_first)
+    assert (await desk.read(first)).state == pb.QUOTE_STATE_SUPERSEDED
+    assert (await desk.read(second)).state == pb.QUOTE_STATE_APPROVED
+    assert [t.subject_id for t in await desk.live.told(approvals.ApprovalWithdrawn)] == [first.id]
 
 
 @pytest.mark.mission("S40", "S66")

@@ -24,10 +24,11 @@ from closedloop_chassis.work import Work
 
 # Rejected and recalled matters count for nothing, and a subject does not count beside itself.
 SURROUNDINGS = f"""
-SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', base_minor, 'opened_at', opened_at)
-                                  ORDER BY opened_at, id), '[]')
+SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', base_minor,
+                                                     'submitted_at', coalesce(submitted_at, opened_at))
+                                  ORDER BY coalesce(submitted_at, opened_at), id), '[]')
           FROM approval_request
-         WHERE account_id = %(account_id)s::uuid AND kind = %(kind)s AND opened_at > %(since)s
+         WHERE account_id = %(account_id)s::uuid AND kind = %(kind)s AND coalesce(submitted_at, opened_at) > %(since)s
            AND base_minor IS NOT NULL AND state IN ('pending', 'returned', 'approved')
            AND (origin, subject_id) <> (%(origin)s, %(subject_id)s))
        AS neighbours,
@@ -104,14 +105,17 @@ async def route(
             "subject_id": matter.subject_id,
             "currency": currency,
             "base_currency": rules.base_currency,
-            "day": at.date(),
+            # A rate holds from a day of the company, not of Greenwich.
+            "day": work.home.day(at),
             "now": at,
         },
     )
     assert found is not None
     base_minor = None if amount is None else _converted(amount, currency, rules.base_currency, found)
     neighbours = [
-        Neighbour(row["id"], _units(row["base_minor"], rules.base_currency), datetime.fromisoformat(row["opened_at"]))
+        Neighbour(
+            row["id"], _units(row["base_minor"], rules.base_currency), datetime.fromisoformat(row["submitted_at"])
+        )
         for row in found["neighbours"]
     ]
     facts = facts_of(matter, None if base_minor is None else _units(base_minor, rules.base_currency))

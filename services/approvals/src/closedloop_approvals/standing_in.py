@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from closedloop_chassis.org.snapshot import OrgSnapshot
+
 # As a jsonb array; put into a query with %(now)s and a condition on `delegation`.
 IN_FORCE = """
 SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -39,6 +41,12 @@ class StandIn:
 
     def covers_task(self, kind: str) -> bool:
         return not (self.request_kinds or self.task_kinds) or kind in self.task_kinds
+
+
+def has_left(person_id: str, org: OrgSnapshot) -> bool:
+    """Known, and gone: whatever was delegated to him, or asked of him, he does no more."""
+    person = org.person(person_id)
+    return person is not None and not person.active
 
 
 def parse(rows: Iterable[dict[str, Any]]) -> list[StandIn]:

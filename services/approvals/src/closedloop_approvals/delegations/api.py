@@ -22,7 +22,7 @@ NEWEST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 @rpcs.method
 async def create_delegation(request: pb.CreateDelegationRequest, call: Call) -> pb.Delegation:
     delegator_id = request.delegator_id or call.caller.subject
-    unit_id = _for_person(delegator_id, call)
+    unit_id = _for_person(delegator_id, request.delegate_id, call)
     delegate = call.org.person(request.delegate_id)
     if delegate is None or not delegate.active:
         violations = {"delegate_id": "is nobody of the company"}
@@ -114,15 +114,18 @@ async def end_delegation(request: pb.EndDelegationRequest, call: Call) -> pb.Del
     return _to_proto(ended, call)
 
 
-def _for_person(delegator_id: str, call: Call) -> str:
+def _for_person(delegator_id: str, delegate_id: str, call: Call) -> str:
     """The delegator's unit. Managers and operations delegate for people below them, not for their peers."""
     person = call.org.person(delegator_id)
     if person is None:
         violations = {"delegator_id": "is nobody of the company"}
         raise errors.InvalidArgument("DELEGATOR_NOT_FOUND", f"nobody is called {delegator_id}", violations)
     call.authorize(delegator_id, person.unit_id)
-    mine = delegator_id == call.caller.subject or call.scope.company
-    if not mine and call.caller.subject not in {above.id for above in call.org.line_of(delegator_id)}:
+    me = call.caller.subject
+    if delegator_id == me or me in {above.id for above in call.org.line_of(delegator_id)}:
+        return person.unit_id
+    # Whoever runs the system may appoint a stand-in, not himself.
+    if not call.scope.company or delegate_id == me:
         raise errors.PermissionDenied("OUT_OF_SCOPE", f"{delegator_id} does not work below you")
     return person.unit_id
 

@@ -35,21 +35,23 @@ MOST_DIFFERENCES = 1000
 
 PAST = """
 SELECT id, origin, kind, subject_id, facts, submitter_id, opened_by, owner_id, unit_id, account_id, base_minor, state,
-       policies, coalesce((rules -> 0 ->> 'version')::bigint, 0) AS version, opened_at
+       policies, coalesce((rules -> 0 ->> 'version')::bigint, 0) AS version, opened_at,
+       coalesce(submitted_at, opened_at) AS submitted_at
   FROM approval_request
  WHERE opened_at >= %(from)s AND opened_at < %(to)s AND NOT imported AND (%(kind)s = '' OR kind = %(kind)s)
    AND (opened_at, id) > (%(after)s, %(after_id)s::uuid)
  ORDER BY opened_at, id LIMIT %(limit)s
 """
-# What counted together with each when it was opened, over the longest window that anybody asks for.
+# What counted together with each when it was submitted, over the longest window that anybody asks for.
 BESIDE = """
-SELECT r.id AS of, n.id, n.base_minor, n.opened_at
+SELECT r.id AS of, n.id, n.base_minor, coalesce(n.submitted_at, n.opened_at) AS submitted_at
   FROM approval_request r
   JOIN approval_request n ON n.account_id = r.account_id AND n.kind = r.kind
-   AND n.opened_at > r.opened_at - %(window)s AND n.opened_at < r.opened_at
+   AND coalesce(n.submitted_at, n.opened_at) > coalesce(r.submitted_at, r.opened_at) - %(window)s
+   AND coalesce(n.submitted_at, n.opened_at) < coalesce(r.submitted_at, r.opened_at)
  WHERE r.id = ANY(%(ids)s::uuid[]) AND n.base_minor IS NOT NULL AND n.state IN ('pending', 'returned', 'approved')
    AND (n.origin, n.subject_id) <> (r.origin, r.subject_id)
- ORDER BY n.opened_at, n.id
+ ORDER BY 4, n.id
 """
 
 
@@ -152,10 +154,10 @@ class _Bench:
         then = self._edition(row["version"])
         facts = routing.facts_of(matter, _units(row["base_minor"], then.base_currency))
         neighbours = [
-            Neighbour(other["id"], _units(other["base_minor"], then.base_currency) or 0.0, other["opened_at"])
+            Neighbour(other["id"], _units(other["base_minor"], then.base_currency) or 0.0, other["submitted_at"])
             for other in beside
         ]
-        at, parties = row["opened_at"], (row["opened_by"],)
+        at, parties = row["submitted_at"], (row["opened_by"],)
 
         def due(decision: ClockSetting) -> datetime:
             return self._calendars.due(decision, at, matter.unit_id)

@@ -64,7 +64,9 @@ class Condition:
         try:
             known = {name: value for name, value in values.items() if value is not None}
             facts = {"facts": known} if "facts" in self.names else {}
-            outcome = self.program.evaluate({name: _cel((known | facts).get(name)) for name in self.names})
+            # What is unknown is left out: to CEL null == "D" is no, and a name it has not been given an error.
+            given = {name: _cel(value) for name in self.names if (value := (known | facts).get(name)) is not None}
+            outcome = self.program.evaluate(given)
         except (CELEvalError, RecursionError) as error:
             raise ConditionError(f"{self.text!r} cannot be decided: {_first_line(error)}") from error
         if not isinstance(outcome, celtypes.BoolType):

@@ -18,7 +18,10 @@ OnOverdue = Literal["escalate", "reject", "approve"]
 
 
 class StepRule(Part):
-    """One station: every word of `signers` is one signature, which anyone found for the word may give."""
+    """One station: every word of `signers` is one signature, which anyone found for the word may give.
+
+    A quorum of more than there are words is one of people: two of `role:finance`.
+    """
 
     name: str = Field(min_length=1, max_length=100)
     signers: tuple[Word, ...] = Field(min_length=1, max_length=50)
@@ -33,8 +36,10 @@ class StepRule(Part):
             raise ValueError("a single step has one signer")
         if len(set(self.signers)) < len(self.signers):
             raise ValueError("one word stands twice: the same person could give both signatures")
-        if (self.mode == "quorum") != (self.quorum > 0) or self.quorum > len(self.signers):
-            raise ValueError("a quorum is between one and the number of signers, and only a quorum step has one")
+        if (self.mode == "quorum") != (self.quorum > 0):
+            raise ValueError("a quorum is at least one, and only a quorum step has one")
+        if self.quorum > len(self.signers) and not any("role:" in word for word in self.signers):
+            raise ValueError("a quorum is at most the number of signers, unless a role among them is many people")
         return self
 
 

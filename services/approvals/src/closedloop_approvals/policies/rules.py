@@ -6,6 +6,7 @@ holds at all the matter must not proceed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 
 from closedloop_approvals import signatories
 from closedloop_approvals.policies.condition import Verdicts, compiled
-from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, Mode, OnOverdue, PolicyRule
+from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, Mode, OnOverdue, PolicyRule, StepRule
 from closedloop_approvals.signatories import About, Candidate
 from closedloop_chassis import errors
 from closedloop_chassis.org.snapshot import OrgSnapshot
@@ -49,7 +50,7 @@ class Neighbour:
 
     request_id: str
     amount: float
-    opened_at: datetime
+    submitted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class Slot:
     """One signature and the people of whom any one may give it."""
 
     people: tuple[Candidate, ...]
+
+
+# Who may give the signature that a word asks for, the others passed over.
+People = Callable[[str, Collection[str]], tuple[Candidate, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +168,13 @@ def planned(
     about = About(facts.owner_id, facts.unit_id, facts.submitter_id)
     never = {facts.submitter_id, facts.owner_id, *parties} - {""}
 
-    def people(word: str) -> tuple[Candidate, ...]:
-        found = signatories.find(word, about, org, rules.titles, never)[: rules.most_per_word]
+    def people(word: str, others: Collection[str]) -> tuple[Candidate, ...]:
+        found = signatories.find(word, about, org, rules.titles, never | set(others))[: rules.most_per_word]
         if not found:
             raise errors.FailedPrecondition(
-                "SIGNER_NOT_FOUND", f"nobody in the organisation is {word} for this matter", word=word
+                "SIGNER_NOT_FOUND",
+                f"nobody {'else ' if others else ''}in the organisation is {word} for this matter",
+                word=word,
             )
         return tuple(found)
 
@@ -191,9 +198,7 @@ def _silence(asking: list[PolicyRule]) -> dict[str, Any]:
     return {"on_overdue": end, "silence": words}
 
 
-def _steps(
-    held: list[tuple[PolicyRule, Reference]], people: Callable[[str], tuple[Candidate, ...]]
-) -> Iterable[PlannedStep]:
+def _steps(held: list[tuple[PolicyRule, Reference]], people: People) -> Iterable[PlannedStep]:
     seen: set[tuple[Any, ...]] = set()
     for place, (policy, _) in enumerate(held):
         for step in policy.steps:
@@ -203,8 +208,62 @@ def _steps(
             seen.add(same)
             # Groups of different policies do not run into each other.
             group = step.parallel_group and place * 1000 + step.parallel_group
-            slots = tuple(Slot(people(word)) for word in step.signers)
-            yield PlannedStep(step.name, step.mode, step.quorum, group, slots, policy.name, step.signers)
+            yield PlannedStep(step.name, step.mode, step.quorum, group, _slots(step, people), policy.name, step.signers)
+
+
+def _slots(step: StepRule, people: People) -> tuple[Slot, ...]:
+    """Raises FailedPrecondition SIGNER_NOT_FOUND."""
+    if step.mode == "any":
+        # Where one signature is enough it may be anybody's.
+        return tuple(Slot(people(word, ())) for word in step.signers)
+    if step.quorum <= len(step.signers):
+        return _of_different_people(step.signers, people)
+    everyone = {person.person_id: person for word in step.signers for person in people(word, ())}
+    if len(everyone) < step.quorum:
+        raise _too_few(step.signers)
+    return tuple(Slot((person,)) for person in everyone.values())
+
+
+def _of_different_people(words: Sequence[str], people: People) -> tuple[Slot, ...]:
+    """Two signatures of one step are two people's, or a countersignature would be worth nothing.
+
+    Who alone can give an earlier one is passed over for the next; who could give several is asked for one of them.
+    Raises FailedPrecondition SIGNER_NOT_FOUND where there are fewer people than signatures.
+    """
+    found: list[tuple[Candidate, ...]] = []
+    for word in words:
+        found.append(people(word, {slot[0].person_id for slot in found if len(slot) == 1}))
+    seats = _seated([[person.person_id for person in slot] for slot in found])
+    if seats is None:
+        raise _too_few(words)
+    return tuple(Slot(tuple(p for p in slot if seats[p.person_id] == place)) for place, slot in enumerate(found))
+
+
+def _too_few(words: Sequence[str]) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        "SIGNER_NOT_FOUND", f"{', '.join(words)} are fewer people than signatures for this matter", word=words[-1]
+    )
+
+
+def _seated(slots: Sequence[Sequence[str]]) -> dict[str, int] | None:
+    """The one slot of each person, so that no slot is empty (augmenting paths); None where that cannot be."""
+    seats: dict[str, int] = {}
+
+    def fill(place: int, tried: set[str]) -> bool:
+        for person in sorted(slots[place], key=seats.__contains__):
+            if person not in tried:
+                tried.add(person)
+                if person not in seats or fill(seats[person], tried):
+                    seats[person] = place
+                    return True
+        return False
+
+    if not all(fill(place, set()) for place in range(len(slots))):
+        return None
+    for place, slot in enumerate(slots):
+        for person in slot:
+            seats.setdefault(person, place)
+    return seats
 
 
 def _without_repetition(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:
@@ -223,11 +282,12 @@ def _without_repetition(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]
 
 
 def _within(neighbours: Sequence[Neighbour], days: float, now: datetime) -> list[Neighbour]:
-    return [other for other in neighbours if other.opened_at > now - timedelta(days=days)] if days else []
+    return [other for other in neighbours if other.submitted_at > now - timedelta(days=days)] if days else []
 
 
 def _sum(amount: float | None, others: Sequence[Neighbour]) -> float | None:
-    return None if amount is None else amount + sum(other.amount for other in others)
+    """To the smallest coin: three floats of 333,333.33 and the like must not fall short of a million by a bit."""
+    return None if amount is None else round(math.fsum([amount, *(other.amount for other in others)]), 4)
 
 
 def _values(facts: Facts, together: Sequence[Neighbour]) -> dict[str, Any]:
@@ -241,9 +301,10 @@ def _values(facts: Facts, together: Sequence[Neighbour]) -> dict[str, Any]:
         "margin_ratio": facts.margin_ratio,
         "payment_days": facts.payment_days,
         "account_id": facts.account_id,
-        "account_grade": facts.account_grade,
-        "industry": facts.industry,
-        "region": facts.region,
+        # Not told is unknown, not some grade or region besides those a policy names.
+        "account_grade": facts.account_grade or None,
+        "industry": facts.industry or None,
+        "region": facts.region or None,
         "product_ids": facts.product_ids,
         "major_project": facts.major_project,
         "owner_id": facts.owner_id,

@@ -6,9 +6,19 @@ from typing import Literal
 
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop_approvals.requests import deciding, exporting, importing, messages, reading, store, trail, turnaround
+from closedloop_approvals import standing_in
+from closedloop_approvals.requests import (
+    deciding,
+    exporting,
+    importing,
+    messages,
+    reading,
+    store,
+    succession,
+    turnaround,
+)
 from closedloop_approvals.requests.deciding import Decision, Verdict
-from closedloop_approvals.requests.ledger import Change, record
+from closedloop_approvals.requests.ledger import Change, record, recorded_with_trail
 from closedloop_approvals.requests.reading import authorize, readable, unknown
 from closedloop_approvals.requests.route import Placement
 from closedloop_approvals.requests.store import Held
@@ -82,12 +92,14 @@ async def decide(request: pb.DecideRequest, call: Call) -> pb.Request:
         come_back_here=request.come_back_here,
         attachments=tuple(as_dict(attachment) for attachment in request.attachments),
     )
-    change = deciding.decide(held, call.caller.subject, decision, call.now)
+    _of_the_company(call)
+    change = succession.nobody_gone(deciding.decide(held, call.caller.subject, decision, call.now), call)
     return await _recorded(change, request.etag, call)
 
 
 @rpcs.method
 async def bulk_decide(request: pb.BulkDecideRequest, call: Call) -> BulkSummary:
+    _of_the_company(call)
     rows, refused = bulk.sift(request.rows)
     held = await store.lock(call.tx, [row.id for _, row in rows], call.caller.subject, call.now)
     changes: dict[str, Change] = {}
@@ -154,6 +166,7 @@ async def recall(request: pb.RecallRequest, call: Call) -> pb.Request:
 @rpcs.method
 async def add_signer(request: pb.AddSignerRequest, call: Call) -> pb.Request:
     held = await _locked(request.id, call)
+    _of_the_company(call)
     _known(request.person_id, call)
     placement = PLACEMENTS[request.placement]
     change = deciding.add_signer(
@@ -170,8 +183,9 @@ async def hand_over(request: pb.HandOverRequest, call: Call) -> pb.Request:
         held = await _locked(request.id, call)
     else:
         # Here the signer's line counts, not the matter's: finance hands over for finance.
-        _above_them(giver, call)
+        _above_them(giver, request.to_person_id, call)
         held = await _held(request.id, call)
+    _of_the_company(call)
     _known(request.to_person_id, call)
     change = deciding.hand_over(held, actor, giver, request.step, request.to_person_id, request.reason, call.now)
     return await _recorded(change, request.etag, call)
@@ -194,9 +208,7 @@ async def comment(request: pb.CommentRequest, call: Call) -> pb.TrailEntry:
     occasion = f"mentioned:{held.request.version + 1}"
     notices = tuple(messages.mention(held.request, p, request.text, occasion, call.caller.subject) for p in people)
     change = Change(held.request, held.request, "comment", (entry,), notices=notices)
-    await record(call, [change])
-    before = held.request
-    (link,) = trail.seal(before.id, before.trail_length, before.trail_hash, call.now, before.subject_version, [entry])
+    _, (link,) = await recorded_with_trail(call, [change])
     return messages.trail_entry(link)
 
 
@@ -248,7 +260,6 @@ async def _recorded(change: Change, etag: str, call: Call) -> pb.Request:
     """Checked last: who may not, or comes too late, learns that rather than that somebody was faster."""
     assert change.before is not None
     etags.check(etag, change.before.version)
-    call.on_behalf_of = change.entries[0].on_behalf_of
     (recorded,) = await record(call, [change])
     return messages.request(recorded)
 
@@ -273,10 +284,19 @@ def _known(person_id: str, call: Call, field: Literal["person_id", "mentioned_id
         )
 
 
-def _above_them(giver: str, call: Call) -> None:
-    """Managers hand over for people below them, operations for anyone."""
+def _of_the_company(call: Call) -> None:
+    """Who left may still hold a token, and a seat, or a delegation, that nobody has taken from him yet."""
+    if standing_in.has_left(call.caller.subject, call.org):
+        raise errors.PermissionDenied("NOT_A_SIGNER", "who has left the company signs nothing more")
+
+
+def _above_them(giver: str, to: str, call: Call) -> None:
+    """Managers hand over for people below them, operations for anyone, not to themselves."""
     person = call.org.person(giver)
     call.authorize(giver, person.unit_id if person else "")
-    if call.scope.company or call.caller.subject in {person.id for person in call.org.line_of(giver)}:
+    if call.caller.subject in {person.id for person in call.org.line_of(giver)}:
+        return
+    # Whoever runs the system sees to it that somebody signs; that it is himself is for the line to say.
+    if call.scope.company and to != call.caller.subject:
         return
     raise errors.PermissionDenied("NOT_A_SIGNER", f"only {giver}, their managers or operations hand this over")

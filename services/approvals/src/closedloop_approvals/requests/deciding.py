@@ -77,7 +77,7 @@ def seat(held: Held, actor: str, step: int = 0, on_behalf_of: str = "") -> Seat:
 
 
 def _not_countersigning_oneself(route: Route, asked: dict[int, list[Signer]], actor: str) -> dict[int, list[Signer]]:
-    """Without the steps where the actor has, or gave, a signature of his own: two signatures are two people's.
+    """Without the steps where the actor has, or gave, or will be asked for another signature: two are two people's.
 
     Raises PermissionDenied NOT_A_SIGNER when nothing else is left.
     """
@@ -86,7 +86,7 @@ def _not_countersigning_oneself(route: Route, asked: dict[int, list[Signer]], ac
         slots = {signer.slot for signer in signers}
         others = [s for s in route.steps[number - 1].signers if s.slot not in slots]
         if not any(
-            (s.state == "asked" and s.person_id == actor)
+            (s.state in rules.WANTED and s.person_id == actor)
             or (s.state == "approved" and (s.signed_by or s.person_id) == actor)
             for s in others
         ):
@@ -137,6 +137,7 @@ def decide(held: Held, actor: str, decision: Decision, now: datetime) -> Change:
         on_behalf_of=on_behalf_of,
         step=at.step,
         comment=decision.comment,
+        conditions=decision.conditions,
         attachments=decision.attachments,
         rule=request.step_rules.get(at.step),
     )
@@ -185,13 +186,15 @@ def add_signer(
 
 
 def hand_over(held: Held, actor: str, giver: str, step: int, person_id: str, reason: str, now: datetime) -> Change:
-    """Raises as `seat` does for the giver, InvalidArgument SIGNER_IS_SUBMITTER, AlreadyExists ALREADY_A_SIGNER."""
+    """Raises as `seat` does for the giver, InvalidArgument SIGNER_IS_SUBMITTER, AlreadyExists ALREADY_A_SIGNER.
+
+    Who stands in signs, and gives nothing on: what was delegated to him goes no further.
+    """
     request = held.request
-    at = seat(Held(request, []), giver, step) if giver != actor else seat(held, actor, step)
+    at = seat(Held(request, []), giver, step)
     _fit(request, person_id)
-    route = rules.hand_over(request.route, at.step, at.person_id, person_id, f"handed over by {actor}: {reason}", now)
-    on_behalf_of = at.person_id if at.person_id != actor else ""
-    entry = Entry("handed_over", actor, on_behalf_of, at.step, reason, (person_id,))
+    route = rules.hand_over(request.route, at.step, giver, person_id, f"handed over by {actor}: {reason}", now)
+    entry = Entry("handed_over", actor, at.on_behalf_of(actor), at.step, reason, (person_id,))
     return Change(request, replace(request, route=route), "hand_over", (entry,), held.stand_ins)
 
 

@@ -12,7 +12,7 @@ from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import Provenance, RowError
 from closedloop_approvals import routing
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
-from closedloop_approvals.requests import store, trail
+from closedloop_approvals.requests import standing, store, trail
 from closedloop_approvals.requests.route import OPEN, Route, State
 from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.submission import as_dict, own_matter
@@ -112,9 +112,9 @@ def _request(row: pb.ImportedRequest, call: Call) -> Request:
         digest=subject.digest,
         title=subject.title,
         summary=subject.summary,
-        opportunity_id=subject.opportunity_id or None,
+        opportunity_id=subject.opportunity_id.lower() or None,
         facts=routing.facts_dict(row.facts),
-        account_id=row.facts.account_id or None,
+        account_id=row.facts.account_id.lower() or None,
         amount_minor=minor,
         currency=currency,
         # Amounts of the past in other currencies count for nothing: the rate of that day may not be known.
@@ -135,6 +135,7 @@ def _request(row: pb.ImportedRequest, call: Call) -> Request:
         on_overdue="escalate",
         silence="",
         opened_at=opened,
+        submitted_at=None,
         due_at=None,
         closed_at=closed,
         running_since=None,
@@ -183,7 +184,8 @@ async def _put(made: list[Request], comments: dict[tuple[str, str], str], call: 
             (link,) = trail.seal(held.id, 0, trail.FIRST, call.now, held.subject_version, [_entry(held, said, call)])
             links.append(link)
             written.append(Written(None, replace(held, trail_hash=link.hash), anew=True))
-            call.audit(held.id, "import", {}, {"state": held.state, "provenance": held.provenance})
+            told = {"state": held.state, "provenance": held.provenance, "trail_hash": link.hash}
+            call.audit(held.id, "import", {}, told)
         store.save(call.tx, written, links)
         await asyncio.sleep(0)
 
@@ -195,4 +197,6 @@ def _entry(held: Request, comment: str, call: Call) -> Entry:
         comment=comment,
         person_ids=tuple(held.participants),
         content_hash=trail.content_hash(held.subject, held.facts),
+        terms_hash=standing.terms_hash(held),
+        state_hash=standing.state_hash(held),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from closedloop_approvals.requests import messages, rules, store, trail
+from closedloop_approvals.requests import messages, rules, standing, store, trail
 from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.trail import Entry, Sealed
@@ -48,6 +48,12 @@ class Change:
 
 async def record(work: Work, changes: Sequence[Change]) -> list[Request]:
     """Answers the requests as they were recorded. No round trip, except one where a clock pauses or runs on."""
+    recorded, _ = await recorded_with_trail(work, changes)
+    return recorded
+
+
+async def recorded_with_trail(work: Work, changes: Sequence[Change]) -> tuple[list[Request], list[Sealed]]:
+    """As `record`, with the new links of the trails."""
     links: list[Sealed] = []
     recorded: list[Request] = []
     for change in changes:
@@ -55,6 +61,8 @@ async def record(work: Work, changes: Sequence[Change]) -> list[Request]:
         links += sealed
         recorded.append(after)
         _tell(work, change, after)
+        # "X for Y" stands in the audit trail too, of each of many.
+        work.on_behalf_of = next((e.on_behalf_of for e in change.entries if e.actor_id == work.actor), "")
         work.audit(after.id, change.action, _figures(change.before), _figures(after))
     closed = [after for change, after in zip(changes, recorded, strict=True) if change.closes]
     if decided := [request.id for request in closed if request.state in ("approved", "rejected")]:
@@ -66,7 +74,7 @@ async def record(work: Work, changes: Sequence[Change]) -> list[Request]:
         for change, after in zip(changes, recorded, strict=True)
     ]
     store.save(work.tx, written, links)
-    return recorded
+    return recorded, links
 
 
 async def _timed(work: Work, change: Change) -> Request:
@@ -107,20 +115,18 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
         ),
     ]
     length, last = (before.trail_length, before.trail_hash) if before else (0, trail.FIRST)
-    links = trail.seal(after.id, length, last, work.now, after.subject_version, entries)
     # A reminder makes nobody's view stale.
     moved = change.action != "remind"
     people = [signer.person_id for step in after.route.steps for signer in step.signers]
     named = [person for entry in change.entries for person in entry.person_ids]
-    return (
-        after.but(
-            version=before.version + moved if before else 1,
-            trail_length=length + len(links),
-            trail_hash=links[-1].hash if links else last,
-            participants=sorted({*after.participants, *people, *named}),
-        ),
-        links,
+    after = after.but(
+        version=before.version + moved if before else 1,
+        participants=sorted({*after.participants, *people, *named}),
     )
+    if entries:
+        entries[-1] = replace(entries[-1], state_hash=standing.state_hash(after))
+    links = trail.seal(after.id, length, last, work.now, after.subject_version, entries)
+    return after.but(trail_length=length + len(links), trail_hash=links[-1].hash if links else last), links
 
 
 def _with_figures(entry: Entry, before: Request | None, work: Work) -> Entry:

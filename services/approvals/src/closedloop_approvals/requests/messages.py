@@ -62,16 +62,16 @@ def rules(held: Request) -> list[RuleReference]:
 
 
 def facts(held: Request) -> policies_pb2.Facts:
-    """As submitted. Put together by hand, an eighth of what ParseDict takes, where there are no custom fields."""
+    """As submitted. Put together by hand, an eighth of what ParseDict takes."""
     told = dict(held.facts)
-    if "custom_fields" in told:
-        return json_format.ParseDict(told, policies_pb2.Facts())
-    amount, ownership = told.pop("amount", None), told.pop("ownership", None)
+    amount, ownership, custom = (told.pop(name, None) for name in ("amount", "ownership", "custom_fields"))
     made = policies_pb2.Facts(**told)
     if amount is not None:
         made.amount.CopyFrom(Money(**(amount | {"units": int(amount.get("units", 0))})))
     if ownership is not None:
         made.ownership.CopyFrom(Ownership(**ownership))
+    if custom is not None:
+        made.custom_fields.update(custom)
     return made
 
 
@@ -240,12 +240,12 @@ def notice(
     return DeliveryRequested(content=content)
 
 
-def signer_missing(held: Request, gone: str) -> events_pb2.TaskRequested:
+def signer_missing(held: Request, gone: str, why: str) -> events_pb2.TaskRequested:
     """To whoever runs the system: the route has a seat that nobody can take by rule."""
     content = tasks_pb2.TaskContent(
         kind="intervention",
-        title=f"{gone} 已离职, 请为审批指定签署人: {held.title}"[:200],
-        description=f"{gone} has left and nobody stands above; hand the signature over (HandOver).",
+        title=f"{gone} 不再可签署, 请为审批指定签署人: {held.title}"[:200],
+        description=f"{why}, and nobody can sign instead; hand the signature over (HandOver).",
         assignee_role="role:operations|role:admin",
         ownership=Ownership(owner_id=held.owner_id, unit_id=held.unit_id),
         origin="approvals",

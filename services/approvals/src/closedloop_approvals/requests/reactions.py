@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import protovalidate
 
 from closedloop.approvals.v1 import events_pb2
+from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT
 from closedloop_approvals import signatories
-from closedloop_approvals.requests import messages, rules, store
+from closedloop_approvals.requests import messages, rules, store, succession
 from closedloop_approvals.requests.deciding import withdraw
-from closedloop_approvals.requests.ledger import CLOCK, Change, record
+from closedloop_approvals.requests.ledger import CLOCK, Change, record, stand_ins
 from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_approvals.requests.submission import Submission, submit
 from closedloop_approvals.requests.trail import Entry
 from closedloop_chassis import errors, protos
 from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.events.newest import newest
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
@@ -90,38 +92,32 @@ async def rate_changed(event: Heard[ExchangeRateChanged], work: Work) -> None:
     work.tx.do(PUT_RATES, params)
 
 
-@reactions.on(PersonChanged)
-async def person_left(event: Heard[PersonChanged], work: Work) -> None:
-    """What is, or is still to be, asked of somebody who is gone is asked of the next up the line."""
-    person = event.message
-    if person.active:
+@reactions.batch(PersonChanged)
+async def people_changed(events: Sequence[Heard[PersonChanged]], work: Work) -> None:
+    """What is, or is still to be, asked of somebody who is gone, or as one of a department he is no longer of, is asked
+    of others."""
+    people = {person_id: event.message for person_id, event in newest(events, lambda p: p.person_id).items()}
+    gone = {person_id for person_id, person in people.items() if not person.active}
+    asked = await store.open_for(work.tx, list(people), sorted(gone))
+    if not asked:
         return
-    ids = await store.open_for(work.tx, person.person_id)
-    if not ids:
-        return
-    held = await store.lock(work.tx, ids, person.person_id, work.now)
-    changes = [c for h in held.values() if (c := _succeeded(h, person.person_id, person.manager_id, work)) is not None]
-    await record(work, changes)
+    held = await store.lock(work.tx, sorted(asked), "", work.now)
+    changes: dict[str, Change] = {}
+    for request_id, one in held.items():
+        for person_id in asked[request_id]:
+            before = changes.get(request_id)
+            now = one if before is None else Held(before.after, one.stand_ins)
+            change = _succeeded(now, people[person_id], gone, work)
+            if change is not None:
+                changes[request_id] = change if before is None else succession.joined(before, change)
+    await record(work, list(changes.values()))
 
 
-def _succeeded(held: Held, gone: str, manager_id: str, work: Work) -> Change | None:
-    request = held.request
-
-    def above(taken: Collection[str]) -> str:
-        never = request.parties | set(taken)
-        return signatories.next_above(gone, work.org, never) or (manager_id if manager_id not in never else "")
-
-    route, followers = rules.succeed(request.route, gone, above, work.now)
-    if not followers:
-        # Nobody stands above: operations find whoever shall sign, and hand it over.
-        work.tell(messages.signer_missing(request, gone), request.id)
-        return None
-    comment = f"{gone} has left"
-    entries = [
-        Entry("rerouted", "approvals", step=number, comment=comment, person_ids=(to,))
-        for number, to in followers.items()
-    ]
-    return Change(request, replace(request, route=route), "reroute", tuple(entries), held.stand_ins)
+def _succeeded(held: Held, person: PersonChanged, gone: Collection[str], work: Work) -> Change | None:
+    if not person.active:
+        return succession.left(held, person.person_id, person.manager_id, gone, work)
+    has = {person.function, *(options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles)}
+    return succession.out_of_role(held, person.person_id, has, gone, work)
 
 
 @reactions.clock(CLOCK)
@@ -148,7 +144,13 @@ def _reminded(held: Held, clock: Due, work: Work) -> Change:
     request = held.request
     people = tuple(dict.fromkeys(signer.person_id for _, signer in request.route.asked()))
     occasion = f"reminded:{clock.level}:{request.version}"
-    notices = tuple(messages.notice("approval_waiting", request, p, occasion, work, reminder=True) for p in people)
+    notices = tuple(
+        messages.notice(
+            "approval_waiting", request, to, occasion, work, reminder=True, on_behalf_of=p if to != p else ""
+        )
+        for p in people
+        for to in [p, *stand_ins(request, p, held.stand_ins)]
+    )
     entry = Entry("reminded", ACTOR, comment="half of the time to decide has passed", person_ids=people)
     return Change(request, request, "remind", (entry,), held.stand_ins, notices)
 

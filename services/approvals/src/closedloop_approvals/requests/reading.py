@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import requests_pb2 as pb
-from closedloop_approvals.requests import messages, store, trail
+from closedloop_approvals.requests import messages, standing, store, trail
 from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Held, Request
 from closedloop_chassis import errors, pages, protos
@@ -16,6 +17,7 @@ from closedloop_chassis.work import Call
 
 NEWEST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
+LAST_ID = NEWEST[1]
 # One call verifies at most so many chains; the rest by its page token.
 CHAINS_PER_CALL = 500
 
@@ -95,18 +97,29 @@ async def verified(request: pb.VerifyTrailRequest, call: Call) -> pb.VerifyTrail
     paging = pb.ListTrailRequest(page_size=CHAINS_PER_CALL)
     page, token = pages.split(requests, paging, lambda row: (row.id,))
     answer = pb.VerifyTrailResponse(requests_checked=len(page), next_page_token=token)
+    audited = await store.audited(call.db, [held.id for held in page])
     for held in page:
         answer.entries_checked += len(trails[held.id])
-        answer.breaks.extend(_broken(held, trails[held.id]))
-    if known := set(request.ids) - {held.id for held in requests}:
-        answer.breaks.extend(
-            pb.TrailBreak(request_id=gone, kind="missing") for gone in sorted(known) if gone > after and not token
-        )
+        answer.breaks.extend(broken(held, trails[held.id], audited.get(held.id, ())))
+    if not request.ids and not request.page_token:
+        gone = await store.gone(call.db, opened_from, opened_to)
+        answer.breaks.extend(pb.TrailBreak(request_id=request_id, kind="missing") for request_id in gone)
+    # Of those named, each is missed on the page where it would stand.
+    named, last = {one.lower() for one in request.ids} - {held.id for held in page}, page[-1].id if token else LAST_ID
+    answer.breaks.extend(pb.TrailBreak(request_id=one, kind="missing") for one in sorted(named) if after < one <= last)
     return answer
 
 
-def _broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
-    content = trail.content_hash(held.subject, held.facts)
+def broken(held: Request, links: list[trail.Sealed], audited: Sequence[str] = ()) -> list[pb.TrailBreak]:
+    """Where the chain does not hold, or has not the hashes any more with which it ended when the audit trail saw it:
+    written anew as a whole, or cut back to a former state, it would be sound in itself.
+    """
+    now = trail.Now(
+        held.state,
+        trail.content_hash(held.subject, held.facts),
+        standing.terms_hash(held),
+        standing.state_hash(held),
+    )
     return [
         pb.TrailBreak(
             request_id=found.request_id,
@@ -115,7 +128,7 @@ def _broken(held: Request, links: list[trail.Sealed]) -> list[pb.TrailBreak]:
             expected_hash=found.expected_hash,
             found_hash=found.found_hash,
         )
-        for found in trail.verify(held.id, links, held.trail_length, held.trail_hash, held.state, content)
+        for found in trail.verify(held.id, links, held.trail_length, held.trail_hash, now, audited)
     ]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from closedloop_approvals.requests.route import Placement, Route, Signer, SignerState, Step
 from closedloop_chassis import errors
+
+# Whose signature is, or will be, asked for.
+WANTED: frozenset[SignerState] = frozenset({"asked", "waiting", "returned"})
 
 
 def start(steps: tuple[Step, ...], now: datetime) -> Route:
@@ -150,40 +153,65 @@ def hand_over(route: Route, step: int, giver: str, person_id: str, reason: str, 
     return _with(route, step, lambda s: replace(s, signers=(*_mapped(s, give).signers, *taken)))
 
 
-def succeed(
-    route: Route, gone: str, above: Callable[[Collection[str]], str], now: datetime
-) -> tuple[Route, dict[int, str]]:
-    """Whoever stands above somebody who left signs in their place, on this step and on those to come.
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """Who took somebody's place on which step, and where nobody could: there the seat is kept as it was."""
 
-    `above(taken)` is the next of the line who is not in `taken`, empty where there is nobody. Answers who by step.
+    route: Route
+    followers: dict[int, tuple[str, ...]]
+    vacant: tuple[int, ...]
+
+
+def succeed(
+    route: Route,
+    gone: str,
+    gives_up: Callable[[Signer], bool],
+    instead: Callable[[Signer, Collection[str]], Sequence[str]],
+    now: datetime,
+    reason: str = "",
+) -> Succession:
+    """Others sign in the place of somebody who may no longer, on this step and on those to come.
+
+    `instead(signer, taken)` are those who could, none of them in `taken`; none where there is nobody. A signature that
+    colleagues are asked for as well needs nobody new. Without a `reason` they are asked for the same one.
     """
-    followers: dict[int, str] = {}
+    followers: dict[int, tuple[str, ...]] = {}
+    vacant: list[int] = []
 
     def follow(held: Step) -> Step:
-        left = [s for s in held.signers if s.person_id == gone and s.state in ("asked", "waiting", "returned")]
-        taken = {signer.person_id for signer in held.signers if signer.state != "handed_over"} | {gone}
-        if held.ended_at is not None or not left or not (to := above(taken)):
+        if held.ended_at is not None:
             return held
-        followers[held.number] = to
-        taking = tuple(
-            replace(
-                signer,
-                position=len(held.signers) + n,
-                person_id=to,
-                reason=f"{gone} has left",
-                from_person_id=gone,
-                state="asked" if signer.state == "asked" else "waiting",
-                asked_at=now if signer.state == "asked" else None,
+        signers = held.signers
+        for signer in signers:
+            if signer.person_id != gone or signer.state not in WANTED or not gives_up(signer):
+                continue
+            colleagues = [s for s in signers if s.slot == signer.slot and s.state in WANTED and s.person_id != gone]
+            taking = [] if colleagues else instead(signer, _people(s for s in signers if s.state != "handed_over"))
+            if not taking and not colleagues:
+                vacant.append(held.number)
+                continue
+            followers[held.number] = (*followers.get(held.number, ()), *taking)
+            asked = signer.state == "asked"
+            new = tuple(
+                replace(
+                    signer,
+                    position=len(signers) + n,
+                    person_id=to,
+                    reason=reason or signer.reason,
+                    from_person_id=gone,
+                    state="asked" if asked else "waiting",
+                    asked_at=now if asked else None,
+                    answered_at=None,
+                    comment="",
+                )
+                for n, to in enumerate(taking, 1)
             )
-            for n, signer in enumerate(left, 1)
-        )
+            left = replace(signer, state="handed_over", answered_at=now)
+            signers = (*(left if s is signer else s for s in signers), *new)
+        return held if signers is held.signers else replace(held, signers=signers)
 
-        def leave(signer: Signer) -> Signer:
-            return replace(signer, state="handed_over", answered_at=now) if signer in left else signer
-
-        return replace(held, signers=(*_mapped(held, leave).signers, *taking))
-
-    return replace(route, steps=tuple(follow(held) for held in route.steps)), followers
+    steps = tuple(follow(held) for held in route.steps)
+    return Succession(replace(route, steps=steps), followers, tuple(vacant))
 
 
 def escalate(
@@ -199,7 +227,8 @@ def escalate(
         signers = list(held.signers)
         for slot in dict.fromkeys(signer.slot for signer in held.asked()):
             last = [signer for signer in signers if signer.slot == slot and signer.state == "asked"][-1]
-            taken = {signer.person_id for signer in signers if signer.slot == slot}
+            # Whoever stands above two of them is asked for one: two signatures of a step are two people's.
+            taken = _people(signers)
             to = above(last.person_id, taken)
             if to:
                 reason = f"escalated from {last.person_id}"
@@ -218,6 +247,11 @@ def escalate(
 
     steps = tuple(ask_above(held) if held.active else held for held in route.steps)
     return replace(route, steps=steps), raised
+
+
+def _people(signers: Iterable[Signer]) -> set[str]:
+    """Who has a signature of this step, or gave one for another."""
+    return {person for signer in signers for person in (signer.person_id, signer.signed_by)} - {""}
 
 
 def newly_asked(before: Route | None, after: Route) -> list[tuple[int, Signer]]:
@@ -314,7 +348,10 @@ def _reset(step: Step, first: Callable[[Signer], Signer] | None) -> Step:
 def _free_for(route: Route, step: int, person_id: str) -> Step:
     held = route.step(step)
     assert held is not None
-    if any(s.person_id == person_id and s.state in ("waiting", "asked", "approved", "returned") for s in held.signers):
+    signs = any(
+        s.person_id == person_id and s.state in ("waiting", "asked", "approved", "returned") for s in held.signers
+    )
+    if signs or any(s.signed_by == person_id and s.state == "approved" for s in held.signers):
         raise errors.AlreadyExists("ALREADY_A_SIGNER", f"{person_id} signs on step {step} already")
     return held
 

@@ -58,6 +58,8 @@ class Request:
     on_overdue: str
     silence: str
     opened_at: datetime
+    # When its present content came; None: as it was opened.
+    submitted_at: datetime | None
     due_at: datetime | None
     closed_at: datetime | None
     running_since: datetime | None
@@ -139,6 +141,10 @@ SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
 LOCK_SUBJECT = """
 SELECT pg_advisory_xact_lock(hashtext('approval_subject'), hashtext(%(origin)s || '/' || %(kind)s || %(subject_id)s))
 """
+# Nor do matters of one account and kind pass each other: two halves told at the same instant would not see each other.
+LOCK_ACCOUNT = """
+SELECT pg_advisory_xact_lock(hashtext('approval_account'), hashtext(%(kind)s || '/' || %(account_id)s::uuid))
+"""
 
 LIST = f"""
 SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins
@@ -210,15 +216,31 @@ SELECT request_id, sequence, content, previous_hash, hash FROM approval_trail
  WHERE request_id = ANY(%(ids)s::uuid[]) ORDER BY request_id, sequence
 """
 CHAINS = f"""
-SELECT {SELECT}, '[]'::jsonb AS steps, '[]'::jsonb AS signers, '[]'::jsonb AS stand_ins FROM approval_request r
+SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
  WHERE (cardinality(%(ids)s::uuid[]) = 0 OR r.id = ANY(%(ids)s::uuid[])) AND r.id > %(after)s::uuid
    AND r.opened_at >= coalesce(%(opened_from)s::timestamptz, '-infinity')
    AND r.opened_at < coalesce(%(opened_to)s::timestamptz, 'infinity')
  ORDER BY r.id LIMIT %(limit)s
 """
+# After each act the audit trail kept the hash that the chain then ended with.
+AUDITED = """
+SELECT subject AS id, array_agg(changes -> 'trail_hash' ->> 1 ORDER BY id) AS hashes FROM audit_entry
+ WHERE subject = ANY(%(ids)s) AND changes ? 'trail_hash' GROUP BY subject
+"""
+# A chain that is gone whole cannot say so; that it was begun stands in the audit trail as well.
+GONE = """
+SELECT DISTINCT a.subject AS id FROM audit_entry a
+ WHERE a.action IN ('open', 'import') AND a.time >= coalesce(%(opened_from)s::timestamptz, '-infinity')
+   AND a.time < coalesce(%(opened_to)s::timestamptz, 'infinity')
+   AND NOT EXISTS (SELECT FROM approval_request r
+                    WHERE r.id = CASE WHEN a.subject ~ '^[0-9a-f-]{36}$' THEN a.subject::uuid END)
+ ORDER BY 1 LIMIT 1000
+"""
 OPEN_FOR = """
-SELECT DISTINCT g.request_id AS id FROM approval_signer g JOIN approval_request r ON r.id = g.request_id
- WHERE g.person_id = %(person)s AND g.state IN ('asked', 'waiting', 'returned') AND r.state IN ('pending', 'returned')
+SELECT DISTINCT g.request_id AS id, g.person_id FROM approval_signer g JOIN approval_request r ON r.id = g.request_id
+ WHERE g.person_id = ANY(%(people)s) AND g.state IN ('asked', 'waiting', 'returned') AND r.state IN ('pending', 'returned')
+   AND (g.person_id = ANY(%(gone)s) OR starts_with(g.reason, 'role:'))
+ ORDER BY 1, 2
 """
 
 TAKEN = errors.AlreadyExists(
@@ -259,6 +281,11 @@ async def of_subject(tx: Transaction | Reader, origin: str, kind: str, subject_i
     return [_held(row).request for row in await tx.all(OF_SUBJECT, params)]
 
 
+def hold_account(tx: Transaction, account_id: str, kind: str) -> None:
+    """Queued: from the next read on, no other matter that could count together with this one is on its way in."""
+    tx.do(LOCK_ACCOUNT, {"account_id": account_id, "kind": kind})
+
+
 async def page(db: Reader, params: Mapping[str, Any]) -> list[Request]:
     return [_held(row).request for row in await db.all(LIST, dict(params))]
 
@@ -272,13 +299,27 @@ async def chains(db: Reader, params: Mapping[str, Any]) -> tuple[list[Request], 
     return requests, trails
 
 
+async def audited(db: Reader, ids: Sequence[str]) -> dict[str, list[str]]:
+    """By request, the hashes with which its chain ended at some time, as the audit trail has them."""
+    return {row["id"]: row["hashes"] for row in await db.all(AUDITED, {"ids": list(ids)})}
+
+
+async def gone(db: Reader, opened_from: datetime | None, opened_to: datetime | None) -> list[str]:
+    """Requests that were opened, or brought in, in this period and are no longer there; the first thousand."""
+    return [row["id"] for row in await db.all(GONE, {"opened_from": opened_from, "opened_to": opened_to})]
+
+
 async def trail(db: Reader, request_id: str, after: int, limit: int) -> list[Sealed]:
     return await db.all(TRAIL, {"id": request_id, "after": after, "limit": limit}, into=Sealed)
 
 
-async def open_for(tx: Transaction, person_id: str) -> list[str]:
-    """Ids of open requests that ask this person, or will when their step comes."""
-    return [row["id"] for row in await tx.all(OPEN_FOR, {"person": person_id})]
+async def open_for(tx: Transaction, people: Sequence[str], gone: Sequence[str]) -> dict[str, list[str]]:
+    """Open requests that ask one of these people, or will when their step comes, by id; of who is not gone those that
+    ask them as one of a department."""
+    found: dict[str, list[str]] = {}
+    for row in await tx.all(OPEN_FOR, {"people": list(people), "gone": list(gone)}):
+        found.setdefault(row["id"], []).append(row["person_id"])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

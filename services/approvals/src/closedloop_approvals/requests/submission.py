@@ -15,7 +15,7 @@ from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import Evidence, Provenance
 from closedloop_approvals import routing
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
-from closedloop_approvals.requests import rules, store, trail
+from closedloop_approvals.requests import rules, standing, store, trail
 from closedloop_approvals.requests.ledger import Change
 from closedloop_approvals.requests.route import OPEN, Step, sequence
 from closedloop_approvals.requests.store import Request
@@ -87,6 +87,10 @@ async def submit(submission: Submission, work: Work) -> Change | Request:
         return current
     if current is None:
         return await _open(submission, work)
+    # Read again under its own lock: somebody may be deciding it at this moment.
+    current = (await store.lock(work.tx, [current.id], "", work.now))[current.id].request
+    if current.state not in OPEN:
+        return await _open(submission, work)
     return await mend(current, submission, work, by=submission.opened_by)
 
 
@@ -97,6 +101,7 @@ async def _open(submission: Submission, work: Work) -> Change:
     held = Request(
         id=request_id,
         opened_at=work.now,
+        submitted_at=None,
         due_at=None,
         closed_at=None,
         running_since=None,
@@ -118,14 +123,20 @@ async def _open(submission: Submission, work: Work) -> Change:
 
 
 async def mend(current: Request, submission: Submission, work: Work, by: str, comment: str = "") -> Change:
-    """The open request with its new content: on where its returner said if the route is the same, else from scratch."""
+    """The open request with its new content: on where its returner said if the route is the same, else from scratch.
+
+    Signatures that were given hold for the figures they were given on, whoever sent it back.
+    """
     unit_id = unit_of(submission, work)
     routed = await _routed(submission, unit_id, work)
     steps, step_rules = _steps(routed)
-    goes_on = current.state == "returned" and rules.same_way(current.route, steps)
+    signed = any(step.ended_at for step in current.route.steps)
+    same_figures = not signed or current.facts == routing.facts_dict(submission.facts)
+    goes_on = current.state == "returned" and same_figures and rules.same_way(current.route, steps)
     after = replace(
         current,
         **_content(submission, routed, unit_id),
+        submitted_at=work.now,
         route=rules.resume(current.route, work.now) if goes_on else rules.start(steps, work.now),
         step_rules=current.step_rules if goes_on else step_rules,
     )
@@ -147,6 +158,8 @@ async def _routed(submission: Submission, unit_id: str, work: Work) -> Routed:
         parties=(submission.opened_by,),
     )
     version = rulebooks.version(ApprovalPolicyRules, work.now)
+    if submission.facts.account_id:
+        store.hold_account(work.tx, submission.facts.account_id, matter.kind)
     return await routing.route(matter, work.rules(ApprovalPolicyRules), version, work, work.tx.one, work.now)
 
 
@@ -183,9 +196,10 @@ def _content(submission: Submission, routed: Routed, unit_id: str) -> dict[str, 
         "digest": subject.digest,
         "title": subject.title,
         "summary": subject.summary,
-        "opportunity_id": subject.opportunity_id or None,
+        # As the database gives ids back, or the hash of what was submitted would be another.
+        "opportunity_id": subject.opportunity_id.lower() or None,
         "facts": routing.facts_dict(facts),
-        "account_id": facts.account_id or None,
+        "account_id": facts.account_id.lower() or None,
         "amount_minor": minor,
         "currency": currency,
         "base_minor": routed.base_minor,
@@ -218,6 +232,7 @@ def _entry(action: str, held: Request, submission: Submission, work: Work) -> En
         evidence=tuple(as_dict(evidence) for evidence in submission.evidence),
         rule=held.rules[0] if held.rules else None,
         content_hash=trail.content_hash(held.subject, held.facts),
+        terms_hash=standing.terms_hash(held),
     )
 
 

@@ -34,7 +34,8 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened, before it is sealed; `content_hash` pins subject and facts as they were submitted.
+    """What happened, before it is sealed; `content_hash` pins subject and facts as they were submitted, `terms_hash` what
+    else came with them, `state_hash` where the request stands after it (the last entry of each act has one).
 
     `took_seconds` of working time from question to answer, and whether it came in time, stand on answers alone.
     """
@@ -49,8 +50,11 @@ class Entry:
     evidence: tuple[dict[str, Any], ...] = ()
     rule: dict[str, Any] | None = None
     content_hash: str = ""
+    terms_hash: str = ""
+    state_hash: str = ""
     took_seconds: float | None = None
     in_time: bool | None = None
+    conditions: str = ""
 
     @property
     def signer(self) -> str:
@@ -60,6 +64,12 @@ class Entry:
     @property
     def figures(self) -> dict[str, Any]:
         return {} if self.took_seconds is None else {"took_seconds": self.took_seconds, "in_time": self.in_time}
+
+    @property
+    def more(self) -> dict[str, str]:
+        """What only some entries say."""
+        said = {"conditions": self.conditions, "terms_hash": self.terms_hash, "state_hash": self.state_hash}
+        return {name: value for name, value in said.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,7 @@ def seal(
                 "rule": entry.rule,
                 "content_hash": entry.content_hash,
                 **entry.figures,
+                **entry.more,
             }
         )
         sealed.append(Sealed(request_id, sequence, content, last_hash, link(last_hash, content)))
@@ -128,12 +139,22 @@ def content_hash(subject: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical({"subject": subject, "facts": facts}).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What the request says of itself: its state, and the hashes of its content, its terms and all that is signed."""
+
+    state: str
+    content: str
+    terms: str
+    signed: str
+
+
 def verify(
-    request_id: str, links: Sequence[Sealed], length: int, last_hash: str, state: str, content: str
+    request_id: str, links: Sequence[Sealed], length: int, last_hash: str, now: Now, audited: Sequence[str] = ()
 ) -> list[Break]:
     """Every place where the chain, or the request it belongs to, was touched behind our back.
 
-    `length`, `last_hash` and `state` are what the request says, `content` the hash of its subject and facts now.
+    `length` and `last_hash` are what the request says of its trail, `audited` hashes that it has ended with.
     """
     breaks: list[Break] = []
     previous, expected = FIRST, 1
@@ -151,8 +172,11 @@ def verify(
         previous, expected = found.hash, found.sequence + 1
     if expected <= length:
         breaks.append(Break(request_id, expected, "truncated", last_hash, previous if links else ""))
-    if not breaks and (wrong := _state_differs(links, state, content)):
-        breaks.append(Break(request_id, wrong, "state_differs", "", content))
+    there = {found.hash for found in links}
+    if not breaks and (lost := [told for told in audited if told not in there]):
+        breaks.append(Break(request_id, length, "missing", lost[-1], last_hash))
+    if not breaks and (differs := _state_differs(links, now)):
+        breaks.append(Break(request_id, differs[0], "state_differs", *differs[1:]))
     return breaks
 
 
@@ -166,18 +190,23 @@ def _is_at(link_: Sealed) -> bool:
     )
 
 
-def _state_differs(links: Sequence[Sealed], state: str, content: str) -> int:
-    """The sequence of the entry that the request contradicts; 0: none."""
+def _state_differs(links: Sequence[Sealed], now: Now) -> tuple[int, str, str] | None:
+    """The entry that the request contradicts, the hash it names and the one found; None: there is none.
+
+    Entries of before there were such hashes name none.
+    """
     said = [json.loads(link_.content) for link_ in links]
-    for entry in reversed(said):
-        if entry["content_hash"]:
-            if entry["content_hash"] != content:
-                return int(entry["sequence"])
-            break
-    for entry in reversed(said):
-        if entry["action"] in STATES:
-            return 0 if state in STATES[entry["action"]] else int(entry["sequence"])
-    return 0
+    brought = next((entry for entry in reversed(said) if entry["content_hash"]), None)
+    if brought is not None and brought["content_hash"] != now.content:
+        return int(brought["sequence"]), brought["content_hash"], now.content
+    moved = next((entry for entry in reversed(said) if entry["action"] in STATES), None)
+    if moved is not None and now.state not in STATES[moved["action"]]:
+        return int(moved["sequence"]), "", now.content
+    if brought is not None and brought.get("terms_hash", now.terms) != now.terms:
+        return int(brought["sequence"]), brought["terms_hash"], now.terms
+    if said and said[-1].get("state_hash", now.signed) != now.signed:
+        return int(said[-1]["sequence"]), said[-1]["state_hash"], now.signed
+    return None
 
 
 def _plain(value: Any) -> Any:

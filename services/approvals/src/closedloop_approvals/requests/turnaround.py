@@ -18,11 +18,14 @@ WHICH = f"""
    AND (%(kind)s = '' OR r.kind = %(kind)s) AND (%(unit_ids)s::text[] IS NULL OR r.unit_id = ANY(%(unit_ids)s))
 """
 
+# An approval that its origin took back later was a decision all the same.
+DECIDED = "(r.state IN ('approved', 'rejected') OR (r.state = 'withdrawn' AND r.decided_by <> '' AND NOT r.imported))"
+
 # An imported one was in time when it took no longer than we allow ourselves today.
 BY_REQUEST = f"""
 WITH counted AS (
     SELECT r.*, true AS closed FROM approval_request r
-     WHERE r.closed_at >= %(from)s AND r.closed_at < %(to)s AND r.state IN ('approved', 'rejected') AND {WHICH}
+     WHERE r.closed_at >= %(from)s AND r.closed_at < %(to)s AND {DECIDED} AND {WHICH}
     UNION ALL
     SELECT r.*, false FROM approval_request r WHERE r.closed_at IS NULL AND r.opened_at < %(to)s AND {WHICH}
     UNION ALL

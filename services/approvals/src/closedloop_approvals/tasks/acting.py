@@ -53,6 +53,8 @@ def _recorded(act: Act, work: Work) -> Task:
             work.clocks.hand_over(after.id, after.assignee_id, after.assignee_unit_id)
         occasion = f"{act.line.action}:{after.version}"
         work.tell(messages.assigned(after, occasion, work, act.line.from_person_id), after.id)
+    # "X for Y" stands in the audit trail too, of each of many.
+    work.on_behalf_of = act.line.on_behalf_of if act.line.actor_id == work.actor else ""
     work.audit(f"task:{after.id}", act.line.action, figures(before), figures(after), business_action=act.line.comment)
     return after
 

@@ -12,6 +12,7 @@ from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import tasks_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
+from closedloop_approvals import standing_in
 from closedloop_approvals.tasks import acting, loop, messages, store
 from closedloop_approvals.tasks.acting import Act, Outcome, record
 from closedloop_approvals.tasks.raising import draft, fields_dict, raise_tasks
@@ -184,10 +185,12 @@ def _action(request: pb.BulkActOnTasksRequest, call: Call) -> Callable[[Held], A
 
 
 def _given(held: Held, person_id: str, comment: str, call: Call) -> Act:
-    """By the one who has it, or by those above him."""
+    """By the one who has it, or by those above him: who stands in does it himself, or leaves it."""
     task, actor = held.task, call.caller.subject
-    if not _above(task.assignee_id, call):
-        acting.acting_for(held, actor)
+    if actor != task.assignee_id and not _above(task.assignee_id, call):
+        raise errors.PermissionDenied(
+            "NOT_THE_ASSIGNEE", f"{task.assignee_id} has this task; what was delegated goes no further"
+        )
     person = call.org.person(person_id)
     if person is None or not person.active:
         violations = {"person_id": "is nobody of the company"}
@@ -242,6 +245,8 @@ async def _locked(task_id: str, call: Call) -> Held:
 
 def _authorize(held: Held, call: Call) -> None:
     task, me = held.task, call.caller.subject
+    if call.method.mutates and standing_in.has_left(me, call.org):
+        raise errors.PermissionDenied("NOT_THE_ASSIGNEE", f"{me} has left the company and settles nothing more")
     stands_in = any(s.delegate_id == me and s.covers_task(task.kind) for s in held.stand_ins)
     call.authorize(
         task.assignee_id, task.assignee_unit_id, {*task.participants, me} if stands_in else task.participants
@@ -251,7 +256,6 @@ def _authorize(held: Held, call: Call) -> None:
 def _recorded(act: Act, etag: str, call: Call) -> pb.Task:
     """Checked last: who may not, or comes too late, learns that rather than that somebody was faster."""
     etags.check(etag, act.before.version)
-    call.on_behalf_of = act.line.on_behalf_of
     (task,) = record(call, [act])
     return messages.task(task, call.now)
 

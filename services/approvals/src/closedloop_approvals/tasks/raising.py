@@ -24,11 +24,14 @@ CLOCK = "approvals.task"
 EFFECT_CLOCK = "approvals.effect"
 
 
-def draft(content: pb.TaskContent, provenance: Provenance, raised_by: str, work: Work) -> Task:
-    """The task as it would be raised. Raises InvalidArgument ASSIGNEE_NOT_FOUND or FIELDS_INVALID."""
+def draft(content: pb.TaskContent, provenance: Provenance, raised_by: str, work: Work, otherwise: str = "") -> Task:
+    """The task as it would be raised; `otherwise` says in words who has it when whom it names is nobody.
+
+    Raises InvalidArgument ASSIGNEE_NOT_FOUND or FIELDS_INVALID.
+    """
     book = work.rules(TaskRules)
     kind = book.kind(content.kind)
-    assignee_id, unit_id = _assignee(content, book, work)
+    assignee_id, unit_id = _assignee(content, otherwise, book, work)
     window = protos.span(content.check_window) if content.HasField("check_window") else timedelta(days=kind.check_days)
     told_due = protos.instant(content.due_time, "content.due_time") if content.HasField("due_time") else None
     due_at = told_due or work.calendars.due(kind.due, work.now, unit_id)
@@ -120,11 +123,13 @@ def start_clocks(kind: str, dues: Mapping[str, datetime], tasks: Sequence[Task],
         work.clocks.start_many(kind, rules.until(due_at, work.now), subjects)
 
 
-def _assignee(content: pb.TaskContent, book: TaskRules, work: Work) -> tuple[str, str]:
+def _assignee(content: pb.TaskContent, otherwise: str, book: TaskRules, work: Work) -> tuple[str, str]:
     """The person and their unit; somebody who left is replaced by the next up the line, so that no task is nobody's."""
     word = f"person:{content.assignee_id}" if content.assignee_id else content.assignee_role or "owner"
     about = About(content.ownership.owner_id, content.ownership.unit_id)
     found = signatories.find(word, about, work.org, book.titles)
+    if not found and otherwise:
+        found = signatories.find(otherwise, about, work.org, book.titles)
     if not found:
         violations = {"content.assignee_id": "is nobody of the company, and nobody stands above them"}
         raise errors.InvalidArgument(

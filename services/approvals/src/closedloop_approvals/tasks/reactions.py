@@ -10,6 +10,7 @@ from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1.events_pb2 import PersonErased
 from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_approvals import signatories
+from closedloop_approvals.signatories import About
 from closedloop_approvals.tasks import acting, messages, store
 from closedloop_approvals.tasks.acting import Act, record
 from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, draft, raise_tasks
@@ -21,6 +22,9 @@ from closedloop_chassis.work import Heard, Work
 
 reactions = Reactions()
 
+# Who sees to what nobody of the line can.
+OPERATIONS = "role:operations|role:admin"
+
 
 @reactions.on(events_pb2.TaskRequested)
 async def requested(event: Heard[events_pb2.TaskRequested], work: Work) -> None:
@@ -30,7 +34,7 @@ async def requested(event: Heard[events_pb2.TaskRequested], work: Work) -> None:
         raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} raises a task of {content.origin}")
     provenance = Provenance(source=event.source, source_id=event.id, brought_by=event.source)
     provenance.observed_time.CopyFrom(protos.timestamp(event.time))  # type: ignore[arg-type]
-    await raise_tasks([draft(content, provenance, event.source, work)], work)
+    await raise_tasks([draft(content, provenance, event.source, work, otherwise=OPERATIONS)], work)
 
 
 @reactions.on(PersonErased)
@@ -91,13 +95,19 @@ async def cause_stayed_away(due: list[Due], work: Work) -> None:
 
 @reactions.on(PersonChanged)
 async def person_left(event: Heard[PersonChanged], work: Work) -> None:
-    """Tasks of somebody who is gone go to the next up the line."""
+    """Tasks of somebody who is gone go to the next up the line, from its top to operations: no task is nobody's."""
     person = event.message
     if person.active:
         return
-    above = work.org.person(signatories.next_above(person.person_id, work.org) or person.manager_id)
     ids = await store.on_desk(work.tx, person.person_id)
-    if above is None or not ids:
+    if not ids:
+        return
+    above = work.org.person(signatories.next_above(person.person_id, work.org) or person.manager_id)
+    if above is None or not above.active:
+        about, titles = About("", person.unit_id), work.rules(TaskRules).titles
+        found = signatories.find(OPERATIONS, about, work.org, titles, {person.person_id})
+        above = work.org.person(found[0].person_id) if found else None
+    if above is None:
         return
     held = await store.lock(work.tx, ids, person.person_id, work.now)
     comment = f"{person.person_id} has left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from closedloop.approvals.v1 import events_pb2 as approvals
@@ -82,9 +83,9 @@ def take_back(record: Clearance, kind: str, reason: str, work: Work) -> None:
     )
 
 
-def facts(deal: dict[str, Any], **more: Any) -> policies_pb2.Facts:
-    """What policies ask of a deal: account, its grade, industry and region, who answers for it."""
-    return policies_pb2.Facts(
+def facts(deal: dict[str, Any], custom: Mapping[str, Any], **more: Any) -> policies_pb2.Facts:
+    """What policies ask of a deal: account, its grade, industry and region, who answers for it; `custom` besides."""
+    told = policies_pb2.Facts(
         account_id=deal["account_id"] or "",
         account_grade=deal["account_grade"] or "",
         industry=deal["account_industry"] or "",
@@ -92,3 +93,5 @@ def facts(deal: dict[str, Any], **more: Any) -> policies_pb2.Facts:
         ownership=common_pb2.Ownership(owner_id=deal["owner_id"], unit_id=deal["unit_id"]),
         **more,
     )
+    told.custom_fields.update(custom)
+    return told

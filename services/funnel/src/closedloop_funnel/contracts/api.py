@@ -98,18 +98,22 @@ async def submit_contract(request: pb.SubmitContractRequest, call: Call) -> pb.C
         raise errors.FailedPrecondition("CONTRACT_NOT_DRAFT", f"it is {before.state} already")
     if before.deal["state"] != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {before.deal['state']}")
+    if before.quote_id:
+        # It may have been put out of use since the draft.
+        _check_quote(before.quote_id, before.quote, call.home.today(before.unit_id))
     judged_by = call.rules(ContractRules)
     rules.check_amount(judged_by, before)
     after = replace(before, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
     known = after.quote or {}
+    deviating = [clause["title"] or clause["key"] for clause in after.clauses if clause["deviates"]]
     facts = telling.facts(
         after.deal,
+        {**after.custom_fields, "deviating_clauses": len(deviating)},
         amount=protos.money(after.amount_minor, after.currency),
         discount_ratio=known.get("discount_ratio"),
         product_ids=known.get("product_ids", []),
         major_project=rules.is_major(judged_by, after, call.home.currency),
     )
-    deviating = [clause["title"] or clause["key"] for clause in after.clauses if clause["deviates"]]
     telling.ask(
         after,
         "contract",

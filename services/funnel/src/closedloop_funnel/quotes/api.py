@@ -115,6 +115,8 @@ async def submit_quote(request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
     total = protos.money(after.total_minor, after.currency)
     facts = telling.facts(
         after.deal,
+        # The mean says nothing of one line that is given away among many that are not.
+        {**after.custom_fields, "deepest_line_discount": max(line["discount_ratio"] for line in after.lines)},
         amount=total,
         discount_ratio=after.discount_ratio,
         product_ids=sorted({line["product_id"] for line in after.lines}),

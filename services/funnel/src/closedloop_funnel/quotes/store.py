@@ -48,13 +48,15 @@ TAKEN = {
     )
 }
 
-# A later version was approved: earlier ones are no longer offered.
+# Where a later version is approved, earlier ones are no longer offered, whichever of them was decided first.
 SUPERSEDE = """
 UPDATE quote earlier
    SET state = 'superseded', revision = earlier.revision + 1, updated_at = %(now)s
-  FROM quote newer
- WHERE newer.id = %(id)s::uuid AND newer.state = 'approved' AND earlier.number = newer.number
-   AND earlier.version < newer.version AND earlier.state IN ('approved', 'issued')
+  FROM quote decided
+ WHERE decided.id = %(id)s::uuid AND earlier.number = decided.number AND earlier.state IN ('approved', 'issued')
+   AND EXISTS (SELECT FROM quote newer WHERE newer.number = earlier.number AND newer.version > earlier.version
+                  AND newer.state IN ('approved', 'issued', 'accepted'))
+RETURNING earlier.id, earlier.submitted_revision
 """
 
 LIST = f"""
@@ -129,5 +131,7 @@ def save(tx: Transaction, quote: Quote) -> None:
     tx.do(UPDATE, {"rows": rows.pack([quote], only=rows.columns(Quote))})
 
 
-def supersede_earlier(tx: Transaction, quote_id: str, now: datetime) -> None:
-    tx.do(SUPERSEDE, {"id": quote_id, "now": now})
+async def supersede_earlier(tx: Transaction, quote_id: str, now: datetime) -> dict[str, int]:
+    """The versions of the offer that go out of use, by id, with the revision their approval was given for."""
+    found = await tx.all(SUPERSEDE, {"id": quote_id, "now": now})
+    return {row["id"]: row["submitted_revision"] for row in found}
