@@ -23,7 +23,7 @@ from closedloop_integrations.feeds import FeedRules
 from closedloop_integrations.mail import api as mail_api
 from closedloop_integrations.mail import reactions as mail
 from closedloop_integrations.mail.rules import MailRules
-from closedloop_integrations.notices import api as notices_api
+from closedloop_integrations.notices import accuracy as notices_api
 from closedloop_integrations.notices import reactions as notices
 from closedloop_integrations.notices.rules import ProcurementRules
 from closedloop_integrations.sources import api as sources_api

@@ -17,10 +17,11 @@ from closedloop_integrations.procurement.matching import CustomerName, NoticeMat
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many of the notices were new, and how many were known with other content."""
+    """How many of the notices were new, how many were known with other content, and which these are."""
 
     created: int
     updated: int
+    taken: frozenset[tuple[str, str]] = frozenset()
 
 
 async def take_in(work: Work, notices: Sequence[Notice], *, dry: bool = False) -> Outcome:
@@ -36,7 +37,8 @@ async def take_in(work: Work, notices: Sequence[Notice], *, dry: bool = False) -
     if not dry and (created or updated):
         store.put(work.tx, [*created, *updated])
         await _match(work, [*created, *updated], [notice.id for notice in updated])
-    return Outcome(len(created), len(updated))
+    taken = frozenset((notice.source, notice.source_id) for notice in (*created, *updated))
+    return Outcome(len(created), len(updated), taken)
 
 
 async def match_late(work: Work, account_id: str) -> None:

@@ -37,6 +37,13 @@ class BreakerRules(Part):
     longest_seconds: float = Field(default=900, gt=0)
 
 
+class RunRules(Part):
+    """How long it is kept what was read; `idle_days` concerns polls that found nothing."""
+
+    days: float = Field(default=90, gt=0, le=3650)
+    idle_days: float = Field(default=2, gt=0, le=3650)
+
+
 class SourceRules(Rules):
     """Intervals, limits and the breaker of every outside system; `lag_hours` without news turn a source yellow."""
 
@@ -53,6 +60,7 @@ class SourceRules(Rules):
         }
     )
     breaker: BreakerRules = BreakerRules()
+    runs: RunRules = RunRules()
     lag_hours: dict[str, float] = Field(default={"procurement": 72, "erp": 72, "mail": 168})
 
     def poll(self, source: str) -> PollRules:
