@@ -12,6 +12,8 @@ from closedloop_integrations.deliveries import api as deliveries_api
 from closedloop_integrations.deliveries import reactions as deliveries
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.templates import TemplateRules
+from closedloop_integrations.diagnoses import api as diagnoses_api
+from closedloop_integrations.diagnoses.rules import DiagnosisRules
 from closedloop_integrations.economics import people as economics_api
 from closedloop_integrations.economics import reactions as economics
 from closedloop_integrations.economics import trace as economics_trace
@@ -46,6 +48,7 @@ SERVICE = Service(
         Slice("economics", (economics_api.rpcs, economics_trace.rpcs), economics.reactions, (EconomicsRules,)),
         Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
         Slice("behaviours", (behaviours_api.rpcs,), behaviours.reactions),
+        Slice("diagnoses", (diagnoses_api.rpcs,), rules=(DiagnosisRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )
