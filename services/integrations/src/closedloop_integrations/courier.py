@@ -15,6 +15,7 @@ from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail import webhook
 from closedloop_integrations.notices import poller as notices
+from closedloop_integrations.webhooks import sender as webhooks
 
 TICK = timedelta(seconds=1)
 
@@ -23,6 +24,8 @@ PARTS: tuple[Part, ...] = (
     Poller("mail", TICK, mail.poll),
     Poller("erp", TICK, erp.poll),
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
+    Poller("webhooks", TICK, webhooks.deliver),
+    Poller("old_webhooks", timedelta(hours=1), webhooks.tidy),
     Poller("old_runs", timedelta(hours=1), polling.forget_runs),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),

@@ -54,10 +54,12 @@ class Answer:
 
 
 class Outbound:
-    """A client of the host of `base_url` alone. `seconds` bound a whole call, `max_bytes` its answer."""
+    """A client of the host of `base_url` alone. `seconds` bound a whole call, `max_bytes` its answer. With `address` the
+    connection goes there, whatever the host's name resolves to by now."""
 
-    def __init__(self, base_url: str, seconds: float, max_bytes: int) -> None:
+    def __init__(self, base_url: str, seconds: float, max_bytes: int, address: str = "") -> None:
         self._origin = _origin(base_url)
+        self._address = address
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False)
@@ -76,10 +78,20 @@ class Outbound:
     def post_json(self, url: str, body: object) -> Answer:
         return self._call("POST", url, json=body)
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        return self._call("POST", url, content=body, headers=headers)
+
     def _call(self, method: str, url: str, **options: Any) -> Answer:
         if _origin(url) != self._origin:
             raise NotSentError(f"{urlsplit(url).hostname} is not the host we may call")
         until = time.monotonic() + self._seconds
+        if self._address:
+            # The certificate is still asked for the name.
+            parts = urlsplit(url)
+            host = f"[{self._address}]" if ":" in self._address else self._address
+            options["headers"] = {**options.get("headers", {}), "host": parts.netloc}
+            options["extensions"] = {"sni_hostname": parts.hostname}
+            url = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
         try:
             with self._client.stream(method, url, **options) as response:
                 content = bytearray()

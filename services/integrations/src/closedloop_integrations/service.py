@@ -33,6 +33,9 @@ from closedloop_integrations.sources import reactions as sources
 from closedloop_integrations.sources.rules import SourceRules
 from closedloop_integrations.tickets import api as tickets_api
 from closedloop_integrations.tickets import reactions as tickets
+from closedloop_integrations.webhooks import api as webhooks_api
+from closedloop_integrations.webhooks import reactions as webhooks
+from closedloop_integrations.webhooks.rules import WebhookRules
 
 SERVICE = Service(
     name="integrations",
@@ -49,6 +52,8 @@ SERVICE = Service(
         Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
         Slice("behaviours", (behaviours_api.rpcs,), behaviours.reactions),
         Slice("diagnoses", (diagnoses_api.rpcs,), rules=(DiagnosisRules,)),
+        # Last: what happened is owed to subscribers when everything else has heard of it.
+        Slice("webhooks", (webhooks_api.rpcs,), webhooks.reactions, (WebhookRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

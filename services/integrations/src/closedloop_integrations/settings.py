@@ -48,6 +48,12 @@ class Outside(BaseSettings):
     )
     link_secret: SecretStr = Field(default=SecretStr(""), description="signs links that are counted; empty: none are")
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="signs what gateways post to /hooks/mail")
+    webhook_hosts: tuple[str, ...] = Field(
+        default=(), description='hosts subscribers may have us call, ["hooks.example.cn", "*.example.com"]; empty: none'
+    )
+    webhook_inner_hosts: tuple[str, ...] = Field(
+        default=(), description='hosts of our own network that may be called, in plain text too, ["10.0.0.5:8080"]'
+    )
 
     @property
     def mail_domain(self) -> str:
