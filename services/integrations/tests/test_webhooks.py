@@ -119,6 +119,12 @@ async def deliver(company: Live) -> AsyncIterator[Callable[[], Any]]:
     connections.close(timeout=1)
 
 
+def until_idle() -> None:
+    deadline = time.monotonic() + 30
+    while sender._busy and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def rid() -> str:
     return str(uuid4())
 
@@ -298,9 +304,7 @@ async def test_one_that_hangs_delays_nobody_else(
         assert slow.ids == [first], "one call at a time"
     finally:
         slow.close()
-        deadline = time.monotonic() + 30
-        while sender._busy and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(until_idle)
 
 
 @pytest.mark.mission("U15")
