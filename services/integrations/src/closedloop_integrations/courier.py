@@ -12,6 +12,7 @@ from closedloop_chassis.courier.parts import Part, Poller, Webhook
 from closedloop_integrations import feeds, polling
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
+from closedloop_integrations.erp import waking
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail import webhook
 from closedloop_integrations.notices import poller as notices
@@ -26,6 +27,7 @@ PARTS: tuple[Part, ...] = (
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("webhooks", TICK, webhooks.deliver),
     Poller("old_webhooks", timedelta(hours=1), webhooks.tidy),
+    Poller("facts_of_old", timedelta(hours=1), waking.wake),
     Poller("old_runs", timedelta(hours=1), polling.forget_runs),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
