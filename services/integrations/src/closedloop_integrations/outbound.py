@@ -12,6 +12,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from closedloop_integrations.bounded import Bounded
+
+LONGEST_WAIT_DIGITS = 9
+
 
 class OutsideError(Exception):
     """The other side is at fault, or away; its text is one line without secrets. Counts for the circuit breaker."""
@@ -46,7 +50,7 @@ class Answer:
         """Seconds asked for in Retry-After, as number or date; 0 where nothing is."""
         given = self.headers.get("retry-after", "").strip()
         if given.isascii() and given.isdigit():
-            return float(given)
+            return float(given[:LONGEST_WAIT_DIGITS])
         try:
             return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0)
         except (TypeError, ValueError):
@@ -59,10 +63,10 @@ class Outbound:
 
     def __init__(self, base_url: str, seconds: float, max_bytes: int, address: str = "") -> None:
         self._origin = _origin(base_url)
-        self._address = address
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False)
+        self._transport = Bounded(seconds, address)
+        self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False, transport=self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -85,13 +89,7 @@ class Outbound:
         if _origin(url) != self._origin:
             raise NotSentError(f"{urlsplit(url).hostname} is not the host we may call")
         until = time.monotonic() + self._seconds
-        if self._address:
-            # The certificate is still asked for the name.
-            parts = urlsplit(url)
-            host = f"[{self._address}]" if ":" in self._address else self._address
-            options["headers"] = {**options.get("headers", {}), "host": parts.netloc}
-            options["extensions"] = {"sni_hostname": parts.hostname}
-            url = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
+        self._transport.begin()
         try:
             with self._client.stream(method, url, **options) as response:
                 content = bytearray()
@@ -103,7 +101,14 @@ class Outbound:
                         raise LostError(f"no whole answer within {self._seconds:.0f} s")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, bytes(content))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.InvalidURL,
+            UnicodeError,
+        ) as error:
             raise NotSentError(in_one_line(error)) from error
         except httpx.HTTPError as error:
             raise LostError(in_one_line(error)) from error

@@ -135,6 +135,7 @@ def _close(
 ) -> None:
     # A minute spent in the call itself is not to be waited again.
     every = 0.0 if mine.unfinished and not error else mine.rules.every_seconds
+    wait = min(wait, mine.rules.longest_wait_seconds)
     failures = mine.failures + 1 if error else 0
     retry_at = None
     if failures >= rules.breaker.failures:

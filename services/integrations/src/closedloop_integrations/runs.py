@@ -6,13 +6,16 @@ is seen in the records. A run of a file or an import counts records.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.ids import new_id
+from closedloop_chassis.work import Work
 
 KEEP = """
 INSERT INTO run (id, source, poll, started_at, ended_at, read, created, updated, rejected, quarantined, error, brought_by,
@@ -50,6 +53,29 @@ class Run:
 def keep(tx: Transaction, run: Run) -> None:
     """Queued. Who sets items aside names the run's id beforehand."""
     tx.do(KEEP, _row(run))
+
+
+def keep_summary(
+    work: Work, source: str, summary: BulkSummary, *, quarantined: int = 0, id: str = "", **file: str
+) -> None:
+    """An import or a posted batch, ended now; `file` are its `file_name` and `sha256`."""
+    counts = {name: getattr(summary, name) for name in ("read", "created", "updated", "rejected")}
+    run = Run(
+        source=source,
+        started_at=work.now,
+        ended_at=max(work.process.time.now(), work.now),
+        brought_by=work.actor,
+        quarantined=quarantined,
+        id=id,
+        **counts,
+        **file,
+    )
+    keep(work.tx, run)
+
+
+def source_of(rows: Sequence[tuple[int, Any]]) -> str:
+    """What the first row that keeps the contract's rules says; a call brings one source's rows."""
+    return str(rows[0][1].provenance.source) if rows else ""
 
 
 def keep_turn(connection: Connection, run: Run) -> None:

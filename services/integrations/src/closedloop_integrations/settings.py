@@ -5,12 +5,16 @@ An address left empty means that there is no such system; nothing but these addr
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime
 from email.utils import parseaddr
-from functools import cache
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+log = structlog.get_logger(__name__)
 
 
 class DingtalkRobot(BaseModel):
@@ -73,6 +77,54 @@ class Outside(BaseSettings):
         return bool(self.robots(channel))
 
 
-@cache
-def outside() -> Outside:
-    return Outside()
+# How often somebody who asks has the folder of secrets looked at.
+LOOK_SECONDS = 1.0
+
+
+class Reader:
+    """The settings as they stand. A secret that is changed in the folder `CLOSEDLOOP_INTEGRATIONS_SECRETS` names (a file per
+    variable, called like it) is in use a second later, without a restart; the environment goes before the folder."""
+
+    def __init__(self) -> None:
+        self.cache_clear()
+
+    def __call__(self) -> Outside:
+        now = time.monotonic()
+        if self._kept is None or now - self._looked >= LOOK_SECONDS:
+            folder = os.environ.get("CLOSEDLOOP_INTEGRATIONS_SECRETS", "")
+            self._looked, stamp = now, _stamp(folder)
+            if self._kept is None or stamp != self._stamp:
+                self._kept, self._stamp = _read(folder, self._kept), stamp
+        return self._kept
+
+    def cache_clear(self) -> None:
+        self._kept: Outside | None = None
+        self._stamp: tuple[tuple[str, int, int], ...] = ()
+        self._looked = 0.0
+
+
+outside = Reader()
+
+
+def _read(folder: str, before: Outside | None) -> Outside:
+    """What is half written or wrong changes nothing where there was something before."""
+    try:
+        return Outside(_secrets_dir=folder or None)
+    except (ValueError, OSError) as error:
+        if before is None:
+            raise
+        # Not its text: it may hold the secret.
+        log.warning("secrets not read, the old ones stay", error=type(error).__name__)
+        return before
+
+
+def _stamp(folder: str) -> tuple[tuple[str, int, int], ...]:
+    """Of every file, whatever link leads there: Kubernetes changes all of them by one."""
+    if not folder:
+        return ()
+    try:
+        with os.scandir(folder) as files:
+            found = [(file.name, file.stat()) for file in files if file.is_file()]
+    except OSError:
+        return ()
+    return tuple(sorted((name, about.st_mtime_ns, about.st_size) for name, about in found))

@@ -274,8 +274,8 @@ def _buyer(printed: str, title: str, body: str, unlabelled: str = "") -> tuple[s
         return printed, ()
     if unlabelled:
         return unlabelled, ("BUYER_UNLABELLED",)
-    if found := buyer_in(title):
-        return found, ("BUYER_FROM_TITLE",)
+    if named := buyer_in(title):
+        return named, ("BUYER_FROM_TITLE",)
     if found := _BODY_BUYER.search(_plain_lines(body)):
         return found["buyer"], ("BUYER_FROM_BODY",)
     raise _UnreadableError("BUYER_MISSING")

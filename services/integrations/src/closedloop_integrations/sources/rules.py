@@ -27,6 +27,8 @@ class PollRules(Part):
     pause_seconds: float = Field(default=0.1, ge=0, le=60)
     # How long we keep away when told that it is too much, and not for how long.
     patience_seconds: float = Field(default=30, gt=0, le=86_400)
+    # A source that asks us to wait longer is asked again after so long all the same.
+    longest_wait_seconds: float = Field(default=21_600, gt=0, le=604_800)
 
 
 class BreakerRules(Part):

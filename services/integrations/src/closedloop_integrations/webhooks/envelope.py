@@ -67,6 +67,7 @@ def _strip(message: Message) -> None:
 
 
 def _messages(field: FieldDescriptor, value: Any) -> list[Message]:
-    if field.message_type.GetOptions().map_entry:
+    kind: Any = field.message_type
+    if kind.GetOptions().map_entry:
         return [each for each in value.values() if isinstance(each, Message)]
     return list(value) if field.is_repeated else [value]
