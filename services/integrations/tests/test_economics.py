@@ -382,7 +382,7 @@ async def test_what_came_before_there_were_facts_gets_them_and_what_has_some_is_
     keep = "transaction_id = (SELECT id FROM erp_transaction WHERE source_id = 'b')"
     tx.do(f"DELETE FROM economic_fact WHERE NOT {keep}", {})
     tx.do("DROP TABLE facts_of_old", {})
-    for statement in (SERVICE.migrations / "0013_facts_of_old.sql").read_text().split(";")[:2]:
+    for statement in (SERVICE.migrations / "0011_facts_of_old.sql").read_text().split(";")[:2]:
         tx.do(statement, {})
     await tx.commit()
     connections = pool(company.process.settings, "integrations")
