@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +25,7 @@ from closedloop_chassis import contract, errors, protos
 from closedloop_chassis.courier.database import pool
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.rulebook.shelf import Edition
+from closedloop_devstack.simulators.subscriber import Subscriber
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations.outbound import NotSentError
 from closedloop_integrations.settings import Outside
@@ -39,55 +35,6 @@ from closedloop_integrations.webhooks.rules import Health, WebhookRules, delay, 
 NOW = datetime(2026, 1, 5, 1, tzinfo=UTC)
 CONTACT = "closedloop.customers.contact.changed.v1"
 LEADS = "closedloop.customers.lead.*"
-
-
-class Door:
-    """A subscriber's own system: answers what it is told to, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[tuple[int, dict[str, str], bytes]] = []
-        self.hold = threading.Event()
-        self.hold.set()
-        door = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                door.calls.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                door.hold.wait(30)
-                status, headers, answer = door.answers.pop(0) if door.answers else (200, {}, b"thanks")
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(answer))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.host}/hooks"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def says(self, *statuses: int, **headers: str) -> None:
-        self.answers += [(status, {n.replace("_", "-"): v for n, v in headers.items()}, b"no") for status in statuses]
-
-    @property
-    def ids(self) -> list[str]:
-        return [headers["webhook-id"] for headers, _ in self.calls]
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [json.loads(body) for _, body in self.calls]
-
-    def close(self) -> None:
-        self.hold.set()
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class StillDesk(Desk):
@@ -100,8 +47,8 @@ class StillDesk(Desk):
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    made = Door()
+def door() -> Iterator[Subscriber]:
+    made = Subscriber()
     yield made
     made.close()
 
@@ -169,18 +116,9 @@ async def rulebook(live: Live, **body: Any) -> None:
     await live.process.look()
 
 
-def signed(secret: str, headers: dict[str, str], body: bytes) -> bool:
-    """As a subscriber would check it, with nothing of ours."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    expected = "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
-    fresh = abs(time.time() - int(headers["webhook-timestamp"])) < 60
-    return fresh and expected in headers["webhook-signature"].split()
-
-
 @pytest.mark.mission("U15")
 async def test_an_event_arrives_signed_once_and_is_counted(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     made = await subscribe(company, door.url)
@@ -193,7 +131,7 @@ async def test_an_event_arrives_signed_once_and_is_counted(
     await deliver()
     assert door.ids == [first]
     headers, body = door.calls[0]
-    assert signed(made.secret, headers, body)
+    assert door.signed(made.secret)
     assert headers["content-type"].startswith("application/cloudevents+json")
     event = json.loads(body)
     assert (event["specversion"], event["id"], event["type"]) == ("1.0", first, "closedloop.customers.lead.assigned.v1")
@@ -211,7 +149,7 @@ async def test_an_event_arrives_signed_once_and_is_counted(
 
 @pytest.mark.mission("U15")
 async def test_what_failed_goes_again_in_order_and_nothing_is_lost(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
     """Of one subject the second waits for the first; another subject does not."""
     outside(webhook_inner_hosts=json.dumps([door.host]))
@@ -233,7 +171,7 @@ async def test_what_failed_goes_again_in_order_and_nothing_is_lost(
 
 @pytest.mark.mission("U15")
 async def test_who_dies_between_sending_and_noting_sends_again_with_the_same_id(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     made = await subscribe(company, door.url)
@@ -255,7 +193,7 @@ async def test_who_dies_between_sending_and_noting_sends_again_with_the_same_id(
 
 @pytest.mark.mission("U15")
 async def test_who_fails_for_too_long_is_stopped_and_goes_on_where_it_stopped(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     await rulebook(company, breaker_failures=2, stop_failures=3, stop_hours=0)
@@ -292,9 +230,9 @@ async def test_who_fails_for_too_long_is_stopped_and_goes_on_where_it_stopped(
 
 @pytest.mark.mission("U15")
 async def test_one_that_hangs_delays_nobody_else(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
-    slow = Door()
+    slow = Subscriber()
     slow.hold.clear()
     try:
         outside(webhook_inner_hosts=json.dumps([door.host, slow.host]))
@@ -314,7 +252,7 @@ async def test_one_that_hangs_delays_nobody_else(
 
 @pytest.mark.mission("U15")
 async def test_a_secret_is_shown_once_and_rotated_with_an_overlap(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     made = await subscribe(company, door.url)
@@ -324,19 +262,17 @@ async def test_a_secret_is_shown_once_and_rotated_with_an_overlap(
     assert rotated.old_secret_end_time.ToDatetime(tzinfo=UTC) == company.now + timedelta(hours=24)
     await lead(company, "l1")
     await deliver()
-    headers, body = door.calls[0]
-    assert signed(made.secret, headers, body)
-    assert signed(rotated.secret, headers, body)
+    assert door.signed(made.secret)
+    assert door.signed(rotated.secret)
     company.process.time.stop_at(company.now + timedelta(hours=25))
     await lead(company, "l2")
     await deliver()
-    headers, body = door.calls[1]
-    assert (signed(made.secret, headers, body), signed(rotated.secret, headers, body)) == (False, True)
+    assert (door.signed(made.secret), door.signed(rotated.secret)) == (False, True)
 
 
 @pytest.mark.mission("U15")
 async def test_what_was_sent_can_be_had_again_and_a_test_says_how_it_went(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     made = await subscribe(company, door.url)
@@ -363,8 +299,7 @@ async def test_what_was_sent_can_be_had_again_and_a_test_says_how_it_went(
         False,
         "closedloop.integrations.webhook.test.v1",
     )
-    headers, body = door.calls[-1]
-    assert signed(made.secret, headers, body)
+    assert door.signed(made.secret)
     assert (await state(company, id)).consecutive_failures == 0, "a test says nothing about its health"
     door.close()
     gone = await stub(company).TestSubscription(pb.TestSubscriptionRequest(request_id=rid(), id=id))
@@ -402,7 +337,7 @@ async def test_only_what_is_on_offer_and_where_it_may_go(company: Live, outside:
 
 @pytest.mark.mission("U15")
 async def test_a_program_sees_its_own_and_gets_nothing_personal(
-    company: Live, outside: Any, door: Door, deliver: Callable[..., Any]
+    company: Live, outside: Any, door: Subscriber, deliver: Callable[..., Any]
 ) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     ours = (await subscribe(company, door.url, CONTACT, include_personal=True)).subscription
@@ -433,7 +368,7 @@ async def test_a_program_sees_its_own_and_gets_nothing_personal(
     assert ["13812345678" in text for text in personal].count(True) == 1
 
 
-async def test_an_event_of_another_unit_or_of_none_is_not_theirs(company: Live, outside: Any, door: Door) -> None:
+async def test_an_event_of_another_unit_or_of_none_is_not_theirs(company: Live, outside: Any, door: Subscriber) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))
     east = (await subscribe(company, door.url, unit_id="east")).subscription
     whole = (await subscribe(company, door.url, unit_id="co")).subscription

@@ -94,7 +94,7 @@ class Reader:
             folder = os.environ.get("CLOSEDLOOP_INTEGRATIONS_SECRETS", "")
             self._looked, stamp = now, _stamp(folder)
             if self._kept is None or stamp != self._stamp:
-                self._kept, self._stamp = _read(folder, self._kept), stamp
+                self._kept, self._stamp = _loaded(folder, self._kept), stamp
         return self._kept
 
     def cache_clear(self) -> None:
@@ -106,7 +106,7 @@ class Reader:
 outside = Reader()
 
 
-def _read(folder: str, before: Outside | None) -> Outside:
+def _loaded(folder: str, before: Outside | None) -> Outside:
     """What is half written or wrong changes nothing where there was something before."""
     try:
         return Outside(_secrets_dir=folder or None)
