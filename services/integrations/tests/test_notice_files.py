@@ -248,7 +248,7 @@ def release(ocid: str = "ocds-1", **given: Any) -> dict[str, Any]:
     return {**usual, **given}
 
 
-AWARD = {
+AWARD: dict[str, Any] = {
     "tag": ["award"],
     "date": "2026-03-01T00:00:00Z",
     "awards": [
@@ -350,7 +350,7 @@ async def test_accuracy_counts_what_people_said(known: Known, company: Live) -> 
     assert found[accounts[20]].state == pb.MATCH_STATE_DOUBTFUL
     period = Interval()
 
-    async def review(account: str, state: pb.MatchState, **given: str) -> None:
+    async def review(account: str, state: pb.MatchState.ValueType, **given: str) -> None:
         match = found[account]
         await stub.ReviewMatch(
             pb.ReviewMatchRequest(request_id=str(uuid4()), id=match.id, etag=match.etag, state=state, **given)
@@ -367,6 +367,6 @@ async def test_accuracy_counts_what_people_said(known: Known, company: Live) -> 
     told = await stub.GetMatchAccuracy(pb.GetMatchAccuracyRequest(period=period, source="ccgp-shandong"))
     assert (told.true_positives, told.false_positives, told.false_negatives, told.reviewed) == (18, 2, 2, 22)
     assert (told.precision, told.recall) == (pytest.approx(0.9), pytest.approx(0.9))
-    assert (told.precision_low, told.precision_high) == pytest.approx(wilson(18, 20))
+    assert (told.precision_low, told.precision_high) == wilson(18, 20)
     nothing = await stub.GetMatchAccuracy(pb.GetMatchAccuracyRequest(period=period, source="elsewhere"))
     assert nothing.reviewed == 0

@@ -85,13 +85,13 @@ def stub(live: Live, person: str = "ops", *roles: str) -> Any:
     return live.stub(WebhookServiceStub, person, *(roles or ("operations",)))
 
 
-async def subscribe(live: Live, url: str, *types: str, **given: Any) -> pb.CreateSubscriptionResponse:
+async def subscribe(live: Live, url: str, *types: str, **given: Any) -> Any:
     return await stub(live).CreateSubscription(
         pb.CreateSubscriptionRequest(request_id=rid(), name="BI", url=url, event_types=types or [LEADS], **given)
     )
 
 
-async def state(live: Live, id: str) -> pb.Subscription:
+async def state(live: Live, id: str) -> Any:
     return await stub(live).GetSubscription(pb.GetSubscriptionRequest(id=id))
 
 

@@ -35,7 +35,7 @@ def close(work: Work, texts: Sequence[str], taken: Taken, *, source: str, kind: 
     run_id = new_id()
     for position, reason in taken.broken.items():
         name, _, message = reason.partition(": ")
-        where = {"source": source, "kind": kind, "key": key, "run_id": run_id, "position": position}
+        where: dict[str, Any] = {"source": source, "kind": kind, "key": key, "run_id": run_id, "position": position}
         quarantine.set_aside(work.tx, work.now, **where, reason=name, message=message, raw=texts[position])
     wrong = len(taken.broken)
     summary = BulkSummary(read=len(texts), created=taken.created, updated=taken.updated, rejected=wrong)

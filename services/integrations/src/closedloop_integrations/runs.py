@@ -56,9 +56,16 @@ def keep(tx: Transaction, run: Run) -> None:
 
 
 def keep_summary(
-    work: Work, source: str, summary: BulkSummary, *, quarantined: int = 0, id: str = "", **file: str
+    work: Work,
+    source: str,
+    summary: BulkSummary,
+    *,
+    quarantined: int = 0,
+    id: str = "",
+    file_name: str = "",
+    sha256: str = "",
 ) -> None:
-    """An import or a posted batch, ended now; `file` are its `file_name` and `sha256`."""
+    """An import or a posted batch, ended now."""
     counts = {name: getattr(summary, name) for name in ("read", "created", "updated", "rejected")}
     run = Run(
         source=source,
@@ -67,8 +74,9 @@ def keep_summary(
         brought_by=work.actor,
         quarantined=quarantined,
         id=id,
+        file_name=file_name,
+        sha256=sha256,
         **counts,
-        **file,
     )
     keep(work.tx, run)
 

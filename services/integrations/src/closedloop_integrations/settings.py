@@ -86,7 +86,9 @@ class Reader:
     variable, called like it) is in use a second later, without a restart; the environment goes before the folder."""
 
     def __init__(self) -> None:
-        self.cache_clear()
+        self._kept: Outside | None = None
+        self._stamp: tuple[tuple[str, int, int], ...] = ()
+        self._looked = 0.0
 
     def __call__(self) -> Outside:
         now = time.monotonic()
@@ -98,9 +100,7 @@ class Reader:
         return self._kept
 
     def cache_clear(self) -> None:
-        self._kept: Outside | None = None
-        self._stamp: tuple[tuple[str, int, int], ...] = ()
-        self._looked = 0.0
+        self._kept = None
 
 
 outside = Reader()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from closedloop_integrations.diagnoses.references import Reference, most_like, normal, unused
@@ -27,7 +27,7 @@ class Finding:
     examined: int
     text: str
     suggestion: str
-    examples: list[str] = field(default_factory=list)
+    examples: Sequence[str] = ()
 
 
 def all_of(

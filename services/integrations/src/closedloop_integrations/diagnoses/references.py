@@ -53,7 +53,7 @@ def normal(value: str) -> str:
 def _points(table: Table, column: Column, tables: Sequence[Table], rules: DiagnosisRules) -> Reference | None:
     if column is table.key or column.type in ("empty", "date"):
         return None
-    candidates = []
+    candidates: list[tuple[float, float, int, Table, Column]] = []
     for target in tables:
         key = target.key
         if key is None or (key.type == "number") != (column.type == "number"):

@@ -35,6 +35,7 @@ class Speller:
         lower = word.lower()
         if lower in self._dictionary:
             return word
-        near = self._dictionary.candidates(lower) or set()
-        best = max(near - {lower}, key=lambda each: (self._dictionary[each], each), default="")
+        known = self._dictionary
+        near = known.candidates(lower) or set()
+        best = max(near - {lower}, key=lambda each: (known[each], each), default="")
         return (best.title() if word.istitle() else best) or word

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
@@ -27,7 +28,7 @@ async def read_documents(event: Heard[events.ErpDocumentsFetched], work: Work) -
     fetched = event.message
     broken = await read_page(work, fetched.source, fetched.list, fetched.documents)
     for position, (reason, message) in broken.items():
-        where = {"source": fetched.source, "kind": "erp_document", "key": fetched.list}
+        where: dict[str, Any] = {"source": fetched.source, "kind": "erp_document", "key": fetched.list}
         raw = fetched.documents[position]
         quarantine.set_aside(work.tx, work.now, **where, reason=reason, message=message, raw=raw)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from closedloop.common.v1.common_pb2 import RowError
@@ -13,7 +16,7 @@ from closedloop.integrations.v1 import notices_pb2 as pb
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
 from closedloop_integrations import quarantine, runs
-from closedloop_integrations.notices import intake, ocds, sheets, store
+from closedloop_integrations.notices import intake, sheets, store
 from closedloop_integrations.notices.api import rpcs as rpcs
 from closedloop_integrations.notices.opened import Candidate, Contents, of_releases, of_sheet, opened
 from closedloop_integrations.notices.rules import Notice, ProcurementRules, complete, sector_matcher
@@ -32,7 +35,8 @@ class Closing:
 
 @rpcs.method
 async def import_notice_file(request: pb.ImportNoticeFileRequest, call: Call) -> pb.ImportNoticeFileResponse:
-    contents = opened(request, call.rules(ProcurementRules))
+    # A file may take seconds to read, in which others want answers, too.
+    contents = await asyncio.to_thread(opened, request, call.rules(ProcurementRules))
     closing, taken = await _take(call, contents, call.actor, dry=request.validate_only)
     refused = [
         RowError(row=at, reason=reason.partition(": ")[0], message=reason.partition(": ")[2])
@@ -106,28 +110,33 @@ async def _take(work: Work, contents: Contents, brought_by: str, *, dry: bool) -
 
 async def _completed(work: Work, candidates: Sequence[Candidate], brought_by: str) -> list[Notice]:
     rules = work.rules(ProcurementRules)
-    sectors = sector_matcher(rules)
     ids = [candidate.said["source_id"] for candidate in candidates]
     before = await store.said_before(work.tx, candidates[0].said["source"], ids) if candidates else {}
-    return [
-        complete(
-            {**_supplied(candidate.said, before.get(candidate.said["source_id"]), work), "brought_by": brought_by},
-            rules,
-            sectors,
-            id=new_id(),
-            now=work.now,
-        )
-        for candidate in candidates
-    ]
+    return await asyncio.to_thread(_complete, candidates, before, brought_by, rules, work.now)
 
 
-def _supplied(said: dict[str, Any], before: dict[str, Any] | None, work: Work) -> dict[str, Any]:
+def _complete(
+    candidates: Sequence[Candidate],
+    before: dict[str, dict[str, Any]],
+    brought_by: str,
+    rules: ProcurementRules,
+    now: datetime,
+) -> list[Notice]:
+    sectors = sector_matcher(rules)
+    notices = []
+    for candidate in candidates:
+        said = {**_supplied(candidate.said, before.get(candidate.said["source_id"]), now), "brought_by": brought_by}
+        notices.append(complete(said, rules, sectors, id=new_id(), now=now))
+    return notices
+
+
+def _supplied(said: dict[str, Any], before: dict[str, Any] | None, now: datetime) -> dict[str, Any]:
     """With what the file does not say, as it was known before or as it is today."""
-    supplied = {**said, "observed_at": work.now}
+    supplied = {**said, "observed_at": now}
     if "saved_url" in said:
         supplied["url"] = before["url"] if before else said["saved_url"]
     if "publish_date" not in said:
-        supplied["publish_date"] = before["publish_date"] if before else work.now.astimezone(CHINA).date()
+        supplied["publish_date"] = before["publish_date"] if before else now.astimezone(CHINA).date()
         if before:
             supplied["title"] = before["title"]
     if before and said["items"]:
@@ -162,7 +171,7 @@ async def read_line(work: Work, item: quarantine.Item) -> str:
 @quarantine.reader("ocds_release")
 async def read_release(work: Work, item: quarantine.Item) -> str:
     try:
-        release = json.loads(item.raw, parse_float=ocds.Decimal)
+        release = json.loads(item.raw, parse_float=Decimal)
     except (ValueError, RecursionError):
         return "NOT_A_RELEASE: no JSON that could be read"
     return await _again(work, of_releases([release], item.source, item.key))

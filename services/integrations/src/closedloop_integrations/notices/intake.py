@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -65,15 +66,21 @@ async def _match(work: Work, notices: Sequence[Notice], changed: Sequence[str]) 
     rules = work.rules(ProcurementRules)
     names = await store.names_in(work.tx, notices)
     accounts = {name.account_id: name for name in names}
-    matcher = _matcher(names, rules)
+    # Making a matcher of all names takes seconds, in which others want answers, too.
+    many = len(notices) > store.FEW
+    judged = await asyncio.to_thread(_judged, names, notices, rules) if many else _judged(names, notices, rules)
     before: dict[str, dict[str, store.Match]] = {}
     for match in await store.matches_of(work.tx, changed):
         before.setdefault(match.notice_id, {})[match.account_id] = match
     kept = []
-    for notice in notices:
-        found = notice_rules.judge(notice, matcher, rules)
+    for notice, found in zip(notices, judged, strict=True):
         kept += _differing(work, notice, found, before.get(notice.id, {}), accounts, rules)
     store.put_matches(work.tx, kept)
+
+
+def _judged(names: Sequence[store.Name], notices: Sequence[Notice], rules: ProcurementRules) -> list[list[Found]]:
+    matcher = _matcher(names, rules)
+    return [notice_rules.judge(notice, matcher, rules) for notice in notices]
 
 
 def _differing(

@@ -120,7 +120,7 @@ def _of_table(rows: list[list[str]], source: str, key: str, rules: ProcurementRu
 def _said(listed: Listed, source: str, rules: ProcurementRules) -> dict[str, Any]:
     amounts = [lot.amount_minor for lot in listed.lots]
     whole = [amount for amount in amounts if amount is not None]
-    said = {
+    said: dict[str, Any] = {
         "source": source,
         "source_id": listed.source_id,
         "kind": kind_of(listed.kind, listed.title, rules),

@@ -257,20 +257,20 @@ class NoticeMatcher:
 
     def _sectors(self, title: str, rest: str) -> Iterator[SectorMatch]:
         in_title = _found(self._keywords, title)
-        elsewhere = [(line, words) for line in rest.splitlines() if (words := _found(self._keywords, line))]
+        elsewhere = [(line, found) for line in rest.splitlines() if (found := _found(self._keywords, line))]
         for sector, words in self._sector_words.items():
             if any(word in title for word in self._without[sector]):
                 continue
             said = [word for word in in_title if word in words and self._meant(sector, word, title)]
             others = [
                 word
-                for line, found in elsewhere
+                for line, hits in elsewhere
                 if not any(word in line for word in self._without[sector])
-                for word in found
+                for word in hits
                 if word in words and self._meant(sector, word, line)
             ]
-            if hits := tuple(dict.fromkeys(words[word] for word in said + others)):
-                yield SectorMatch(sector, hits, bool(said))
+            if named := tuple(dict.fromkeys(words[word] for word in said + others)):
+                yield SectorMatch(sector, named, bool(said))
 
     def _meant(self, sector: str, word: str, line: str) -> bool:
         for other in self._not_words[sector]:

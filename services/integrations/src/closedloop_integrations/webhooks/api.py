@@ -143,7 +143,7 @@ async def rotate_secret(request: pb.RotateSecretRequest, call: Call) -> pb.Rotat
 async def test_subscription(request: pb.TestSubscriptionRequest, call: Call) -> pb.WebhookAttempt:
     """Read outside the transaction: nothing is held while the other side thinks. It says nothing about the health."""
     found = _living(await store.get(call.db, request.id), request.id, call)
-    event = {
+    event: dict[str, Any] = {
         "specversion": "1.0",
         "id": new_id(),
         "source": "closedloop/integrations",
@@ -165,7 +165,7 @@ async def test_subscription(request: pb.TestSubscriptionRequest, call: Call) -> 
     attempt = Attempt(
         id=new_id(),
         subscription_id=found.id,
-        event_id=str(event["id"]),
+        event_id=event["id"],
         type=TEST,
         subject=found.id,
         attempt=1,

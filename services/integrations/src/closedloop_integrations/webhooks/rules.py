@@ -88,7 +88,7 @@ def judge(status: int, retry_after: float, attempt: int, health: Health, rules: 
 
 def delay(attempt: int, rules: WebhookRules) -> float:
     """Seconds after the attempt of that number."""
-    return min(rules.first_delay_seconds * 2 ** min(max(attempt - 1, 0), 30), rules.longest_delay_seconds)
+    return min(rules.first_delay_seconds * 2.0 ** min(max(attempt - 1, 0), 30), rules.longest_delay_seconds)
 
 
 def unknown(asked: Iterable[str], offered: Collection[str]) -> list[str]:
