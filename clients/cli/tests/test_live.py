@@ -489,6 +489,44 @@ def test_events_and_notices(closedloop: Any, loaded: Any) -> None:
     assert "Nothing found." in closedloop("notices", "list", "--matched")
 
 
+@pytest.mark.mission("S83", "S79")
+def test_a_foreign_export_is_diagnosed_and_nothing_of_it_is_kept(closedloop: Any, crm: Path) -> None:
+    found = closedloop.json("diagnose", crm)
+    counts = {(each["kind"], each["field"]): int(each["count"]) for each in found["findings"]}
+    assert counts["missing_reference", "account"] == 1425
+    assert counts["alias", "product"] == 1480
+    assert counts["misspelling", "sector"] == 12
+    assert counts["idle_owner", "sales_agent"] == 5
+    assert counts["missing_field", "close_date"] == 2089
+    assert float(found["elapsed"].removesuffix("s")) < 180
+    shown = closedloop("diagnose", crm)
+    assert "GTX Pro" in shown
+    assert "/ 100" in shown
+
+
+@pytest.mark.mission("S70")
+def test_notice_files_come_in_by_the_command_line(closedloop: Any, data_folder: Path) -> None:
+    files = sorted((data_folder / "ccgp").glob("*.xlsx"))
+    dry = closedloop.lines("notices", "import", *files, "--source", "ccgp", "--dry-run")
+    assert [one["rowsRead"] for one in dry] == [45, 41, 80, 68]
+    closedloop("notices", "import", *files, "--source", "ccgp")
+    assert len(closedloop.lines("notices", "list", "--limit", 0)) == 34
+    runs = closedloop.lines("sources", "runs", "--source", "ccgp")
+    assert [run["fileName"] for run in runs] == [file.name for file in reversed(files)]
+    assert closedloop.lines("sources", "quarantine", "--source", "ccgp") == []
+    assert "ccgp" in closedloop("sources", "runs")
+    assert closedloop.json("notices", "accuracy", "--from", "2026-01-01")["reviewed"] == "0"
+    assert "procurement" in closedloop("sources", "list")
+
+
+def test_events_on_offer_and_an_address_that_may_not_be_called(closedloop: Any) -> None:
+    offered = {one["type"] for one in closedloop.lines("webhooks", "types")}
+    assert "closedloop.funnel.opportunity.won.v1" in offered
+    refused = closedloop("webhooks", "subscribe", "https://10.0.0.1/x", "--type", "closedloop.funnel.*", status=1)
+    assert "may be called" in refused
+    assert closedloop.lines("webhooks", "list") == []
+
+
 def test_tokens_and_who_may_not(closedloop: Any, standing: Platform, shell: Any, loaded: Any) -> None:
     token = closedloop("token", "zane-levy").strip()
     peers = json.dumps({name: standing.address(name) for name in ("customers", "funnel")})

@@ -21,6 +21,7 @@ from closedloop_chassis.courier.parts import Request, Response
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.simulators.callbacks import Dingtalk, Posted, Wecom
 from closedloop_devstack.testing.service import Live
+from closedloop_integrations import settings
 from closedloop_integrations.conversations import callbacks, envelope, wecom
 from closedloop_integrations.conversations.envelope import Keys
 from closedloop_integrations.conversations.rules import ConversationRules, TalkEvent
@@ -161,10 +162,17 @@ async def test_an_address_is_proved_and_what_is_forged_is_refused(
 
 @pytest.mark.mission("S68")
 async def test_keys_are_exchanged_while_it_runs(
-    company: Live, platform: Platform, call: Call, outside: Outside, tmp_path: Path
+    company: Live,
+    platform: Platform,
+    call: Call,
+    outside: Outside,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kind, file = type(platform), tmp_path / "keys.json"
-    outside(callbacks="{}", callbacks_file=str(file))
+    kind, file = type(platform), tmp_path / "closedloop_integrations_callbacks"
+    monkeypatch.setattr(settings, "LOOK_SECONDS", 0.0)
+    monkeypatch.delenv("CLOSEDLOOP_INTEGRATIONS_CALLBACKS")
+    outside(secrets=str(tmp_path))
     old, new = platform, kind("token2", OTHER_KEY, "corp1")
     assert refused(call, old.verification()) == "WEBHOOK_NOT_CONFIGURED"
     for listed, held, gone in (([old], [old], [new]), ([new, old], [new, old], []), ([new], [new], [old])):

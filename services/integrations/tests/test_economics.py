@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,8 +21,12 @@ from closedloop.platform.v1 import metrics_pb2
 from closedloop.platform.v1.metrics_pb2_grpc import MetricServiceStub
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged
 from closedloop_chassis import protos
+from closedloop_chassis.courier.database import pool
+from closedloop_chassis.courier.desk import Desk
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations.economics.rules import ITEMS, EconomicsRules
+from closedloop_integrations.erp import intake, waking
+from closedloop_integrations.service import SERVICE
 
 Known = Any
 BOOKS, ACTED = pb.CALCULATION_STATUTORY, pb.CALCULATION_OPERATIONAL
@@ -347,3 +353,44 @@ async def test_what_customers_are_worth_and_where_sellers_stand(company: Live, k
     asked.column = pb.DIMENSION_PERSON
     with company.refused("INVALID_ARGUMENT", "COLUMN_IS_ROW"):
         await stub.ListProductivity(asked)
+
+
+@pytest.mark.mission("S74")
+async def test_what_came_before_there_were_facts_gets_them_and_what_has_some_is_passed_over(
+    company: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the upgrade of a database that held transactions: figures of today and as they were known agree."""
+    monkeypatch.setattr(intake, "WALK", 2)
+    await bring(company, sold("a", 1000, 400), sold("b", 500, 100), cost("c", "freight", 50), order("d"))
+    before_change = company.now
+    company.process.time.stop_at(company.now + timedelta(hours=1))
+    await bring(company, sold("a", 2000, 900))
+
+    async def figures() -> list[tuple[int, int]]:
+        stub, told = company.stub(EconomicsServiceStub, "ops", "operations"), []
+        for at in (None, protos.timestamp(before_change)):
+            asked = pb.ListMarginsRequest(scope=scope(), calculation=ACTED)
+            if at is not None:
+                asked.scope.at.CopyFrom(at)
+            [total] = (await stub.ListMargins(asked)).rows
+            told.append((protos.minor_units(total.revenue), protos.minor_units(total.margin)))
+        return told
+
+    right = await figures()
+    assert [revenue for revenue, _ in right] == [2500, 1500]
+    tx = company.process.database.transaction()
+    keep = "transaction_id = (SELECT id FROM erp_transaction WHERE source_id = 'b')"
+    tx.do(f"DELETE FROM economic_fact WHERE NOT {keep}", {})
+    tx.do("DROP TABLE facts_of_old", {})
+    for statement in (SERVICE.migrations / "0011_facts_of_old.sql").read_text().split(";")[:2]:
+        tx.do(statement, {})
+    await tx.commit()
+    connections = pool(company.process.settings, "integrations")
+    await asyncio.to_thread(waking.wake, Desk("integrations", company.process.settings, connections))
+    connections.close(timeout=1)
+    company.process.time.stop_at(company.now + timedelta(days=3650))
+    await company.settle()
+    assert await figures() == right
+    assert await company.db.value("SELECT count(*) FROM timer WHERE kind = 'integrations.facts_of_old'", {}) == 0
+    twice = "SELECT count(*) FROM (SELECT FROM economic_fact GROUP BY transaction_id, code, product_id HAVING count(*) > 1) t"
+    assert await company.db.value(twice, {}) == 0

@@ -19,7 +19,7 @@ from closedloop_chassis import errors, protos
 from closedloop_devstack.simulators import vouchers
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import spreadsheets
-from closedloop_integrations.erp.rules import FileRules
+from closedloop_integrations.file_limits import FileRules
 
 FILES = FileRules(most_unpacked_bytes=1_000_000)
 SHEET = "xl/worksheets/sheet1.xml"

@@ -15,23 +15,30 @@ from uuid import uuid4
 import grpc
 import psycopg
 import pytest
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
 
+from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.integrations.v1 import deliveries_pb2 as deliveries
-from closedloop.integrations.v1 import mail_pb2, notices_pb2, sources_pb2
+from closedloop.integrations.v1 import erp_pb2, mail_pb2, notices_pb2, sources_pb2, webhooks_pb2
 from closedloop.integrations.v1.deliveries_pb2_grpc import DeliveryServiceStub
+from closedloop.integrations.v1.erp_pb2_grpc import ErpServiceStub
 from closedloop.integrations.v1.mail_pb2_grpc import MailServiceStub
 from closedloop.integrations.v1.notices_pb2_grpc import NoticeServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
+from closedloop.integrations.v1.webhooks_pb2_grpc import WebhookServiceStub
 from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import Notice, ProcurementSite
+from closedloop_devstack.simulators.subscriber import Subscriber
 
 pytestmark = pytest.mark.timeout(180)
 
 OURS = "sales@closedloop.test"
 SHORT_LEASE = """
 INSERT INTO rulebook (name, version, effective_at, body, author_id, reason, created_at)
-VALUES ('integrations.deliveries', 1, now(), '{"lease_seconds": 10}', 'test', 'test', now());
+VALUES ('integrations.deliveries', 1, now(), '{"lease_seconds": 10}', 'test', 'test', now()),
+       ('integrations.webhooks', 1, now(), '{"lease_seconds": 10}', 'test', 'test', now());
 UPDATE memory_revision SET value = value + 1 WHERE name = 'rulebook';
 """
 
@@ -45,7 +52,15 @@ def world() -> Iterator[tuple[ProcurementSite, MailServer, ChatRobots]]:
 
 
 @pytest.fixture(scope="module")
-def running(platform: Callable[..., Any], world: tuple[ProcurementSite, MailServer, ChatRobots]) -> Any:
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber() as door:
+        yield door
+
+
+@pytest.fixture(scope="module")
+def running(
+    platform: Callable[..., Any], world: tuple[ProcurementSite, MailServer, ChatRobots], subscriber: Subscriber
+) -> Any:
     site, post, chat = world
     login = f"{quote(OURS, safe='')}:closedloop@127.0.0.1"
     outside = {
@@ -53,6 +68,7 @@ def running(platform: Callable[..., Any], world: tuple[ProcurementSite, MailServ
         "SMTP_URL": f"smtp://{login}:{post.port}",
         "IMAP_URL": f"imap://{login}:{post.imap_port}",
         "MAIL_FROM": f"Closedloop <{OURS}>",
+        "WEBHOOK_INNER_HOSTS": json.dumps([subscriber.host]),
         "WECOM_ROBOTS": json.dumps({"default": chat.wecom_url()}),
     }
     environment = {f"CLOSEDLOOP_INTEGRATIONS_{name}": value for name, value in outside.items()}
@@ -163,3 +179,39 @@ def test_a_courier_killed_in_mid_send_sends_nothing_twice(running: Any, stub: An
     eventually(sent, "the courier that came back sends on")
     texts = [message.text for message in chat.messages]
     assert len(texts) == len(set(texts)) <= 2
+
+
+@pytest.mark.mission("U15")
+def test_a_courier_killed_while_a_subscriber_thinks_delivers_again_under_the_same_id(
+    running: Any, stub: Any, subscriber: Subscriber
+) -> None:
+    """After the test above, whose lease of ten seconds is in force."""
+    created = stub(WebhookServiceStub).CreateSubscription(
+        webhooks_pb2.CreateSubscriptionRequest(
+            request_id=str(uuid4()), name="BI", url=subscriber.url, event_types=["closedloop.integrations.order.*"]
+        )
+    )
+    subscriber.hold.clear()
+    order = erp_pb2.Transaction(
+        number="SO-1",
+        date=Date(year=2026, month=1, day=5),
+        currency="CNY",
+        order=erp_pb2.Order(lines=[erp_pb2.OrderLine(line=1, net_amount=Money(currency_code="CNY", units=100))]),
+        provenance=Provenance(source="erp", source_id="so-1"),
+    )
+    stub(ErpServiceStub).ImportTransactions(erp_pb2.ImportTransactionsRequest(request_id=str(uuid4()), rows=[order]))
+    eventually(lambda: subscriber.calls, "the subscriber was called")
+    [courier] = [name for name in running.processes if "courier" in name]
+    os.kill(running.processes[courier].pid, signal.SIGKILL)
+    subscriber.hold.set()
+    asked = webhooks_pb2.GetSubscriptionRequest(id=created.subscription.id)
+
+    def taken() -> bool:
+        found = stub(WebhookServiceStub).GetSubscription(asked)
+        return bool(found.HasField("last_success_time") and not found.backlog)
+
+    eventually(taken, "it was delivered by the courier that came back", seconds=60)
+    assert len(subscriber.ids) == 2
+    assert len(set(subscriber.ids)) == 1
+    assert subscriber.signed(created.secret)
+    assert subscriber.bodies[-1]["data"]["number"] == "SO-1"

@@ -114,7 +114,8 @@ async def test_whose_a_ticket_is_may_be_learned_later_and_it_is_told_again(compa
 
 @pytest.mark.mission("S72", "U15")
 async def test_a_signed_webhook_brings_tickets_once_and_what_is_broken_waits(company: Live, outside: Any) -> None:
-    outside(webhook_secret="whsec_MDEyMzQ1Njc4OWFiY2RlZg==")
+    # A new secret, and the old one while support still signs with it.
+    outside(webhook_secret="whsec_bmV3IG5ldyBuZXcgbmV3IQ== whsec_MDEyMzQ1Njc4OWFiY2RlZg==")
     connections = pool(company.process.settings, "integrations")
     desk = Desk("integrations", company.process.settings, connections)
 
@@ -141,7 +142,10 @@ async def test_a_signed_webhook_brings_tickets_once_and_what_is_broken_waits(com
         "T7",
     )
     operations = company.stub(SourceServiceStub, "ops", "operations")
+    runs = (await operations.ListRuns(sources_pb2.ListRunsRequest(source="support"))).runs
+    assert [(run.summary.read, run.summary.rejected, run.quarantined, run.poll) for run in runs] == [(2, 1, 1, "")] * 2
     [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="support"))).items
+    assert (item.row, item.run_id) == (1, runs[1].id)
     assert (item.reason, item.message.split()[0]) == ("ROW_INVALID", "state")
     mended = sources_pb2.QuarantineResolution(id=item.id, mended=json.dumps({**bad, "state": "TICKET_STATE_OPEN"}))
     await operations.ResolveQuarantine(sources_pb2.ResolveQuarantineRequest(request_id=str(uuid4()), rows=[mended]))

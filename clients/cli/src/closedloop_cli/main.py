@@ -16,6 +16,7 @@ from closedloop_cli.commands import (
     approvals,
     audit,
     clocks,
+    diagnose,
     diagnosis,
     doctor,
     duplicates,
@@ -27,10 +28,12 @@ from closedloop_cli.commands import (
     opportunities,
     pool,
     rules,
+    sources,
     suggestions,
     targets,
     tasks,
     token,
+    webhooks,
 )
 from closedloop_cli.connection import Choices
 from closedloop_cli.failures import CommandError, Failure
@@ -138,6 +141,8 @@ for name, group in {
     "health": health.app,
     "pool": pool.app,
     "notices": notices.app,
+    "sources": sources.app,
+    "webhooks": webhooks.app,
     "events": events.app,
     "rules": rules.app,
     "clocks": clocks.app,
@@ -146,6 +151,7 @@ for name, group in {
     app.add_typer(group, name=name)
 app.command("token")(token.token)
 app.command("brief")(health.brief)
+app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 
 

@@ -36,10 +36,12 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class EventRoute:
-    """Where an event goes: its CloudEvents type and who receives it."""
+    """Where an event goes: its CloudEvents type and who receives it; `offered_as` is what it tells subscribers outside,
+    empty where they cannot have it."""
 
     type: str
     consumers: tuple[str, ...]
+    offered_as: str = ""
 
     @property
     def owner(self) -> str:
@@ -47,9 +49,9 @@ class EventRoute:
         return self.type.split(".")[1]
 
     def may_come_from(self, source: str) -> bool:
-        """What a service tells others, nobody else may tell; what is addressed to its owner anybody may say, each in
-        their own name (a request for approval, an observation from outside)."""
-        return self.owner in self.consumers or source == self.owner
+        """What a service tells others, nobody else may tell, and what is offered outside is such a fact; what is addressed
+        to its owner anybody may say, each in their own name (a request for approval, an observation from outside)."""
+        return (self.owner in self.consumers and not self.offered_as) or source == self.owner
 
 
 def method(descriptor: MethodDescriptor) -> Method:
@@ -105,7 +107,7 @@ def _route(message: type[Message]) -> EventRoute:
     if not options.HasExtension(options_pb2.event):
         raise LookupError(f"{message.DESCRIPTOR.full_name} declares no (closedloop.options.v1.event)")
     event = options.Extensions[options_pb2.event]
-    return EventRoute(event.type, tuple(event.consumers))
+    return EventRoute(event.type, tuple(event.consumers), event.offered_as)
 
 
 def is_personal(field: FieldDescriptor) -> bool:

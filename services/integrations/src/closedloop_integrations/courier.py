@@ -9,13 +9,15 @@ from datetime import timedelta
 from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
-from closedloop_integrations import feeds
+from closedloop_integrations import feeds, polling
 from closedloop_integrations.conversations import callbacks
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
+from closedloop_integrations.erp import waking
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail import webhook
 from closedloop_integrations.notices import poller as notices
+from closedloop_integrations.webhooks import sender as webhooks
 
 TICK = timedelta(seconds=1)
 
@@ -24,6 +26,10 @@ PARTS: tuple[Part, ...] = (
     Poller("mail", TICK, mail.poll),
     Poller("erp", TICK, erp.poll),
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
+    Poller("webhooks", TICK, webhooks.deliver),
+    Poller("old_webhooks", timedelta(hours=1), webhooks.tidy),
+    Poller("facts_of_old", timedelta(hours=1), waking.wake),
+    Poller("old_runs", timedelta(hours=1), polling.forget_runs),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
     Webhook("/hooks/mail", webhook.receive),
     *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in feeds.FEEDS),

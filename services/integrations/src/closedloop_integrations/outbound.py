@@ -12,6 +12,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from closedloop_integrations.bounded import Bounded
+
+LONGEST_WAIT_DIGITS = 9
+
 
 class OutsideError(Exception):
     """The other side is at fault, or away; its text is one line without secrets. Counts for the circuit breaker."""
@@ -46,7 +50,7 @@ class Answer:
         """Seconds asked for in Retry-After, as number or date; 0 where nothing is."""
         given = self.headers.get("retry-after", "").strip()
         if given.isascii() and given.isdigit():
-            return float(given)
+            return float(given[:LONGEST_WAIT_DIGITS])
         try:
             return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0)
         except (TypeError, ValueError):
@@ -54,13 +58,15 @@ class Answer:
 
 
 class Outbound:
-    """A client of the host of `base_url` alone. `seconds` bound a whole call, `max_bytes` its answer."""
+    """A client of the host of `base_url` alone. `seconds` bound a whole call, `max_bytes` its answer. With `address` the
+    connection goes there, whatever the host's name resolves to by now."""
 
-    def __init__(self, base_url: str, seconds: float, max_bytes: int) -> None:
+    def __init__(self, base_url: str, seconds: float, max_bytes: int, address: str = "") -> None:
         self._origin = _origin(base_url)
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False)
+        self._transport = Bounded(seconds, address)
+        self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False, transport=self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -76,10 +82,14 @@ class Outbound:
     def post_json(self, url: str, body: object) -> Answer:
         return self._call("POST", url, json=body)
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        return self._call("POST", url, content=body, headers=headers)
+
     def _call(self, method: str, url: str, **options: Any) -> Answer:
         if _origin(url) != self._origin:
             raise NotSentError(f"{urlsplit(url).hostname} is not the host we may call")
         until = time.monotonic() + self._seconds
+        self._transport.begin()
         try:
             with self._client.stream(method, url, **options) as response:
                 content = bytearray()
@@ -91,7 +101,14 @@ class Outbound:
                         raise LostError(f"no whole answer within {self._seconds:.0f} s")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, bytes(content))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.InvalidURL,
+            UnicodeError,
+        ) as error:
             raise NotSentError(in_one_line(error)) from error
         except httpx.HTTPError as error:
             raise LostError(in_one_line(error)) from error

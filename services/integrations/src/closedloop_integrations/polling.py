@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_integrations import runs
 from closedloop_integrations.outbound import OutsideError, SlowDownError
 from closedloop_integrations.settings import outside
 from closedloop_integrations.sources.rules import PollRules, SourceRules
@@ -76,8 +77,9 @@ class Turn:
     rules: PollRules
     cursor: dict[str, Any]
     failures: int = 0
-    # Items taken in by this turn, and the age of the newest.
+    # Items taken in by this turn, those it could not even hand on, and the age of the newest.
     read: int = 0
+    refused: int = 0
     newest: datetime | None = None
     # Go on soon instead of waiting for the interval.
     unfinished: bool = False
@@ -109,7 +111,7 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
     try:
         yield mine
     except SlowDownError as error:
-        _close(desk, mine, rules, begun, wait=error.seconds)
+        _close(desk, mine, rules, begun, wait=error.seconds, asked_to_wait=str(error))
     except OutsideError as error:
         desk.log.warning("source failed", source=source, poll=poll, error=str(error))
         _close(desk, mine, rules, begun, error=str(error))
@@ -121,16 +123,26 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
             _close(desk, mine, rules, begun)
 
 
-def _close(desk: Desk, mine: Turn, rules: SourceRules, begun: float, *, wait: float = 0, error: str = "") -> None:
+def _close(
+    desk: Desk,
+    mine: Turn,
+    rules: SourceRules,
+    begun: float,
+    *,
+    wait: float = 0,
+    error: str = "",
+    asked_to_wait: str = "",
+) -> None:
     # A minute spent in the call itself is not to be waited again.
     every = 0.0 if mine.unfinished and not error else mine.rules.every_seconds
+    wait = min(wait, mine.rules.longest_wait_seconds)
     failures = mine.failures + 1 if error else 0
     retry_at = None
     if failures >= rules.breaker.failures:
         doublings = min(failures - rules.breaker.failures, 20)
         pause = min(rules.breaker.open_seconds * 2**doublings, rules.breaker.longest_seconds)
         retry_at = mine.now + timedelta(seconds=pause)
-    told = {
+    told: dict[str, Any] = {
         "source": mine.source,
         "poll": mine.poll,
         "cursor": json.dumps(mine.cursor, ensure_ascii=False),
@@ -143,5 +155,25 @@ def _close(desk: Desk, mine: Turn, rules: SourceRules, begun: float, *, wait: fl
         "newest": mine.newest,
         "seconds": time.monotonic() - begun,
     }
+    run = runs.Run(
+        source=mine.source,
+        poll=mine.poll,
+        started_at=mine.now,
+        ended_at=mine.now + timedelta(seconds=told["seconds"]),
+        read=mine.read + mine.refused,
+        created=mine.read,
+        rejected=mine.refused,
+        quarantined=mine.refused,
+        error=told["error"] or asked_to_wait,
+        brought_by=f"poll:{mine.source}",
+    )
     with desk.connection() as connection:
         connection.execute(CLOSE_TURN, told)
+        runs.keep_turn(connection, run)
+
+
+def forget_runs(desk: Desk) -> None:
+    """What is older than the rulebook keeps goes; once an hour is often enough."""
+    with desk.connection() as connection:
+        kept = in_force(connection, SourceRules, desk.now()).runs
+        runs.forget(connection, desk.now(), kept.days, kept.idle_days)

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
 from closedloop_chassis import bulk, errors, protos, structs
+from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
+from closedloop_integrations import quarantine, runs
 
 # Deeper than any item is.
 DEPTH = 20
 
 Item = TypeVar("Item", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a batch; `broken` has "REASON: message" by position."""
+
+    created: int
+    updated: int
+    broken: dict[int, str]
+
+
+def close(work: Work, texts: Sequence[str], taken: Taken, *, source: str, kind: str, key: str) -> None:
+    """A posted batch is a run; what nobody can read of it is set aside in it."""
+    run_id = new_id()
+    for position, reason in taken.broken.items():
+        name, _, message = reason.partition(": ")
+        where: dict[str, Any] = {"source": source, "kind": kind, "key": key, "run_id": run_id, "position": position}
+        quarantine.set_aside(work.tx, work.now, **where, reason=name, message=message, raw=texts[position])
+    wrong = len(taken.broken)
+    summary = BulkSummary(read=len(texts), created=taken.created, updated=taken.updated, rejected=wrong)
+    runs.keep_summary(work, source, summary, quarantined=wrong, id=run_id)
 
 
 def read(

@@ -13,8 +13,9 @@ from closedloop_chassis.work import Work
 MAX_RAW = 64 * 1024
 
 SET_ASIDE = """
-INSERT INTO quarantine (id, source, kind, key, reason, message, raw, digest, created_at)
-VALUES (%(id)s, %(source)s, %(kind)s, %(key)s, %(reason)s, %(message)s, %(raw)s, sha256(convert_to(%(raw)s, 'UTF8')), %(now)s)
+INSERT INTO quarantine (id, source, kind, key, reason, message, raw, digest, created_at, run_id, position)
+VALUES (%(id)s, %(source)s, %(kind)s, %(key)s, %(reason)s, %(message)s, %(raw)s, sha256(convert_to(%(raw)s, 'UTF8')), %(now)s,
+        %(run_id)s, %(position)s)
 ON CONFLICT (source, kind, key, digest) DO NOTHING
 """
 
@@ -44,9 +45,20 @@ def reader(kind: str) -> Callable[[Reader], Reader]:
 
 
 def set_aside(
-    tx: Transaction, now: datetime, *, source: str, kind: str, key: str, reason: str, message: str = "", raw: str = ""
+    tx: Transaction,
+    now: datetime,
+    *,
+    source: str,
+    kind: str,
+    key: str,
+    reason: str,
+    message: str = "",
+    raw: str = "",
+    run_id: str | None = None,
+    position: int = 0,
 ) -> None:
-    """Queued; the same item of the same content is set aside once. `kind`: notice_row, notice_page, mail, erp_document."""
+    """Queued; the same item of the same content is set aside once. `kind`: notice_row, notice_page, notice_line, mail,
+    erp_document; `position` is its place in the run's file or batch."""
     tx.do(
         SET_ASIDE,
         {
@@ -59,5 +71,7 @@ def set_aside(
             # NUL is the one character a text of PostgreSQL cannot hold.
             "raw": raw[:MAX_RAW].replace("\0", "\ufffd"),
             "now": now,
+            "run_id": run_id,
+            "position": position,
         },
     )

@@ -15,6 +15,8 @@ from closedloop_integrations.deliveries import api as deliveries_api
 from closedloop_integrations.deliveries import reactions as deliveries
 from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.templates import TemplateRules
+from closedloop_integrations.diagnoses import api as diagnoses_api
+from closedloop_integrations.diagnoses.rules import DiagnosisRules
 from closedloop_integrations.economics import people as economics_api
 from closedloop_integrations.economics import reactions as economics
 from closedloop_integrations.economics import trace as economics_trace
@@ -26,7 +28,7 @@ from closedloop_integrations.feeds import FeedRules
 from closedloop_integrations.mail import api as mail_api
 from closedloop_integrations.mail import reactions as mail
 from closedloop_integrations.mail.rules import MailRules
-from closedloop_integrations.notices import api as notices_api
+from closedloop_integrations.notices import accuracy as notices_api
 from closedloop_integrations.notices import reactions as notices
 from closedloop_integrations.notices.rules import ProcurementRules
 from closedloop_integrations.sources import api as sources_api
@@ -34,6 +36,9 @@ from closedloop_integrations.sources import reactions as sources
 from closedloop_integrations.sources.rules import SourceRules
 from closedloop_integrations.tickets import api as tickets_api
 from closedloop_integrations.tickets import reactions as tickets
+from closedloop_integrations.webhooks import api as webhooks_api
+from closedloop_integrations.webhooks import reactions as webhooks
+from closedloop_integrations.webhooks.rules import WebhookRules
 
 SERVICE = Service(
     name="integrations",
@@ -50,6 +55,9 @@ SERVICE = Service(
         Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
         Slice("behaviours", (behaviours_api.rpcs,), behaviours.reactions),
         Slice("conversations", (conversations_api.rpcs,), conversations.reactions, (ConversationRules,)),
+        Slice("diagnoses", (diagnoses_api.rpcs,), rules=(DiagnosisRules,)),
+        # Last: what happened is owed to subscribers when everything else has heard of it.
+        Slice("webhooks", (webhooks_api.rpcs,), webhooks.reactions, (WebhookRules,)),
     ),
     migrations=Path(__file__).parent / "migrations",
 )

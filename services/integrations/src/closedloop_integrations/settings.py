@@ -6,16 +6,15 @@ An address left empty means that there is no such system; nothing but these addr
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from email.utils import parseaddr
-from functools import cache, lru_cache
-from pathlib import Path
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-log = structlog.get_logger("integrations.settings")
+log = structlog.get_logger(__name__)
 
 
 class DingtalkRobot(BaseModel):
@@ -39,7 +38,6 @@ class CallbackKeys(BaseModel):
 
 # By platform and application; several hold at once while they are exchanged.
 Callbacks = dict[str, dict[str, tuple[CallbackKeys, ...]]]
-_callbacks: TypeAdapter[Callbacks] = TypeAdapter(Callbacks)
 
 
 class Outside(BaseSettings):
@@ -71,7 +69,12 @@ class Outside(BaseSettings):
     callbacks: Callbacks = Field(
         default_factory=dict, description='{"wecom": {"<application>": [{"token": …, "aes_key": …, "receiver": …}]}}'
     )
-    callbacks_file: str = Field(default="", description="the same in a file, which is read again when it changes")
+    webhook_hosts: tuple[str, ...] = Field(
+        default=(), description='hosts subscribers may have us call, ["hooks.example.cn", "*.example.com"]; empty: none'
+    )
+    webhook_inner_hosts: tuple[str, ...] = Field(
+        default=(), description='hosts of our own network that may be called, in plain text too, ["10.0.0.5:8080"]'
+    )
 
     @property
     def mail_domain(self) -> str:
@@ -91,34 +94,54 @@ class Outside(BaseSettings):
         return bool(self.robots(channel))
 
 
-@cache
-def outside() -> Outside:
-    return Outside()
+# How often somebody who asks has the folder of secrets looked at.
+LOOK_SECONDS = 1.0
 
 
-def callback_keys(platform: str, application: str) -> tuple[CallbackKeys, ...]:
-    """All that hold now, those of the file first; looked up anew at every call."""
-    where = outside()
-    filed: tuple[CallbackKeys, ...] = ()
-    if where.callbacks_file:
-        filed = _filed(where.callbacks_file).get(platform, {}).get(application, ())
-    return (*filed, *where.callbacks.get(platform, {}).get(application, ()))
+class Reader:
+    """The settings as they stand. A secret that is changed in the folder `CLOSEDLOOP_INTEGRATIONS_SECRETS` names (a file per
+    variable, called like it) is in use a second later, without a restart; the environment goes before the folder."""
+
+    def __init__(self) -> None:
+        self._kept: Outside | None = None
+        self._stamp: tuple[tuple[str, int, int], ...] = ()
+        self._looked = 0.0
+
+    def __call__(self) -> Outside:
+        now = time.monotonic()
+        if self._kept is None or now - self._looked >= LOOK_SECONDS:
+            folder = os.environ.get("CLOSEDLOOP_INTEGRATIONS_SECRETS", "")
+            self._looked, stamp = now, _stamp(folder)
+            if self._kept is None or stamp != self._stamp:
+                self._kept, self._stamp = _loaded(folder, self._kept), stamp
+        return self._kept
+
+    def cache_clear(self) -> None:
+        self._kept = None
 
 
-def _filed(path: str) -> Callbacks:
-    """A file that is being written, or written wrongly, leaves in force what was read last."""
+outside = Reader()
+
+
+def _loaded(folder: str, before: Outside | None) -> Outside:
+    """What is half written or wrong changes nothing where there was something before."""
     try:
-        state = os.stat(path)
-        _last[path] = _read(path, state.st_mtime_ns, state.st_size, state.st_ino)
-    except (OSError, ValueError) as error:
-        # A ValidationError shows what it was given, and that is secret.
-        log.warning("callback keys not read", path=path, cause=type(error).__name__)
-    return _last.get(path, {})
+        return Outside(_secrets_dir=folder or None)
+    except (ValueError, OSError) as error:
+        if before is None:
+            raise
+        # Not its text: it may hold the secret.
+        log.warning("secrets not read, the old ones stay", error=type(error).__name__)
+        return before
 
 
-_last: dict[str, Callbacks] = {}
-
-
-@lru_cache(maxsize=8)
-def _read(path: str, *state: int) -> Callbacks:
-    return _callbacks.validate_json(Path(path).read_bytes())
+def _stamp(folder: str) -> tuple[tuple[str, int, int], ...]:
+    """Of every file, whatever link leads there: Kubernetes changes all of them by one."""
+    if not folder:
+        return ()
+    try:
+        with os.scandir(folder) as files:
+            found = [(file.name, file.stat()) for file in files if file.is_file()]
+    except OSError:
+        return ()
+    return tuple(sorted((name, about.st_mtime_ns, about.st_size) for name, about in found))

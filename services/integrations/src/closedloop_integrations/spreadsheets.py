@@ -7,12 +7,14 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from python_calamine import CalamineError, CalamineWorkbook
 
 from closedloop_chassis import errors
-from closedloop_integrations.erp.rules import FileRules
+from closedloop_integrations.file_limits import FileRules
 
 PIECE = 64 * 1024
 ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -36,10 +38,10 @@ def workbook(content: bytes, rules: FileRules) -> list[list[Cell]]:
 
 def table(content: bytes, rules: FileRules) -> list[list[str]]:
     """The rows of a CSV file. Raises InvalidArgument as `workbook` does."""
-    text = decoded(content)
+    written = decoded(content)
     found: list[list[str]] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+        for row in csv.reader(io.StringIO(written, newline=""), strict=True):
             if len(found) >= rules.most_lines:
                 raise too_large(f"more than {rules.most_lines} lines")
             found.append(row)
@@ -48,15 +50,27 @@ def table(content: bytes, rules: FileRules) -> list[list[str]]:
     return found
 
 
+def text(cell: Cell) -> str:
+    """What a cell shows; days and moments in ISO."""
+    if isinstance(cell, datetime):
+        return cell.isoformat(sep=" ") if cell.hour or cell.minute else cell.date().isoformat()
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if isinstance(cell, float):
+        # A spreadsheet keeps 0.1 as a binary fraction; what it shows has fifteen digits.
+        return f"{Decimal(f'{cell:.15g}'):f}"
+    return str(cell).strip() if cell is not None else ""
+
+
 def decoded(content: bytes) -> str:
     """UTF-8, or GB18030 as Chinese systems write. Raises InvalidArgument FILE_NOT_RECOGNISED."""
     for charset in ("utf-8-sig", "gb18030"):
         try:
-            text = content.decode(charset)
+            written = content.decode(charset)
         except UnicodeDecodeError:
             continue
-        if "\0" not in text:
-            return text
+        if "\0" not in written:
+            return written
     raise unknown("neither UTF-8 nor GB18030 text")
 
 

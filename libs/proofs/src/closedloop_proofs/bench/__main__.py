@@ -29,6 +29,8 @@ from closedloop_proofs.bench import (
     imports,
     lead_imports,
     lists,
+    margins,
+    matcher,
     peers,
     reads,
     replicas,
@@ -53,6 +55,8 @@ GROUPS: dict[str, Measure] = {
     "peers": peers.measure,
     "replicas": replicas.measure,
     "targets": targets.measure,
+    "matcher": matcher.measure,
+    "margins": margins.measure,
 }
 # Whether everything runs at all: what is measured so is no figure.
 SHORT_SECONDS = 1.0

@@ -10,6 +10,7 @@ from closedloop_chassis import bulk, errors, pages, protos
 from closedloop_chassis.enums import words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_integrations import runs
 from closedloop_integrations.behaviours import intake, store
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -26,6 +27,7 @@ async def import_behaviours(request: pb.ImportBehavioursRequest, call: Call) -> 
         read=len(request.rows), created=outcome.created, updated=0, refused=[*refused, *outcome.refused]
     )
     if not request.validate_only:
+        runs.keep_summary(call, runs.source_of(good), summary)
         call.audit("behaviours", "import", after={"read": summary.read, "created": summary.created})
     return summary
 

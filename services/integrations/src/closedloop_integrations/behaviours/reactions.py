@@ -21,12 +21,8 @@ FEED = "behaviours"
 async def read_behaviours(event: Heard[events.FeedFetched], work: Work) -> None:
     if event.message.feed != FEED:
         return
-    source = work.rules(FeedRules).behaviour_source
-    for position, reason in (await take(work, list(event.message.items), source)).items():
-        name, _, message = reason.partition(": ")
-        where = {"source": source, "kind": "behaviour", "key": FEED}
-        raw = event.message.items[position]
-        quarantine.set_aside(work.tx, work.now, **where, reason=name, message=message, raw=raw)
+    source, texts = work.rules(FeedRules).behaviour_source, list(event.message.items)
+    posted.close(work, texts, await take(work, texts, source), source=source, kind="behaviour", key=FEED)
 
 
 @reactions.on(customers.PersonErased)
@@ -38,16 +34,17 @@ async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
 
 @quarantine.reader("behaviour")
 async def read_again(work: Work, item: quarantine.Item) -> str:
-    return (await take(work, [item.raw], item.source)).get(0, "")
+    return (await take(work, [item.raw], item.source)).broken.get(0, "")
 
 
-async def take(work: Work, texts: list[str], source: str) -> dict[int, str]:
-    """Takes in what can be read; answers "REASON: message" of the others, by position. An item is a Behaviour in the JSON
-    of the contract with `provenance.source_id`, by which a second delivery is known; who does not say so is `source`."""
+async def take(work: Work, texts: list[str], source: str) -> posted.Taken:
+    """Takes in what can be read. An item is a Behaviour in the JSON of the contract with `provenance.source_id`, by which
+    a second delivery is known; who does not say so is `source`."""
 
     def complete(behaviour: pb.Behaviour) -> None:
         behaviour.provenance.source = behaviour.provenance.source or source
 
     read, broken = posted.read(texts, pb.Behaviour, complete)
     outcome = await intake.take_in(work, read)
-    return broken | {fault.row: f"{fault.reason}: {fault.message}" for fault in outcome.refused}
+    broken |= {fault.row: f"{fault.reason}: {fault.message}" for fault in outcome.refused}
+    return posted.Taken(outcome.created, 0, broken)

@@ -21,7 +21,7 @@ from closedloop_integrations.conversations import envelope, wecom
 from closedloop_integrations.conversations.envelope import Keys
 from closedloop_integrations.conversations.rules import ConversationRules
 from closedloop_integrations.polling import in_force
-from closedloop_integrations.settings import callback_keys
+from closedloop_integrations.settings import outside
 
 WECOM, DINGTALK = "/hooks/wecom/<application>", "/hooks/dingtalk/<application>"
 CHECK_URL = "check_url"
@@ -67,7 +67,7 @@ def from_dingtalk(desk: Desk, request: Request) -> Response:
 def _begin(desk: Desk, request: Request, platform: str) -> tuple[ConversationRules, Sequence[Keys]]:
     keys = [
         Keys(each.token.get_secret_value(), each.aes_key.get_secret_value(), each.receiver)
-        for each in callback_keys(platform, request.values.get("application", ""))
+        for each in outside().callbacks.get(platform, {}).get(request.values.get("application", ""), ())
     ]
     if not keys:
         raise errors.NotFound("WEBHOOK_NOT_CONFIGURED", "no keys are set for this application")

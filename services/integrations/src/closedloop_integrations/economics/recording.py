@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 
 from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
@@ -25,6 +26,18 @@ async def restate(work: Work, rows: Sequence[pb.Transaction]) -> None:
     """The same transactions, whose codes mean something else by now."""
     store.forget(work.tx, [row.id for row in rows])
     await _put(work, rows)
+
+
+async def record_old(work: Work, rows: Sequence[pb.Transaction]) -> None:
+    """Transactions in force that have no facts yet, known since they came."""
+    await _put(work, rows)
+
+
+def record_past(work: Work, rows: Sequence[tuple[pb.Transaction, datetime]]) -> None:
+    """Versions that were superseded, with when: figures as they were known then have them."""
+    found = [fact for row, _ in rows for fact in facts(row, protos.instant(row.create_time))]
+    store.put(work.tx, found, ())
+    store.close(work.tx, {row.id: until for row, until in rows})
 
 
 async def _put(work: Work, rows: Sequence[pb.Transaction]) -> None:

@@ -17,6 +17,11 @@ UPDATE economic_fact f SET known_until = %(now)s
   FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS gone (source, source_id)
  WHERE f.known_until IS NULL AND f.source = gone.source AND f.source_id = gone.source_id
 """
+CLOSE_EACH = """
+UPDATE economic_fact f SET known_until = past.until
+  FROM unnest(%(ids)s::uuid[], %(untils)s::timestamptz[]) AS past (id, until)
+ WHERE f.known_until IS NULL AND f.transaction_id = past.id
+"""
 FORGET = "DELETE FROM economic_fact WHERE transaction_id = ANY(%(ids)s::uuid[])"
 # What stands on an order without saying whose it is belongs to whom the order does, whichever came first.
 ADOPT = """
@@ -219,6 +224,11 @@ class Traced:
 
 def supersede(tx: Transaction, keys: Sequence[tuple[str, str]], now: datetime) -> None:
     tx.do(CLOSE, {"sources": [key[0] for key in keys], "source_ids": [key[1] for key in keys], "now": now})
+
+
+def close(tx: Transaction, until: dict[str, datetime]) -> None:
+    """By transaction: when it was superseded."""
+    tx.do(CLOSE_EACH, {"ids": list(until), "untils": list(until.values())})
 
 
 def forget(tx: Transaction, transaction_ids: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from closedloop_chassis import bulk, errors, pages, protos
 from closedloop_chassis.enums import number, word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_integrations import runs
 from closedloop_integrations.erp import intake, store
 from closedloop_integrations.erp.u8 import Document
 
@@ -40,6 +41,7 @@ async def import_transactions(request: pb.ImportTransactionsRequest, call: Call)
             "rejected": summary.rejected,
         }
         call.audit("erp_transactions", "import", after=figures)
+        runs.keep_summary(call, runs.source_of(good), summary)
     return summary
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -117,7 +117,11 @@ def records(rows: Sequence[Sequence[Any]], list_name: str, rules: ErpRules) -> I
         )
     documents: dict[str, dict[str, Any]] = {}
     for position, cells in enumerate(rows[1:], 1):
-        row = {name: _text(cell) for name, cell in zip(names, cells, strict=False) if name and _text(cell)}
+        row = {
+            name: spreadsheets.text(cell)
+            for name, cell in zip(names, cells, strict=False)
+            if name and spreadsheets.text(cell)
+        }
         if not row:
             continue
         if list_name == "currentstock":
@@ -145,14 +149,3 @@ def _minor(text: str, currency: str, position: int) -> int:
     if not fine:
         raise Unreadable(f"line {position}: {text[:40]} is no amount of {currency}")
     return int(amount)
-
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, datetime):
-        return cell.isoformat(sep=" ") if cell.hour or cell.minute else cell.date().isoformat()
-    if isinstance(cell, date):
-        return cell.isoformat()
-    if isinstance(cell, float):
-        # A spreadsheet keeps 0.1 as a binary fraction; what it shows has fifteen digits.
-        return f"{Decimal(f'{cell:.15g}'):f}"
-    return str(cell).strip() if cell is not None else ""

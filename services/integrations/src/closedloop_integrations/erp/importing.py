@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from closedloop.common.v1.common_pb2 import RowError
 from closedloop.integrations.v1 import erp_pb2 as pb
 from closedloop_chassis import bulk, protos
+from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
-from closedloop_integrations import quarantine, spreadsheets
+from closedloop_integrations import quarantine, runs, spreadsheets
 from closedloop_integrations.erp import files, intake, u8
 from closedloop_integrations.erp.api import rpcs as rpcs
 from closedloop_integrations.erp.rules import ErpRules
@@ -37,11 +38,12 @@ async def import_erp_file(request: pb.ImportErpFileRequest, call: Call) -> pb.Im
         *(RowError(row=at, reason="DOCUMENT_UNREADABLE", message=text[:1000]) for at, text in contents.broken.items()),
         *outcome.refused,
     ]
+    run_id = new_id()
     if not request.validate_only:
         for error in refused:
             where = {"source": request.source, "kind": contents.kind, "key": contents.key}
-            raw = contents.raw[error.row]
-            quarantine.set_aside(call.tx, call.now, **where, reason=error.reason, message=error.message, raw=raw)
+            what = {"reason": error.reason, "message": error.message, "raw": contents.raw[error.row]}
+            quarantine.set_aside(call.tx, call.now, **where, **what, run_id=run_id, position=error.row)
     summary = bulk.summary(read=len(contents.raw), created=outcome.created, updated=outcome.updated, refused=refused)
     response = pb.ImportErpFileResponse(
         summary=summary,
@@ -63,6 +65,8 @@ async def import_erp_file(request: pb.ImportErpFileRequest, call: Call) -> pb.Im
             "created": summary.created,
         }
         call.audit("erp_transactions", "import_file", after=figures)
+        file = {"file_name": request.file_name, "sha256": response.sha256}
+        runs.keep_summary(call, request.source, summary, quarantined=len(refused), id=run_id, **file)
     return response
 
 

@@ -19,6 +19,8 @@ from closedloop_integrations.erp.rules import Book, Codes, ErpRules, Meaning
 from closedloop_integrations.erp.u8 import Document
 from closedloop_integrations.procurement.matching import normalise
 
+# So many old versions at a time.
+WALK = 500
 TYPES = {"account": "account_code", "person": "person_code", "unit": "unit_code", "channel": "channel_code"}
 
 
@@ -75,6 +77,18 @@ async def restate(work: Work, entries: Sequence[store.Entry]) -> int:
         for entry, row in zip(changed, rows, strict=True):
             tell(work, entry, row)
     return len(changed)
+
+
+async def facts_of_old(work: Work, after: str) -> str:
+    """Facts of the versions behind the id `after` that have none, as they were known and as long; answers the last id
+    looked at, empty at the end."""
+    walked = await store.walk(work.tx, after, WALK)
+    old = [entry for entry in walked if entry.factless]
+    if past := [(transaction(entry), entry.superseded_at) for entry in old if entry.superseded_at is not None]:
+        recording.record_past(work, past)
+    if present := [transaction(entry) for entry in old if entry.superseded_at is None]:
+        await recording.record_old(work, present)
+    return walked[-1].id if len(walked) == WALK else ""
 
 
 def transaction(entry: store.Entry) -> pb.Transaction:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations import quarantine
@@ -17,13 +19,16 @@ from closedloop_integrations.procurement.matching import normalise
 
 reactions = Reactions()
 
+FACTS_OF_OLD = "integrations.facts_of_old"
+FIRST_ID = "00000000-0000-0000-0000-000000000000"
+
 
 @reactions.on(events.ErpDocumentsFetched)
 async def read_documents(event: Heard[events.ErpDocumentsFetched], work: Work) -> None:
     fetched = event.message
     broken = await read_page(work, fetched.source, fetched.list, fetched.documents)
     for position, (reason, message) in broken.items():
-        where = {"source": fetched.source, "kind": "erp_document", "key": fetched.list}
+        where: dict[str, Any] = {"source": fetched.source, "kind": "erp_document", "key": fetched.list}
         raw = fetched.documents[position]
         quarantine.set_aside(work.tx, work.now, **where, reason=reason, message=message, raw=raw)
 
@@ -50,6 +55,14 @@ async def product_known(event: Heard[targets.ProductChanged], work: Work) -> Non
     waiting = await store.naming(work.tx, sources=[work.rules(ErpRules).source], products=names)
     if waiting := [entry for entry in waiting if entry.unmapped]:
         await intake.restate(work, waiting)
+
+
+@reactions.timer(FACTS_OF_OLD)
+async def facts_of_old(rung: list[Rung], work: Work) -> None:
+    """Set after an upgrade; goes on where it stopped until every version of every transaction has been looked at."""
+    after = await intake.facts_of_old(work, str(rung[0].attributes.get("after", FIRST_ID)))
+    if after:
+        work.timers.set(FACTS_OF_OLD, "erp", work.now, {"after": after})
 
 
 @quarantine.reader("erp_document")

@@ -117,6 +117,13 @@ UPDATE erp_transaction t
  WHERE t.id = n.id
 """
 
+# Versions in the order of their ids, each with when the next one came; by `factless` those nobody has made facts of.
+WALKED = f"""
+SELECT {COLUMNS}, (SELECT min(n.created_at) FROM erp_transaction n
+                    WHERE n.source = t.source AND n.source_id = t.source_id AND n.version > t.version) AS superseded_at,
+       NOT EXISTS (SELECT FROM economic_fact f WHERE f.transaction_id = t.id) AS factless
+  FROM erp_transaction t WHERE id > %(after)s::uuid ORDER BY id LIMIT %(limit)s
+"""
 GET = f"SELECT {COLUMNS} FROM erp_transaction WHERE id = %(id)s"
 LIST = f"""
 SELECT {COLUMNS} FROM erp_transaction
@@ -228,6 +235,20 @@ async def naming(
     or, while they have no customer, one of these names."""
     asked = {"accounts": [], "people": [], "units": [], "products": [], "channels": [], **codes}
     return await tx.all(NAMING, {**asked, "sources": list(sources), "name_keys": list(name_keys)}, into=Entry)
+
+
+@dataclass(slots=True)
+class Walked(Entry):
+    """A version with when it was superseded, and whether no facts were made of it."""
+
+    superseded_at: datetime | None
+    factless: bool
+
+
+async def walk(tx: Transaction, after: str, limit: int) -> list[Walked]:
+    """The next versions by id; nobody takes in others meanwhile."""
+    tx.do(LOCK)
+    return await tx.all(WALKED, {"after": after, "limit": limit}, into=Walked)
 
 
 async def get(db: Reader, id: str) -> Entry | None:

@@ -39,12 +39,13 @@ def fetch_new(desk: Desk, mine: Turn, mailbox: Mailbox) -> None:
             refused.message = f"{message.size} bytes; we read at most {mine.rules.max_bytes}"
             refused.fetch_time.FromDatetime(desk.now())
             desk.observe(refused, SOURCE, id=id)
+            mine.refused += 1
         else:
             raw, arrived = mailbox.fetch(message.uid)
             _observe(desk, source_id, raw, arrived or desk.now(), id=str(id))
             mine.newest = arrived
+            mine.read += 1
         mine.cursor = {"validity": mailbox.uid_validity, "uid": message.uid}
-        mine.read += 1
     mine.unfinished = len(waiting) > mine.rules.max_requests
 
 

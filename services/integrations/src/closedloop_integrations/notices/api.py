@@ -11,6 +11,7 @@ from closedloop_chassis.enums import word, words
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_integrations import runs
 from closedloop_integrations.notices import intake, store, wire
 from closedloop_integrations.notices.rules import Notice, ProcurementRules, complete, sector_matcher
 from closedloop_integrations.procurement.matching import normalise
@@ -43,6 +44,7 @@ async def bulk_import_notices(request: pb.BulkImportNoticesRequest, call: Call) 
             "rejected": summary.rejected,
         }
         call.audit("notices", "import", after=figures)
+        runs.keep_summary(call, runs.source_of(good), summary)
     return summary
 
 

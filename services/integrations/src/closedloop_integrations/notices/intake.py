@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,10 +18,11 @@ from closedloop_integrations.procurement.matching import CustomerName, NoticeMat
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many of the notices were new, and how many were known with other content."""
+    """How many of the notices were new, how many were known with other content, and which these are."""
 
     created: int
     updated: int
+    taken: frozenset[tuple[str, str]] = frozenset()
 
 
 async def take_in(work: Work, notices: Sequence[Notice], *, dry: bool = False) -> Outcome:
@@ -36,7 +38,8 @@ async def take_in(work: Work, notices: Sequence[Notice], *, dry: bool = False) -
     if not dry and (created or updated):
         store.put(work.tx, [*created, *updated])
         await _match(work, [*created, *updated], [notice.id for notice in updated])
-    return Outcome(len(created), len(updated))
+    taken = frozenset((notice.source, notice.source_id) for notice in (*created, *updated))
+    return Outcome(len(created), len(updated), taken)
 
 
 async def match_late(work: Work, account_id: str) -> None:
@@ -63,15 +66,21 @@ async def _match(work: Work, notices: Sequence[Notice], changed: Sequence[str]) 
     rules = work.rules(ProcurementRules)
     names = await store.names_in(work.tx, notices)
     accounts = {name.account_id: name for name in names}
-    matcher = _matcher(names, rules)
+    # Making a matcher of all names takes seconds, in which others want answers, too.
+    many = len(notices) > store.FEW
+    judged = await asyncio.to_thread(_judged, names, notices, rules) if many else _judged(names, notices, rules)
     before: dict[str, dict[str, store.Match]] = {}
     for match in await store.matches_of(work.tx, changed):
         before.setdefault(match.notice_id, {})[match.account_id] = match
     kept = []
-    for notice in notices:
-        found = notice_rules.judge(notice, matcher, rules)
+    for notice, found in zip(notices, judged, strict=True):
         kept += _differing(work, notice, found, before.get(notice.id, {}), accounts, rules)
     store.put_matches(work.tx, kept)
+
+
+def _judged(names: Sequence[store.Name], notices: Sequence[Notice], rules: ProcurementRules) -> list[list[Found]]:
+    matcher = _matcher(names, rules)
+    return [notice_rules.judge(notice, matcher, rules) for notice in notices]
 
 
 def _differing(

@@ -149,7 +149,7 @@ class Walk:
         refused = events.ItemRefused(source=SOURCE, kind=kind, key=key, reason=reason, message=message, raw=raw)
         refused.fetch_time.FromDatetime(self._desk.now())
         digest = hashlib.sha256(f"{kind}|{key}|{reason}|{raw}".encode()).hexdigest()
-        self._desk.observe(refused, SOURCE, id=uuid5(NAMESPACE_URL, f"refused:{digest}"))
+        self._turn.refused += self._desk.observe(refused, SOURCE, id=uuid5(NAMESPACE_URL, f"refused:{digest}"))
 
     def _get(self, url: str, headers: dict[str, str]) -> Answer | None:
         """None where this turn has used up its calls. Raises SlowDownError, or OutsideError for an answer that is none."""

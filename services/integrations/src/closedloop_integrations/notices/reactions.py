@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.ids import new_id
@@ -20,7 +22,7 @@ async def read_notice(event: Heard[events.NoticeFetched], work: Work) -> None:
     page = event.message
     reason = await read_page(work, quarantine.Item(page.source, page.url, page.html))
     if reason:
-        where = {"source": page.source, "kind": "notice_page", "key": page.url}
+        where: dict[str, Any] = {"source": page.source, "kind": "notice_page", "key": page.url}
         quarantine.set_aside(work.tx, work.now, **where, reason=reason, raw=page.html)
 
 

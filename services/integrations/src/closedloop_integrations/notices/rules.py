@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_integrations.file_limits import FileRules
 from closedloop_integrations.procurement.matching import MatchingRules, NameMatch, NoticeMatcher, Place, normalise
 from closedloop_integrations.procurement.site import NoticeDetail
 
@@ -39,6 +40,47 @@ class ConfidenceRules(Part):
         return float(getattr(self, place))
 
 
+class SheetRules(Part):
+    """How the columns of saved lists are called, and what a bare number in them is."""
+
+    columns: dict[str, str] = Field(
+        default={
+            "客户名称": "buyer",
+            "采购人": "buyer",
+            "采购人名称": "buyer",
+            "采购单位": "buyer",
+            "采购单位名称": "buyer",
+            "标题": "title",
+            "公告标题": "title",
+            "分类2": "kind",
+            "公告类型": "kind",
+            "地市": "region",
+            "地区": "region",
+            "行政区域": "region",
+            "发布时间": "published",
+            "发布日期": "published",
+            "link": "url",
+            "链接": "url",
+            "子序号": "lot_number",
+            "项目名称": "name",
+            "采购项目名称": "name",
+            "采购需求概况": "requirement",
+            "金额": "amount",
+            "预算金额": "amount",
+            "拟面向中小企业预留": "reserved",
+            "预计时间": "expected",
+            "预计采购时间": "expected",
+            "备注": "remark",
+        },
+        max_length=200,
+    )
+    # Where neither the number nor the column's title names a unit.
+    bare_amount_unit: str = Field(default="万元", max_length=10)
+    currency: str = Field(default="CNY", min_length=3, max_length=3)
+    # Titles and notes may stand above the heading.
+    heading_within: int = Field(default=10, ge=1, le=100)
+
+
 class ProcurementRules(Rules):
     """Names, sectors and kinds; which matches are told at once; what the poller searches for."""
 
@@ -50,6 +92,10 @@ class ProcurementRules(Rules):
     tell_from: float = Field(default=0.8, ge=0, le=1)
     # In order: the first kind whose word stands in the kind as printed, else in the title.
     kinds: dict[str, tuple[str, ...]] = Field(default=KIND_WORDS)
+    sheets: SheetRules = SheetRules()
+    files: FileRules = FileRules()
+    # Fewer reviewed matches say nothing about the matcher.
+    accuracy_from: int = Field(default=20, ge=1, le=100_000)
     # Search words for the site, one poll each; "" asks for everything.
     searches: tuple[str, ...] = Field(default=("",), min_length=1, max_length=50)
     # How far back the first poll of a search reaches, and by how much later ones overlap.
@@ -122,7 +168,8 @@ def sector_matcher(rules: ProcurementRules) -> NoticeMatcher:
 def complete(
     said: dict[str, Any], rules: ProcurementRules, sectors: NoticeMatcher, *, id: str, now: datetime
 ) -> Notice:
-    """The notice with all that follows from what was said: digest, keys, sectors, kind, project."""
+    """The notice with all that follows from what was said: digest, keys, sectors, kind, project. `said` may name the
+    `project` better than the title does, or its `project_key`."""
     buyer_key = normalise(said["buyer"])
     text = "\n".join(normalise(line) for line in f"{said['title']}\n{said['body']}".splitlines())
     found = sectors.match(said["buyer"], said["title"], said["body"]).sectors
@@ -142,7 +189,7 @@ def complete(
         sectors=list(dict.fromkeys([*said["sectors"], *(sector.sector for sector in found)])),
         keywords=list(dict.fromkeys(word for sector in found for word in sector.keywords)),
         mended=said["mended"],
-        project_key=project_key(buyer_key, said["title"], rules),
+        project_key=said.get("project_key") or project_key(buyer_key, said.get("project") or said["title"], rules),
         brought_by=said["brought_by"],
         observed_at=said["observed_at"],
         created_at=now,
@@ -240,6 +287,15 @@ def _found(notice: Notice, match: NameMatch, rules: ProcurementRules) -> Found:
 def _line_with(body: str, name: str) -> str:
     key = normalise(name)
     return next((line for line in body.splitlines() if key in normalise(line)), name)
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share, by Wilson (1927); `of` is positive."""
+    z = 1.959964
+    share, spread = hits / of, z * z / of
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * (share * (1 - share) / of + spread / of / 4) ** 0.5
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def best(found: Iterable[Found]) -> dict[str, Found]:

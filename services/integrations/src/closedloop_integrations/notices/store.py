@@ -24,6 +24,11 @@ KNOWN = """
 SELECT id, source, source_id, digest, version, created_at
   FROM notice JOIN unnest(%(sources)s::text[], %(source_ids)s::text[]) AS wanted (source, source_id) USING (source, source_id)
 """
+# What a list that says less must not take away.
+SAID_BEFORE = """
+SELECT source_id, title, url, publish_date, items
+  FROM notice WHERE source = %(source)s AND source_id = ANY(%(source_ids)s)
+"""
 PUT = f"""
 INSERT INTO notice ({NAMES}) SELECT {NAMES} FROM jsonb_populate_recordset(NULL::notice, %(rows)s)
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c not in ("id", "created_at"))}
@@ -105,6 +110,18 @@ LOCK_MATCH = """
 SELECT m.*, a.name AS account_name, a.owner_id, a.unit_id, a.participant_ids
   FROM notice_match m LEFT JOIN account a ON a.id = m.account_id WHERE m.id = %(id)s FOR UPDATE OF m
 """
+# A match of `tell_from` or more is one the matcher stands by; what a person named it never found.
+REVIEWED = """
+SELECT count(*) AS reviewed,
+       count(*) FILTER (WHERE m.state = 'confirmed' AND stood) AS true_positives,
+       count(*) FILTER (WHERE m.state = 'rejected' AND stood) AS false_positives,
+       count(*) FILTER (WHERE m.state = 'confirmed' AND NOT stood) AS false_negatives
+  FROM notice_match m JOIN notice n ON n.id = m.notice_id
+ CROSS JOIN LATERAL (SELECT m.confidence >= %(tell_from)s AND m.rule <> 'review' AS stood) AS ours
+ WHERE m.reviewed_by <> ''
+   AND (%(begin)s::timestamptz IS NULL OR m.matched_at >= %(begin)s) AND (%(end)s::timestamptz IS NULL OR m.matched_at < %(end)s)
+   AND (%(source)s = '' OR n.source = %(source)s)
+"""
 ACCOUNT = "SELECT id, name AS account_name, owner_id, unit_id, participant_ids FROM account WHERE id = %(id)s"
 
 
@@ -166,6 +183,13 @@ async def known(tx: Transaction, notices: Sequence[Notice]) -> dict[tuple[str, s
     return {(row.source, row.source_id): row for row in await tx.all(KNOWN, keys, into=Known)}
 
 
+async def said_before(tx: Transaction, source: str, source_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`title`, `url`, `publish_date` and `items` of the notices that are here, by their source's id."""
+    tx.do(LOCK)
+    rows_ = await tx.all(SAID_BEFORE, {"source": source, "source_ids": list(source_ids)})
+    return {row["source_id"]: row for row in rows_}
+
+
 def put(tx: Transaction, notices: Sequence[Notice]) -> None:
     tx.do(PUT, {"rows": rows.pack(notices, only=COLUMNS)})
 
@@ -218,6 +242,12 @@ async def listed_matches(db: Reader, params: dict[str, Any]) -> list[Match]:
 
 async def lock_match(tx: Transaction, id: str) -> Match | None:
     return await tx.one(LOCK_MATCH, {"id": id}, into=Match)
+
+
+async def reviewed(db: Reader, params: dict[str, Any]) -> dict[str, int]:
+    """`reviewed`, `true_positives`, `false_positives`, `false_negatives`."""
+    row = await db.one(REVIEWED, params)
+    return row or {}
 
 
 async def account(tx: Transaction, id: str) -> dict[str, Any] | None:

@@ -26,12 +26,14 @@ _LOCATED = re.compile(r"[\u3400-\u9fff]{2,7}?(?:省|市|县|区|州|盟|旗)")
 
 
 class SectorKeywords(BaseModel):
-    """A sector is found by any of `words`, unless one of `without` occurs in the title."""
+    """A sector is found by any of `words`. One of `without` in the title and it is none of the sector; in another line, such
+    as a lot, and that line does not count. `not_words` look like words and are none: 科学院 is no 学院."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     words: tuple[str, ...] = Field(min_length=1)
     without: tuple[str, ...] = ()
+    not_words: tuple[str, ...] = ()
 
 
 class MatchingRules(BaseModel):
@@ -114,10 +116,29 @@ class MatchingRules(BaseModel):
                     "校园",
                 ),
                 without=("食堂", "物业", "校服"),
+                not_words=("科学院",),
             ),
-            "healthcare": SectorKeywords(words=("医院", "卫生院", "疾控", "医疗设备", "诊疗", "护理")),
+            "healthcare": SectorKeywords(
+                words=("医院", "卫生院", "卫生中心", "疾控", "医疗设备", "诊疗", "护理"),
+            ),
             "digital_government": SectorKeywords(
-                words=("信息化", "智慧城市", "政务云", "数据中心", "软件开发", "等保测评")
+                words=(
+                    "信息化",
+                    "信息系统",
+                    "业务系统",
+                    "管理平台",
+                    "数字平台",
+                    "云平台",
+                    "智慧城市",
+                    "政务云",
+                    "大数据",
+                    "数据中心",
+                    "数据要素",
+                    "软件开发",
+                    "网络安全",
+                    "等级保护",
+                    "等保测评",
+                )
             ),
         }
     )
@@ -176,6 +197,8 @@ class NoticeMatcher:
             sector: {normalise(word): word for word in keywords.words}
             for sector, keywords in self.rules.sectors.items()
         }
+        self._without = {sector: [*map(normalise, given.without)] for sector, given in self.rules.sectors.items()}
+        self._not_words = {sector: [*map(normalise, given.not_words)] for sector, given in self.rules.sectors.items()}
         self._keywords = _automaton(word for words in self._sector_words.values() for word in words)
         self._breaks = _any_of(self.rules.breaks)
         self._openers = _any_of(self.rules.openers)
@@ -188,9 +211,7 @@ class NoticeMatcher:
         for place, key in places:
             for name in self._names.get(key, ()):
                 found.setdefault(name.customer_id, NameMatch(name.customer_id, name.name, place))
-        return NoticeMatch(
-            tuple(found.values()), tuple(self._sectors(normalise(title), normalise(buyer + "\n" + body)))
-        )
+        return NoticeMatch(tuple(found.values()), tuple(self._sectors(_running(title), _running(f"{buyer}\n{body}"))))
 
     def _buyer_names(self, buyer: str) -> Iterator[str]:
         """As printed, without "本级", and both names of 某院(某中心); 山东大学(威海) stays what it is."""
@@ -235,11 +256,26 @@ class NoticeMatcher:
         return any(unit in words for unit in self.rules.other_units)
 
     def _sectors(self, title: str, rest: str) -> Iterator[SectorMatch]:
-        in_title, elsewhere = _found(self._keywords, title), _found(self._keywords, rest)
+        in_title = _found(self._keywords, title)
+        elsewhere = [(line, found) for line in rest.splitlines() if (found := _found(self._keywords, line))]
         for sector, words in self._sector_words.items():
-            hits = tuple(dict.fromkeys(words[word] for word in in_title + elsewhere if word in words))
-            if hits and not any(normalise(word) in title for word in self.rules.sectors[sector].without):
-                yield SectorMatch(sector, hits, any(word in words for word in in_title))
+            if any(word in title for word in self._without[sector]):
+                continue
+            said = [word for word in in_title if word in words and self._meant(sector, word, title)]
+            others = [
+                word
+                for line, hits in elsewhere
+                if not any(word in line for word in self._without[sector])
+                for word in hits
+                if word in words and self._meant(sector, word, line)
+            ]
+            if named := tuple(dict.fromkeys(words[word] for word in said + others)):
+                yield SectorMatch(sector, named, bool(said))
+
+    def _meant(self, sector: str, word: str, line: str) -> bool:
+        for other in self._not_words[sector]:
+            line = line.replace(other, "")
+        return word in line
 
 
 def _automaton(words: Iterable[str]) -> ahocorasick.Automaton:

@@ -263,13 +263,19 @@ def _detail(tree: LexborHTMLParser, url: str) -> NoticeDetail:
     )
 
 
+def buyer_in(title: str) -> str:
+    """The buyer of an intention, whose name stands in the title alone; empty where none does."""
+    found = _INTENTION.match(plain(title))
+    return found["buyer"].strip() if found else ""
+
+
 def _buyer(printed: str, title: str, body: str, unlabelled: str = "") -> tuple[str, tuple[str, ...]]:
     if printed:
         return printed, ()
     if unlabelled:
         return unlabelled, ("BUYER_UNLABELLED",)
-    if found := _INTENTION.match(plain(title)):
-        return found["buyer"].strip(), ("BUYER_FROM_TITLE",)
+    if named := buyer_in(title):
+        return named, ("BUYER_FROM_TITLE",)
     if found := _BODY_BUYER.search(_plain_lines(body)):
         return found["buyer"], ("BUYER_FROM_BODY",)
     raise _UnreadableError("BUYER_MISSING")

@@ -17,6 +17,7 @@ from closedloop_integrations.sources.rules import SourceRules
 from closedloop_integrations.sources.store import Source
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+LAST_MOMENT = "9999-12-31T00:00:00+00:00"
 DAY = timedelta(days=1)
 
 rpcs = Rpcs("closedloop.integrations.v1.SourceService")
@@ -73,11 +74,35 @@ async def change_source_state(request: pb.ChangeSourceStateRequest, call: Call) 
 
 
 @rpcs.method
+async def list_runs(request: pb.ListRunsRequest, call: Call) -> pb.ListRunsResponse:
+    at, id = pages.after(request, LAST_MOMENT, LAST_ID)
+    started = request.started
+    asked = {
+        "at": at,
+        "id": id,
+        "source": request.source,
+        "failed": request.failed_only,
+        "begin": protos.instant(started.start_time, "started") if started.HasField("start_time") else None,
+        "end": protos.instant(started.end_time, "started") if started.HasField("end_time") else None,
+        "limit": pages.size(request) + 1,
+    }
+    found = await call.db.all(store.RUNS, asked)
+    shown, token = pages.split(found, request, lambda row: (row["started_at"].isoformat(), row["id"]))
+    return pb.ListRunsResponse(runs=[_run(row) for row in shown], next_page_token=token)
+
+
+@rpcs.method
 async def list_quarantine(request: pb.ListQuarantineRequest, call: Call) -> pb.ListQuarantineResponse:
     (id,) = pages.after(request, LAST_ID)
-    asked = {"id": id, "source": request.source, "reason": request.reason, "resolved": request.include_resolved}
-    # No run has been kept yet, so none can be asked for.
-    found = [] if request.run_id else await call.db.all(store.ITEMS, {**asked, "limit": pages.size(request) + 1})
+    asked = {
+        "id": id,
+        "source": request.source,
+        "reason": request.reason,
+        "run_id": request.run_id or None,
+        "resolved": request.include_resolved,
+        "limit": pages.size(request) + 1,
+    }
+    found = await call.db.all(store.ITEMS, asked)
     shown, token = pages.split(found, request, lambda row: (row["id"],))
     return pb.ListQuarantineResponse(items=[_item(row) for row in shown], next_page_token=token)
 
@@ -180,10 +205,29 @@ def _audited(source: Source) -> dict[str, Any]:
     return {"paused": source.paused, "failures": source.failures, "retry_at": source.retry_at}
 
 
+def _run(row: dict[str, Any]) -> pb.Run:
+    counts = {name: row[name] for name in ("read", "created", "updated", "rejected")}
+    return pb.Run(
+        id=row["id"],
+        source=row["source"],
+        poll=row["poll"],
+        start_time=protos.timestamp(row["started_at"]),
+        end_time=protos.timestamp(row["ended_at"]),
+        summary=BulkSummary(unchanged=row["read"] - row["created"] - row["updated"] - row["rejected"], **counts),
+        quarantined=row["quarantined"],
+        error=row["error"],
+        brought_by=row["brought_by"],
+        file_name=row["file_name"],
+        sha256=row["sha256"],
+    )
+
+
 def _item(row: dict[str, Any]) -> pb.QuarantineItem:
     return pb.QuarantineItem(
         id=row["id"],
         source=row["source"],
+        run_id=row["run_id"] or "",
+        row=row["position"],
         reason=row["reason"],
         message=row["message"],
         raw=row["raw"],

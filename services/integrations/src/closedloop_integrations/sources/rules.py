@@ -27,6 +27,8 @@ class PollRules(Part):
     pause_seconds: float = Field(default=0.1, ge=0, le=60)
     # How long we keep away when told that it is too much, and not for how long.
     patience_seconds: float = Field(default=30, gt=0, le=86_400)
+    # A source that asks us to wait longer is asked again after so long all the same.
+    longest_wait_seconds: float = Field(default=21_600, gt=0, le=604_800)
 
 
 class BreakerRules(Part):
@@ -35,6 +37,13 @@ class BreakerRules(Part):
     failures: int = Field(default=5, ge=1, le=100)
     open_seconds: float = Field(default=30, gt=0)
     longest_seconds: float = Field(default=900, gt=0)
+
+
+class RunRules(Part):
+    """How long it is kept what was read; `idle_days` concerns polls that found nothing."""
+
+    days: float = Field(default=90, gt=0, le=3650)
+    idle_days: float = Field(default=2, gt=0, le=3650)
 
 
 class SourceRules(Rules):
@@ -53,6 +62,7 @@ class SourceRules(Rules):
         }
     )
     breaker: BreakerRules = BreakerRules()
+    runs: RunRules = RunRules()
     lag_hours: dict[str, float] = Field(default={"procurement": 72, "erp": 72, "mail": 168})
 
     def poll(self, source: str) -> PollRules:

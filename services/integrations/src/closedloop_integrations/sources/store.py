@@ -66,9 +66,20 @@ CHANGE = {
     """,
 }
 
+RUNS = """
+SELECT id, source, poll, started_at, ended_at, read, created, updated, rejected, quarantined, error, brought_by, file_name, sha256
+  FROM run
+ WHERE (started_at, id) < (%(at)s::timestamptz, %(id)s::uuid)
+   AND (%(source)s = '' OR source = %(source)s)
+   AND (NOT %(failed)s OR error <> '')
+   AND (%(begin)s::timestamptz IS NULL OR started_at >= %(begin)s) AND (%(end)s::timestamptz IS NULL OR started_at < %(end)s)
+ ORDER BY started_at DESC, id DESC LIMIT %(limit)s
+"""
+
 ITEMS = """
-SELECT id, source, kind, key, reason, message, raw, created_at, resolved_at, resolved_by FROM quarantine
+SELECT id, source, kind, key, reason, message, raw, created_at, resolved_at, resolved_by, run_id, position FROM quarantine
  WHERE id < %(id)s::uuid
+   AND (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s)
    AND (%(source)s = '' OR source = %(source)s)
    AND (%(reason)s = '' OR reason = %(reason)s)
    AND (%(resolved)s OR resolved_at IS NULL)

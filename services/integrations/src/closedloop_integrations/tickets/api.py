@@ -11,6 +11,7 @@ from closedloop_chassis.data.patterns import containing
 from closedloop_chassis.enums import word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_integrations import runs
 from closedloop_integrations.tickets import intake, store
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -30,6 +31,7 @@ async def import_tickets(request: pb.ImportTicketsRequest, call: Call) -> BulkSu
         refused=[*refused, *outcome.refused],
     )
     if not request.validate_only:
+        runs.keep_summary(call, runs.source_of(good), summary)
         call.audit(
             "tickets", "import", after={"read": summary.read, "created": summary.created, "updated": summary.updated}
         )

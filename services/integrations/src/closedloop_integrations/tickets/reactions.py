@@ -21,13 +21,8 @@ FEED = "tickets"
 async def read_tickets(event: Heard[events.FeedFetched], work: Work) -> None:
     if event.message.feed != FEED:
         return
-    source = work.rules(FeedRules).ticket_source
-    for position, reason in (await take(work, list(event.message.items), source)).items():
-        name, _, message = reason.partition(": ")
-        raw = event.message.items[position]
-        quarantine.set_aside(
-            work.tx, work.now, source=source, kind="ticket", key=FEED, reason=name, message=message, raw=raw
-        )
+    source, texts = work.rules(FeedRules).ticket_source, list(event.message.items)
+    posted.close(work, texts, await take(work, texts, source), source=source, kind="ticket", key=FEED)
 
 
 @reactions.on(customers.AccountChanged)
@@ -53,12 +48,12 @@ async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
 
 @quarantine.reader("ticket")
 async def read_again(work: Work, item: quarantine.Item) -> str:
-    return (await take(work, [item.raw], item.source)).get(0, "")
+    return (await take(work, [item.raw], item.source)).broken.get(0, "")
 
 
-async def take(work: Work, texts: list[str], source: str) -> dict[int, str]:
-    """Takes in what can be read; answers "REASON: message" of the others, by position. An item is a Ticket in the JSON of
-    the contract; who posts without saying so is `source`, and a ticket without an id of its own goes by its number."""
+async def take(work: Work, texts: list[str], source: str) -> posted.Taken:
+    """Takes in what can be read. An item is a Ticket in the JSON of the contract; who posts without saying so is
+    `source`, and a ticket without an id of its own goes by its number."""
 
     def complete(ticket: pb.Ticket) -> None:
         ticket.provenance.source = ticket.provenance.source or source
@@ -66,4 +61,5 @@ async def take(work: Work, texts: list[str], source: str) -> dict[int, str]:
 
     read, broken = posted.read(texts, pb.Ticket, complete)
     outcome = await intake.take_in(work, read)
-    return broken | {fault.row: f"{fault.reason}: {fault.message}" for fault in outcome.refused}
+    broken |= {fault.row: f"{fault.reason}: {fault.message}" for fault in outcome.refused}
+    return posted.Taken(outcome.created, outcome.updated, broken)

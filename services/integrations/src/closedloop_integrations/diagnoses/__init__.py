@@ -1,0 +1,1 @@
+"""The diagnosis of a data set that is not ours yet (S83)."""

@@ -1,0 +1,1 @@
+"""Our events, signed, at the doors of those who subscribed (U15)."""

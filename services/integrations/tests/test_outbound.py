@@ -1,0 +1,128 @@
+"""Calls to servers that mean no good: what drips, what is too long, what asks us to wait for ever, what is a name for us."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from closedloop_integrations import settings
+from closedloop_integrations.outbound import Answer, LostError, NotSentError, Outbound
+from closedloop_integrations.settings import Outside, Reader
+
+Serve = Callable[[Callable[[socket.socket], None]], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """`serve(answer)`: the address of a server that reads a request and then does what `answer` does."""
+    listening: list[socket.socket] = []
+
+    def start(answer: Callable[[socket.socket], None]) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+        listening.append(server)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(65_536)
+                        answer(connection)
+
+        threading.Thread(target=accept, daemon=True).start()
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+    yield start
+    for server in listening:
+        server.close()
+
+
+def whole(connection: socket.socket, head: bytes = b"", body: bytes = b"ok") -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+def test_a_server_that_drips_does_not_hold_us(serve: Serve, first: bytes) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(first)
+        for _ in range(200):
+            time.sleep(0.1)
+            connection.sendall(b"a")
+
+    host = serve(drip)
+    began = time.monotonic()
+    with pytest.raises(LostError), Outbound(f"http://{host}", 0.5, 100_000) as client:
+        client.get(f"http://{host}/")
+    assert time.monotonic() - began < 10
+
+
+def test_an_answer_that_is_too_long_and_one_that_leads_elsewhere(serve: Serve) -> None:
+    host = serve(lambda connection: whole(connection, body=b"x" * 20_000))
+    with pytest.raises(LostError, match="more than 10000 bytes"), Outbound(f"http://{host}", 10, 10_000) as client:
+        client.get(f"http://{host}/")
+    away = serve(
+        lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+    )
+    with Outbound(f"http://{away}", 10, 10_000) as client:
+        assert client.get(f"http://{away}/").status == 302
+        with pytest.raises(NotSentError, match="not the host"):
+            client.get("http://127.0.0.1:1/")
+
+
+def test_a_connection_goes_where_it_was_looked_at_and_the_name_stays(serve: Serve) -> None:
+    asked: list[bytes] = []
+
+    def keep(connection: socket.socket) -> None:
+        whole(connection)
+
+    host = serve(keep)
+    port = host.rpartition(":")[2]
+    server = socket.create_server(("127.0.0.1", 0))
+    named = f"http://hooks.invalid:{server.getsockname()[1]}/x"
+
+    def once() -> None:
+        connection, _ = server.accept()
+        with connection:
+            asked.append(connection.recv(65_536))
+            whole(connection)
+
+    thread = threading.Thread(target=once, daemon=True)
+    thread.start()
+    with Outbound(named, 10, 10_000, "127.0.0.1") as client:
+        assert client.post(named, b"{}", {}).content == b"ok"
+    thread.join(10)
+    server.close()
+    assert b"host: hooks.invalid:" in asked[0].lower()
+    with pytest.raises(NotSentError), Outbound(f"http://hooks.invalid:{port}/", 10, 10_000) as client:
+        client.get(f"http://hooks.invalid:{port}/")
+
+
+@pytest.mark.parametrize("asked", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT", "soon", "-1", "٣"])
+def test_what_is_asked_of_our_patience_is_a_number_of_seconds(asked: str) -> None:
+    assert 0 <= Answer(429, {"retry-after": asked}, b"").retry_after < 1e12
+
+
+def test_a_secret_changed_in_its_folder_is_in_use_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("CLOSEDLOOP_INTEGRATIONS_SECRETS", str(tmp_path))
+    reader = Reader()
+    first = reader()
+    assert first.webhook_secret.get_secret_value() == ""
+    assert reader() is first
+    file = tmp_path / "closedloop_integrations_webhook_secret"
+    file.write_text("whsec_one")
+    second = reader()
+    assert (second.webhook_secret.get_secret_value(), second.read_at > first.read_at) == ("whsec_one", True)
+    file.write_text("whsec_other")
+    assert reader().webhook_secret.get_secret_value() == "whsec_other"
+    (tmp_path / "closedloop_integrations_wecom_robots").write_text("{half")
+    assert reader().webhook_secret.get_secret_value() == "whsec_other", "what is half written changes nothing"
+    assert isinstance(reader(), Outside)
