@@ -124,7 +124,7 @@ def _of_company(place: Place, core: str, form: str, way: str, dice: random.Rando
 
 def _of_body(place: Place, body: str, way: str, dice: random.Random) -> str:
     """`body` with its number: "第三中学"; its short names in the ways "form" and "pinyin"."""
-    province, town, district, *_ = place
+    province, town, *_ = place
     if way in ("form", "pinyin"):
         short = body.removeprefix("第").replace("人民医院", "院") if body.startswith("第") else body
         short = short[:-1] if short.endswith(("中学", "小学")) and body.startswith("第") else short
