@@ -78,7 +78,13 @@ async def seen(desk: Desk, id: str) -> accounts_pb2.Account:
 async def test_the_same_company_written_five_ways_is_found(house: House) -> None:
     first = await account(house.rep1, "上海华东精密有限公司", phones=["021-55551234"], domains=["hdjm.cn"])
     await account(house.rep1, "北京华东精密有限公司")
-    ways = ("华东精密（上海）", "上海市華東精密股份有限公司", " 上 海 华 东 精 密 ", "上海华东精密有限公司采购二部", "上海华东精密有限")
+    ways = (
+        "华东精密（上海）",
+        "上海市華東精密股份有限公司",
+        " 上 海 华 东 精 密 ",
+        "上海华东精密有限公司采购二部",
+        "上海华东精密有限",
+    )
     for name in (*ways, "ＳＨ", "华东精密", "上海华东精米", "Huadong Jingmi (Shanghai) Co., Ltd."):
         known = {"phones": ["+86 21 5555 1234"], "domains": ["www.hdjm.cn"]} if name == "ＳＨ" else {}
         wanted = accounts_pb2.AccountProfile(name=name, **known)
