@@ -250,8 +250,11 @@ async def read(reader: Reader | Transaction, account_id: str) -> Account:
 
 async def subject(reader: Reader | Transaction, account_id: str) -> Subject:
     """An account as the rules of assignment see it. One round trip."""
-    account = await reader.one(store.GET, {"id": account_id}, into=Account)
-    assert account is not None
+    return seen(await read(reader, account_id))
+
+
+def seen(account: Account) -> Subject:
+    """The same, of one in hand."""
     return Subject(
         id=account.id,
         region_code=account.profile.get("region_code", ""),
