@@ -228,8 +228,7 @@ async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
 async def set_grades(work: Work, grades: Mapping[str, str]) -> None:
     """Notes grades and tells of accounts for which theirs is new; why is kept by who graded. One round trip."""
     packed = rows.pack({"id": id_, "grade": grade} for id_, grade in grades.items())
-    for account in await work.tx.all(store.SET_GRADES, {"rows": packed, "now": work.now}, into=Account):
-        work.tell(wire.changed(account), account.id)
+    await _tell_all(work, await work.tx.all(store.SET_GRADES, {"rows": packed, "now": work.now}, into=Account))
 
 
 async def set_lights(work: Work, lights: Mapping[str, str]) -> None:
@@ -237,7 +236,14 @@ async def set_lights(work: Work, lights: Mapping[str, str]) -> None:
     if not lights:
         return
     packed = rows.pack({"id": id_, "quality_light": light} for id_, light in lights.items())
-    for account in await work.tx.all(store.SET_LIGHTS, {"rows": packed, "now": work.now}, into=Account):
+    await _tell_all(work, await work.tx.all(store.SET_LIGHTS, {"rows": packed, "now": work.now}, into=Account))
+
+
+async def _tell_all(work: Work, changed: Sequence[Account]) -> None:
+    """Others are served meanwhile."""
+    for number, account in enumerate(changed):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
         work.tell(wire.changed(account), account.id)
 
 
