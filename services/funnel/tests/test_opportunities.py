@@ -19,7 +19,7 @@ from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_devstack.testing.service import reason_of
 
-from .conftest import ACME, NORTH, PROFILE, PROPOSAL, Company, cny, day, matrix, rid
+from .conftest import ACME, NORTH, PROFILE, PROPOSAL, Company, account, cny, day, matrix, rid
 
 WON, LOST = pb.OPPORTUNITY_STATE_WON, pb.OPPORTUNITY_STATE_LOST
 
@@ -101,6 +101,27 @@ async def test_only_the_owner_and_his_line_reach_a_deal(company: Company) -> Non
     assert not seen.opportunities
     seen = await company.deals("m1", "manager").ListOpportunities(pb.ListOpportunitiesRequest())
     assert [one.id for one in seen.opportunities] == [deal.id]
+
+
+@pytest.mark.mission("S82")
+async def test_a_deal_is_opened_with_customers_one_may_read(company: Company) -> None:
+    pooled, absorbed, shared = (f"0190a000-0000-7000-8000-0000000000{n}" for n in ("a1", "a2", "a3"))
+    await company.live.hear(account(pooled, "江南机床", ownership={"unit_id": "team1"}))
+    await company.live.hear(account(absorbed, "阿克姆工业", merged_into_id=ACME, ownership={"unit_id": "north"}))
+    of_others = {"owner_id": "rep2", "unit_id": "north"}
+    await company.live.hear(account(shared, "联合重工", ownership=of_others, participant_ids=["rep1"]))
+    with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await company.open(account_id=NORTH)
+    with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await company.open("m1", "manager", account_id=NORTH, owner_id="rep1")
+    with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await company.open("rep2", account_id=pooled)
+    deal = await company.open(account_id=shared)
+    with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await company.deals("rep1", "rep").UpdateOpportunity(updating(deal, "account_id", account_id=NORTH))
+    assert (await company.open(account_id=pooled)).account_id == pooled
+    assert (await company.open(account_id=absorbed)).account_id == ACME
+    assert (await company.open("ops", "operations", owner_id="rep1", account_id=NORTH)).account_id == NORTH
 
 
 async def test_one_provenance_is_one_deal(company: Company) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from closedloop_chassis.rulebook.rules import Rules
-from closedloop_customers import names
+from closedloop_customers import divisions, names
 
 _NOT_DIGITS = re.compile(r"[^0-9+]")
 # Digits and letters without I, O, S, V and Z.
@@ -27,14 +28,29 @@ class MatchingRules(Rules):
     contact_keys: tuple[str, ...] = ("phone", "mail", "wechat")
     # Country prefix of numbers written without one.
     country_prefix: str = "+86"
-    # Legal forms and places in company names; see names.py.
+    # What company names are read by; see names.py. Places beside the provinces and their towns: ours alone.
     legal_forms: tuple[str, ...] = names.LEGAL_FORMS
-    places: tuple[str, ...] = names.PLACES
+    provinces: dict[str, tuple[str, ...]] = divisions.PROVINCES
+    places: tuple[str, ...] = ()
+    telling: tuple[str, ...] = names.TELLING
+    departments: tuple[str, ...] = names.DEPARTMENTS
+    short_forms: dict[str, str] = names.SHORT_FORMS
     # Domains of everybody, which say nothing about the company.
     public_domains: frozenset[str] = frozenset(
         {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net",
          "sohu.com", "gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "live.com"}
     )  # fmt: skip
+
+    @cached_property
+    def lexicon(self) -> names.Lexicon:
+        return names.Lexicon(
+            self.legal_forms,
+            tuple(self.provinces.items()),
+            self.places,
+            self.telling,
+            self.departments,
+            tuple(self.short_forms.items()),
+        )
 
 
 def phone(text: str, prefix: str = "+86") -> str:
@@ -64,7 +80,7 @@ def domain(text: str) -> str:
 
 def company(text: str, rules: MatchingRules) -> str:
     """The name in one spelling: brand and trade, "@" and the places it names, if any."""
-    return names.parse(text, rules.legal_forms, rules.places).canonical
+    return names.parse(text, rules.lexicon).canonical
 
 
 def credit_code_fits(code: str) -> bool:
@@ -75,11 +91,34 @@ def credit_code_fits(code: str) -> bool:
     return _CREDIT_ALPHABET[-total % 31] == code[17]
 
 
+def company_names(profile: Mapping[str, Any], rules: MatchingRules) -> tuple[names.CompanyName, ...]:
+    """As an account is called, each once, the first its own."""
+    written = (profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ()))
+    parsed = (names.parse(text, rules.lexicon) for text in dict.fromkeys(written) if text)
+    return tuple(dict.fromkeys(name for name in parsed if name.core))
+
+
+def account_blocks(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
+    """What accounts that may be one share, however they are spelt: the sound of the name, its beginning, its end, and
+    its first two characters in a place. Keys of the kind "like"; they find candidates and prove nothing."""
+    found = {block for name in company_names(profile, rules) for block in _blocks_of(name)}
+    return sorted(f"like:{block}" for block in found)
+
+
+def _blocks_of(name: names.CompanyName) -> Iterator[str]:
+    said = names.sounds(names.skeleton(name.core))
+    yield "".join(said)
+    yield "".join(names.sounds(name.core))
+    yield "<" + "".join(said[:3])
+    yield ">" + "".join(said[-3:])
+    for place in name.places:
+        yield "".join(said[:2]) + "@" + place
+
+
 def account_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
-    written = [profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ())]
     found = {
         "credit": [profile.get("credit_code", "")],
-        "name": [company(name, rules) for name in written],
+        "name": [name.canonical for name in company_names(profile, rules)],
         "domain": [host for host in map(domain, profile.get("domains", ())) if host not in rules.public_domains],
         "phone": [phone(number, rules.country_prefix) for number in profile.get("phones", ())],
     }

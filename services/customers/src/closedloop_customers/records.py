@@ -57,6 +57,15 @@ class Standing:
     last_interaction_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """By what erased people were known: keys of addresses, names, accounts they belonged to."""
+
+    keys: set[str]
+    names: set[str]
+    accounts: set[str]
+
+
 def key(reference: pb.RecordReference) -> Key:
     return enums.word(pb.RecordType, reference.type), reference.id
 

@@ -42,6 +42,7 @@ from closedloop_funnel.performance import reactions as performance_reactions
 from closedloop_funnel.performance import win_rates
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.personal import reactions as personal
+from closedloop_funnel.personal.rules import FunnelPersonalRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.points import api as points
@@ -76,7 +77,7 @@ SERVICE = Service(
     package="closedloop.funnel.v1",
     slices=(
         Slice("copies", reactions=copies.reactions),
-        Slice("personal", reactions=personal.reactions),
+        Slice("personal", reactions=personal.reactions, rules=(FunnelPersonalRules,)),
         Slice("custom_fields", rules=(FunnelFieldRules,)),
         Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
         Slice("attachments", rpcs=(attachments.rpcs,), rules=(AttachmentRules,)),

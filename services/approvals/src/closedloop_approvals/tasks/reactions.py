@@ -17,7 +17,9 @@ from closedloop_approvals.tasks.raising import CLOCK, EFFECT_CLOCK, draft, raise
 from closedloop_approvals.tasks.rules import OPEN, TaskRules
 from closedloop_chassis import errors, protos
 from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.events import forgetting
 from closedloop_chassis.service import Reactions
+from closedloop_chassis.traces import Traces
 from closedloop_chassis.work import Heard, Work
 
 reactions = Reactions()
@@ -42,8 +44,10 @@ async def erase(event: Heard[PersonErased], work: Work) -> None:
     """A person is forgotten (PIPL): tasks about them stay as they were done, without words."""
     named = [record.id for record in event.message.records]
     tasks = await store.erase(work.tx, named, work.rules(TaskRules).erased_title)
-    if tasks:
-        work.audit(event.message.personal_data_request_id or named[0], "erase", after={"tasks": len(tasks)})
+    stuck = await forgetting.forget(work, Traces(frozenset(named), frozenset(event.message.address_digests)))
+    if tasks or stuck:
+        after = {"tasks": len(tasks), "events": stuck}
+        work.audit(event.message.personal_data_request_id or next(iter(named), ""), "erase", after=after)
 
 
 @reactions.on(events_pb2.TaskWithdrawn)

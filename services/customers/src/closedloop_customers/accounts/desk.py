@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,8 @@ from closedloop_customers.profiles import Profile
 from closedloop_customers.wake_ups import silence
 
 PERSONAL = frozenset({"phones"})
+# Accounts between two looks at what else there is to do.
+_BREATH = 200
 
 
 def checked(work: Work, profile: Profile) -> Profile:
@@ -42,6 +45,29 @@ def checked(work: Work, profile: Profile) -> Profile:
 
 def keys_of(work: Work, profile: Profile) -> list[str]:
     return identifiers.account_keys(profile, work.rules(identifiers.MatchingRules))
+
+
+def _found_by(work: Work, profile: Profile) -> list[str]:
+    """Keys that prove and blocks that only find."""
+    return [*keys_of(work, profile), *_blocks_of(work, profile)]
+
+
+def _blocks_of(work: Work, profile: Profile) -> list[str]:
+    return identifiers.account_blocks(profile, work.rules(identifiers.MatchingRules))
+
+
+async def find_anew(work: Work, *, everybody: bool) -> None:
+    """Writes the keys that the rules of today would give, where others are kept: of all accounts, or of those that have
+    none of the kind "like". Two round trips where something differs, one where nothing does."""
+    stale: list[store.Keyed] = []
+    for number, account in enumerate(await store.with_keys(work.tx, everybody=everybody)):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        if set(account.keys) != set(_found_by(work, account.profile)):
+            stale.append(account)
+    if stale:
+        untouched = await store.still_so(work.tx, stale)
+        store.put_keys(work.tx, {one.id: _found_by(work, one.profile) for one in stale if one.id in untouched})
 
 
 async def refuse_twins(work: Work, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
@@ -99,7 +125,10 @@ def create(
         return
     sources = [(kept["source"], kept["source_id"], account.id) for account in accounts for kept in account.provenances]
     known = keys or {}
-    found = {account.id: known.get(account.id) or keys_of(work, account.profile) for account in accounts}
+    found = {
+        account.id: [*(known.get(account.id) or keys_of(work, account.profile)), *_blocks_of(work, account.profile)]
+        for account in accounts
+    }
     store.put(work.tx, accounts, found, sources, fresh=True)
     for account in accounts:
         work.audit(account.id, "create", {}, trail(account), business_action)
@@ -128,8 +157,8 @@ def change(
         touched = new.last_interaction_at or new.created_at
         light = freshness.light(touched, verified, work.now, lights) if new.status != "merged" else new.quality_light
         now = replace(new, version=old.version + 1, updated_at=work.now, last_verify_at=verified, quality_light=light)
-        if fields and (fresh := keys_of(work, now.profile)) != keys_of(work, old.profile):
-            keys[now.id] = fresh
+        if fields and (found := _found_by(work, now.profile)) != _found_by(work, old.profile):
+            keys[now.id] = found
         work.audit(now.id, action, trail(old), trail(now), business_action)
         work.tell(wire.changed(now), now.id)
         after.append(now)
@@ -199,8 +228,7 @@ async def set_high(work: Work, verdicts: dict[str, bool]) -> None:
 async def set_grades(work: Work, grades: Mapping[str, str]) -> None:
     """Notes grades and tells of accounts for which theirs is new; why is kept by who graded. One round trip."""
     packed = rows.pack({"id": id_, "grade": grade} for id_, grade in grades.items())
-    for account in await work.tx.all(store.SET_GRADES, {"rows": packed, "now": work.now}, into=Account):
-        work.tell(wire.changed(account), account.id)
+    await _tell_all(work, await work.tx.all(store.SET_GRADES, {"rows": packed, "now": work.now}, into=Account))
 
 
 async def set_lights(work: Work, lights: Mapping[str, str]) -> None:
@@ -208,7 +236,14 @@ async def set_lights(work: Work, lights: Mapping[str, str]) -> None:
     if not lights:
         return
     packed = rows.pack({"id": id_, "quality_light": light} for id_, light in lights.items())
-    for account in await work.tx.all(store.SET_LIGHTS, {"rows": packed, "now": work.now}, into=Account):
+    await _tell_all(work, await work.tx.all(store.SET_LIGHTS, {"rows": packed, "now": work.now}, into=Account))
+
+
+async def _tell_all(work: Work, changed: Sequence[Account]) -> None:
+    """Others are served meanwhile."""
+    for number, account in enumerate(changed):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
         work.tell(wire.changed(account), account.id)
 
 
@@ -221,8 +256,11 @@ async def read(reader: Reader | Transaction, account_id: str) -> Account:
 
 async def subject(reader: Reader | Transaction, account_id: str) -> Subject:
     """An account as the rules of assignment see it. One round trip."""
-    account = await reader.one(store.GET, {"id": account_id}, into=Account)
-    assert account is not None
+    return seen(await read(reader, account_id))
+
+
+def seen(account: Account) -> Subject:
+    """The same, of one in hand."""
     return Subject(
         id=account.id,
         region_code=account.profile.get("region_code", ""),

@@ -55,6 +55,18 @@ FORGET_KEYS = "DELETE FROM account_key WHERE account_id = ANY(%(ids)s::uuid[])"
 PUT_KEYS = """
 INSERT INTO account_key (key, account_id) SELECT * FROM unnest(%(keys)s::text[], %(ids)s::uuid[]) ON CONFLICT DO NOTHING
 """
+# With the keys each is found by; without `everybody` those that were never given any to be found by alike names.
+WITH_KEYS = """
+SELECT a.id, a.profile, a.version, array(SELECT key FROM account_key k WHERE k.account_id = a.id) AS keys
+  FROM account a
+ WHERE %(everybody)s OR NOT EXISTS (
+       SELECT FROM account_key k WHERE k.account_id = a.id AND starts_with(k.key, 'like:'))
+"""
+STILL_SO = """
+SELECT a.id FROM account a JOIN unnest(%(ids)s::uuid[], %(versions)s::bigint[]) AS seen (id, version)
+       ON a.id = seen.id AND a.version = seen.version
+ ORDER BY a.id FOR UPDATE OF a
+"""
 PUT_SOURCES = """
 INSERT INTO account_provenance (source, source_id, account_id)
 SELECT * FROM unnest(%(sources)s::text[], %(source_ids)s::text[], %(ids)s::uuid[])
@@ -167,6 +179,14 @@ RETURNING {COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    id: str
+    profile: dict[str, Any]
+    version: int
+    keys: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     key: str
     account_id: str
@@ -214,15 +234,30 @@ def put(
     `fresh`: none of them was there before."""
     tx.do(PUT, {"rows": rows.pack([{**rows.row(account), "search": account.search} for account in accounts])})
     if keys:
-        if not fresh:
-            tx.do(FORGET_KEYS, {"ids": list(keys)})
-        pairs = [(key, id_) for id_, found in keys.items() for key in found]
-        tx.do(PUT_KEYS, {"keys": [key for key, _ in pairs], "ids": [id_ for _, id_ in pairs]})
+        put_keys(tx, keys, fresh=fresh)
     if new_sources:
         sources, source_ids, ids = zip(*new_sources, strict=True)
         known = errors.AlreadyExists("DUPLICATE_ACCOUNT", "this id of this source has brought an account before")
         params = {"sources": list(sources), "source_ids": list(source_ids), "ids": list(ids)}
         tx.do(PUT_SOURCES, params, refuse={"account_provenance_key": known})
+
+
+def put_keys(tx: Transaction, keys: Mapping[str, Collection[str]], *, fresh: bool = False) -> None:
+    """Queues by what accounts are found from now on."""
+    if not fresh:
+        tx.do(FORGET_KEYS, {"ids": list(keys)})
+    pairs = [(key, id_) for id_, found in keys.items() for key in found]
+    tx.do(PUT_KEYS, {"keys": [key for key, _ in pairs], "ids": [id_ for _, id_ in pairs]})
+
+
+async def with_keys(tx: Transaction, *, everybody: bool) -> list[Keyed]:
+    return await tx.all(WITH_KEYS, {"everybody": everybody}, into=Keyed)
+
+
+async def still_so(tx: Transaction, accounts: Sequence[Keyed]) -> set[str]:
+    """Those nobody has changed since they were read; held until the transaction ends."""
+    seen = {"ids": [one.id for one in accounts], "versions": [one.version for one in accounts]}
+    return {row["id"] for row in await tx.all(STILL_SO, seen)}
 
 
 async def ancestry(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, str]:

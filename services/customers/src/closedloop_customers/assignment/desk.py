@@ -58,7 +58,7 @@ async def by_rules(
     single = len(subjects) == 1
     if sellers is None:
         sellers = await market.everybody(work, work.tx, record_type, alone=work.overtaken)
-    chosen = {subjects[0].id: propose(work, subjects[0], sellers)} if single else _many(work, subjects, sellers)
+    chosen = {subjects[0].id: propose(work, subjects[0], sellers)} if single else share(work, subjects, sellers)
     give(work, record_type, chosen, method, reason, previous, pool_reason)
     return chosen
 
@@ -149,7 +149,8 @@ async def check_account_limit(work: Work, person_id: str) -> None:
         )
 
 
-def _many(work: Work, subjects: Sequence[Subject], sellers: Sequence[Seller]) -> dict[str, Choice]:
+def share(work: Work, subjects: Sequence[Subject], sellers: Sequence[Seller]) -> dict[str, Choice]:
+    """Who would get each of many, none beyond their room; nothing is written."""
     winners = rules.distribute(subjects, sellers, work.rules(AssignmentRules))
     pools: dict[tuple[object, ...], Choice] = {}
     chosen: dict[str, Choice] = {}

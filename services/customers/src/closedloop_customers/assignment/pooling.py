@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 from closedloop.common.v1.common_pb2 import BulkSummary, RowError
@@ -13,7 +14,7 @@ from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.work import Call, Work
 from closedloop_customers import explanations, records
 from closedloop_customers.accounts import desk as accounts
-from closedloop_customers.assignment import desk, store
+from closedloop_customers.assignment import desk, leaving, store
 from closedloop_customers.assignment.desk import Choice
 from closedloop_customers.assignment.rules import AssignmentRules
 from closedloop_customers.leads import desk as leads
@@ -68,20 +69,21 @@ async def transfer(request: pb.TransferOwnershipRequest, call: Call) -> BulkSumm
         call.authorize(person.id, to_unit)
     keys, refused = await _wanted(request, call)
     chosen: dict[str, dict[str, Choice]] = defaultdict(dict)
-    for type_, standing in keys:
-        if request.to_owner_id:
-            rule = explanations.because(call, AssignmentRules, "transferred", f"handed over by {call.actor}")
+    if request.to_owner_id:
+        rule = explanations.because(call, AssignmentRules, "transferred", f"handed over by {call.actor}")
+        for type_, standing in keys:
             chosen[type_][standing.id] = Choice(request.to_owner_id, to_unit, rule)
-        else:
-            subject = await _subject(call, standing)
-            sellers = [s for s in await desk.everybody(call, call.tx, type_) if s.person_id != standing.owner_id]
-            chosen[type_][standing.id] = desk.propose(call, subject, sellers)
+    else:
+        for type_ in sorted({type_ for type_, _ in keys}):
+            chosen[type_] = await _shared_out(call, type_, [standing for kind, standing in keys if kind == type_])
     moved = 0
     for type_, choices in chosen.items():
         moved += await give_many(call, type_, choices, "transferred", request.reason, "owner_left")
     summary = bulk.summary(read=len(keys) + len(refused), updated=moved, refused=refused)
     if request.validate_only:
         await call.tx.rollback()
+        return summary
+    await leaving.settle(call, {standing.owner_id for _, standing in keys})
     return summary
 
 
@@ -180,6 +182,17 @@ async def _held(call: Call, record: accounts_pb2.RecordReference, pooled: str) -
     if not standing.owner_id or not standing.open:
         raise errors.FailedPrecondition(pooled, "nobody holds it")
     return standing
+
+
+async def _shared_out(call: Call, type_: str, standings: Sequence[Standing]) -> dict[str, Choice]:
+    """Whom the rules choose of the others, each choice counting in the loads of the next. Two round trips."""
+    owners = {standing.id: frozenset({standing.owner_id}) for standing in standings}
+    if type_ == "lead":
+        subjects = [leads.subject(lead) for lead in (await leads.locked(call.tx, list(owners))).values()]
+    else:
+        subjects = [accounts.seen(account) for account in (await accounts.locked(call.tx, list(owners))).values()]
+    sellers = await desk.everybody(call, call.tx, type_)
+    return desk.share(call, [replace(subject, missed=owners[subject.id]) for subject in subjects], sellers)
 
 
 async def _subject(call: Call, standing: Standing) -> desk.Subject:

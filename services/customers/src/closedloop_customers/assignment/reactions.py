@@ -11,7 +11,7 @@ from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers.assignment import pooling, store
+from closedloop_customers.assignment import leaving, pooling, store
 from closedloop_customers.assignment.rules import AssignmentRules
 
 reactions = Reactions()
@@ -35,6 +35,14 @@ async def recycle(_: list[Rung], work: Work) -> None:
 
 def _again(work: Work, setting: ClockSetting) -> None:
     work.timers.set(RECYCLING, "company", work.calendars.due(setting, work.now, ""))
+
+
+@reactions.on(targets.PersonChanged)
+async def somebody_left(event: Heard[targets.PersonChanged], work: Work) -> None:
+    told = event.message
+    person = work.org.person(told.person_id)
+    if not told.active and (person is None or person.version <= told.version):
+        await leaving.raise_task(work, told.person_id, told.unit_id)
 
 
 @reactions.on(funnel.LeadFeedSuspended)

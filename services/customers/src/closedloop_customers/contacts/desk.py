@@ -14,7 +14,7 @@ from closedloop_customers import custom_fields, identifiers, profiles
 from closedloop_customers.contacts import store, wire
 from closedloop_customers.contacts.rules import Contact, ContactRules, JobChange, closed, employment, job_changed
 from closedloop_customers.profiles import Profile
-from closedloop_customers.records import Standing
+from closedloop_customers.records import Erased, Standing
 
 PERSONAL = frozenset({"name", "job_title", "phones", "email_addresses", "wechat_id", "note", "custom_fields"})
 
@@ -158,8 +158,8 @@ async def note_addresses(
         await store.put_opt_out(work.tx, {**row, "contact_id": contact_id, "told_at": work.now})
 
 
-async def erase(work: Work, ids: Collection[str], name: str) -> set[str]:
-    """Nothing of these people is left but the id; answers the ways by which they were reached. One round trip."""
+async def erase(work: Work, ids: Collection[str], name: str) -> Erased:
+    """Nothing of these people is left but the id; answers by what they were known. One round trip."""
     held = await store.lock(work.tx, ids) if ids else {}
     pairs = [
         (old, replace(old, profile={"name": name}, state="erased", employments=[], last_verify_at=work.now))
@@ -167,4 +167,13 @@ async def erase(work: Work, ids: Collection[str], name: str) -> set[str]:
         if old.state != "erased"
     ]
     change(work, pairs, action="erase")
-    return {key for old, _ in pairs for key in keys_of(work, old.profile)}
+    return Erased(
+        keys={key for old, _ in pairs for key in keys_of(work, old.profile)},
+        names={old.profile["name"] for old, _ in pairs},
+        accounts={
+            account
+            for old, _ in pairs
+            for account in (old.account_id, *(one.get("account_id", "") for one in old.employments))
+            if account
+        },
+    )

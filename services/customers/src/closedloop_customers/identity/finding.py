@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,17 +14,17 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_customers import identifiers
+from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.identity import store
 from closedloop_customers.identity.portraits import portrait
-from closedloop_customers.identity.rules import Comparison, IdentityRules, Portrait, RecordType, compare
+from closedloop_customers.identity.rules import Comparison, IdentityRules, Portrait, RecordType, compare, towns_of
 
 KEYS = {
     "account": identifiers.account_keys,
     "contact": identifiers.contact_keys,
     "lead": identifiers.lead_keys,
 }
-_HEAD, _TAIL = 8, 3
 # Comparisons between two looks at what else there is to do.
 _BREATH = 200
 # Comparisons between two writings.
@@ -38,10 +38,9 @@ async def like(
     rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
     ids = await store.like_one(reader, kind, _blocks(kind, wanted, profile, matching, rules))
     found = await store.records(reader, kind, set(ids) - {wanted.id})
-    compared = [
-        (record, compare(wanted, portrait(kind, record.id, record.profile, matching, record.account_id), kind, rules))
-        for record in found.values()
-    ]
+    known = {id_: portrait(kind, id_, row.profile, matching, row.account_id) for id_, row in found.items()}
+    towns = towns_of([wanted, *known.values()])
+    compared = [(found[id_], compare(wanted, one, kind, rules, towns)) for id_, one in known.items()]
     return sorted(compared, key=lambda pair: (-pair[1].probability, pair[0].id))
 
 
@@ -54,6 +53,8 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
     if not await work.tx.value(store.TAKE_SCAN, {"record_type": kind}):
         raise errors.FailedPrecondition("SCAN_RUNNING", f"somebody is comparing every {kind} at this moment")
     rules, matching = work.rules(IdentityRules), work.rules(MatchingRules)
+    if kind == "account":
+        await accounts.find_anew(work, everybody=since is None)
     count, candidates = await store.scan(work.tx, kind, rules.largest_block, since)
     found = await store.records(work.tx, kind, {id_ for pair in candidates for id_ in pair})
     known = {}
@@ -61,6 +62,7 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
         if number % _BREATH == 0:
             await asyncio.sleep(0)
         known[id_] = portrait(kind, id_, row.profile, matching, row.account_id)
+    towns = towns_of(known.values())
     lefts: list[str] = []
     rights: list[str] = []
     fresh, told = 0, dict[str, str]()
@@ -69,7 +71,7 @@ async def scan(work: Work, kind: RecordType, since: datetime | None = None) -> d
         for number, (left, right) in enumerate(candidates[first : first + _STRETCH]):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)  # others are served meanwhile
-            comparison = compare(known[left], known[right], kind, rules)
+            comparison = compare(known[left], known[right], kind, rules, towns)
             if comparison.probability >= rules.shown:
                 pairs.append(_pair(work, kind, known[left], known[right], comparison, told))
         # In stretches: one document of all pairs would outgrow jsonb.
@@ -120,18 +122,11 @@ def _blocks(
     matching: MatchingRules,
     rules: IdentityRules,
 ) -> dict[str, Any]:
-    cores = _some(f"name:{name.core}" for name in wanted.names)
     return {
         "keys": KEYS[kind](profile, matching),
-        "cores": cores,
-        "heads": _some(core[:_HEAD] for core in cores),
-        "tails": _some(core[-_TAIL:] for core in cores),
+        "likes": identifiers.account_blocks(profile, matching) if kind == "account" else [],
         "registration": profile.get("foreign_registration", ""),
         "account_id": next(iter(wanted.values.get("account", ())), None),
         "name": profile.get("name") or profile.get("company_name", ""),
         "most": rules.largest_block,
     }
-
-
-def _some(values: Iterable[str]) -> list[str]:
-    return sorted(set(values))

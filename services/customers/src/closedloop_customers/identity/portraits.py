@@ -22,11 +22,10 @@ def portrait(
 
 
 def _account(id: str, profile: Mapping[str, Any], rules: MatchingRules) -> Portrait:
-    written = (profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ()))
     hosts = (identifiers.domain(text) for text in profile.get("domains", ()))
     return Portrait(
         id,
-        _names(written, rules),
+        identifiers.company_names(profile, rules),
         {
             "credit_code": _some([profile.get("credit_code", "")]),
             "registration": _some([_plain(profile.get("foreign_registration", ""))]),
@@ -35,6 +34,7 @@ def _account(id: str, profile: Mapping[str, Any], rules: MatchingRules) -> Portr
             "region": _some([profile.get("region_code", "")[:2]]),
             "address": _some([_plain(profile.get("address", ""))[:_ADDRESS]]),
         },
+        frozenset(names.places(profile.get("address", ""), rules.lexicon)),
     )
 
 
@@ -64,7 +64,7 @@ def _person(
 
 
 def _names(written: Iterable[str], rules: MatchingRules) -> tuple[names.CompanyName, ...]:
-    parsed = (names.parse(text, rules.legal_forms, rules.places) for text in dict.fromkeys(written) if text)
+    parsed = (names.parse(text, rules.lexicon) for text in dict.fromkeys(written) if text)
     return tuple(dict.fromkeys(name for name in parsed if name.core))
 
 

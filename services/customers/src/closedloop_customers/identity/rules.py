@@ -8,7 +8,7 @@ docs/customers.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -16,10 +16,16 @@ from pydantic import Field
 from rapidfuzz import fuzz
 
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
+from closedloop_customers import names
 from closedloop_customers.names import CompanyName
 
 # Of shorter names every order may be a name of its own.
 _LEAST_SHUFFLED = 3
+# One name in characters, the other in pinyin: some have two readings.
+_SAID_ALIKE = 90
+# A brand that is told without its trade.
+_LEAST_BRAND = 2
+_NOWHERE: Mapping[str, int] = {}
 
 RecordType = Literal["account", "contact", "lead"]
 
@@ -39,17 +45,34 @@ class NameWeights(Part):
     per_character: float = Field(default=2.0, ge=0, le=10)
     per_letter: float = Field(default=0.75, ge=0, le=10)
     most: float = Field(default=8.0, ge=0, le=30)
-    # A slip of the pen (a character lost, or two in the wrong order): this share of it.
+    # The same, written by another hand (a character that looks alike, a department or remark behind): this share of it;
+    # with a character struck twice, which may be another brand's; with two in the wrong order, one that sounds alike,
+    # a wide trade left out; with a character more or less.
+    variant_share: float = Field(default=0.85, ge=0, le=1)
+    twice_share: float = Field(default=0.75, ge=0, le=1)
     alike_share: float = Field(default=0.6, ge=0, le=1)
+    lost_share: float = Field(default=0.42, ge=0, le=1)
     alike_from: float = Field(default=0.85, ge=0, le=1)
     differ: float = Field(default=-5.0, ge=-30, le=0)
+    # Trades so wide that they are left out as often as not.
+    wide_trades: tuple[str, ...] = (
+        "科技", "技术", "信息", "工程", "实业", "发展", "贸易", "商贸", "国际", "控股", "企业", "产业", "投资", "管理", "服务",
+    )  # fmt: skip
     # Who has one of these and who has not are two companies, however alike the rest.
     telling: tuple[str, ...] = ("集团", "分公司", "分行", "支行", "办事处", "研究院", "附属", "分校")
+    # Bodies of a place: the same name one step further down is another body.
+    public: tuple[str, ...] = (
+        "局", "厅", "委员会", "政府", "法院", "检察院", "学", "学校", "学院", "医院", "保健院", "幼儿园",
+        "馆", "中心", "站", "所", "院",
+    )  # fmt: skip
     same_place: float = Field(default=1.5, ge=-30, le=30)
+    # One names the province, the other a town in it.
+    place_within: float = Field(default=-1.0, ge=-30, le=30)
     # Neither says where (Chinese names do, by law; others need not); only one of them does. Many a brand stands in more
-    # than one town.
+    # than one town; one that nobody knows elsewhere hardly does.
     place_unknown: float = Field(default=-2.5, ge=-30, le=30)
-    place_unsaid: float = Field(default=-2.5, ge=-30, le=30)
+    place_unsaid: float = Field(default=-2.75, ge=-30, le=30)
+    only_place: float = Field(default=-1.0, ge=-30, le=30)
     other_place: float = Field(default=-8.0, ge=-30, le=0)
 
 
@@ -118,6 +141,8 @@ class Portrait:
     id: str
     names: tuple[CompanyName, ...] = ()
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # Places its address names.
+    seats: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +162,27 @@ class Comparison:
     reasons: tuple[Reason, ...]
 
 
-def compare(left: Portrait, right: Portrait, kind: RecordType, rules: IdentityRules) -> Comparison:
+def towns_of(portraits: Iterable[Portrait]) -> dict[str, int]:
+    """In how many towns each name is known, by its skeleton; who says no town counts for none."""
+    found: dict[str, set[frozenset[str]]] = {}
+    for portrait in portraits:
+        for name in portrait.names:
+            if name.places:
+                found.setdefault(names.skeleton(name.core), set()).add(name.towns or name.places)
+    return {core: len(_widest(towns)) for core, towns in found.items()}
+
+
+def compare(
+    left: Portrait, right: Portrait, kind: RecordType, rules: IdentityRules, towns: Mapping[str, int] = _NOWHERE
+) -> Comparison:
+    """`towns`: see `towns_of`; a name that is missing there may be anywhere."""
     settings = rules.types[kind]
-    reasons = [reason for reason in (_names(left.names, right.names, rules.name),) if reason is not None]
+    reasons = [reason for reason in (_names(left, right, rules.name, towns),) if reason is not None]
+    told = any("@" in reason.left and "@" in reason.right for reason in reasons)
     for feature, weights in settings.features.items():
         ours, theirs = left.values.get(feature, frozenset()), right.values.get(feature, frozenset())
-        if ours and theirs:
+        # Names that agree on the place have said the region already.
+        if ours and theirs and not (feature == "region" and told and ours & theirs):
             reasons.append(_values(feature, ours, theirs, weights))
     odds = settings.prior + sum(reason.weight for reason in reasons)
     ordered = sorted(reasons, key=lambda reason: -abs(reason.weight))
@@ -161,34 +201,104 @@ def _values(feature: str, ours: Collection[str], theirs: Collection[str], weight
     )
 
 
-def _names(ours: Collection[CompanyName], theirs: Collection[CompanyName], weights: NameWeights) -> Reason | None:
+def _names(left: Portrait, right: Portrait, weights: NameWeights, towns: Mapping[str, int]) -> Reason | None:
     """The pair of names that speaks most for one company."""
-    found = [_name(one, other, weights) for one in ours for other in theirs if one.core and other.core]
+    found = [
+        _name(one, other, weights, _place(one, other, left.seats, right.seats, weights, towns))
+        for one in left.names
+        for other in right.names
+        if one.core and other.core
+    ]
     return max(found, key=lambda reason: reason.weight, default=None)
 
 
-def _name(one: CompanyName, other: CompanyName, weights: NameWeights) -> Reason:
-    similarity = 1.0 if one.core == other.core else fuzz.ratio(one.core, other.core) / 100
+def _name(one: CompanyName, other: CompanyName, weights: NameWeights, place: float) -> Reason:
     told = min((one.core, other.core), key=len)
     worth = min(sum(weights.per_letter if c.isascii() else weights.per_character for c in told), weights.most)
-    if similarity == 1.0:
-        weight = worth + _places(one, other, weights)
-    elif _slip(one.core, other.core, similarity, weights):
-        weight = worth * weights.alike_share + _places(one, other, weights)
-    else:
-        weight = weights.differ
+    similarity, share = _alike(one, other, weights)
+    weight = worth * share + place if share else weights.differ
     return Reason("name", one.canonical, other.canonical, similarity, weight)
 
 
-def _slip(one: str, other: str, similarity: float, weights: NameWeights) -> bool:
-    if any((word in one) != (word in other) for word in weights.telling):
+def _alike(one: CompanyName, other: CompanyName, weights: NameWeights) -> tuple[float, float]:
+    """How similar, and which share of the name's worth that is; 0 for another name."""
+    if one.core == other.core:
+        if one.aside == other.aside:
+            return 1.0, 1.0
+        return 1.0, weights.alike_share if one.aside and other.aside else weights.variant_share
+    ours, theirs = names.skeleton(one.core), names.skeleton(other.core)
+    similarity = fuzz.ratio(ours, theirs) / 100
+    if any((word in ours) != (word in theirs) for word in weights.telling):
+        return similarity, 0.0
+    if ours == theirs:
+        return similarity, weights.variant_share if len(one.core) == len(other.core) else weights.twice_share
+    if (
+        (len(ours) > _LEAST_SHUFFLED and sorted(ours) == sorted(theirs))
+        or _said(one.core) == _said(other.core)
+        or _said(ours) == _said(theirs)
+        or (ours.isascii() != theirs.isascii() and fuzz.ratio(_said(ours), _said(theirs)) >= _SAID_ALIKE)
+        or _wide(ours, theirs, weights)
+    ):
+        return similarity, weights.alike_share
+    if similarity >= weights.alike_from:
+        return similarity, weights.alike_share if ours.isascii() else weights.lost_share
+    return similarity, 0.0
+
+
+def _said(core: str) -> str:
+    return "".join(names.sounds(core))
+
+
+def _wide(one: str, other: str, weights: NameWeights) -> bool:
+    """Whether one is the other but for wide trades at its end."""
+    short, long = sorted((one, other), key=len)
+    if len(short) < _LEAST_BRAND or not long.startswith(short):
         return False
-    return similarity >= weights.alike_from or (len(one) > _LEAST_SHUFFLED and sorted(one) == sorted(other))
+    rest = long[len(short) :]
+    while rest:
+        trade = next((trade for trade in weights.wide_trades if rest.startswith(trade)), None)
+        if trade is None:
+            return False
+        rest = rest.removeprefix(trade)
+    return True
+
+
+def _place(
+    one: CompanyName,
+    other: CompanyName,
+    ours: frozenset[str],
+    theirs: frozenset[str],
+    weights: NameWeights,
+    towns: Mapping[str, int],
+) -> float:
+    """`ours`, `theirs`: the places of the addresses."""
+    if one.places and other.places:
+        return _places(one, other, weights)
+    if not one.places and not other.places:
+        return 0.0 if one.core.isascii() else weights.place_unknown
+    # Who does not say it in the name may say it in the address.
+    if one.towns & theirs if one.places else other.towns & ours:
+        return weights.same_place
+    told = one if one.places else other
+    return weights.only_place if towns.get(names.skeleton(told.core)) == 1 else weights.place_unsaid
 
 
 def _places(one: CompanyName, other: CompanyName, weights: NameWeights) -> float:
-    if not one.places and not other.places:
-        return 0.0 if one.core.isascii() else weights.place_unknown
-    if not one.places or not other.places:
-        return weights.place_unsaid
-    return weights.same_place if one.places <= other.places or other.places <= one.places else weights.other_place
+    if one.province and other.province and one.province != other.province:
+        return weights.other_place
+    public = one.core.endswith(weights.public)
+    if one.towns and other.towns:
+        if one.towns == other.towns:
+            return weights.same_place
+        if one.towns <= other.towns or other.towns <= one.towns:
+            return weights.place_unsaid if public else weights.same_place
+        # A district of which nobody knows the town.
+        return weights.other_place if public or (one.province and other.province) else weights.place_unsaid
+    if not one.towns and not other.towns:
+        return weights.same_place
+    return weights.other_place if public else weights.place_within
+
+
+def _widest(towns: set[frozenset[str]]) -> list[frozenset[str]]:
+    """Without those that only say more of another: {"济南", "历城"} where there is {"济南"}."""
+    return [one for one in towns if not any(other < one for other in towns)]

@@ -12,19 +12,10 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_customers.identity.rules import RecordType
 
-# One name in its three blocks: the same brand, its beginning, its end.
-NAME_BLOCKS = """
-SELECT split_part(key, '@', 1) AS block, account_id AS id FROM account_key WHERE starts_with(key, 'name:')
-UNION ALL
-SELECT '<' || left(split_part(key, '@', 1), 8), account_id FROM account_key WHERE starts_with(key, 'name:')
-UNION ALL
-SELECT '>' || right(split_part(key, '@', 1), 3), account_id FROM account_key WHERE starts_with(key, 'name:')
-"""
 BLOCKS: dict[RecordType, str] = {
-    "account": f"""
+    "account": """
 SELECT b.block, b.id FROM (
-    SELECT key AS block, account_id AS id FROM account_key WHERE NOT starts_with(key, 'name:')
-    UNION ALL {NAME_BLOCKS}
+    SELECT key AS block, account_id AS id FROM account_key
     UNION ALL
     SELECT 'registration:' || (profile->>'foreign_registration'), id FROM account WHERE profile ? 'foreign_registration'
 ) AS b JOIN account a ON a.id = b.id AND a.status <> 'merged'
@@ -55,22 +46,14 @@ SELECT DISTINCT one.id AS left_id, other.id AS right_id
 COUNT = "SELECT count(*) FROM {table} WHERE {living} AND (%(since)s::timestamptz IS NULL OR updated_at >= %(since)s)"
 LIVING = {"account": "status <> 'merged'", "contact": "state NOT IN ('merged', 'erased')", "lead": "stage <> 'closed'"}
 
-# Candidates for one record, by the indexes of the blocks.
-OF_NAMES = """
-SELECT account_id AS id FROM account_key
- WHERE starts_with(key, 'name:') AND split_part(key, '@', 1) = ANY(%(cores)s)
-UNION
-(SELECT account_id FROM account_key
-  WHERE starts_with(key, 'name:') AND left(split_part(key, '@', 1), 8) = ANY(%(heads)s) LIMIT %(most)s)
-UNION
-(SELECT account_id FROM account_key
-  WHERE starts_with(key, 'name:') AND right(split_part(key, '@', 1), 3) = ANY(%(tails)s) LIMIT %(most)s)
-"""
+# Candidates for one record, by the keys of the blocks; of a block that is too large, some.
 LIKE_ONE: dict[RecordType, str] = {
-    "account": f"""
+    "account": """
 SELECT DISTINCT coalesce(a.merged_into_id, a.id) AS id FROM (
     SELECT account_id AS id FROM account_key WHERE key = ANY(%(keys)s)
-    UNION {OF_NAMES}
+    UNION
+    SELECT k.account_id FROM unnest(%(likes)s::text[]) AS wanted (key) CROSS JOIN LATERAL (
+        SELECT account_id FROM account_key WHERE account_key.key = wanted.key LIMIT %(most)s) AS k
     UNION SELECT id FROM account WHERE profile ? 'foreign_registration'
              AND profile->>'foreign_registration' = %(registration)s
 ) AS found JOIN account a ON a.id = found.id

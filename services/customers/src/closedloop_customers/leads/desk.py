@@ -16,6 +16,7 @@ from closedloop_customers.leads import store, wire
 from closedloop_customers.leads.rules import Lead, ResponseRules
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
+from closedloop_customers.records import Erased
 from closedloop_customers.wake_ups import silence
 
 FIRST_RESPONSE = "customers.first_response"
@@ -253,13 +254,16 @@ async def get(reader: Reader | Transaction, id: str) -> Lead | None:
     return await store.get(reader, id)
 
 
-async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> set[str]:
-    """These leads without the fields that tell of a person; answers the ways by which they were reached. One round
-    trip."""
+async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> Erased:
+    """These leads without the fields that tell of a person; answers by what that person was known. One round trip."""
     held = await store.lock(work.tx, ids) if ids else {}
     pairs = [
         (old, replace(old, profile={name: value for name, value in old.profile.items() if name not in fields}))
         for old in held.values()
     ]
     save(work, pairs, "erase")
-    return {key for old, _ in pairs for key in keys_of(work, old.profile)}
+    return Erased(
+        keys={key for old, _ in pairs for key in keys_of(work, old.profile)},
+        names={old.profile.get("contact_name", "") for old, _ in pairs},
+        accounts={old.account_id for old, _ in pairs if old.account_id},
+    )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2
 from closedloop_chassis import contract, protos
+from closedloop_chassis.events import forgetting
+from closedloop_chassis.traces import Traces, digest, name_digests
 from closedloop_chassis.work import Work
 from closedloop_customers import records
 from closedloop_customers.contacts import desk as contacts
+from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.leads import desk as leads
 from closedloop_customers.personal import places
 from closedloop_customers.personal.rules import PersonalDataRules
@@ -27,19 +29,21 @@ async def erase(work: Work, named: Collection[tuple[str, str]], request_id: str 
     ids = {kind: sorted(id_ for type_, id_ in named if type_ == kind) for kind in ("contact", "lead")}
     name = work.rules(PersonalDataRules).erased_name
     await wake_ups.ended(work, [*ids["lead"]], "stopped", "the person was erased")
-    keys = {
-        *(await contacts.erase(work, ids["contact"], name)),
-        *(await leads.erase(work, ids["lead"], OF_LEADS)),
-    }
+    people = [await contacts.erase(work, ids["contact"], name), await leads.erase(work, ids["lead"], OF_LEADS)]
+    keys = {key for erased in people for key in erased.keys}
+    called = name_digests(written for erased in people for written in erased.names)
     places.empty(work.tx, [*ids["contact"], *ids["lead"]], keys)
+    addresses = [digest(key.partition(":")[2]) for key in sorted(keys) if key.startswith(("phone:", "mail:"))]
+    prefix = work.rules(MatchingRules).country_prefix
+    await forgetting.forget(
+        work, Traces(frozenset((*ids["contact"], *ids["lead"])), frozenset(addresses), country_prefix=prefix)
+    )
     erased = events.PersonErased(
         personal_data_request_id=request_id,
         records=[records.reference(type_, id_) for type_ in ids for id_ in ids[type_]],
-        address_digests=[
-            hashlib.sha256(key.partition(":")[2].encode()).digest()
-            for key in sorted(keys)
-            if key.startswith(("phone:", "mail:"))
-        ],
+        address_digests=addresses,
+        name_digests=[events.NameDigest(sha256=sha256, length=length) for sha256, length in called.items()],
+        account_ids=sorted({account for erased in people for account in erased.accounts}),
         erase_time=protos.timestamp(work.now),
     )
     subject = request_id or next((id_ for _, id_ in named), "")

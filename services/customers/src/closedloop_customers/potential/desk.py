@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ from closedloop_customers import explanations
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.potential import store
 from closedloop_customers.potential.rules import PotentialRules, evaluate, is_change
+
+# Accounts between two looks at what else there is to do, and between two writings.
+_BREATH, _STRETCH = 200, 2_000
 
 
 @dataclass(slots=True)
@@ -25,12 +29,25 @@ async def reevaluate(work: Work, account_ids: Collection[str], cause: str, notic
     """Computes accounts anew. Every real change is told as PotentialReevaluated; a flip of "high" as AccountChanged
     too.
 
-    Three round trips, however many accounts; unknown, merged and retired ones are left out."""
+    Four round trips for every `_STRETCH` accounts; unknown, merged and retired ones are left out."""
+    outcome, wanted = Outcome(), list(account_ids)
+    for first in range(0, len(wanted), _STRETCH):
+        # Sent stretch by stretch: others are served meanwhile, and no document outgrows jsonb.
+        await _evaluate(work, wanted[first : first + _STRETCH], cause, notice_ids, outcome)
+        if first + _STRETCH < len(wanted):
+            await work.tx.send()
+    return outcome
+
+
+async def _evaluate(
+    work: Work, account_ids: Sequence[str], cause: str, notice_ids: Sequence[str], outcome: Outcome
+) -> None:
     rules = work.rules(PotentialRules)
-    outcome = Outcome()
     written: list[store.Potential] = []
     verdicts: dict[str, bool] = {}
-    for before, inputs in await store.measure(work.tx, account_ids, work.now, rules):
+    for number, (before, inputs) in enumerate(await store.measure(work.tx, account_ids, work.now, rules)):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)  # others are served meanwhile
         verdict = evaluate(inputs, work.now.date(), rules)
         rule = explanations.because(work, PotentialRules, "dimensions", verdict.explanation)
         if not is_change(before.score, before.high, verdict, rules):
@@ -60,4 +77,3 @@ async def reevaluate(work: Work, account_ids: Collection[str], cause: str, notic
         work.audit(before.id, "evaluate", score_before, {"potential": round(verdict.score, 2)})
     store.put(work.tx, written)
     await accounts.set_high(work, verdicts)
-    return outcome

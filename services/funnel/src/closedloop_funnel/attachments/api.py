@@ -67,7 +67,10 @@ async def get_attachment(request: pb.GetAttachmentRequest, call: Call) -> pb.Att
             call.authorize(file.author_id, file.unit_id)
     answer = _to_proto(file, await store.similar(call.db, file, call.rules(AttachmentRules).similar_bits))
     if request.include_content:
-        answer.content = await call.db.value(store.CONTENT, {"sha256": file.sha256})
+        content = await call.db.value(store.CONTENT, {"sha256": file.sha256})
+        if not content:
+            raise errors.FailedPrecondition("ATTACHMENT_ERASED", "it showed a person who asked to be forgotten")
+        answer.content = content
     return answer
 
 

@@ -10,7 +10,11 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_funnel.attachments.record import Attachment
 
-KEEP = "INSERT INTO attachment_content (sha256, content) VALUES (%(sha256)s, %(content)s) ON CONFLICT DO NOTHING"
+# What was emptied with a person is kept again when somebody brings it again.
+KEEP = """
+INSERT INTO attachment_content AS c (sha256, content) VALUES (%(sha256)s, %(content)s)
+ON CONFLICT (sha256) DO UPDATE SET content = excluded.content WHERE c.content = ''
+"""
 INSERT = rows.insert("attachment", Attachment)
 GET = f"SELECT {rows.listed(Attachment, 'f')} FROM attachment f WHERE id = %(id)s"
 CONTENT = "SELECT content FROM attachment_content WHERE sha256 = %(sha256)s"

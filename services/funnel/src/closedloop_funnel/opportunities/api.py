@@ -43,8 +43,7 @@ async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -
     call.rules(FunnelFieldRules).check("opportunity", values)
     participants = {p.person_id: word(pb.ParticipantRole, p.role) for p in request.participants}
     found = await store.references(call.tx, request.account_id, [line.product_id for line in request.lines])
-    if request.account_id and found.account is None:
-        raise errors.InvalidArgument("ACCOUNT_UNKNOWN", f"no account {request.account_id}", {"account_id": "unknown"})
+    account_id = opening.reachable(request.account_id, found, call)
     priced = request.HasField("amount")
     deal = await opening.open_deal(
         opening.Beginning(
@@ -55,7 +54,7 @@ async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -
             source_id=request.provenance.source_id,
             pipeline_id=request.pipeline_id,
             need=request.need,
-            account_id=request.account_id,
+            account_id=account_id,
             lines=[proto.line_from_proto(line, f"lines.{i}") for i, line in enumerate(request.lines)],
             amount_minor=protos.minor_units(request.amount) if priced else None,
             currency=request.amount.currency_code,

@@ -9,7 +9,7 @@ from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, protos
 from closedloop_chassis.structs import plain
-from closedloop_chassis.work import Work
+from closedloop_chassis.work import Call, Work
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import opening, proto, store
 from closedloop_funnel.opportunities.record import Line, Seen
@@ -23,7 +23,7 @@ PATHS = {
 }
 
 
-async def change(before: Seen, request: pb.UpdateOpportunityRequest, work: Work) -> Seen:
+async def change(before: Seen, request: pb.UpdateOpportunityRequest, work: Call) -> Seen:
     """The deal with the fields of the mask as the request has them; one round trip if it names accounts or products."""
     mask = set(request.update_mask.paths)
     if not mask or mask - PATHS:
@@ -82,15 +82,14 @@ def _categorised(deal: Seen, request: pb.UpdateOpportunityRequest, work: Work) -
     return replace(deal, category=stage.category, category_set=False)
 
 
-async def _referring(deal: Seen, request: pb.UpdateOpportunityRequest, mask: set[str], work: Work) -> Seen:
+async def _referring(deal: Seen, request: pb.UpdateOpportunityRequest, mask: set[str], work: Call) -> Seen:
     account_id = request.account_id if "account_id" in mask else deal.account_id or ""
     lines: list[Line] = deal.lines
     if "lines" in mask:
         lines = [proto.line_from_proto(line, f"lines.{i}") for i, line in enumerate(request.lines)]
     found = await store.references(work.tx, account_id, [line["product_id"] for line in lines])
     if "account_id" in mask:
-        if account_id and found.account is None:
-            raise errors.InvalidArgument("ACCOUNT_UNKNOWN", f"no account {account_id}", {"account_id": "unknown"})
+        account_id = opening.reachable(account_id, found, work)
         account = found.account or {}
         bought = found.bought_before or account.get("status") in ("customer", "former")
         deal = replace(deal, account_id=account_id or None, account_name=account.get("name", ""), repurchase=bought)

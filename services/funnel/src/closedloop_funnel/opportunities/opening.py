@@ -9,7 +9,7 @@ from typing import Any
 from closedloop_chassis import errors
 from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
-from closedloop_chassis.work import Work
+from closedloop_chassis.work import Call, Work
 from closedloop_funnel.copies import rates as rates_told
 from closedloop_funnel.opportunities import store, telling, worth
 from closedloop_funnel.opportunities.record import Line, Move, Opportunity, Seen
@@ -107,6 +107,24 @@ async def open_deal(begun: Beginning, found: References, work: Work) -> Seen:
     work.audit(deal.id, "open", after=row(deal, "version", "updated_at"))
     telling.tell(work, deal, stage, deal.account_name)
     return deal
+
+
+def reachable(account_id: str, found: References, call: Call) -> str:
+    """The account of a deal, or the one it was merged into, "" for none: known here, and the caller's to deal with.
+
+    Raises InvalidArgument ACCOUNT_UNKNOWN, PermissionDenied OUT_OF_SCOPE."""
+    if not account_id:
+        return ""
+    account = found.account
+    if account is None:
+        raise errors.InvalidArgument("ACCOUNT_UNKNOWN", f"no account {account_id}", {"account_id": "unknown"})
+    owner_id, unit_id = account["account_owner_id"], account["account_unit_id"]
+    seller = call.org.person(call.caller.subject)
+    # One in the pool may be claimed, and so sold to, by those of the unit it lies with.
+    pooled = not owner_id and seller is not None and unit_id in ("", *call.org.ancestry(seller.unit_id))
+    if not pooled:
+        call.authorize(owner_id, unit_id, account["account_participant_ids"])
+    return str(account["id"])
 
 
 def priced(lines: list[Line], found: References) -> list[Line]:

@@ -60,12 +60,15 @@ SELECT * FROM (SELECT {rows.listed(DateChange, "c")} FROM close_date_change c
                 WHERE opportunity_id = %(id)s ORDER BY at DESC LIMIT 100) newest ORDER BY at
 """
 
-# What a new deal refers to: its account and its products, as far as they are known here.
+# What a new deal refers to: its account, or the one that was merged into, and its products, as far as they are known here.
 REFERENCES = """
-SELECT (SELECT to_jsonb(a) - 'words' FROM account a WHERE id = %(account_id)s::uuid) AS account,
+WITH named AS (
+    SELECT coalesce(merged_into_id, id) AS id FROM account WHERE id = %(account_id)s::uuid
+)
+SELECT (SELECT to_jsonb(a) - 'words' FROM account a WHERE id = (SELECT id FROM named)) AS account,
        (SELECT coalesce(jsonb_object_agg(id, jsonb_build_object('minor', list_minor, 'currency', list_currency)), '{}')
           FROM product WHERE id = ANY(%(product_ids)s)) AS products,
-       EXISTS (SELECT FROM opportunity WHERE account_id = %(account_id)s::uuid AND state = 'won') AS bought_before
+       EXISTS (SELECT FROM opportunity WHERE account_id = (SELECT id FROM named) AND state = 'won') AS bought_before
 """
 
 INSERT = rows.insert("opportunity", Opportunity)

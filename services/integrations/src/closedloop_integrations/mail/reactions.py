@@ -7,7 +7,9 @@ import base64
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import ids, protos
+from closedloop_chassis.events import forgetting
 from closedloop_chassis.service import Reactions
+from closedloop_chassis.traces import Traces
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations import quarantine
 from closedloop_integrations.mail import intake, store
@@ -59,7 +61,9 @@ async def became_known(event: Heard[customers.ContactChanged], work: Work) -> No
 
 @reactions.on(customers.PersonErased)
 async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
-    store.erase(work.tx, [record.id for record in event.message.records if ids.is_id(record.id)])
+    named = [record.id for record in event.message.records if ids.is_id(record.id)]
+    store.erase(work.tx, named)
+    await forgetting.forget(work, Traces(frozenset(named), frozenset(event.message.address_digests)))
 
 
 @quarantine.reader("mail")
