@@ -17,6 +17,8 @@ from closedloop_funnel.opportunities.record import Seen
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.opportunities.steps import PACE
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.warnings import raising
+from closedloop_funnel.warnings.rules import KindWord
 from closedloop_funnel.words import number
 
 reactions = Reactions()
@@ -87,7 +89,7 @@ async def stands_still(due: list[Due], work: Work) -> None:
     """Over the dwell limit, the supervisor's task (S41); over the healthy pace, the director's (S58)."""
     lights = {one.subject: "blue" if one.phase == "warn" else "yellow" if one.level == 0 else "red" for one in due}
     deals = {deal.id: deal for deal in await store.darken(work.tx, lights)}
-    writer = proto.Writer(work)
+    writer, warned = proto.Writer(work), []
     for one in due:
         deal = deals.get(one.subject)
         if deal is None:
@@ -95,10 +97,15 @@ async def stands_still(due: list[Due], work: Work) -> None:
         telling.tell(work, deal, writer.stage(deal), deal.account_name)
         work.audit(deal.id, "dwell", {"dwell_light": EARLIER[deal.dwell_light]}, {"dwell_light": deal.dwell_light})
         if one.phase == "due":
-            work.tell(_task(deal, one, writer, work), deal.id)
+            task = _task(deal, one, writer, work)
+            work.tell(task, deal.id)
+            kind: KindWord = "stage_pace" if one.level else "stage_dwell"
+            context = {"stage_key": deal.stage_key}
+            warned.append(raising.of_task(kind, task.content, work, name=deal.name, context=context))
             further = writer.stage(deal).pace_clock
             if one.level == 0 and further is not None:
                 work.clocks.rearm(one, further)
+    raising.raise_all(work, warned)
 
 
 def _task(deal: Seen, due: Due, writer: proto.Writer, work: Work) -> approvals.TaskRequested:
