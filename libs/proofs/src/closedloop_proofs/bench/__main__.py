@@ -32,6 +32,7 @@ from closedloop_proofs.bench import (
     peers,
     reads,
     replicas,
+    scale,
     targets,
     tools,
     writes,
@@ -53,6 +54,7 @@ GROUPS: dict[str, Measure] = {
     "peers": peers.measure,
     "replicas": replicas.measure,
     "targets": targets.measure,
+    "scale": scale.measure,
 }
 # Whether everything runs at all: what is measured so is no figure.
 SHORT_SECONDS = 1.0

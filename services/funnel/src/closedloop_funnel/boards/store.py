@@ -31,18 +31,22 @@ class Funnel:
 
 
 # A visit is a deal's stay in a stage: the move that brought it there, and the next one. In the cohort view a visit
-# belongs to the period in which it began, in the flow view its end to the period in which it ended.
+# belongs to the period in which it began, in the flow view its end to the period in which it ended. Only moves of the two
+# periods are touched, from both ends of a visit, and only open deals: what a board costs does not grow with history.
 FUNNEL = """
-WITH deals AS (
-    SELECT o.id, o.stage_key, o.state, o.reporting_minor, o.dwell_light, o.close_date, o.engage_date,
-           {group} AS group_key
-      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
-     WHERE {scope}
-), visits AS (
-    SELECT d.group_key, m.to_stage_key AS stage_key, m.at AS entered_at, n.at AS left_at, n.direction, n.dwell_days
-      FROM deals d JOIN stage_move m ON m.opportunity_id = d.id
+WITH stays AS (
+    SELECT m.opportunity_id, m.to_stage_key AS stage_key, m.at AS entered_at, n.at AS left_at, n.direction, n.dwell_days
+      FROM stage_move m
            LEFT JOIN stage_move n ON n.opportunity_id = m.opportunity_id AND n.sequence = m.sequence + 1
-     WHERE m.at >= %(before)s OR n.at >= %(before)s
+     WHERE m.at >= %(before)s AND m.at < %(to)s
+    UNION ALL
+    SELECT m.opportunity_id, m.to_stage_key, m.at, n.at, n.direction, n.dwell_days
+      FROM stage_move n JOIN stage_move m ON m.opportunity_id = n.opportunity_id AND m.sequence = n.sequence - 1
+     WHERE n.at >= %(before)s AND n.at < %(to)s AND m.at < %(before)s
+), visits AS (
+    SELECT {group} AS group_key, s.stage_key, s.entered_at, s.left_at, s.direction, s.dwell_days
+      FROM stays s JOIN opportunity o ON o.id = s.opportunity_id LEFT JOIN account a ON a.id = o.account_id
+     WHERE {scope}
 ), flows AS (
     SELECT v.group_key, v.stage_key, p.period,
            count(*) FILTER (WHERE c.entered) AS entered,
@@ -60,16 +64,24 @@ WITH deals AS (
                            THEN v.entered_at >= p.begins AND v.entered_at < p.ends AND v.left_at IS NOT NULL
                            ELSE v.left_at >= p.begins AND v.left_at < p.ends END AS ended) c
      GROUP BY v.group_key, v.stage_key, p.period
+), standing AS (
+    SELECT {group} AS group_key, o.stage_key, o.reporting_minor, o.dwell_light
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE o.state = 'open' AND {scope}
 ), stock AS (
     SELECT group_key, stage_key, count(*) AS open, coalesce(sum(reporting_minor), 0) AS amount_minor,
            count(*) FILTER (WHERE dwell_light IN ('yellow', 'red')) AS overdue
-      FROM deals WHERE state = 'open' GROUP BY group_key, stage_key
+      FROM standing GROUP BY group_key, stage_key
+), closed AS (
+    SELECT {group} AS group_key, o.id, o.state, o.reporting_minor, o.close_date, o.engage_date
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE o.state <> 'open' AND o.close_date BETWEEN %(first_day)s AND %(last_day)s AND {scope}
 ), ends AS (
     SELECT group_key, count(*) FILTER (WHERE state = 'won') AS won, count(*) FILTER (WHERE state = 'lost') AS lost,
            coalesce(sum(reporting_minor) FILTER (WHERE state = 'won'), 0) AS won_minor,
-           avg(coalesce((SELECT sum(dwell_days) FROM stage_move WHERE opportunity_id = d.id), close_date - engage_date))
+           avg(coalesce((SELECT sum(dwell_days) FROM stage_move WHERE opportunity_id = c.id), close_date - engage_date))
              FILTER (WHERE state = 'won') AS cycle_days
-      FROM deals d WHERE close_date BETWEEN %(first_day)s AND %(last_day)s GROUP BY group_key
+      FROM closed c GROUP BY group_key
 )
 SELECT (SELECT coalesce(jsonb_agg(f), '[]') FROM flows f) AS flows,
        (SELECT coalesce(jsonb_agg(s), '[]') FROM stock s) AS stock,
