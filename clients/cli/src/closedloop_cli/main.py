@@ -22,6 +22,7 @@ from closedloop_cli.commands import (
     events,
     health,
     imports,
+    knowledge,
     leads,
     notices,
     opportunities,
@@ -31,6 +32,7 @@ from closedloop_cli.commands import (
     targets,
     tasks,
     token,
+    warnings,
 )
 from closedloop_cli.connection import Choices
 from closedloop_cli.failures import CommandError, Failure
@@ -132,6 +134,8 @@ for name, group in {
     "diagnosis": diagnosis.app,
     "approvals": approvals.app,
     "tasks": tasks.app,
+    "warnings": warnings.app,
+    "knowledge": knowledge.app,
     "accounts": accounts.app,
     "suggestions": suggestions.app,
     "duplicates": duplicates.app,
