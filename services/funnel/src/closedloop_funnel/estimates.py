@@ -132,3 +132,36 @@ def relative(before: Sequence[float], after: Sequence[float], least: int = 2) ->
 
 def _cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
     return pb.Estimate(unit=unit, sample_size=cases, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation=why)
+
+
+def change_against(changes: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
+    """Difference in differences: mean change of those it was done to less that of the others, each person once, with its
+    bootstrap interval (people drawn anew on both sides); higher or lower only when zero lies outside of it."""
+    if min(len(changes), len(others)) < max(least, 2):
+        return _cannot_say(
+            unit,
+            len(changes) + len(others),
+            f"{len(changes)} against {len(others)} people, it takes {max(least, 2)} each",
+        )
+    drawn = []
+    for number in range(DRAWS):
+        chance = Random(number)
+        drawn.append(fmean(chance.choices(changes, k=len(changes))) - fmean(chance.choices(others, k=len(others))))
+    drawn.sort()
+    low, high = (drawn[round((DRAWS - 1) * edge)] for edge in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    verdict = pb.ESTIMATE_VERDICT_NO_DIFFERENCE
+    if low > 0:
+        verdict = pb.ESTIMATE_VERDICT_HIGHER
+    elif high < 0:
+        verdict = pb.ESTIMATE_VERDICT_LOWER
+    return pb.Estimate(
+        value=fmean(changes) - fmean(others),
+        unit=unit,
+        low=low,
+        high=high,
+        confidence_ratio=CONFIDENCE,
+        sample_size=len(changes) + len(others),
+        method="difference_in_differences, bootstrap",
+        verdict=verdict,
+        explanation=f"{fmean(changes):+.3f} of {len(changes)} against {fmean(others):+.3f} of {len(others)} others",
+    )

@@ -31,6 +31,8 @@ from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.diagnosis import api as diagnosis
 from closedloop_funnel.diagnosis import reactions as diagnosis_reactions
 from closedloop_funnel.diagnosis.rules import DiagnosisRules
+from closedloop_funnel.drills import api as drills
+from closedloop_funnel.drills.rules import DrillRules
 from closedloop_funnel.effects import api as effects
 from closedloop_funnel.effects import reactions as effect_reactions
 from closedloop_funnel.effects.rules import EffectRules
@@ -40,6 +42,8 @@ from closedloop_funnel.knowledge.rules import KnowledgeRules
 from closedloop_funnel.lessons import api as lessons
 from closedloop_funnel.lessons import offering as lesson_offers
 from closedloop_funnel.lessons.rules import LessonRules
+from closedloop_funnel.mentoring import api as mentoring
+from closedloop_funnel.mentoring.rules import MentoringRules
 from closedloop_funnel.newcomers import api as newcomers
 from closedloop_funnel.newcomers import reactions as newcomer_reactions
 from closedloop_funnel.newcomers.rules import NewcomerRules
@@ -75,6 +79,9 @@ from closedloop_funnel.surveys.rules import SurveyRules
 from closedloop_funnel.talk import api as talk
 from closedloop_funnel.talk import reactions as talk_reactions
 from closedloop_funnel.talk.rules import TalkRules
+from closedloop_funnel.trainings import api as trainings
+from closedloop_funnel.trainings import effect as training_effects
+from closedloop_funnel.trainings.rules import TrainingRules
 from closedloop_funnel.truth import api as truth
 from closedloop_funnel.truth import reactions as truth_reactions
 from closedloop_funnel.truth.rules import TruthRules
@@ -131,6 +138,9 @@ SERVICE = Service(
         Slice("knowledge", rpcs=(knowledge.rpcs, knowledge_imports.rpcs), rules=(KnowledgeRules,)),
         Slice("lessons", rpcs=(lessons.rpcs,), reactions=lesson_offers.reactions, rules=(LessonRules,)),
         Slice("advice", rpcs=(advice.rpcs,), reactions=advice_making.reactions, rules=(AdviceRules,)),
+        Slice("mentoring", rpcs=(mentoring.rpcs,), rules=(MentoringRules,)),
+        Slice("drills", rpcs=(drills.rpcs,), rules=(DrillRules,)),
+        Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
         Slice("abilities", rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),
