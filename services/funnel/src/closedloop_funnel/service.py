@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from closedloop_chassis.service import Service, Slice
+from closedloop_funnel.abilities import api as abilities
 from closedloop_funnel.abilities.rules import AbilityRules
 from closedloop_funnel.actions import api as actions
 from closedloop_funnel.actions.rules import UnitRules
@@ -141,7 +142,7 @@ SERVICE = Service(
         Slice("mentoring", rpcs=(mentoring.rpcs,), rules=(MentoringRules,)),
         Slice("drills", rpcs=(drills.rpcs,), rules=(DrillRules,)),
         Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
-        Slice("abilities", rules=(AbilityRules,)),
+        Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),
         Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
