@@ -62,6 +62,9 @@ from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.points import api as points
 from closedloop_funnel.points import reactions as point_reactions
 from closedloop_funnel.points.rules import PointsRules
+from closedloop_funnel.practices import api as practices
+from closedloop_funnel.practices import mining as practice_mining
+from closedloop_funnel.practices.rules import PracticeRules
 from closedloop_funnel.proposals import api as proposals
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
@@ -142,6 +145,7 @@ SERVICE = Service(
         Slice("mentoring", rpcs=(mentoring.rpcs,), rules=(MentoringRules,)),
         Slice("drills", rpcs=(drills.rpcs,), rules=(DrillRules,)),
         Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
+        Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs), rules=(PracticeRules,)),
         Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),

@@ -32,6 +32,7 @@ from closedloop_proofs.bench.samples import ratios
 BOARD, SWEEP = "health board among 1,000,000 deals", "stage sweep of 10,000 among 1,000,000 deals"
 BOARD_FLAT, SWEEP_FLAT = "health board: cost of ten times the history", "stage sweep: cost of ten times the history"
 TEAMS, PEOPLE = 40, 400
+CLOSED = 980_000
 CALLS = 20
 # Rows of one statement; more would hold one transaction open for minutes.
 CHUNK = 50_000
@@ -112,7 +113,7 @@ DARK = "SELECT count(*) FROM opportunity WHERE state = 'open' AND dwell_light = 
 class Size:
     """`closed` deals of history, `open` ones now, of which `due` stand still; a deal begins every `every` seconds."""
 
-    closed: int = 980_000
+    closed: int = CLOSED
     open: int = 20_000
     due: int = 10_000
     every: float = 157.7
@@ -244,7 +245,7 @@ def standing(size: Size) -> Iterator[Funnel]:
 
 
 def main(
-    closed: Annotated[int, typer.Option(help="deals of history of the larger one")] = Size.closed,
+    closed: Annotated[int, typer.Option(help="deals of history of the larger one")] = CLOSED,
     rounds: Annotated[int, typer.Option(help="samples of each side, in turns")] = 3,
 ) -> None:
     """Prints what it measures; ends with 1 when it is not what is wanted."""

@@ -51,7 +51,7 @@ async def on_talks(db: Reader | Transaction, work: Work, activity_ids: Sequence[
             }
             for heard, hint in chosen
         ]
-        found.append(_advice("talk", row, items, work, activity_id=row["activity_id"]))
+        found.append(_advice("talk", row, items, work))
     return await _with_articles(db, work, found)
 
 
@@ -80,20 +80,21 @@ async def on_proposals(db: Reader | Transaction, work: Work, proposal_ids: Seque
                     ],
                 }
             )
-        found.append(_advice("clauses", row, items, work, proposal_id=row["proposal_id"]))
+        found.append(_advice("clauses", row, items, work))
     return await _with_articles(db, work, found)
 
 
-def _advice(kind: str, row: Mapping[str, Any], items: list[dict[str, Any]], work: Work, **about: str) -> Advice:
+def _advice(kind: str, row: Mapping[str, Any], items: list[dict[str, Any]], work: Work) -> Advice:
     return Advice(
         id=new_id(),
         kind=kind,
         person_id=row["owner_id"],
         unit_id=row["unit_id"],
         opportunity_id=row["opportunity_id"],
+        activity_id=row.get("activity_id"),
+        proposal_id=row.get("proposal_id"),
         items=items,
         created_at=work.now,
-        **about,
     )
 
 

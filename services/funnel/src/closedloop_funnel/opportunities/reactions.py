@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
@@ -9,6 +11,7 @@ from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import protos
 from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.opportunities import opening, proto, store, telling
@@ -90,6 +93,7 @@ async def stands_still(due: list[Due], work: Work) -> None:
     lights = {one.subject: "blue" if one.phase == "warn" else "yellow" if one.level == 0 else "red" for one in due}
     deals = {deal.id: deal for deal in await store.darken(work.tx, lights)}
     writer, warned = proto.Writer(work), []
+    going_on: defaultdict[ClockSetting, list[Due]] = defaultdict(list)
     for one in due:
         deal = deals.get(one.subject)
         if deal is None:
@@ -104,7 +108,9 @@ async def stands_still(due: list[Due], work: Work) -> None:
             warned.append(raising.of_task(kind, task.content, work, name=deal.name, context=context))
             further = writer.stage(deal).pace_clock
             if one.level == 0 and further is not None:
-                work.clocks.rearm(one, further)
+                going_on[further].append(one)
+    for setting, clocks in going_on.items():
+        work.clocks.rearm_many(clocks, setting)
     raising.raise_all(work, warned)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
@@ -18,7 +18,7 @@ from closedloop_chassis.work import Scope, Work
 from closedloop_funnel.mornings import every_day
 from closedloop_funnel.performance import measuring, stars, store
 from closedloop_funnel.performance.measuring import WEEK, Judged
-from closedloop_funnel.performance.rules import PerformanceRules
+from closedloop_funnel.performance.rules import MetricWord, PerformanceRules
 from closedloop_funnel.performance.store import Kept
 from closedloop_funnel.warnings import raising
 from closedloop_funnel.warnings.record import Warning
@@ -132,7 +132,7 @@ def _warning(one: Judged, unit_id: str, work: Work) -> Warning:
         )
     )
     person = work.org.person(one.group_key)
-    raised = raising.of_task(one.key, content, work, name=person.name if person else one.group_key)
+    raised = raising.of_task(cast(MetricWord, one.key), content, work, name=person.name if person else one.group_key)
     if not one.rule.task_kind or one.key == "proposals_made":
         return replace(raised, task_cause_key="", automatic_action=one.consequence)
     return raised
