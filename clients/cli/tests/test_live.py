@@ -487,6 +487,8 @@ def test_events_and_notices(closedloop: Any, loaded: Any) -> None:
     assert closedloop.json("events", "redrive", "--all")["funnel"] == 0
     assert closedloop.lines("notices", "list") == []
     assert "Nothing found." in closedloop("notices", "list", "--matched")
+    assert "Nothing found." in closedloop("warnings", "list", "--kind", "churn", "--light", "red")
+    assert "Nothing found." in closedloop("knowledge", "search", "换线太慢")
 
 
 @pytest.mark.mission("S83", "S79")

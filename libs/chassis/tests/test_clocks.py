@@ -135,6 +135,30 @@ async def test_rearmed_clocks_climb_a_level(process: Process) -> None:
     ]
 
 
+async def test_many_are_rearmed_at_once_each_by_its_units_calendar(process: Process) -> None:
+    setting = ClockSetting(hours=2, calendar="business", warn_at=0.5)
+
+    async def handler(due: list[Due], doing: Work) -> None:
+        breached = [d for d in due if d.level == 0 and d.phase == "due"]
+        doing.clocks.rearm_many(breached, setting)
+        doing.clocks.rearm_many([], setting)
+
+    turning = reactor(process, handler)
+    process.time.stop_at(MONDAY)
+    for name in ("a", "b"):
+        await start(process, name, setting=ClockSetting(hours=1))
+    process.time.stop_at(MONDAY + timedelta(hours=1))
+    await turning.sweep_clocks()
+    told = await process.database.reader.all("SELECT * FROM clock WHERE level = 1 ORDER BY subject")
+    assert [(row["subject"], row["owner_id"], row["state"], row["calendar"]) for row in told] == [
+        ("a", "o", "open", "business"),
+        ("b", "o", "open", "business"),
+    ]
+    for row in told:
+        assert row["due_at"] == MONDAY + timedelta(hours=3)
+        assert row["warn_at"] == row["next_at"] == MONDAY + timedelta(hours=2)
+
+
 async def test_three_sweepers_fire_each_clock_exactly_once(process: Process) -> None:
     fired: list[str] = []
 

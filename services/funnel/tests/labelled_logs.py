@@ -178,3 +178,56 @@ def _edited(drawn: random.Random, text: str) -> str:
         return text[:place] + drawn.choice("的了。，") + text[place + 1 :]
     # Half of it in other words.
     return text[: len(text) // 2] + ", " + drawn.choice(THEN) + drawn.choice(MORE)
+
+
+NAMES = (
+    "王建国",
+    "李慧",
+    "张志远",
+    "刘畅",
+    "陈立新",
+    "杨帆",
+    "赵敏",
+    "黄海涛",
+    "周宁",
+    "吴晓",
+    "徐鹏",
+    "孙悦",
+    "胡军",
+    "朱琳",
+)
+COMMON = (
+    "例行拜访, 客户生产正常, 设备运行稳定, 下月再来回访",
+    "送达合同盖章件, 财务已签收, 等待付款流程审批完成",
+    "参加客户月度例会, 汇报项目进度, 无新增问题需要跟进",
+)
+
+
+def draw_colleagues(seed: int, share: float = 0.04) -> list[Labelled]:
+    """The same sellers, who name whom they spoke to. Some hand in what a colleague wrote in the last weeks; honestly, those
+    who visit together log the same, and everybody writes of routine in the same words."""
+    drawn = random.Random(seed + 1000)
+    labelled = [one for one in draw(seed) if one.false != "copied_text"]
+    labelled = [
+        replace(one, log=replace(one.log, content=f"{one.log.content}, {drawn.choice(NAMES)}{drawn.randint(2, 98)}次"))
+        if len(one.log.content) > 20
+        else one
+        for one in labelled
+    ]
+    found: list[Labelled] = []
+    for one in labelled:
+        others = [each for each in found if each.owner != one.owner and len(each.log.content) > 30]
+        chance = drawn.random()
+        if one.false or not others or chance > 3 * share:
+            found.append(one)
+            continue
+        theirs = drawn.choice(others).log
+        if chance < share:
+            copied = replace(one.log, content=_edited(drawn, theirs.content), logged=theirs.logged + timedelta(days=9))
+            found.append(Labelled(one.owner, copied, "copied_colleague"))
+        elif chance < 2 * share:
+            together = replace(theirs, id=one.log.id, logged=theirs.logged + timedelta(minutes=20))
+            found.append(Labelled(one.owner, together, ""))
+        else:
+            found.append(Labelled(one.owner, replace(one.log, content=drawn.choice(COMMON)), ""))
+    return found

@@ -14,6 +14,8 @@ from closedloop.funnel.v1 import activities_pb2, activities_pb2_grpc, truth_pb2,
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import points_pb2 as pb
 from closedloop.funnel.v1 import points_pb2_grpc as rpc
+from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_funnel.points.rules import PointsRules, earned
 
 from .conftest import ACME, Company, rid
@@ -109,6 +111,38 @@ async def test_however_many_redeem_at_once_nobody_overdraws(company: Company) ->
         tx.do("UPDATE points_posting SET points = points + 1 WHERE account = 'rewards'")
         await tx.commit()
     await proven(company)
+
+
+@pytest.mark.mission("S56")
+async def test_what_nobody_spends_expires_oldest_first_and_the_ledger_balances(company: Company) -> None:
+    live = company.live
+    shelf: Any = live.process.rulebooks
+    given_rules = shelf.in_force
+    short = PointsRules(expire_after=ClockSetting(days=3))
+    shelf.in_force = lambda model, at: short if model is PointsRules else given_rules(model, at)
+    await live.hear(targets.OrgUnitChanged(unit_id="west", parent_id="co", kind="region", name="华西", version=1))
+    await grant(company, 15)
+    await grant(company, 8, person="rep2")
+    await live.advance(days=2)
+    await grant(company, 20)
+    await client(company).RedeemPoints(pb.RedeemPointsRequest(request_id=rid(), reward_key="training_seat"))
+    # The first fifteen are spent, five of the twenty as well: nothing of rep1 is three days old and left.
+    await live.advance(days=2)
+    assert [(await balance(company, person)).balance for person in ("rep1", "rep2")] == [15, 0]
+    [gone] = (await client(company, "rep2").ListPointsEntries(pb.ListPointsEntriesRequest(kind=8))).entries
+    assert (gone.points, gone.counter_account, gone.kind) == (-8, "expired", pb.POINTS_ENTRY_KIND_EXPIRY)
+    assert (gone.rule.rulebook, gone.rule.rule, gone.balance_after) == ("funnel.points", "expire_after", 0)
+    await live.advance(days=2)
+    assert (await balance(company)).balance == 0
+    trial = await proven(company)
+    assert {line.account: line.credit - line.debit for line in trial.lines} == {
+        "adjustments": -43,
+        "expired": 23,
+        "people": 0,
+        "rewards": 20,
+    }
+    await live.advance(days=2)
+    assert (await proven(company)).entry_count == trial.entry_count, "nothing is left to expire"
 
 
 @pytest.mark.mission("S56", "S90")

@@ -18,10 +18,11 @@ from closedloop.funnel.v1 import activities_pb2_grpc
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import truth_pb2 as pb
 from closedloop.funnel.v1 import truth_pb2_grpc as rpc
-from closedloop_funnel.truth.rules import Log, Script, TruthRules, judge, standing
+from closedloop_funnel.truth.prints import prints
+from closedloop_funnel.truth.rules import Log, Script, TruthRules, from_colleague, judge, standing
 
 from .conftest import ACME, Company, remember, rid
-from .labelled_logs import Labelled, draw
+from .labelled_logs import Labelled, draw, draw_colleagues
 from .pictures import picture
 from .raw_history import moment
 from .test_activities import TALK, call
@@ -117,6 +118,51 @@ def test_precision_and_recall_on_a_labelled_set(seed: int) -> None:
     assert precision >= 0.9
     assert recall >= 0.8
     assert all(found[way] for way in there), "no way of making a log up goes unseen"
+
+
+def measure_colleagues(seed: int) -> tuple[float, float]:
+    """Precision and recall of copies from colleagues, found by prints as the database finds them."""
+    rules, labelled = TruthRules(), draw_colleagues(seed)
+    by_print: defaultdict[int, list[Labelled]] = defaultdict(list)
+    for one in labelled:
+        for each in prints(one.log.content):
+            by_print[each].append(one)
+    struck = right = 0
+    for one in labelled:
+        alike = {
+            other.log.id: replace(other.log, owner=other.owner)
+            for each in prints(one.log.content)
+            for other in by_print[each]
+            if other.owner != one.owner
+        }
+        found = from_colleague(rules, one.log, list(alike.values()))
+        struck += found is not None
+        right += found is not None and one.false == "copied_colleague"
+    return right / struck, right / sum(one.false == "copied_colleague" for one in labelled)
+
+
+@pytest.mark.mission("S45")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_a_colleague_wrote_is_found_and_a_visit_together_is_not(seed: int) -> None:
+    precision, recall = measure_colleagues(seed)
+    assert precision >= 0.8
+    assert recall >= 0.7
+
+
+@pytest.mark.mission("S45")
+def test_what_three_sellers_write_is_how_one_writes_and_prints_find_what_is_nearly_the_same() -> None:
+    theirs = replace(
+        OTHER, owner="rep9", content="生产总监担心换型停产, 约定下周三技术交流, 带财务一起谈", account_id="east"
+    )
+    mine = log(minutes=3000, content=theirs.content + "。")
+    assert from_colleague(RULES, mine, [theirs]) is not None
+    assert from_colleague(RULES, replace(mine, account_id="east", started=theirs.started), [theirs]) is None
+    everybody = [replace(theirs, id=f"x{number}", owner=f"rep{number}") for number in range(3)]
+    assert from_colleague(RULES, mine, everybody) is None
+    assert from_colleague(RULES, replace(mine, content="约定下周三"), [theirs]) is None
+    assert len(set(prints(theirs.content)) & set(prints(mine.content))) == 6
+    assert not set(prints(theirs.content)) & set(prints(OTHER.content))
+    assert prints("短") == []
 
 
 def client(company: Company, person: str = "ops", role: str = "operations") -> rpc.TruthServiceStub:

@@ -23,6 +23,7 @@ from closedloop_cli.commands import (
     events,
     health,
     imports,
+    knowledge,
     leads,
     notices,
     opportunities,
@@ -33,6 +34,7 @@ from closedloop_cli.commands import (
     targets,
     tasks,
     token,
+    warnings,
     webhooks,
 )
 from closedloop_cli.connection import Choices
@@ -135,6 +137,8 @@ for name, group in {
     "diagnosis": diagnosis.app,
     "approvals": approvals.app,
     "tasks": tasks.app,
+    "warnings": warnings.app,
+    "knowledge": knowledge.app,
     "accounts": accounts.app,
     "suggestions": suggestions.app,
     "duplicates": duplicates.app,

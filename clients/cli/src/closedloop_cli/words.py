@@ -398,6 +398,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "absorbed": ("absorbed", "被合并"),
     "advice": ("advice", "建议"),
     "change": ("change", "变化"),
+    "check_time": ("checked", "复查时间"),
     "claimable": ("claimable", "可领取"),
     "comparisons": ("comparisons", "比较次数"),
     "concern": ("concern", "关注点"),

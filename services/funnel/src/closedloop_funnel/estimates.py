@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import atanh, tanh
 from random import Random
 from statistics import NormalDist, fmean
+from statistics import correlation as _pearson
 
 from closedloop.funnel.v1 import experiments_pb2 as pb
 
@@ -132,3 +134,67 @@ def relative(before: Sequence[float], after: Sequence[float], least: int = 2) ->
 
 def _cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
     return pb.Estimate(unit=unit, sample_size=cases, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation=why)
+
+
+def change_against(changes: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
+    """Difference in differences: mean change of those it was done to less that of the others, each person once, with its
+    bootstrap interval (people drawn anew on both sides); higher or lower only when zero lies outside of it."""
+    found = means_apart(changes, others, unit, least)
+    if found.method:
+        found.method = "difference_in_differences, bootstrap"
+    return found
+
+
+def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
+    """First mean less the second, with its bootstrap interval; higher or lower only when zero lies outside of it."""
+    if min(len(ones), len(others)) < max(least, 2):
+        return _cannot_say(
+            unit, len(ones) + len(others), f"{len(ones)} against {len(others)} cases, it takes {max(least, 2)} each"
+        )
+    drawn = []
+    for number in range(DRAWS):
+        chance = Random(number)
+        drawn.append(fmean(chance.choices(ones, k=len(ones))) - fmean(chance.choices(others, k=len(others))))
+    drawn.sort()
+    low, high = (drawn[round((DRAWS - 1) * edge)] for edge in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return pb.Estimate(
+        value=fmean(ones) - fmean(others),
+        unit=unit,
+        low=low,
+        high=high,
+        confidence_ratio=CONFIDENCE,
+        sample_size=len(ones) + len(others),
+        method="bootstrap",
+        verdict=_verdict(low, high),
+        explanation=f"{fmean(ones):+.3f} of {len(ones)} against {fmean(others):+.3f} of {len(others)} others",
+    )
+
+
+def correlation(xs: Sequence[float], ys: Sequence[float], least: int = 4) -> pb.Estimate:
+    """Pearson's r with the interval of Fisher's z transformation (Fisher 1921); one side that does not vary says nothing."""
+    if len(xs) < max(least, 4):
+        return _cannot_say("1", len(xs), f"{len(xs)} cases, it takes {max(least, 4)}")
+    if min(xs) == max(xs) or min(ys) == max(ys):
+        return _cannot_say("1", len(xs), "one of the two does not vary")
+    r = _pearson(xs, ys)
+    # A perfect line has no interval by this method; it is as narrow as can be told apart from one.
+    z = atanh(max(min(r, 1 - 1e-12), -1 + 1e-12))
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) / (len(xs) - 3) ** 0.5
+    low, high = tanh(z - half), tanh(z + half)
+    return pb.Estimate(
+        value=r,
+        unit="1",
+        low=low,
+        high=high,
+        confidence_ratio=CONFIDENCE,
+        sample_size=len(xs),
+        method="pearson, fisher_z",
+        verdict=_verdict(low, high),
+        explanation=f"r = {r:.2f} over {len(xs)}; together, not necessarily one because of the other",
+    )
+
+
+def _verdict(low: float, high: float) -> pb.EstimateVerdict.ValueType:
+    if low > 0:
+        return pb.ESTIMATE_VERDICT_HIGHER
+    return pb.ESTIMATE_VERDICT_LOWER if high < 0 else pb.ESTIMATE_VERDICT_NO_DIFFERENCE

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from closedloop_chassis.service import Service, Slice
+from closedloop_funnel.abilities import api as abilities
+from closedloop_funnel.abilities.rules import AbilityRules
 from closedloop_funnel.actions import api as actions
 from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.activities import amending, days, listing
 from closedloop_funnel.activities import api as activities
 from closedloop_funnel.activities import importing as activity_imports
 from closedloop_funnel.activities.rules import ActivityRules, VisitRules
+from closedloop_funnel.advice import api as advice
+from closedloop_funnel.advice import making as advice_making
+from closedloop_funnel.advice.rules import AdviceRules
 from closedloop_funnel.attachments import api as attachments
 from closedloop_funnel.attachments.rules import AttachmentRules
 from closedloop_funnel.boards import api as boards
@@ -27,9 +32,19 @@ from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.diagnosis import api as diagnosis
 from closedloop_funnel.diagnosis import reactions as diagnosis_reactions
 from closedloop_funnel.diagnosis.rules import DiagnosisRules
+from closedloop_funnel.drills import api as drills
+from closedloop_funnel.drills.rules import DrillRules
 from closedloop_funnel.effects import api as effects
 from closedloop_funnel.effects import reactions as effect_reactions
 from closedloop_funnel.effects.rules import EffectRules
+from closedloop_funnel.knowledge import api as knowledge
+from closedloop_funnel.knowledge import importing as knowledge_imports
+from closedloop_funnel.knowledge.rules import KnowledgeRules
+from closedloop_funnel.lessons import api as lessons
+from closedloop_funnel.lessons import offering as lesson_offers
+from closedloop_funnel.lessons.rules import LessonRules
+from closedloop_funnel.mentoring import api as mentoring
+from closedloop_funnel.mentoring.rules import MentoringRules
 from closedloop_funnel.newcomers import api as newcomers
 from closedloop_funnel.newcomers import reactions as newcomer_reactions
 from closedloop_funnel.newcomers.rules import NewcomerRules
@@ -46,7 +61,11 @@ from closedloop_funnel.personal.rules import FunnelPersonalRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.points import api as points
+from closedloop_funnel.points import reactions as point_reactions
 from closedloop_funnel.points.rules import PointsRules
+from closedloop_funnel.practices import api as practices
+from closedloop_funnel.practices import mining as practice_mining
+from closedloop_funnel.practices.rules import PracticeRules
 from closedloop_funnel.proposals import api as proposals
 from closedloop_funnel.quotes import api as quotes
 from closedloop_funnel.quotes import reactions as quote_reactions
@@ -65,9 +84,15 @@ from closedloop_funnel.surveys.rules import SurveyRules
 from closedloop_funnel.talk import api as talk
 from closedloop_funnel.talk import reactions as talk_reactions
 from closedloop_funnel.talk.rules import TalkRules
+from closedloop_funnel.trainings import api as trainings
+from closedloop_funnel.trainings import effect as training_effects
+from closedloop_funnel.trainings.rules import TrainingRules
 from closedloop_funnel.truth import api as truth
 from closedloop_funnel.truth import reactions as truth_reactions
 from closedloop_funnel.truth.rules import TruthRules
+from closedloop_funnel.warnings import api as warnings
+from closedloop_funnel.warnings import reactions as warning_reactions
+from closedloop_funnel.warnings.rules import WarningRules
 from closedloop_funnel.watch import api as watch
 from closedloop_funnel.watch import reactions as watch_reactions
 from closedloop_funnel.watch.rules import WatchRules
@@ -102,7 +127,7 @@ SERVICE = Service(
             reactions=performance_reactions.reactions,
             rules=(PerformanceRules,),
         ),
-        Slice("points", rpcs=(points.rpcs,), rules=(PointsRules,)),
+        Slice("points", rpcs=(points.rpcs,), reactions=point_reactions.reactions, rules=(PointsRules,)),
         Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
         Slice("reviews", rpcs=(reviews.rpcs,), reactions=review_reactions.reactions, rules=(ReviewRules,)),
         Slice("surveys", rpcs=(surveys.rpcs,), reactions=survey_reactions.reactions, rules=(SurveyRules,)),
@@ -115,6 +140,15 @@ SERVICE = Service(
         Slice("contracts", rpcs=(contracts.rpcs, contract_transfers.rpcs), rules=(ContractRules,)),
         Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
         Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
+        Slice("knowledge", rpcs=(knowledge.rpcs, knowledge_imports.rpcs), rules=(KnowledgeRules,)),
+        Slice("lessons", rpcs=(lessons.rpcs,), reactions=lesson_offers.reactions, rules=(LessonRules,)),
+        Slice("advice", rpcs=(advice.rpcs,), reactions=advice_making.reactions, rules=(AdviceRules,)),
+        Slice("mentoring", rpcs=(mentoring.rpcs,), rules=(MentoringRules,)),
+        Slice("drills", rpcs=(drills.rpcs,), rules=(DrillRules,)),
+        Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
+        Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs), rules=(PracticeRules,)),
+        Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
+        Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),
         Slice("snapshots", rpcs=(snapshots.rpcs,), reactions=snapshot_reactions.reactions, rules=(SnapshotRules,)),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,18 @@ INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget
 SELECT %(next_id)s, kind, subject, %(owner_id)s, unit_id, %(calendar)s, level + 1, %(budget)s, %(now)s, %(warn_at)s,
        %(due_at)s, %(next_at)s, attributes
   FROM clock WHERE id = %(id)s AND state = 'breached'
+ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
+"""
+
+# A unit's times are sent once, however many of its clocks begin their next level.
+REARM_MANY = """
+INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
+SELECT breached.next_id, kind, subject, owner_id, unit_id, %(calendar)s, level + 1, times.budget, %(now)s, times.warn_at,
+       times.due_at, least(times.warn_at, times.due_at), attributes
+  FROM jsonb_to_recordset(%(breached)s) AS breached (id uuid, next_id uuid)
+  JOIN clock ON clock.id = breached.id AND clock.state = 'breached'
+  JOIN jsonb_to_recordset(%(times)s) AS times (unit_id text, budget interval, warn_at timestamptz, due_at timestamptz)
+       USING (unit_id)
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
@@ -199,6 +212,24 @@ class Clocks:
             },
         )
         return due_at
+
+    def rearm_many(self, dues: Iterable[Due], setting: ClockSetting) -> None:
+        """The next level of many clocks that have just breached, by one statement; owners stay."""
+        breached = list(dues)
+        if not breached:
+            return
+        times = [
+            _plain(unit_id, *self._times(setting, unit_id)) for unit_id in sorted({one.unit_id for one in breached})
+        ]
+        self._work.tx.do(
+            REARM_MANY,
+            {
+                "breached": Jsonb([{"id": one.id, "next_id": new_id()} for one in breached]),
+                "times": Jsonb(times),
+                "now": self._work.now,
+                "calendar": setting.calendar,
+            },
+        )
 
     def hand_over(self, subject: str, owner_id: str, unit_id: str) -> None:
         """All running clocks of the subject follow its new owner."""

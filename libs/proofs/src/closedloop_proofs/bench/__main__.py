@@ -34,6 +34,7 @@ from closedloop_proofs.bench import (
     peers,
     reads,
     replicas,
+    scale,
     targets,
     tools,
     writes,
@@ -57,6 +58,7 @@ GROUPS: dict[str, Measure] = {
     "targets": targets.measure,
     "matcher": matcher.measure,
     "margins": margins.measure,
+    "scale": scale.measure,
 }
 # Whether everything runs at all: what is measured so is no figure.
 SHORT_SECONDS = 1.0

@@ -62,7 +62,7 @@ async def upload_attachment(request: pb.UploadAttachmentRequest, call: Call) -> 
 async def get_attachment(request: pb.GetAttachmentRequest, call: Call) -> pb.Attachment:
     file = await store.get(call.db, request.attachment_id)
     if file.author_id != call.caller.subject and not call.scope.covers(file.author_id, file.unit_id):
-        readers = await call.db.all(store.READERS, {"id": file.id})
+        readers = await call.db.all(store.READERS, {"id": file.id, "reader": call.scope.owner_id})
         if not any(call.scope.covers(one["owner_id"], one["unit_id"], one["participant_ids"]) for one in readers):
             call.authorize(file.author_id, file.unit_id)
     answer = _to_proto(file, await store.similar(call.db, file, call.rules(AttachmentRules).similar_bits))

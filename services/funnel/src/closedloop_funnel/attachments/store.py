@@ -28,7 +28,7 @@ SELECT id FROM attachment f
    AND bit_count((picture # %(picture)s::bigint)::bit(64)) <= %(bits)s
  ORDER BY uploaded_at, id LIMIT 100
 """
-# Whose records it is attached to.
+# Whose records it is attached to; an article is everybody's.
 READERS = """
 SELECT owner_id, unit_id, participant_ids FROM activity
  WHERE id IN (SELECT record_id FROM attachment_use WHERE attachment_id = %(id)s AND record_kind = 'activity')
@@ -39,6 +39,9 @@ SELECT o.owner_id, o.unit_id, o.participant_ids FROM opportunity o
                             WHEN 'proposal' THEN (SELECT opportunity_id FROM proposal WHERE id = u.record_id)
                             WHEN 'contract' THEN (SELECT opportunity_id FROM contract WHERE id = u.record_id) END
                   FROM attachment_use u WHERE u.attachment_id = %(id)s)
+UNION ALL
+SELECT %(reader)s::text, '', '{}' WHERE EXISTS (
+    SELECT FROM attachment_use u WHERE u.attachment_id = %(id)s AND u.record_kind = 'article')
 """
 KNOWN = f"SELECT {rows.listed(Attachment, 'f')} FROM attachment f WHERE id = ANY(%(ids)s::uuid[])"
 USE = """

@@ -40,12 +40,11 @@ async def get_funnel_board(request: pb.GetFunnelBoardRequest, call: Call) -> pb.
         "from": begins,
         "to": ends,
         "before": begins - (ends - begins),
-        "cohort": request.view == pb.CONVERSION_VIEW_COHORT,
         "first_day": begins.astimezone(zone).date(),
         "last_day": (ends - timedelta(microseconds=1)).astimezone(zone).date(),
     }
     grouping = word(pb.BoardGrouping, request.grouping)
-    found = await store.funnel(call.db, grouping, params)
+    found = await store.funnel(call.db, grouping, request.view == pb.CONVERSION_VIEW_COHORT, params)
     writer = _Writer(pipeline, call)
     return pb.FunnelBoard(
         scope=about,

@@ -30,46 +30,64 @@ class Funnel:
     ends: list[dict[str, Any]]
 
 
-# A visit is a deal's stay in a stage: the move that brought it there, and the next one. In the cohort view a visit
-# belongs to the period in which it began, in the flow view its end to the period in which it ended.
-FUNNEL = """
-WITH deals AS (
-    SELECT o.id, o.stage_key, o.state, o.reporting_minor, o.dwell_light, o.close_date, o.engage_date,
-           {group} AS group_key
-      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
-     WHERE {scope}
-), visits AS (
-    SELECT d.group_key, m.to_stage_key AS stage_key, m.at AS entered_at, n.at AS left_at, n.direction, n.dwell_days
-      FROM deals d JOIN stage_move m ON m.opportunity_id = d.id
-           LEFT JOIN stage_move n ON n.opportunity_id = m.opportunity_id AND n.sequence = m.sequence + 1
-     WHERE m.at >= %(before)s OR n.at >= %(before)s
+# A visit is a deal's stay in a stage: the move that brought it there, and the next one, which knows how long it was. In the
+# flow view an end belongs to the period in which it happened, so that moves of the two periods say everything.
+FLOW = """
+WITH moves AS (
+    SELECT {group} AS group_key, m.from_stage_key, m.to_stage_key, m.direction, m.dwell_days,
+           (m.at < %(from)s)::int AS period
+      FROM {moves} WHERE m.at >= %(before)s AND m.at < %(to)s AND {narrowed}
+), entered AS (
+    SELECT group_key, to_stage_key AS stage_key, period, count(*) AS entered FROM moves GROUP BY 1, 2, 3
+), ended AS (
+    SELECT group_key, from_stage_key AS stage_key, period,
+           count(*) FILTER (WHERE direction IN ('forward', 'won')) AS advanced,
+           count(*) FILTER (WHERE direction = 'lost') AS lost,
+           avg(dwell_days) AS mean_days,
+           percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY dwell_days) AS quantiles
+      FROM moves WHERE from_stage_key <> '' GROUP BY 1, 2, 3
 ), flows AS (
-    SELECT v.group_key, v.stage_key, p.period,
-           count(*) FILTER (WHERE c.entered) AS entered,
-           count(*) FILTER (WHERE c.ended AND v.direction IN ('forward', 'won')) AS advanced,
-           count(*) FILTER (WHERE c.ended AND v.direction = 'lost') AS lost,
-           avg(v.dwell_days) FILTER (WHERE c.ended) AS mean_days,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY v.dwell_days) FILTER (WHERE c.ended) AS median_days,
-           percentile_cont(0.9) WITHIN GROUP (ORDER BY v.dwell_days) FILTER (WHERE c.ended) AS p90_days
-      FROM visits v
-           CROSS JOIN (VALUES (0, %(from)s::timestamptz, %(to)s::timestamptz),
-                              (1, %(before)s::timestamptz, %(from)s::timestamptz)) AS p (period, begins, ends)
-           CROSS JOIN LATERAL (
-               SELECT v.entered_at >= p.begins AND v.entered_at < p.ends AS entered,
-                      CASE WHEN %(cohort)s
-                           THEN v.entered_at >= p.begins AND v.entered_at < p.ends AND v.left_at IS NOT NULL
-                           ELSE v.left_at >= p.begins AND v.left_at < p.ends END AS ended) c
-     GROUP BY v.group_key, v.stage_key, p.period
+    SELECT group_key, stage_key, period, coalesce(entered, 0) AS entered, coalesce(advanced, 0) AS advanced,
+           coalesce(lost, 0) AS lost, mean_days, quantiles[1] AS median_days, quantiles[2] AS p90_days
+      FROM entered FULL JOIN ended USING (group_key, stage_key, period)
+"""
+# In the cohort view a visit belongs to the period in which it began, whenever it ended.
+COHORT = """
+WITH visits AS (
+    SELECT {group} AS group_key, m.to_stage_key AS stage_key, (m.at < %(from)s)::int AS period, n.at AS left_at,
+           n.direction, n.dwell_days
+      FROM {moves} LEFT JOIN stage_move n ON n.opportunity_id = m.opportunity_id AND n.sequence = m.sequence + 1
+     WHERE m.at >= %(before)s AND m.at < %(to)s AND {narrowed}
+), flows AS (
+    SELECT group_key, stage_key, period, count(*) AS entered,
+           count(*) FILTER (WHERE direction IN ('forward', 'won')) AS advanced,
+           count(*) FILTER (WHERE direction = 'lost') AS lost,
+           avg(dwell_days) FILTER (WHERE left_at IS NOT NULL) AS mean_days,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY dwell_days) FILTER (WHERE left_at IS NOT NULL) AS median_days,
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY dwell_days) FILTER (WHERE left_at IS NOT NULL) AS p90_days
+      FROM visits GROUP BY 1, 2, 3
+"""
+# Only moves of the periods, open deals and deals that closed in it are touched: what a board costs does not grow with
+# history.
+FUNNEL = """
+{flows}), standing AS (
+    SELECT {group} AS group_key, o.stage_key, o.reporting_minor, o.dwell_light
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE o.state = 'open' AND {scope}
 ), stock AS (
     SELECT group_key, stage_key, count(*) AS open, coalesce(sum(reporting_minor), 0) AS amount_minor,
            count(*) FILTER (WHERE dwell_light IN ('yellow', 'red')) AS overdue
-      FROM deals WHERE state = 'open' GROUP BY group_key, stage_key
+      FROM standing GROUP BY group_key, stage_key
+), closed AS (
+    SELECT {group} AS group_key, o.id, o.state, o.reporting_minor, o.close_date, o.engage_date
+      FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE o.state <> 'open' AND o.close_date BETWEEN %(first_day)s AND %(last_day)s AND {scope}
 ), ends AS (
     SELECT group_key, count(*) FILTER (WHERE state = 'won') AS won, count(*) FILTER (WHERE state = 'lost') AS lost,
            coalesce(sum(reporting_minor) FILTER (WHERE state = 'won'), 0) AS won_minor,
-           avg(coalesce((SELECT sum(dwell_days) FROM stage_move WHERE opportunity_id = d.id), close_date - engage_date))
+           avg(coalesce((SELECT sum(dwell_days) FROM stage_move WHERE opportunity_id = c.id), close_date - engage_date))
              FILTER (WHERE state = 'won') AS cycle_days
-      FROM deals d WHERE close_date BETWEEN %(first_day)s AND %(last_day)s GROUP BY group_key
+      FROM closed c GROUP BY group_key
 )
 SELECT (SELECT coalesce(jsonb_agg(f), '[]') FROM flows f) AS flows,
        (SELECT coalesce(jsonb_agg(s), '[]') FROM stock s) AS stock,
@@ -108,13 +126,33 @@ SELECT group_key, category, sum(own) AS deals, coalesce(sum(own_minor), 0)::bigi
 """
 
 
+# A move knows its pipeline; for what is not narrowed any further no deal is looked up.
+MOVES = "stage_move m JOIN opportunity o ON o.id = m.opportunity_id LEFT JOIN account a ON a.id = o.account_id"
+OF_PIPELINE = "(%(in_pipeline)s = '' OR m.pipeline_id = %(in_pipeline)s)"
+
+
 @cache
 def _query(template: str, grouping: str) -> str:
     return template.format(group=GROUPS[grouping], scope=scope.SQL)
 
 
-async def funnel(db: Reader, grouping: str, params: dict[str, Any]) -> Funnel:
-    found = await db.one(_query(FUNNEL, grouping), params, into=Funnel)
+@cache
+def _funnel(grouping: str, cohort: bool, whole: bool) -> str:
+    group = GROUPS[grouping]
+    moves, narrowed = ("stage_move m", OF_PIPELINE) if whole else (MOVES, scope.SQL)
+    flows = (COHORT if cohort else FLOW).format(group=group, moves=moves, narrowed=narrowed)
+    return FUNNEL.format(flows=flows, group=group, scope=scope.SQL)
+
+
+async def funnel(db: Reader, grouping: str, cohort: bool, params: dict[str, Any]) -> Funnel:
+    narrowing = ("in_owner", "in_product", "in_account", "in_customer_type", "in_industry", "in_grade")
+    whole = (
+        params["scope_company"]
+        and params["in_units"] is None
+        and not any(params[name] for name in narrowing)
+        and GROUPS[grouping] == GROUPS[""]
+    )
+    found = await db.one(_funnel(grouping, cohort, whole), params, into=Funnel)
     assert found is not None
     return found
 

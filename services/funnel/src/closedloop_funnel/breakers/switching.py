@@ -15,7 +15,9 @@ from closedloop_chassis.work import Work
 from closedloop_funnel.breakers import rules, store
 from closedloop_funnel.breakers.rules import BreakerRules
 from closedloop_funnel.breakers.store import Breaker, Counted
+from closedloop_funnel.lessons import soon as lessons
 from closedloop_funnel.opportunities.rules import OpportunityRules
+from closedloop_funnel.warnings import raising
 
 WEEK = timedelta(weeks=1)
 
@@ -70,7 +72,11 @@ def _open(before: Breaker | None, counted: Counted, monday: date, work: Work) ->
         suspend_time=protos.timestamp(work.now),
     )
     work.tell(suspended, opened.person_id)
-    work.tell(_training(opened, judged_by, work), opened.person_id)
+    lessons.for_seller(work, opened.person_id)
+    task = _training(opened, judged_by, work)
+    work.tell(task, opened.person_id)
+    warned = raising.of_task("empty_visits", task.content, work, name=person.name if person else opened.person_id)
+    raising.raise_all(work, [replace(warned, automatic_action=f"no new leads; {task.content.title}")])
 
 
 def close(before: Breaker, counted: Counted, reason: str, closed_by: str, work: Work) -> Breaker:

@@ -11,6 +11,7 @@ from closedloop_chassis.data.rows import columns, row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
 from closedloop_funnel.copies import rates as rates_told
+from closedloop_funnel.lessons import soon as lessons
 from closedloop_funnel.opportunities import store, telling, worth
 from closedloop_funnel.opportunities.record import Line, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.rules import check_dates
@@ -109,6 +110,7 @@ async def open_deal(begun: Beginning, found: References, work: Work) -> Seen:
     store.add_moves(work.tx, [opened])
     work.audit(deal.id, "open", after=row(deal, "version", "updated_at"))
     telling.tell(work, deal, stage, deal.account_name)
+    lessons.for_deal(work, deal.id, opened=True)
     return deal
 
 

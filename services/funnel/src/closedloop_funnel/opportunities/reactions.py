@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
@@ -9,6 +11,7 @@ from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import protos
 from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.opportunities import opening, proto, store, telling
@@ -17,6 +20,8 @@ from closedloop_funnel.opportunities.record import Seen
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.opportunities.steps import PACE
 from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.warnings import raising
+from closedloop_funnel.warnings.rules import KindWord
 from closedloop_funnel.words import number
 
 reactions = Reactions()
@@ -87,7 +92,8 @@ async def stands_still(due: list[Due], work: Work) -> None:
     """Over the dwell limit, the supervisor's task (S41); over the healthy pace, the director's (S58)."""
     lights = {one.subject: "blue" if one.phase == "warn" else "yellow" if one.level == 0 else "red" for one in due}
     deals = {deal.id: deal for deal in await store.darken(work.tx, lights)}
-    writer = proto.Writer(work)
+    writer, warned = proto.Writer(work), []
+    going_on: defaultdict[ClockSetting, list[Due]] = defaultdict(list)
     for one in due:
         deal = deals.get(one.subject)
         if deal is None:
@@ -95,10 +101,17 @@ async def stands_still(due: list[Due], work: Work) -> None:
         telling.tell(work, deal, writer.stage(deal), deal.account_name)
         work.audit(deal.id, "dwell", {"dwell_light": EARLIER[deal.dwell_light]}, {"dwell_light": deal.dwell_light})
         if one.phase == "due":
-            work.tell(_task(deal, one, writer, work), deal.id)
+            task = _task(deal, one, writer, work)
+            work.tell(task, deal.id)
+            kind: KindWord = "stage_pace" if one.level else "stage_dwell"
+            context = {"stage_key": deal.stage_key}
+            warned.append(raising.of_task(kind, task.content, work, name=deal.name, context=context))
             further = writer.stage(deal).pace_clock
             if one.level == 0 and further is not None:
-                work.clocks.rearm(one, further)
+                going_on[further].append(one)
+    for setting, clocks in going_on.items():
+        work.clocks.rearm_many(clocks, setting)
+    raising.raise_all(work, warned)
 
 
 def _task(deal: Seen, due: Due, writer: proto.Writer, work: Work) -> approvals.TaskRequested:

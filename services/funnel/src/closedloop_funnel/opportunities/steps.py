@@ -15,6 +15,7 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
 from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.attachments import references
+from closedloop_funnel.lessons import soon as lessons
 from closedloop_funnel.opportunities import evidence, moves, opening, proto, store, telling, worth
 from closedloop_funnel.opportunities.opening import DWELL, plain_opportunity
 from closedloop_funnel.opportunities.record import Evidence, Held, Move, Seen
@@ -194,6 +195,8 @@ def moved(deal: Held, step: moves.Step, given: list[Evidence], work: Work, **cha
     if deal.state == "open":
         leave_stage(deal, work)
     due_at = None
+    if step.to.kind == "open":
+        lessons.for_deal(work, deal.id, opened=False)
     if step.to.kind == "open" and step.to.dwell_clock is not None:
         due_at = work.clocks.start(DWELL, deal.id, step.to.dwell_clock, owner_id=deal.owner_id, unit_id=deal.unit_id)
     plain |= {

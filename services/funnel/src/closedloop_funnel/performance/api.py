@@ -10,7 +10,7 @@ from closedloop.funnel.v1 import performance_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel.performance import measuring, rules, store
+from closedloop_funnel.performance import measuring, rules, stars, store
 from closedloop_funnel.performance.measuring import WEEK, Judged
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.pipelines import scope
@@ -107,17 +107,14 @@ async def get_star_dependence(request: pb.GetStarDependenceRequest, call: Call) 
 
 
 def _dependence(request: pb.GetStarDependenceRequest, sellers: list[dict[str, Any]], call: Call) -> pb.StarDependence:
-    judged_by, currency = call.rules(PerformanceRules), call.home.currency
+    currency = call.home.currency
     total = sum(one["won_minor"] for one in sellers)
-    enough = len(sellers) >= judged_by.star_sellers and total > 0
-    gini = rules.gini([float(one["won_minor"]) for one in sellers]) if enough else None
-    share = sellers[0]["won_minor"] / total if total else 0.0
-    light, rule = rules.dependence(judged_by, share, gini) if enough else ("none", "star_sellers")
+    found = stars.judge(call.rules(PerformanceRules), request.scope.unit_id, sellers)
     answer = pb.StarDependence(
         scope=request.scope,
         period=request.period,
         seller_count=len(sellers),
-        gini=gini,
+        gini=found.gini,
         top_sellers=[
             pb.SellerShare(
                 person_id=one["owner_id"],
@@ -129,15 +126,14 @@ def _dependence(request: pb.GetStarDependenceRequest, sellers: list[dict[str, An
         ],
         amount_without_first=protos.money(rules.without_first(sellers), currency),
         amount=protos.money(total, currency),
-        light=number(common_pb2.Light, light),
+        light=number(common_pb2.Light, found.light),
     )
-    said = f"the first of {len(sellers)} sellers won {share:.1%}" + (f", Gini {gini:.3f}" if gini is not None else "")
     answer.rule.CopyFrom(
         common_pb2.RuleReference(
             rulebook=PerformanceRules.rulebook,
             version=call.process.rulebooks.version(PerformanceRules, call.now),
-            rule=rule,
-            explanation=said,
+            rule=found.rule,
+            explanation=found.said,
         )
     )
     return answer

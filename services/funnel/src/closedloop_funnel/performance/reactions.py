@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
@@ -15,10 +16,12 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Scope, Work
 from closedloop_funnel.mornings import every_day
-from closedloop_funnel.performance import measuring, store
+from closedloop_funnel.performance import measuring, stars, store
 from closedloop_funnel.performance.measuring import WEEK, Judged
-from closedloop_funnel.performance.rules import PerformanceRules
+from closedloop_funnel.performance.rules import MetricWord, PerformanceRules
 from closedloop_funnel.performance.store import Kept
+from closedloop_funnel.warnings import raising
+from closedloop_funnel.warnings.record import Warning
 from closedloop_funnel.words import number
 
 MORNING = "funnel.performance"
@@ -34,6 +37,8 @@ reactions = Reactions()
 @every_day(reactions, MORNING, lambda work: work.rules(PerformanceRules).hour)
 async def judge_week(work: Work) -> None:
     """Every morning looks for the last whole week; what was judged already stays as it was."""
+    if work.home.today().day == work.rules(PerformanceRules).star_monthly_day:
+        await stars.warn(work)
     week = measuring.monday(work.now, work) - WEEK
     known = {(row["person_id"], row["key"]) for row in await work.tx.all(store.KNOWN, {"week": week})}
     if not known:
@@ -45,15 +50,18 @@ async def _keep(found: Sequence[Judged], work: Work) -> None:
     by_person: defaultdict[str, list[Judged]] = defaultdict(list)
     for one in found:
         by_person[one.group_key].append(one)
-    kept = []
+    kept, warned = [], []
     for person_id, metrics in by_person.items():
         person = work.org.person(person_id)
         unit_id = person.unit_id if person else ""
         work.tell(_measured(person_id, unit_id, metrics, work), person_id)
         for one in metrics:
             kept.append(_row(one, unit_id, work))
+            if one.consequence:
+                warned.append(_warning(one, unit_id, work))
             if one.consequence and one.rule.task_kind and one.key != "proposals_made":
                 work.tell(_task(one, unit_id, work), person_id)
+    raising.raise_all(work, warned)
     if kept:
         work.tx.do(store.KEEP, {"rows": rows.pack(kept)})
     short = [one for one in found if one.key == "proposals_made" and one.consequence]
@@ -110,6 +118,24 @@ def _task(one: Judged, unit_id: str, work: Work) -> approvals.TaskRequested:
         ],
     )
     return approvals.TaskRequested(content=content)
+
+
+def _warning(one: Judged, unit_id: str, work: Work) -> Warning:
+    """With the task it raised; what raises none says what follows instead."""
+    content = _task(one, unit_id, work).content
+    content.rule.CopyFrom(
+        common_pb2.RuleReference(
+            rulebook=PerformanceRules.rulebook,
+            version=work.process.rulebooks.version(PerformanceRules, work.now),
+            rule=f"metrics.{one.key}",
+            explanation=content.description,
+        )
+    )
+    person = work.org.person(one.group_key)
+    raised = raising.of_task(cast(MetricWord, one.key), content, work, name=person.name if person else one.group_key)
+    if not one.rule.task_kind or one.key == "proposals_made":
+        return replace(raised, task_cause_key="", automatic_action=one.consequence)
+    return raised
 
 
 def _row(one: Judged, unit_id: str, work: Work) -> Kept:

@@ -87,7 +87,7 @@ METRICS: Mapping[MetricWord, MetricRule] = {
 
 class PerformanceRules(Rules):
     """`hour`: when, on the first day of a week, the week before is judged. A seller's share of `star_share` or a Gini of
-    `star_gini` is warned of, from `star_sellers` sellers on."""
+    `star_gini` is warned of, from `star_sellers` sellers on; on `star_monthly_day`, over the `star_days` before."""
 
     rulebook: ClassVar[str] = "funnel.performance"
 
@@ -98,6 +98,8 @@ class PerformanceRules(Rules):
     star_share_red: float = Field(default=0.6, gt=0, le=1)
     star_gini: float = Field(default=0.5, gt=0, le=1)
     star_sellers: int = Field(default=3, ge=2)
+    star_days: int = Field(default=91, ge=7, le=1000)
+    star_monthly_day: int = Field(default=1, ge=1, le=28)
     # Of so few closed deals a win rate says nothing.
     win_least: int = Field(default=5, ge=1, le=1000)
 

@@ -20,6 +20,14 @@ from closedloop_funnel.words import number, word
 
 rpcs = Rpcs("closedloop.funnel.v1.PointsService")
 
+# Where the rule behind an entry stands; else in our own.
+RULEBOOKS = {
+    "action": UnitRules.rulebook,
+    "learning": "funnel.lessons",
+    "mentoring": "funnel.mentoring",
+    "drill": "funnel.drills",
+}
+
 
 @rpcs.method
 async def get_points_account(request: pb.GetPointsAccountRequest, call: Call) -> pb.PointsAccount:
@@ -195,7 +203,7 @@ def _month(call: Call) -> Any:
 
 
 def _to_proto(entry: Entry) -> pb.PointsEntry:
-    rulebook = PointsRules.rulebook if entry.kind == "redemption" else UnitRules.rulebook
+    rulebook = RULEBOOKS.get(entry.kind, PointsRules.rulebook)
     answer = pb.PointsEntry(
         id=entry.id,
         person_id=entry.person_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from closedloop_chassis.work import Work
 from closedloop_funnel.actions.rules import UnitRules
@@ -42,6 +43,24 @@ async def earn(work: Work, person_id: str, unit_id: str, activity_id: str, unit_
                 at=work.now,
             ),
         )
+
+
+async def credit(
+    work: Work, person_id: str, unit_id: str, kind: str, points: int, *, cause_id: str, reason: str, **rule: Any
+) -> int:
+    """Books points earned otherwise than by an action ("learning", "mentoring", "drill"), once for a cause; answers how
+    many. `rule` and `rule_version` name the rule of that kind's rulebook."""
+    if not points:
+        return 0
+    await store.held(work.tx, person_id)
+    if await work.tx.value(store.CREDITED, {"person_id": person_id, "kind": kind, "cause_id": cause_id}):
+        return 0
+    entry = store.entry(
+        person_id, unit_id, kind, points, "issued", cause_id=cause_id, reason=reason, author_id=work.actor, at=work.now,
+        **rule,
+    )  # fmt: skip
+    await store.book(work.tx, entry)
+    return points
 
 
 async def earn_late(work: Work, person_id: str, unit_id: str, activity_id: str, unit_keys: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -25,11 +26,14 @@ class RewardRule(Part):
 
 
 class PointsRules(Rules):
-    """What an action earns stands with the action (`funnel.action_units`); no more than `most_per_day` by actions."""
+    """What an action earns stands with the action (`funnel.action_units`); no more than `most_per_day` by actions. Points
+    that were not spent `expire_after` so long, the oldest first; none: never. Looked at every night at `hour`."""
 
     rulebook: ClassVar[str] = "funnel.points"
 
     most_per_day: int = Field(default=30, ge=0, le=10_000)
+    expire_after: ClockSetting | None = ClockSetting(days=365, calendar="plain")
+    hour: time = time(2)
     rewards: dict[str, RewardRule] = {
         "training_seat": RewardRule(name="培训名额", kind="training", price=20),
         "lead_priority_week": RewardRule(

@@ -65,6 +65,9 @@ SELECT {rows.listed(Entry, "e")} FROM points_entry e
  WHERE kind = 'action' AND cause_id LIKE %(cause)s
    AND NOT EXISTS (SELECT FROM points_entry r WHERE r.reverses_entry_id = e.id)
 """
+CREDITED = """
+SELECT count(*) FROM points_entry WHERE person_id = %(person_id)s AND kind = %(kind)s AND cause_id = %(cause_id)s
+"""
 EARNED_ONCE = "SELECT cause_id FROM points_entry WHERE kind = 'action' AND cause_id = ANY(%(causes)s)"
 GET = f"SELECT {rows.listed(Entry, 'e')} FROM points_entry e WHERE id = %(id)s"
 SOLD = """
@@ -104,6 +107,33 @@ SELECT (SELECT coalesce(jsonb_agg(l ORDER BY l.account), '[]')
           FROM points_account a
                LEFT JOIN (SELECT substr(account, 8) AS person_id, sum(points) AS points FROM points_posting
                            WHERE account LIKE 'person:%%' GROUP BY 1) p USING (person_id)) AS drift
+"""
+# Whoever books meanwhile waits, so that what is counted next is still so when it is booked.
+HOLD_ALL = "SELECT count(*) FROM (SELECT FROM points_account WHERE balance > 0 ORDER BY person_id FOR UPDATE) held"
+# What was earned before and never taken since, by whatever: the oldest is spent first.
+STALE = """
+SELECT e.person_id, (array_agg(e.unit_id ORDER BY e.at DESC))[1] AS unit_id,
+       (coalesce(sum(points) FILTER (WHERE points > 0 AND at <= %(before)s), 0)
+      + coalesce(sum(points) FILTER (WHERE points < 0), 0))::bigint AS points
+  FROM points_entry e JOIN points_account a ON a.person_id = e.person_id AND a.balance > 0
+ GROUP BY e.person_id
+HAVING coalesce(sum(points) FILTER (WHERE points > 0 AND at <= %(before)s), 0)
+     + coalesce(sum(points) FILTER (WHERE points < 0), 0) > 0
+ ORDER BY e.person_id
+"""
+BOOK_ALL = f"""
+WITH given AS (SELECT * FROM jsonb_populate_recordset(NULL::points_entry, %(rows)s)),
+moved AS (
+    UPDATE points_account a SET balance = a.balance + g.points FROM given g WHERE a.person_id = g.person_id
+    RETURNING a.person_id, a.balance
+), entry AS (
+    INSERT INTO points_entry ({COLUMNS})
+    SELECT {", ".join("m.balance" if name == "balance_after" else f"g.{name}" for name in rows.columns(Entry))}
+      FROM given g JOIN moved m ON m.person_id = g.person_id RETURNING id, person_id, points, counter_account, at
+)
+INSERT INTO points_posting (entry_id, account, points, at)
+SELECT id, 'person:' || person_id, points, at FROM entry UNION ALL
+SELECT id, counter_account, -points, at FROM entry
 """
 
 

@@ -12,6 +12,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_funnel.advice import soon as advice
 from closedloop_funnel.attachments import references
 from closedloop_funnel.proposals import rules, store
 from closedloop_funnel.proposals.store import Proposal
@@ -50,6 +51,7 @@ async def submit_proposal(request: pb.SubmitProposalRequest, call: Call) -> pb.P
     call.tx.do(store.INSERT, {"rows": rows.pack([made])})
     references.attach(call, request.attachment_ids, "proposal", made.id)
     call.audit(made.id, "submit", after=rows.row(made, "version", "updated_at"))
+    advice.on_proposal(call, made.id)
     return _to_proto(made)
 
 

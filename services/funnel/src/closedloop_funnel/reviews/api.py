@@ -14,16 +14,15 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel.opportunities import holding
 from closedloop_funnel.reviews import store
-from closedloop_funnel.reviews.process import PROCESS
+from closedloop_funnel.reviews.process import EFFECTS, PROCESS
 from closedloop_funnel.reviews.rules import ReviewRules
 from closedloop_funnel.reviews.store import Review
+from closedloop_funnel.warnings import acting
 from closedloop_funnel.words import number, word
 
 rpcs = Rpcs("closedloop.funnel.v1.ReviewService")
 
 INTAKE = "funnel.intake_burst"
-# The rulebook behind process reviews.
-EFFECTS = "funnel.effects"
 
 
 @rpcs.method
@@ -94,9 +93,11 @@ async def conclude_review(request: pb.ConcludeReviewRequest, call: Call) -> pb.R
     )
     call.tx.do(store.SAVE, {"rows": rows.pack([after])})
     call.audit(after.id, "conclude", rows.row(before, "version"), rows.row(after, "version"))
+    cause = f"{INTAKE if after.kind == 'intake' else PROCESS}:{after.id}"
+    await acting.act_on(call, cause, request.conclusion, call.caller.subject)
     withdrawn = approvals.TaskWithdrawn(
         origin="funnel",
-        cause_key=f"{INTAKE if after.kind == 'intake' else PROCESS}:{after.id}",
+        cause_key=cause,
         reason=approvals.WITHDRAWAL_REASON_CAUSE_CLEARED,
         clear_time=protos.timestamp(call.now),
     )

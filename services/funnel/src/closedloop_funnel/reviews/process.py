@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from closedloop.approvals.v1 import events_pb2 as approvals
@@ -13,8 +14,11 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_funnel.reviews.store import Review
+from closedloop_funnel.warnings import raising
 
 PROCESS = "funnel.action_without_result"
+# The rulebook behind process reviews.
+EFFECTS = "funnel.effects"
 OPEN = "SELECT action_unit_key, id FROM review WHERE kind = 'process' AND state = 'open'"
 
 
@@ -59,4 +63,8 @@ def open_review(
         evidence=[common_pb2.Evidence(**one) for one in evidence],
     )
     work.tell(approvals.TaskRequested(content=content), review.id)
+    rule = common_pb2.RuleReference(rulebook=EFFECTS, version=version, rule="executed", explanation=explanation)
+    content.rule.CopyFrom(rule)
+    warned = raising.of_task("action_without_result", content, work, name=key)
+    raising.raise_all(work, [replace(warned, subject_type="action_unit", subject_id=key)])
     work.audit(review.id, "open_review", after={"kind": "process", "action_unit_key": key})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from closedloop_funnel.reviews import store
 from closedloop_funnel.reviews.api import INTAKE
 from closedloop_funnel.reviews.rules import ReviewRules, burst
 from closedloop_funnel.reviews.store import Review
+from closedloop_funnel.warnings import raising
 
 EVENING = "funnel.reviews"
 
@@ -43,7 +45,14 @@ async def evening(work: Work) -> None:
         work.tx.do(store.ADD, {"rows": rows.pack(opened)})
     for review in opened:
         await holding.hold(work, review.opportunity_ids, review.id)
-        work.tell(_task(review, work), review.owner_id)
+        task = _task(review, work)
+        work.tell(task, review.owner_id)
+        person = work.org.person(review.owner_id)
+        name = person.name if person else review.owner_id
+        warned = raising.of_task("intake_burst", task.content, work, name=name)
+        # The review holds the deals; who is warned of is who entered them.
+        about = replace(warned, subject_type="person", subject_id=review.owner_id)
+        raising.raise_all(work, [replace(about, rulebook=ReviewRules.rulebook, rule="burst_times")])
 
 
 def _team(owner_id: str, work: Work) -> tuple[str, set[str]]:

@@ -71,9 +71,9 @@ class Hearing:
 class Around:
     """What a conversation names, as far as it is known here."""
 
-    # {"id", "owner_id", "unit_id", "participant_ids", "account_id", "customer_type", "stage_key"}
+    # {"id", "owner_id", "unit_id", "participant_ids", "account_id", "customer_type", "stage_key", "account_name"}
     opportunity: dict[str, Any] | None = None
-    # {"id", "owner_id", "unit_id", "participant_ids", "customer_type"}
+    # {"id", "owner_id", "unit_id", "participant_ids", "customer_type", "account_name"}
     account: dict[str, Any] | None = None
     # {"id", "owner_id", "unit_id", "participant_ids"}
     activity: dict[str, Any] | None = None
@@ -92,11 +92,12 @@ AROUND = """
 SELECT (SELECT jsonb_build_object('id', o.id, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
                                   'participant_ids', o.participant_ids, 'account_id', o.account_id,
                                   'customer_type', coalesce(nullif(o.customer_type, ''), a.customer_type, ''),
-                                  'stage_key', o.stage_key)
+                                  'stage_key', o.stage_key, 'account_name', a.name)
           FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
          WHERE o.id = %(opportunity)s::uuid) AS opportunity,
        (SELECT jsonb_build_object('id', id, 'owner_id', account_owner_id, 'unit_id', account_unit_id,
-                                  'participant_ids', account_participant_ids, 'customer_type', customer_type)
+                                  'participant_ids', account_participant_ids, 'customer_type', customer_type,
+                                  'account_name', name)
           FROM account WHERE id = %(account)s::uuid) AS account,
        (SELECT jsonb_build_object('id', id, 'owner_id', owner_id, 'unit_id', unit_id,
                                   'participant_ids', participant_ids)

@@ -16,11 +16,14 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_funnel.activities import heard as activities
+from closedloop_funnel.advice import soon as advice
 from closedloop_funnel.talk import store
 from closedloop_funnel.talk.listening import Said
 from closedloop_funnel.talk.reading import Reader, Reading
 from closedloop_funnel.talk.rules import TalkRules, churn_light
 from closedloop_funnel.talk.store import Around, Hearing, Transcript
+from closedloop_funnel.warnings import raising
+from closedloop_funnel.warnings.record import Warning
 from closedloop_funnel.words import number
 
 # The rulebook in force and the one before it, made ready; a new one takes some milliseconds.
@@ -142,7 +145,34 @@ async def take(work: Work, brought: Brought, around: Around, actor: str) -> tupl
     # What was said stays out of the trail.
     work.audit(kept.id, "take", after=rows.row(kept, "utterances"))
     work.tell(_analyzed(kept, hearings), kept.id)
+    if kept.activity_id:
+        advice.on_talk(work, kept.activity_id)
+    if kept.churn_light != "none" and (kept.account_id or kept.opportunity_id):
+        raising.raise_all(work, [_leaving(kept, around, work)])
     return kept, hearings
+
+
+def _leaving(kept: Transcript, around: Around, work: Work) -> Warning:
+    """What was said stays in the transcript."""
+    subject = ("account", kept.account_id, (around.account or around.opportunity or {}).get("account_name") or "")
+    if not kept.account_id:
+        subject = ("opportunity", kept.opportunity_id, "")
+    return raising.warning(
+        "churn",
+        work,
+        light=kept.churn_light,
+        subject=(subject[0], str(subject[1]), subject[2]),
+        about=(kept.owner_id, kept.unit_id),
+        assignee="owner",
+        evidence=[raising.evidence("churn", kept.churn, "1"), raising.evidence("intent", kept.intent, "1")],
+        rule=common_pb2.RuleReference(
+            rulebook=TalkRules.rulebook,
+            version=kept.rule_version,
+            rule=f"churn_{kept.churn_light}",
+            explanation=f"signs of leaving weigh {kept.churn:.2f} in conversation {kept.id}",
+        ),
+        automatic_action="customers hears of it; the health of the account counts it",
+    )
 
 
 def _content(said: Sequence[Said], hearings: Sequence[Hearing]) -> str:

@@ -7,10 +7,21 @@ from datetime import timedelta
 from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Work
+from closedloop_funnel.mornings import every_day
 from closedloop_funnel.truth import scanning, store
+from closedloop_funnel.truth.rules import TruthRules
 from closedloop_funnel.truth.watching import TRUTH
 
 reactions = Reactions()
+
+
+NIGHT = "funnel.text_prints"
+
+
+@every_day(reactions, NIGHT, lambda work: work.rules(TruthRules).hour)
+async def forget_prints(work: Work) -> None:
+    """Older than any log that could be held against them."""
+    work.tx.do(store.FORGET, {"before": work.now - timedelta(days=2 * work.rules(TruthRules).copied_days)})
 
 
 @reactions.timer(TRUTH)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -63,6 +63,8 @@ class TruthRules(Rules):
     rulebook: ClassVar[str] = "funnel.truth"
 
     check_after: ClockSetting = ClockSetting(hours=0.25)
+    # Nightly, what is kept only to find copies is forgotten.
+    hour: time = time(3, 30)
     # no_content
     content_kinds: tuple[str, ...] = ("visit", "call", "meeting", "demo")
     least_characters: int = Field(default=6, ge=1, le=1000)
@@ -74,6 +76,11 @@ class TruthRules(Rules):
     copied_ratio: float = Field(default=0.93, gt=0, le=1)
     copied_characters: int = Field(default=12, ge=1, le=1000)
     copied_days: int = Field(default=30, ge=1, le=366)
+    # copied_text from a colleague: closer and longer, not of one meeting that both logged, not what everybody writes.
+    colleague_ratio: float = Field(default=0.95, gt=0, le=1)
+    colleague_characters: int = Field(default=20, ge=1, le=1000)
+    joint_hours: float = Field(default=24, ge=0, le=8784)
+    common_sellers: int = Field(default=3, ge=2, le=1000)
     # impossible_time
     overlap_minutes: float = Field(default=10, ge=0, le=1440)
     shortest_visit_minutes: float = Field(default=5, ge=0, le=1440)
@@ -118,6 +125,7 @@ class Log:
     contradictions: tuple[str, ...] = ()
     reused_in: tuple[str, ...] = ()
     script_version: str = ""
+    owner: str = ""
 
     @property
     def ends(self) -> datetime:
@@ -133,11 +141,14 @@ class Suspicion:
     related: tuple[str, ...] = ()
 
 
-def judge(rules: TruthRules, log: Log, others: Sequence[Log]) -> list[Suspicion]:
-    """Everything that speaks against the log. `others`: logs of the same seller around it; itself may be among them."""
+def judge(rules: TruthRules, log: Log, others: Sequence[Log], colleagues: Sequence[Log] = ()) -> list[Suspicion]:
+    """Everything that speaks against the log. `others`: logs of the same seller around it; itself may be among them;
+    `colleagues`: logs of others that read like it."""
     beside = [one for one in others if one.id != log.id]
-    found = (rule(rules, log, beside) for rule in RULES)
-    return [one for one in found if one is not None]
+    found = [one for one in (rule(rules, log, beside) for rule in RULES) if one is not None]
+    if not any(one.kind == "copied_text" for one in found) and (copied := from_colleague(rules, log, colleagues)):
+        found.append(copied)
+    return found
 
 
 def no_content(rules: TruthRules, log: Log, _: Sequence[Log]) -> Suspicion | None:
@@ -166,6 +177,36 @@ def copied_text(rules: TruthRules, log: Log, others: Sequence[Log]) -> Suspicion
         "copied_text",
         f"{twins[0][1]:.0f} % the same as an earlier log of the same seller",
         tuple(str(key) for _, _, key in twins),
+    )
+
+
+def from_colleague(rules: TruthRules, log: Log, colleagues: Sequence[Log]) -> Suspicion | None:
+    """A colleague's text; not where both logged one meeting, nor where it is what everybody writes."""
+    said = bare(log.content)
+    if len(said) < rules.colleague_characters:
+        return None
+    window, joint = timedelta(days=rules.copied_days), timedelta(hours=rules.joint_hours)
+    alike = [
+        one
+        for one in colleagues
+        if abs(one.started - log.started) <= window
+        and fuzz.ratio(said, bare(one.content), score_cutoff=100 * rules.colleague_ratio)
+    ]
+    if len({one.owner for one in alike}) >= rules.common_sellers:
+        return None
+    sources = [
+        one
+        for one in alike
+        if _written_before(one, log)
+        and not (log.account_id and one.account_id == log.account_id and abs(one.started - log.started) <= joint)
+    ]
+    if not sources:
+        return None
+    closest = max(fuzz.ratio(said, bare(one.content)) for one in sources)
+    return Suspicion(
+        "copied_text",
+        f"{closest:.0f} % the same as an earlier log of a colleague",
+        tuple(sorted(one.id for one in sources)[:5]),
     )
 
 

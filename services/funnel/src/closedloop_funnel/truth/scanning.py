@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from closedloop.common.v1 import common_pb2
 from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
@@ -16,13 +17,18 @@ from closedloop_funnel.activities.record import Activity
 from closedloop_funnel.activities.rules import ActivityRules, effective
 from closedloop_funnel.attachments.rules import AttachmentRules
 from closedloop_funnel.truth import rules, store
-from closedloop_funnel.truth.rules import KindWord, Log, TruthRules
+from closedloop_funnel.truth.prints import prints
+from closedloop_funnel.truth.rules import KindWord, Log, TruthRules, bare
 from closedloop_funnel.truth.store import Finding
+from closedloop_funnel.warnings import raising
+from closedloop_funnel.warnings.rules import WarningRules
 
 ACTIVITIES = (
     f"SELECT {rows.listed(Activity, 'v')} FROM activity v WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
 )
 SAVE = rows.update("activity", Activity)
+# Logs of colleagues that are compared with one; more alike ones are what everybody writes.
+MOST_ALIKE = 20
 
 
 @dataclass(slots=True)
@@ -59,6 +65,7 @@ async def scan(
         row["activity_id"]: tuple(row["earlier"])
         for row in await work.tx.all(store.REUSED, {"ids": ids, "bits": work.rules(AttachmentRules).similar_bits})
     }
+    alike = await _alike(work, asked, judged_by)
     timelines: defaultdict[str, list[Log]] = defaultdict(list)
     for row in found:
         timelines[row["owner_id"]].append(_log(row, reused.get(row["id"], ())))
@@ -66,7 +73,7 @@ async def scan(
     known = {(one.activity_id, one.kind): one for one in await store.existing(work.tx, ids)}
     result, raised, held = Scanned(examined=len(ids)), [], set()
     for row in asked:
-        for one in rules.judge(judged_by, logs[row["id"]], timelines[row["owner_id"]]):
+        for one in rules.judge(judged_by, logs[row["id"]], timelines[row["owner_id"]], alike[row["id"]]):
             if kinds and one.kind not in kinds:
                 continue
             held.add((row["id"], one.kind))
@@ -101,7 +108,68 @@ async def scan(
         work.tx.do(store.WITHDRAW, {"ids": gone})
     work.tx.do(store.CHECKED, {"ids": ids, "now": work.now})
     await settle(work, ids)
+    if raised:
+        await _warn(work, sorted({one.owner_id for one in raised}), version)
     return result
+
+
+async def _alike(work: Work, asked: Sequence[Mapping[str, Any]], judged_by: TruthRules) -> defaultdict[str, list[Log]]:
+    """Prints the logs, and finds what colleagues wrote alike."""
+    ids = [row["id"] for row in asked]
+    printed = [
+        {"print": one, "at": row["at"], "activity_id": row["id"], "owner_id": row["owner_id"]}
+        for row in asked
+        if len(bare(row["content"])) >= judged_by.colleague_characters
+        for one in prints(row["content"])
+    ]
+    work.tx.do(store.PRINT, {"ids": ids, "rows": rows.pack(printed)})
+    window = {"ids": ids, "before": timedelta(days=judged_by.copied_days), "most": MOST_ALIKE}
+    found: defaultdict[str, list[Log]] = defaultdict(list)
+    for row in await work.tx.all(store.ALIKE, window):
+        found[row["mine"]].append(
+            Log(
+                id=row["id"],
+                kind=row["kind"],
+                account_id=row["account_id"],
+                started=row["started"],
+                ended=row["ended"],
+                logged=row["logged"],
+                content=row["content"],
+                owner=row["owner_id"],
+            )
+        )
+    return found
+
+
+async def _warn(work: Work, owners: Sequence[str], version: int) -> None:
+    """Of sellers with several suspect logs lately; one alone may be a slip."""
+    counted_by = work.rules(WarningRules)
+    since = work.now - timedelta(days=counted_by.false_days)
+    warned = []
+    for row in await work.tx.all(store.SUSPECT, {"owners": list(owners), "since": since}):
+        if row["suspect"] < counted_by.false_least:
+            continue
+        person = work.org.person(row["owner_id"])
+        said = f"{row['suspect']} of {row['logs']} logs in {counted_by.false_days} days are suspect"
+        warned.append(
+            raising.warning(
+                "false_check_ins",
+                work,
+                light="red" if row["confirmed"] >= counted_by.false_least else "yellow",
+                subject=("person", row["owner_id"], person.name if person else row["owner_id"]),
+                about=(row["owner_id"], person.unit_id if person else ""),
+                assignee="manager_of_owner",
+                evidence=[
+                    raising.evidence("suspect_logs", row["suspect"], "1", said),
+                    raising.evidence("confirmed_logs", row["confirmed"], "1"),
+                ],
+                rule=common_pb2.RuleReference(
+                    rulebook=TruthRules.rulebook, version=version, rule="marking", explanation=said
+                ),
+                automatic_action="the logs are marked, and count nowhere once confirmed",
+            )
+        )
+    raising.raise_all(work, warned)
 
 
 def _log(row: dict[str, Any], reused_in: tuple[str, ...]) -> Log:

@@ -40,12 +40,34 @@ class Finding:
 TIMELINE = """
 SELECT v.id, v.owner_id, v.unit_id, v.kind, coalesce(v.account_id::text, '') AS account_id, v.started_at AS started,
        v.ended_at AS ended, coalesce(v.logged_at, v.at) AS logged, v.content, v.visit, v.script_version,
-       v.authenticity, v.at >= %(from)s AND v.at < %(to)s AND (NOT %(fresh)s OR v.checked_at IS NULL) AS asked
+       v.at, v.authenticity, v.at >= %(from)s AND v.at < %(to)s AND (NOT %(fresh)s OR v.checked_at IS NULL) AS asked
   FROM activity v
  WHERE v.owner_id = ANY(%(owners)s) AND v.state = 'done' AND v.started_at IS NOT NULL
    AND v.at >= %(from)s::timestamptz - %(before)s::interval AND v.at < %(to)s::timestamptz + %(before)s::interval
  ORDER BY v.owner_id, v.at, v.id
 """
+# A log that was corrected is printed anew.
+PRINT = """
+WITH gone AS (DELETE FROM text_print WHERE activity_id = ANY(%(ids)s::uuid[]))
+INSERT INTO text_print (print, at, activity_id, owner_id)
+SELECT print, at, activity_id, owner_id FROM jsonb_populate_recordset(NULL::text_print, %(rows)s)
+ON CONFLICT DO NOTHING
+"""
+# Logs of others that share a print, the most alike first.
+ALIKE = """
+SELECT m.activity_id AS mine, v.id, v.owner_id, v.kind, coalesce(v.account_id::text, '') AS account_id,
+       v.started_at AS started, v.ended_at AS ended, coalesce(v.logged_at, v.at) AS logged, v.content
+  FROM (SELECT DISTINCT activity_id FROM text_print WHERE activity_id = ANY(%(ids)s::uuid[])) m
+       CROSS JOIN LATERAL (
+           SELECT p.activity_id, count(*) AS shared
+             FROM text_print mine
+                  JOIN text_print p ON p.print = mine.print AND p.owner_id <> mine.owner_id
+                   AND p.at >= mine.at - %(before)s::interval AND p.at <= mine.at + %(before)s::interval
+            WHERE mine.activity_id = m.activity_id
+            GROUP BY p.activity_id ORDER BY shared DESC, p.activity_id LIMIT %(most)s) found
+       JOIN activity v ON v.id = found.activity_id AND v.state = 'done' AND v.started_at IS NOT NULL
+"""
+FORGET = "DELETE FROM text_print WHERE at < %(before)s"
 UNCHECKED = """
 SELECT min(at) AS begins, max(at) AS ends FROM activity
  WHERE owner_id = ANY(%(owners)s) AND checked_at IS NULL AND state = 'done'
@@ -76,6 +98,12 @@ ADD = rows.insert("finding", Finding) + " ON CONFLICT (activity_id, kind) DO NOT
 SAVE = rows.update("finding", Finding)
 WITHDRAW = "DELETE FROM finding WHERE id = ANY(%(ids)s::uuid[]) AND state = 'open'"
 CHECKED = "UPDATE activity SET checked_at = %(now)s WHERE id = ANY(%(ids)s::uuid[])"
+SUSPECT = """
+SELECT owner_id, count(*) AS logs, count(*) FILTER (WHERE authenticity IN ('suspect', 'confirmed_false')) AS suspect,
+       count(*) FILTER (WHERE authenticity = 'confirmed_false') AS confirmed
+  FROM activity WHERE owner_id = ANY(%(owners)s) AND at >= %(since)s AND state = 'done'
+ GROUP BY owner_id ORDER BY owner_id
+"""
 
 LOCK = f"SELECT {rows.listed(Finding, 'f')} FROM finding f WHERE id = %(id)s FOR UPDATE"
 GET = f"SELECT {rows.listed(Finding, 'f')} FROM finding f WHERE id = %(id)s"

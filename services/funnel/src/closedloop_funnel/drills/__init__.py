@@ -1,0 +1,1 @@
+"""Two-week drills on objections and closing, graded (S91)."""

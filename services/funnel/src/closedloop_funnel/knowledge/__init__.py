@@ -1,0 +1,1 @@
+"""Knowledge by customer type, industry and stage, found by words (S85)."""

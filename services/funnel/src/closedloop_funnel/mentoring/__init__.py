@@ -1,0 +1,1 @@
+"""The mentor bounty: who answers newcomers earns points (S90)."""

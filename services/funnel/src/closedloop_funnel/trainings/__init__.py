@@ -1,0 +1,1 @@
+"""Trainings, and whether they changed real conversations (S84)."""

@@ -1,0 +1,101 @@
+"""Twelve abilities: each person's growth, each team's heat map, measured where there is enough to say (S52, S89)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from closedloop.common.v1 import common_pb2
+from closedloop.funnel.v1 import abilities_pb2 as pb
+from closedloop.funnel.v1 import abilities_pb2_grpc as rpc
+from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, light, score
+from closedloop_funnel.talk.rules import TalkRules
+
+from .conftest import Company, day, remember, rid
+from .raw_history import moment
+from .talks import hearing, transcript
+
+
+@pytest.mark.mission("S89")
+def test_there_are_twelve_and_each_is_heard_somewhere() -> None:
+    assert len(ABILITIES) == 12
+    talk = TalkRules()
+    assert {key for one in ABILITIES.values() for key in one.risks} == set(talk.risks)
+    assert {key for one in ABILITIES.values() for key in one.objections} == set(talk.objections)
+    assert all(one.risks for one in ABILITIES.values())
+
+
+@pytest.mark.mission("S89")
+def test_a_score_is_made_of_parts_with_enough_behind_them() -> None:
+    rules = AbilityRules()
+    assert score(rules, {"talk": (80.0, 5)}) == 80
+    assert score(rules, {"talk": (80.0, 4)}) is None, "four talks say nothing"
+    assert score(rules, {"talk": (80.0, 5), "drill": (50.0, 1)}) == pytest.approx(70)
+    assert score(rules, {"lesson": (100.0, 3)}) is None, "a tenth of the weight is too little"
+    assert score(rules, {"lesson": (100.0, 3), "assessment": (40.0, 1)}) == pytest.approx(64)
+    assert [light(rules, value, 80) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
+    with pytest.raises(ValueError, match="red begins"):
+        AbilityRules(weak=30, weaker=20)
+
+
+def client(company: Company, person: str = "m1", role: str = "manager") -> rpc.AbilityServiceStub:
+    return company.live.stub(rpc.AbilityServiceStub, person, role)
+
+
+@pytest.mark.mission("S89", "S52")
+async def test_growth_is_seen_month_by_month_and_weak_spots_on_the_map(company: Company) -> None:
+    live, refused = company.live, company.live.refused
+    talks, heard = [], []
+    # rep1 dodges the price in 8 of 10 in January and in 2 of 10 in February; rep2 never does.
+    for month, dodged in ((1, 8), (2, 2)):
+        for number in range(10):
+            for owner in ("rep1", "rep2"):
+                talk = transcript(owner, moment(date(2026, month, 12), 9), number)
+                talks.append(talk)
+                if owner == "rep1" and number < dodged:
+                    heard.append(hearing(talk["id"], "risk", "avoids_price_objection"))
+    await remember(company, "transcript", talks)
+    await remember(company, "hearing", heard)
+    live.process.time.stop_at(moment(date(2026, 2, 28), 9))
+    record = await client(company, "rep1", "rep").GetGrowthRecord(pb.GetGrowthRecordRequest())
+    assert len(record.abilities) == 12
+    price: Any = {one.ability_key: one for one in record.abilities}["price"]
+    assert (price.name, price.score, price.score_change) == ("价格谈判", 50, 60)
+    assert [(one.month, one.score, one.evidence_count) for one in price.points] == [
+        (day(2026, 1, 1), 20, 10),
+        (day(2026, 2, 1), 80, 10),
+    ]
+    assert [(one.name, one.value, one.text) for one in price.points[0].parts] == [("talk", 20, "10 cases")]
+    with refused("PERMISSION_DENIED"):
+        await client(company, "rep2", "rep").GetGrowthRecord(pb.GetGrowthRecordRequest(person_id="rep1"))
+
+    heat = await client(company, "boss", "executive").GetAbilityHeatMap(pb.GetAbilityHeatMapRequest(unit_id="co"))
+    cells = {(one.group_key, one.ability_key): one for one in heat.cells}
+    assert len(cells) == 24
+    assert (cells["rep1", "price"].score, cells["rep1", "price"].light) == (50, common_pb2.LIGHT_RED)
+    assert (cells["rep2", "price"].score, cells["rep2", "price"].light) == (100, common_pb2.LIGHT_NONE)
+    assert cells["rep1", "product"].light == common_pb2.LIGHT_NONE
+    mine = await client(company).GetAbilityHeatMap(pb.GetAbilityHeatMapRequest(by_unit=True))
+    assert {(one.group_key, one.group_name) for one in mine.cells} == {("team1", "一队")}
+    with refused("PERMISSION_DENIED"):
+        await client(company).GetAbilityHeatMap(pb.GetAbilityHeatMapRequest(unit_id="north"))
+    with refused("NOT_FOUND", "UNIT_UNKNOWN"):
+        await client(company).GetAbilityHeatMap(pb.GetAbilityHeatMapRequest(unit_id="moon"))
+
+    def judge(**fields: Any) -> pb.AssessAbilityRequest:
+        asked = {"person_id": "rep1", "ability_key": "price", "score": 90, "comment": "陪访两次, 回应到位", **fields}
+        return pb.AssessAbilityRequest(request_id=rid(), **asked)
+
+    with refused("INVALID_ARGUMENT", "ABILITY_UNKNOWN"):
+        await client(company).AssessAbility(judge(ability_key="magic"))
+    with refused("PERMISSION_DENIED"):
+        await client(company, "m2").AssessAbility(judge())
+    with refused("PERMISSION_DENIED", "OWN_ASSESSMENT"):
+        await client(company).AssessAbility(judge(person_id="m1"))
+    judged = await client(company).AssessAbility(judge())
+    after = {one.ability_key: one for one in judged.abilities}["price"]
+    # Talk weighs 0.4 and judgement 0.15: February (0.4 x 80 + 0.15 x 90) / 0.55.
+    assert after.points[-1].score == pytest.approx(82.727, abs=0.001)
+    assert [one.name for one in after.points[-1].parts] == ["assessment", "talk"]

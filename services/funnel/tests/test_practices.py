@@ -1,0 +1,250 @@
+"""Best practice mined from deals, told in cases, kept on cards, and measured: r = 0.87 comes back out of raw deals (S94, S96)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from math import sqrt
+from statistics import fmean, pstdev
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.interval_pb2 import Interval
+
+from closedloop.funnel.v1 import experiments_pb2
+from closedloop.funnel.v1 import practices_pb2 as pb
+from closedloop.funnel.v1 import practices_pb2_grpc as rpc
+from closedloop_funnel import estimates
+from closedloop_funnel.practices.rules import FEATURES, Deal, PracticeRules, is_benchmark, tell_apart, value
+
+from .conftest import Company, remember, rid
+from .raw_history import moment
+from .test_effects import stay
+from .test_performance import visit
+
+OTHER = "0190a000-0000-7000-8000-00000000ffff"
+
+
+@pytest.mark.mission("S94")
+@pytest.mark.parametrize(
+    ("days", "margin", "expected"),
+    [(70, 0.36, True), (71, 0.36, False), (70, 0.35, False), (10, None, False)],
+)
+def test_a_benchmark_is_thirty_percent_shorter_and_above_thirty_five_percent_margin(
+    days: float, margin: float | None, expected: bool
+) -> None:
+    assert is_benchmark(PracticeRules(), Deal(id="x", cycle_days=days, margin=margin), 100) is expected
+
+
+@pytest.mark.mission("S94")
+def test_features_are_read_off_a_deal() -> None:
+    deal = Deal(
+        id="x",
+        cycle_days=30,
+        margin=0.4,
+        roles_at={"engineer": 10},
+        activities={"demo": 3, "visit": 5},
+        units=["pain_matrix"],
+        effective=6,
+    )
+    assert {key: value(rule, deal) for key, rule in FEATURES.items()} == pytest.approx(
+        {
+            "technical_lead_early": 1,
+            "poc_iterations": 3,
+            "pain_matrix": 1,
+            "competitor_comparison": 0,
+            "custom_proposal": 0,
+            "effective_contacts": 1.4,
+        }
+    )
+    assert (
+        value(FEATURES["technical_lead_early"], Deal(id="y", cycle_days=30, margin=0.4, roles_at={"engineer": 11})) == 0
+    )
+    found = tell_apart(
+        PracticeRules(), [deal, Deal(id="slow", cycle_days=90, margin=0.1), Deal(id="?", cycle_days=60, margin=None)]
+    )
+    assert (found.mean_days, [one.id for one in found.benchmarks], found.without_margin) == (60, ["x"], 1)
+
+
+def test_a_correlation_says_how_sure_it_is() -> None:
+    xs = [float(number) for number in range(10)]
+    line = estimates.correlation(xs, [2 * x + 1 for x in xs])
+    assert line.value == pytest.approx(1)
+    alike = estimates.correlation(xs, [1.0, -1.0] * 5)
+    assert alike.verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE
+    for given in (xs[:3], [1.0] * 10):
+        assert estimates.correlation(given, xs[: len(given)]).verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
+
+
+def client(company: Company, person: str = "ops", role: str = "operations") -> rpc.PracticeServiceStub:
+    return company.live.stub(rpc.PracticeServiceStub, person, role)
+
+
+def year() -> Interval:
+    begins, ends = Timestamp(), Timestamp()
+    begins.FromDatetime(moment(date(2026, 1, 1), 0).replace(tzinfo=None))
+    ends.FromDatetime(moment(date(2026, 7, 1), 0).replace(tzinfo=None))
+    return Interval(start_time=begins, end_time=ends)
+
+
+def won(number: int, days: int, margin: float | None, **more: Any) -> dict[str, Any]:
+    """A deal won on the first of June after so many days."""
+    closed = date(2026, 6, 1)
+    deal, _ = stay(closed, went_on=False)
+    at = moment(closed, 12) + timedelta(minutes=number)
+    return {
+        **deal,
+        "state": "won",
+        "stage_key": "won",
+        "closed_from": "contract",
+        "closed_at": at,
+        "close_date": closed,
+        "engage_date": closed - timedelta(days=days),
+        "created_at": moment(closed - timedelta(days=days), 9),
+        "margin_ratio": margin,
+        "reporting_minor": 10_000_00,
+        "reporting_currency": "CNY",
+        "participants": {"eng1": "engineer"},
+        "participant_ids": ["eng1"],
+        **more,
+    }
+
+
+@pytest.mark.mission("S94", "S96")
+async def test_what_short_and_profitable_deals_share_becomes_cards_and_cases_are_told(company: Company) -> None:
+    live, refused = company.live, company.live.refused
+    live.process.time.stop_at(moment(date(2026, 7, 1), 9))
+    mine = pb.MinePracticesRequest(request_id=rid(), period=year(), validate_only=True)
+    with refused("FAILED_PRECONDITION", "TOO_LITTLE_DATA"):
+        await client(company).MinePractices(mine)
+    # Ten of thirty are short and profitable; the engineer was there in their first days, in the others late.
+    deals, logs = [], []
+    for number in range(30):
+        best = number < 10
+        deal = won(number, 20 if best else 100, None if number == 29 else 0.4 if best else 0.2)
+        deals.append(deal)
+        early = deal["engage_date"] + timedelta(days=2 if best else 90)
+        talk = visit("rep1", early, number, done=True)
+        logs.append({**talk, "opportunity_id": deal["id"], "participant_ids": ["eng1"]})
+        logs += [
+            {**visit("rep1", early, 100 + number * 5 + at, done=True), "kind": "demo", "opportunity_id": deal["id"]}
+            for at in range(3 if best else number % 2)
+        ]
+    await remember(company, "opportunity", deals)
+    await remember(company, "activity", logs)
+    mine.request_id = rid()
+    tried = await client(company).MinePractices(mine)
+    assert (tried.deal_count, tried.benchmark_count, tried.without_margin_count) == (30, 10, 1)
+    assert tried.mean_cycle_days == pytest.approx((10 * 20 + 20 * 100) / 30)
+    assert tried.benchmark_cycle_days == pytest.approx(0.7 * tried.mean_cycle_days)
+    assert set(tried.benchmark_opportunity_ids) == {deal["id"] for deal in deals[:10]}
+    cards = {one.features[0].key: one for one in tried.proposed_cards}
+    assert {"technical_lead_early", "poc_iterations"} <= set(cards)
+    assert not {"pain_matrix", "custom_proposal"} & set(cards)
+    lead = cards["technical_lead_early"].features[0]
+    assert (lead.benchmark.value, lead.others.value, lead.difference.method) == (1, 0, "newcombe")
+    rounds = cards["poc_iterations"].features[0]
+    assert (rounds.benchmark.value, rounds.difference.method) == (3, "bootstrap")
+    assert rounds.difference.low > 2
+    states = [pb.PRACTICE_CARD_STATE_PROPOSED, pb.PRACTICE_CARD_STATE_PUBLISHED]
+    for state in states:
+        assert not (await client(company).ListPracticeCards(pb.ListPracticeCardsRequest(state=state))).cards
+    mine.request_id, mine.validate_only = rid(), False
+    kept = await client(company).MinePractices(mine)
+    mine.request_id = rid()
+    assert len(kept.proposed_cards) >= 2
+    assert not (await client(company).MinePractices(mine)).proposed_cards, "what lies there is not proposed again"
+
+    card = next(one for one in kept.proposed_cards if one.features[0].key == "poc_iterations")
+    change = pb.UpdatePracticeCardRequest(
+        request_id=rid(), card_id=card.id, etag="x", state=pb.PRACTICE_CARD_STATE_PUBLISHED, stage_keys=["b2b/moon"]
+    )
+    change.update_mask.paths[:] = ["state"]
+    with refused("ABORTED", "ETAG_MISMATCH"):
+        await client(company).UpdatePracticeCard(change)
+    change.etag, change.update_mask.paths[:] = card.etag, ["stage_keys"]
+    with refused("INVALID_ARGUMENT", "STAGE_UNKNOWN"):
+        await client(company).UpdatePracticeCard(change)
+    change.update_mask.paths[:] = ["state"]
+    published = await client(company).UpdatePracticeCard(change)
+    assert published.state == pb.PRACTICE_CARD_STATE_PUBLISHED
+    seen = await client(company, "rep2", "rep").ListPracticeCards(pb.ListPracticeCardsRequest(stage_key="b2b/proposal"))
+    assert [one.id for one in seen.cards] == [card.id]
+    assert (
+        "至少两轮"
+        in (await client(company, "rep2", "rep").GetPracticeCard(pb.GetPracticeCardRequest(card_id=card.id))).method
+    )
+
+    case = pb.SubmitCaseRequest(
+        request_id=rid(),
+        opportunity_id=deals[0]["id"],
+        title="三轮演示拿下",
+        decision_point="先演示还是先报价",
+        turn="客户换了总监",
+        trick="把指标写进试点协议",
+    )
+    with refused("PERMISSION_DENIED"):
+        await client(company, "rep2", "rep").SubmitCase(case)
+    told = await client(company, "rep1", "rep").SubmitCase(case)
+    still_open = await company.open()
+    case.request_id, case.opportunity_id = rid(), still_open.id
+    with refused("FAILED_PRECONDITION", "OPPORTUNITY_OPEN"):
+        await client(company, "rep1", "rep").SubmitCase(case)
+    listed = await client(company, "rep2", "rep").ListCases(pb.ListCasesRequest(query="试点协议", benchmark_only=True))
+    assert [(one.id, one.benchmark) for one in listed.cases] == [(told.id, True)]
+
+
+@pytest.mark.mission("S94")
+async def test_adoption_against_results_gives_r_of_0_87_out_of_raw_deals(company: Company) -> None:
+    live, refused, ops = company.live, company.live.refused, client(company)
+    live.process.time.stop_at(moment(date(2026, 7, 1), 9))
+    report = pb.GetAdoptionReportRequest(period=year())
+    with refused("FAILED_PRECONDITION", "NOTHING_TO_ADOPT"):
+        await ops.GetAdoptionReport(report)
+    card = {
+        "id": OTHER, "version": 1, "state": "published", "title": "多轮演示", "method": "", "feature_key": "",
+        "features": [], "customer_types": [], "industries": [], "stage_keys": [], "action_unit_keys": ["custom_demo"],
+        "case_ids": [], "author_id": "ops", "unit_id": "co", "created_at": live.now, "updated_at": live.now,
+    }  # fmt: skip
+    await remember(company, "practice_card", [card])
+    # Twenty sellers with ten deals each; k of the ten have the action. What they win follows it with r = 0.87.
+    adopted = [number % 11 for number in range(20)]
+    amounts = _correlated([float(k) for k in adopted], 0.87)
+    deals, logs = [], []
+    for number, (count, amount) in enumerate(zip(adopted, amounts, strict=True)):
+        for at in range(10):
+            deal = won(number * 10 + at, 30, 0.4, owner_id=f"s{number:02}", reporting_minor=round(amount * 10))
+            deals.append(deal)
+            if at < count:
+                log = visit("rep1", date(2026, 5, 20), number * 10 + at, done=True)
+                logs.append({**log, "opportunity_id": deal["id"], "action_unit_keys": ["custom_demo"]})
+    await remember(company, "opportunity", deals)
+    await remember(company, "activity", logs)
+    found = await ops.GetAdoptionReport(report)
+    assert len(found.points) == 20
+    assert [one.adoption_ratio for one in found.points] == pytest.approx([count / 10 for count in adopted])
+    r = found.correlation
+    assert r.value == pytest.approx(0.87, abs=0.001)
+    assert (r.sample_size, r.method, r.verdict) == (20, "pearson, fisher_z", experiments_pb2.ESTIMATE_VERDICT_HIGHER)
+    # Fisher's interval for r = 0.87 of twenty.
+    assert (r.low, r.high) == (pytest.approx(0.695, abs=0.002), pytest.approx(0.948, abs=0.002))
+    report.metric_key = "win_rate"
+    same = await ops.GetAdoptionReport(report)
+    assert same.correlation.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY, "all of them won everything"
+    report.metric_key = "luck"
+    with refused("INVALID_ARGUMENT", "METRIC_UNKNOWN"):
+        await ops.GetAdoptionReport(report)
+    report.metric_key, report.by_unit = "", True
+    few = await ops.GetAdoptionReport(report)
+    assert (len(few.points), few.correlation.verdict) == (1, experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY)
+
+
+def _correlated(xs: list[float], r: float) -> list[float]:
+    """Yuan (a tenth of them a deal) that go with `xs` by exactly that correlation."""
+    mean, spread = fmean(xs), pstdev(xs)
+    line = [(x - mean) / spread for x in xs]
+    noise = [float((7 * at * at) % 11) for at in range(len(xs))]
+    slope = fmean(a * b for a, b in zip(line, noise, strict=True))
+    rest = [b - fmean(noise) - slope * a for a, b in zip(line, noise, strict=True)]
+    size = sqrt(fmean(one * one for one in rest))
+    return [100_000 + 20_000 * (r * a + sqrt(1 - r * r) * b / size) for a, b in zip(line, rest, strict=True)]
