@@ -53,7 +53,11 @@ def find(
 
 def may_act(person: Person) -> bool:
     """Of the company, and not there to look on alone. Whose roles are not told here has them in his token."""
-    return person.active and not (person.roles and ONLY_LOOK.issuperset(person.roles))
+    return person.active and not only_looks(person.roles)
+
+
+def only_looks(roles: Collection[str]) -> bool:
+    return bool(roles) and ONLY_LOOK.issuperset(roles)
 
 
 def vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
