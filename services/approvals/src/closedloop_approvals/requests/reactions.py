@@ -141,7 +141,26 @@ async def time_passed(due: list[Due], work: Work) -> None:
             changes.append(_consented(waiting, clock, work))
         else:
             changes.append(_escalated(waiting, clock, work))
-    await record(work, changes)
+    await record(work, await _with_stand_ins(changes, work))
+
+
+async def _with_stand_ins(changes: list[Change], work: Work) -> list[Change]:
+    """Whoever stands in for somebody it has just escalated to is told as well; one round trip where there is one."""
+    people = {p for c in changes for e in c.entries if e.action == "escalated" for p in e.person_ids}
+    if not people or not (known := await store.standing_in_for(work.tx, sorted(people), work.now)):
+        return changes
+    told: list[Change] = []
+    for change in changes:
+        occasion, after = f"escalated:{change.after.escalation_level}", change.after
+        more = [
+            messages.notice("approval_escalated", after, to, occasion, work, on_behalf_of=absent)
+            for entry in change.entries
+            if entry.action == "escalated"
+            for absent in entry.person_ids
+            for to in stand_ins(after, absent, known)
+        ]
+        told.append(replace(change, notices=(*change.notices, *more)))
+    return told
 
 
 def _reminded(held: Held, clock: Due, work: Work) -> Change:
