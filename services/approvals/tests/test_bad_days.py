@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from closedloop.approvals.v1 import events_pb2, requests_pb2, tasks_pb2
+from closedloop.options.v1.options_pb2 import ROLE_AUDITOR
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged, PersonChanged
 from closedloop_approvals.signatories import About, find, next_above
@@ -96,7 +97,12 @@ async def test_who_is_no_longer_of_finance_signs_nothing_for_finance(company: Co
     await becomes("fin3", "sales", 10)
     held = await company.read(held.id)
     assert sorted(asked(held)) == ["cfo", "law"], "of an empty department whoever stands above"
-    assert "rerouted:approvals>cfo" in await company.trail(held)
+    looks_on = PersonChanged(person_id="cfo", unit_id="office", name="cfo", active=True, version=10**6)
+    looks_on.roles.append(ROLE_AUDITOR)
+    await company.live.hear(looks_on, "cfo", source="targets")
+    held = await company.read(held.id)
+    assert sorted(asked(held)) == ["boss", "law"], "who may only look on could not answer"
+    assert {"rerouted:approvals>cfo", "rerouted:approvals>boss"} <= set(await company.trail(held))
     assert await company.breaks(held.id, signed.id) == []
 
 

@@ -90,6 +90,18 @@ async def test_who_stands_in_signs_and_gives_nothing_on(company: Company) -> Non
     )
 
 
+@pytest.mark.mission("U9", "S65")
+async def test_what_escalates_to_the_absent_is_told_to_who_stands_in(company: Company) -> None:
+    held = await company.ask(approval(told=facts(0.15)))
+    await delegate(company, "director", "cfo", end=48)
+    await company.live.advance(hours=10)
+    told = [d.content for d in await company.live.told(DeliveryRequested)]
+    escalated = [c.recipient.person_id for c in told if c.template.template == "approval_escalated"]
+    assert escalated == ["director", "cfo"]
+    done = await company.decide("cfo", await company.read(held.id))
+    assert (state(done), (await company.trail(done))[-1]) == ("approved", "approved:cfo for director")
+
+
 @pytest.mark.mission("U9", "S64")
 async def test_whose_own_turn_is_still_to_come_does_not_sign_for_the_one_before(company: Company) -> None:
     """One after the other means one and another, also when the second stands in for the first."""

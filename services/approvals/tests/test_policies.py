@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from closedloop.approvals.v1 import delegations_pb2, policies_pb2
+from closedloop.options.v1 import options_pb2
 from closedloop_approvals.policies import condition
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules, PolicyRule, StepRule
 from closedloop_approvals.policies.rules import Facts, Neighbour, Plan, plan
-from closedloop_approvals.signatories import About, find
-from closedloop_chassis import errors
+from closedloop_approvals.signatories import ONLY_LOOK, About, find, next_above, vacant
+from closedloop_chassis import contract, errors
 from closedloop_chassis.calendar.business import CalendarRules, Calendars
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_chassis.rulebook.rules import ClockSetting
@@ -122,6 +124,23 @@ def test_a_party_is_passed_over_for_the_next_of_the_line() -> None:
     [candidate] = find("manager_of_owner", About("rep", "team1"), ORG, RULES.titles, {"lead"})
     assert (candidate.person_id, candidate.instead_of) == ("director", "lead")
     assert [c.person_id for c in find("role:finance", About("rep", "team1"), ORG, {}, {"fin1"})] == ["fin2"]
+
+
+@pytest.mark.mission("S63", "S65")
+def test_who_may_only_look_on_is_never_asked() -> None:
+    """A chief who is nothing but an executive could not answer: the contract grants him no Decide."""
+    looks_on = replace(ORG.people["boss"], roles=["executive"])
+    org = OrgSnapshot(ORG.units.values(), [*(p for p in ORG.people.values() if p.id != "boss"), looks_on])
+    assert next_above("lead", org, {"director"}) == ""
+    assert find("manager_of_owner", About("director", "east"), org, {}, {"director"}) == []
+    assert vacant("role:executive", org, {})
+    assert [c.person_id for c in find("person:boss|role:finance", About("rep", "team1"), org, {})] == ["fin1", "fin2"]
+    for service, rpc in (("RequestService", "Decide"), ("TaskService", "CompleteTask")):
+        [granted] = [m.grants for m in contract.methods(f"closedloop.approvals.v1.{service}") if m.name == rpc]
+        roles = {options_pb2.Role.Name(n).removeprefix("ROLE_").lower() for n in options_pb2.Role.values()} - {
+            "unspecified"
+        }
+        assert roles - {role for role, _ in granted} == ONLY_LOOK
 
 
 @pytest.mark.parametrize(

@@ -331,8 +331,16 @@ async def test_a_version_decided_after_its_successor_is_out_of_use_at_once(desk:
     await desk.decide(await desk.subject())
     await desk.decide(of_first)
     assert (await desk.read(first)).state == pb.QUOTE_STATE_SUPERSEDED
-    assert (await desk.read(second)).state == pb.QUOTE_STATE_APPROVED
+    second = await desk.read(second)
+    assert second.state == pb.QUOTE_STATE_APPROVED
     assert [t.subject_id for t in await desk.live.told(approvals.ApprovalWithdrawn)] == [first.id]
+    await desk.issue(second)
+    third = await desk.submit(await desk.draft(deal, line(0.1), revises_quote_id=second.id))
+    await desk.decide(await desk.subject())
+    assert (await desk.read(second)).state == pb.QUOTE_STATE_SUPERSEDED
+    assert (await desk.read(third)).state == pb.QUOTE_STATE_APPROVED
+    taken = [t.subject_id for t in await desk.live.told(approvals.ApprovalWithdrawn)]
+    assert taken == [first.id], "what the customer holds in his hand goes on counting"
 
 
 @pytest.mark.mission("S40", "S66")

@@ -316,6 +316,20 @@ async def test_an_exception_lapses_when_the_difference_is_another_one(company: L
     await company.hear(late, subject=exception.id, source="approvals")
     listed = await plans(company).ListSumExceptions(plans_pb2.ListSumExceptionsRequest(plan_id=plan.id))
     assert [one.state for one in listed.exceptions] == [plans_pb2.SUM_EXCEPTION_STATE_LAPSED]
+    # Sent back by a signer it is refused here, waits for nobody there, and may be asked anew.
+    await put(company, plan, target(350, unit="north"))
+    ask.request_id = request_id()
+    second = await plans(company).RequestSumException(ask)
+    subject = (await company.told(approvals.ApprovalRequested))[-1].subject
+    back = approvals.RequestReturned(request_id="r2", subject=subject, returned_by="boss", comment="why?")
+    await company.hear(back, subject=second.id, source="approvals")
+    assert (await company.told(approvals.ApprovalWithdrawn))[-1].subject_id == second.id
+    ask.request_id = request_id()
+    third = await plans(company).RequestSumException(ask)
+    listed = await plans(company).ListSumExceptions(plans_pb2.ListSumExceptionsRequest(plan_id=plan.id))
+    states = {one.id: one.state for one in listed.exceptions}
+    assert states[second.id] == plans_pb2.SUM_EXCEPTION_STATE_REFUSED
+    assert states[third.id] == plans_pb2.SUM_EXCEPTION_STATE_WAITING
 
 
 @pytest.mark.mission("S5", "S78")

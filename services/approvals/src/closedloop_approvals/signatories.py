@@ -14,6 +14,9 @@ _ONE = r"(owner|submitter|[a-z_]{1,40}_of_(owner|submitter|parent_unit)|role:[a-
 # Who is asked, in words of the rulebook; `<title>_of_owner` by its titles. "a|b": b where a names nobody.
 Word = Annotated[str, StringConstraints(pattern=rf"^{_ONE}(\|{_ONE}){{0,4}}$")]
 
+# Who has no other role may sign and settle nothing by the contract: asked, he could not answer.
+ONLY_LOOK = frozenset({"executive", "auditor", "admin", "service", "integration"})
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -40,12 +43,21 @@ def find(
 
     def fits(person_id: str) -> bool:
         person = org.person(person_id)
-        return person is not None and person.active and person_id not in never
+        return person is not None and may_act(person) and person_id not in never
 
     for one in word.split("|"):
         if found := _find(one, about, org, titles, fits):
             return found
     return []
+
+
+def may_act(person: Person) -> bool:
+    """Of the company, and not there to look on alone. Whose roles are not told here has them in his token."""
+    return person.active and not only_looks(person.roles)
+
+
+def only_looks(roles: Collection[str]) -> bool:
+    return bool(roles) and ONLY_LOOK.issuperset(roles)
 
 
 def vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
@@ -55,7 +67,7 @@ def vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
 
 def _vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
     kind, _, name = word.partition(":")
-    active = [person for person in org.people.values() if person.active]
+    active = [person for person in org.people.values() if may_act(person)]
     if kind == "role":
         return not any(person.function == name or name in person.roles for person in active)
     if kind == "person":
@@ -68,7 +80,7 @@ def _vacant(word: str, org: OrgSnapshot, titles: Mapping[str, str]) -> bool:
 
 def next_above(person_id: str, org: OrgSnapshot, never: Collection[str] = ()) -> str:
     """The nearest manager up the person's line who is not in `never`; empty at the top."""
-    return next((person.id for person in org.line_of(person_id) if person.id not in never), "")
+    return next((person.id for person in org.line_of(person_id) if person.id not in never and may_act(person)), "")
 
 
 def _find(

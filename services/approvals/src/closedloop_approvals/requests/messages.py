@@ -247,7 +247,7 @@ def signer_missing(held: Request, gone: str, why: str) -> events_pb2.TaskRequest
         kind="intervention",
         title=f"{gone} 不再可签署, 请为审批指定签署人: {held.title}"[:200],
         description=f"{why}, and nobody can sign instead; hand the signature over (HandOver).",
-        assignee_role="role:operations|role:admin",
+        assignee_role="role:operations",
         ownership=Ownership(owner_id=held.owner_id, unit_id=held.unit_id),
         origin="approvals",
         cause_key=f"approvals.signer_missing:{held.id}:{gone}",

@@ -97,7 +97,7 @@ async def people_changed(events: Sequence[Heard[PersonChanged]], work: Work) -> 
     """What is, or is still to be, asked of somebody who is gone, or as one of a department he is no longer of, is asked
     of others."""
     people = {person_id: event.message for person_id, event in newest(events, lambda p: p.person_id).items()}
-    gone = {person_id for person_id, person in people.items() if not person.active}
+    gone = {person_id for person_id, p in people.items() if not p.active or signatories.only_looks(_roles(p))}
     asked = await store.open_for(work.tx, list(people), sorted(gone))
     if not asked:
         return
@@ -114,10 +114,14 @@ async def people_changed(events: Sequence[Heard[PersonChanged]], work: Work) -> 
 
 
 def _succeeded(held: Held, person: PersonChanged, gone: Collection[str], work: Work) -> Change | None:
-    if not person.active:
-        return succession.left(held, person.person_id, person.manager_id, gone, work)
-    has = {person.function, *(options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles)}
-    return succession.out_of_role(held, person.person_id, has, gone, work)
+    if person.person_id in gone:
+        why = "may sign nothing any more" if person.active else "has left"
+        return succession.left(held, person.person_id, person.manager_id, gone, work, why)
+    return succession.out_of_role(held, person.person_id, {person.function, *_roles(person)}, gone, work)
+
+
+def _roles(person: PersonChanged) -> list[str]:
+    return [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in person.roles]
 
 
 @reactions.clock(CLOCK)
@@ -137,7 +141,26 @@ async def time_passed(due: list[Due], work: Work) -> None:
             changes.append(_consented(waiting, clock, work))
         else:
             changes.append(_escalated(waiting, clock, work))
-    await record(work, changes)
+    await record(work, await _with_stand_ins(changes, work))
+
+
+async def _with_stand_ins(changes: list[Change], work: Work) -> list[Change]:
+    """Whoever stands in for somebody it has just escalated to is told as well; one round trip where there is one."""
+    people = {p for c in changes for e in c.entries if e.action == "escalated" for p in e.person_ids}
+    if not people or not (known := await store.standing_in_for(work.tx, sorted(people), work.now)):
+        return changes
+    told: list[Change] = []
+    for change in changes:
+        occasion, after = f"escalated:{change.after.escalation_level}", change.after
+        more = [
+            messages.notice("approval_escalated", after, to, occasion, work, on_behalf_of=absent)
+            for entry in change.entries
+            if entry.action == "escalated"
+            for absent in entry.person_ids
+            for to in stand_ins(after, absent, known)
+        ]
+        told.append(replace(change, notices=(*change.notices, *more)))
+    return told
 
 
 def _reminded(held: Held, clock: Due, work: Work) -> Change:

@@ -299,6 +299,12 @@ async def chains(db: Reader, params: Mapping[str, Any]) -> tuple[list[Request], 
     return requests, trails
 
 
+async def standing_in_for(tx: Transaction, people: Sequence[str], now: datetime) -> list[StandIn]:
+    """Who stands in for any of them now."""
+    found = await tx.value(f"{standing_in.IN_FORCE} AND delegator_id = ANY(%(people)s)", {"people": people, "now": now})
+    return standing_in.parse(found)
+
+
 async def audited(db: Reader, ids: Sequence[str]) -> dict[str, list[str]]:
     """By request, the hashes with which its chain ended at some time, as the audit trail has them."""
     return {row["id"]: row["hashes"] for row in await db.all(AUDITED, {"ids": list(ids)})}

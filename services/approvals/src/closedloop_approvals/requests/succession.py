@@ -18,7 +18,9 @@ from closedloop_chassis.work import Work
 ROLE = "role:"
 
 
-def left(held: Held, gone: str, manager_id: str, never: Collection[str], work: Work) -> Change | None:
+def left(
+    held: Held, gone: str, manager_id: str, never: Collection[str], work: Work, why: str = "has left"
+) -> Change | None:
     """The next up the line signs for somebody who is gone; `never` are those who go with him."""
 
     def above(_: Signer, taken: Collection[str]) -> Sequence[str]:
@@ -26,8 +28,8 @@ def left(held: Held, gone: str, manager_id: str, never: Collection[str], work: W
         to = signatories.next_above(gone, work.org, others) or (manager_id if manager_id not in others else "")
         return (to,) if to else ()
 
-    found = rules.succeed(held.request.route, gone, lambda _: True, above, work.now, f"{gone} has left")
-    return _change(held, gone, found, f"{gone} has left", work)
+    found = rules.succeed(held.request.route, gone, lambda _: True, above, work.now, f"{gone} {why}")
+    return _change(held, gone, found, f"{gone} {why}", work)
 
 
 def out_of_role(held: Held, person_id: str, has: Collection[str], never: Collection[str], work: Work) -> Change | None:

@@ -25,7 +25,7 @@ from closedloop_chassis.work import Heard, Work
 reactions = Reactions()
 
 # Who sees to what nobody of the line can.
-OPERATIONS = "role:operations|role:admin"
+OPERATIONS = "role:operations"
 
 
 @reactions.on(events_pb2.TaskRequested)

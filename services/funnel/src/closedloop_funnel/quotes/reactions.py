@@ -13,19 +13,19 @@ reactions = Reactions()
 
 @reactions.on(approvals.RequestDecided)
 async def supersede(event: Heard[approvals.RequestDecided], work: Work) -> None:
-    """Their approval is taken back as well: nobody may issue them, and they no longer count beside their successor."""
+    """What had not gone out by then loses its approval as well: nobody may issue it, and it no longer counts beside its
+    successor. What a customer holds in his hand goes on counting, or a project could be split by versions."""
     subject = event.message.subject
     if subject.origin != ORIGIN or subject.kind != "quote":
         return
-    for quote_id, revision in (await store.supersede_earlier(work.tx, subject.id, work.now)).items():
-        work.tell(
-            approvals.ApprovalWithdrawn(
+    for earlier in await store.supersede_earlier(work.tx, subject.id, work.now):
+        work.audit(earlier.id, "supersede", after={"state": "superseded"})
+        if earlier.issued_at is None:
+            taken = approvals.ApprovalWithdrawn(
                 origin=ORIGIN,
                 kind="quote",
-                subject_id=quote_id,
-                version=revision,
+                subject_id=earlier.id,
+                version=earlier.submitted_revision,
                 reason=f"superseded by {subject.title}",
-            ),
-            quote_id,
-        )
-        work.audit(quote_id, "supersede", after={"state": "superseded"})
+            )
+            work.tell(taken, earlier.id)

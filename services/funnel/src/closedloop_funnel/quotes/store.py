@@ -40,6 +40,16 @@ SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account
        CASE WHEN %(revises)s::uuid IS NULL THEN nextval('quote_number') ELSE 0 END AS sequence
 """
 
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A version out of use, the revision its approval was given for, and when it had gone to the customer."""
+
+    id: str
+    submitted_revision: int
+    issued_at: datetime | None
+
+
 INSERT = rows.insert("quote", Quote)
 UPDATE = rows.update("quote", Quote)
 TAKEN = {
@@ -56,7 +66,7 @@ UPDATE quote earlier
  WHERE decided.id = %(id)s::uuid AND earlier.number = decided.number AND earlier.state IN ('approved', 'issued')
    AND EXISTS (SELECT FROM quote newer WHERE newer.number = earlier.number AND newer.version > earlier.version
                   AND newer.state IN ('approved', 'issued', 'accepted'))
-RETURNING earlier.id, earlier.submitted_revision
+RETURNING earlier.id, earlier.submitted_revision, earlier.issued_at
 """
 
 LIST = f"""
@@ -131,7 +141,6 @@ def save(tx: Transaction, quote: Quote) -> None:
     tx.do(UPDATE, {"rows": rows.pack([quote], only=rows.columns(Quote))})
 
 
-async def supersede_earlier(tx: Transaction, quote_id: str, now: datetime) -> dict[str, int]:
-    """The versions of the offer that go out of use, by id, with the revision their approval was given for."""
-    found = await tx.all(SUPERSEDE, {"id": quote_id, "now": now})
-    return {row["id"]: row["submitted_revision"] for row in found}
+async def supersede_earlier(tx: Transaction, quote_id: str, now: datetime) -> list[Superseded]:
+    """The versions of the offer that go out of use."""
+    return await tx.all(SUPERSEDE, {"id": quote_id, "now": now}, into=Superseded)

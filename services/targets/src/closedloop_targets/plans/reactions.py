@@ -72,9 +72,16 @@ async def exception_decided(event: Heard[approvals.RequestDecided], work: Work) 
 
 @reactions.on(approvals.RequestReturned)
 async def exception_returned(event: Heard[approvals.RequestReturned], work: Work) -> None:
+    """Nothing of it can be mended, it is asked anew; in approvals it would wait for its submitter for ever."""
     back = event.message
-    if _ours(back.subject):
-        await _settle(work, back.subject, "refused", back.returned_by, event.time, back.comment, back.request_id)
+    if not _ours(back.subject):
+        return
+    await _settle(work, back.subject, "refused", back.returned_by, event.time, back.comment, back.request_id)
+    if back.request_id:
+        taken = approvals.ApprovalWithdrawn(
+            origin=ORIGIN, kind=KIND, subject_id=back.subject.id, version=back.subject.version, reason="asked anew"
+        )
+        work.tell(taken, back.subject.id)
 
 
 @reactions.on(approvals.RequestRecalled)
