@@ -41,8 +41,9 @@ from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
+from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
-from closedloop_integrations.mail import webhook
+from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
 
 Known = Any
@@ -349,6 +350,37 @@ async def standing(live: Live, delivery: deliveries_pb2.Delivery) -> deliveries_
 
 
 send_mail = partial(sender.send, channel="mail")
+
+
+@pytest.mark.mission("S69")
+async def test_what_arrives_is_heard_and_not_waited_for(
+    company: Live, post: MailServer, by_mail: None, run: Run, desk: StillDesk
+) -> None:
+    """The next turn would be ten seconds away."""
+    await run(mail.poll)
+    [before] = (await source(company, "mail")).polls
+    assert before.next_time.ToDatetime(tzinfo=UTC) > company.now
+    login = f"imap://{quote(OURS, safe='')}:closedloop@127.0.0.1:{post.imap_port}/INBOX"
+
+    def heard() -> bool:
+        with ImapMailbox(login, 10) as mailbox:
+            return mailbox.wait(30)
+
+    def silence() -> bool:
+        with ImapMailbox(login, 10) as mailbox:
+            return mailbox.wait(0.3)
+
+    assert not await asyncio.to_thread(silence)
+    waiting = asyncio.create_task(asyncio.to_thread(heard))
+    while not waiting.done():
+        post.deliver(b"From: a@school.cn\r\nTo: x\r\nSubject: hello\r\n\r\nhello\r\n", OURS)
+        await asyncio.wait({waiting}, timeout=0.5)
+    assert waiting.result()
+    await asyncio.to_thread(listening.wake, desk)
+    [after] = (await source(company, "mail")).polls
+    assert after.next_time.ToDatetime(tzinfo=UTC) == company.now
+    await run(mail.poll)
+    assert await company.db.value("SELECT count(*) FROM mail") > 0
 
 
 @pytest.mark.mission("S69", "S73", "S32")
