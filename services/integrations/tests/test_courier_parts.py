@@ -41,8 +41,9 @@ from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
+from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
-from closedloop_integrations.mail import webhook
+from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
 
 Known = Any
@@ -259,6 +260,35 @@ async def test_many_documents_come_in_pages(company: Live, outside: Outside, run
 
 
 @pytest.mark.mission("S70", "S71")
+async def test_a_slip_of_the_other_side_silences_nobody(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """A date of the year 2099 moves no cursor, and NUL in one document keeps out no other."""
+    await rules(company, "integrations.erp", {"lists": ["cost"]})
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(procurement_url=site.url, erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        publish(site, 1, published=datetime(2099, 1, 4, tzinfo=UTC))
+        for number in range(2):
+            server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal(number)))
+        odd = next(iter(server.tables["cost"].values()))
+        odd["dmodifysystime"], odd["ccostname"] = "2099-01-01 00:00:00", "a\0b"
+        await run(erp.poll)
+        await run(notices.poll)
+        await company.advance(minutes=2)
+        publish(site, 2)
+        server.put("cost", CostEntry(ccostcode="F2", imoney=Decimal(9)))
+        await run(erp.poll)
+        await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM erp_transaction") == 2
+    assert await company.db.value("SELECT count(*) FROM notice") == 2
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="erp"))).items
+    assert (item.reason, item.message) == ("DOCUMENT_UNREADABLE", "a text holds NUL")
+    runs = (await operations.ListRuns(sources_pb2.ListRunsRequest(source="procurement"))).runs
+    assert [(run.poll, run.summary.read, run.summary.created, run.error) for run in runs] == [("all", 1, 1, "")] * 2
+
+
+@pytest.mark.mission("S70", "S71")
 async def test_a_system_that_is_down_opens_its_own_circuit_and_slows_nobody(
     company: Live, site: ProcurementSite, outside: Outside, run: Run
 ) -> None:
@@ -274,6 +304,9 @@ async def test_a_system_that_is_down_opens_its_own_circuit_and_slows_nobody(
         found = await source(company, "erp")
         assert (found.circuit.state, found.light) == (sources_pb2.CIRCUIT_STATE_OPEN, common_pb2.LIGHT_RED)
         assert "500" in found.last_error
+        failed = sources_pb2.ListRunsRequest(source="erp", failed_only=True)
+        runs = (await company.stub(SourceServiceStub, "ops", "operations").ListRuns(failed)).runs
+        assert [("500" in run.error, run.summary.read) for run in runs] == [(True, 0)] * 6
         await run(notices.poll)
         assert (await source(company, "procurement")).received == 1
         await company.advance(minutes=10)
@@ -317,6 +350,37 @@ async def standing(live: Live, delivery: deliveries_pb2.Delivery) -> deliveries_
 
 
 send_mail = partial(sender.send, channel="mail")
+
+
+@pytest.mark.mission("S69")
+async def test_what_arrives_is_heard_and_not_waited_for(
+    company: Live, post: MailServer, by_mail: None, run: Run, desk: StillDesk
+) -> None:
+    """The next turn would be ten seconds away."""
+    await run(mail.poll)
+    [before] = (await source(company, "mail")).polls
+    assert before.next_time.ToDatetime(tzinfo=UTC) > company.now
+    login = f"imap://{quote(OURS, safe='')}:closedloop@127.0.0.1:{post.imap_port}/INBOX"
+
+    def heard() -> bool:
+        with ImapMailbox(login, 10) as mailbox:
+            return mailbox.wait(30)
+
+    def silence() -> bool:
+        with ImapMailbox(login, 10) as mailbox:
+            return mailbox.wait(0.3)
+
+    assert not await asyncio.to_thread(silence)
+    waiting = asyncio.create_task(asyncio.to_thread(heard))
+    while not waiting.done():
+        post.deliver(b"From: a@school.cn\r\nTo: x\r\nSubject: hello\r\n\r\nhello\r\n", OURS)
+        await asyncio.wait({waiting}, timeout=0.5)
+    assert waiting.result()
+    await asyncio.to_thread(listening.wake, desk)
+    [after] = (await source(company, "mail")).polls
+    assert after.next_time.ToDatetime(tzinfo=UTC) == company.now
+    await run(mail.poll)
+    assert await company.db.value("SELECT count(*) FROM mail") > 0
 
 
 @pytest.mark.mission("S69", "S73", "S32")

@@ -111,12 +111,13 @@ def test_numbers_point_only_where_their_title_says_so() -> None:
         (b"\xff\xfea", "FILE_NOT_RECOGNISED"),
         (b"PK\x03\x04\0\0", "FILE_NOT_RECOGNISED"),
         (b",".join(b"c" for _ in range(600)) + b"\n1\n", "FILE_TOO_LARGE"),
+        (b"a,b\n" + b"1,2\n" * 600, "FILE_TOO_LARGE"),
     ],
-    ids=["heading", "cut", "bomb", "no gzip", "half", "zip", "wide"],
+    ids=["heading", "cut", "bomb", "no gzip", "half", "zip", "wide", "long"],
 )
 def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(errors.InvalidArgument) as refused:
-        diagnose(asked(t=content), DiagnosisRules(most_unpacked_bytes=1_000_000))
+        diagnose(asked(t=content), DiagnosisRules(most_unpacked_bytes=1_000_000, most_cells=1000))
     assert refused.value.reason == reason
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -335,6 +336,14 @@ async def test_a_saved_page_is_read_like_a_polled_one(company: Live) -> None:
     assert (notice.provenance.source_id, notice.buyer, notice.kind) == ("abc", "某中学", pb.NOTICE_KIND_TENDER)
     broken = await stub.ImportNoticeFile(request(b"<html><p>nothing</p></html>", "other.html"))
     assert (broken.quarantined, broken.errors[0].reason) == (1, "TITLE_MISSING")
+
+
+def test_text_that_is_made_to_be_slow_is_not() -> None:
+    began = time.process_time()
+    sheet = sheets.read([HEADING, ["(" * 30_000, "(" * 30_000, "1", "2026年3月", ""]] * 3, RULES.sheets)
+    assert len(sheet.refused) == 3
+    opened.opened(request(b"<html>" + b"<link " * 10_000, "x.html"), RULES)
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.mission("S70")

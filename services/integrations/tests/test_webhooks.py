@@ -367,6 +367,20 @@ async def test_a_program_sees_its_own_and_gets_nothing_personal(
     personal = sorted(json.dumps(body["data"], ensure_ascii=False) for body in door.bodies)
     assert ["13812345678" in text for text in personal].count(True) == 1
 
+    contact.version = 2
+    await company.hear(contact, contact.contact_id)
+    less = pb.UpdateSubscriptionRequest(request_id=rid(), id=ours.id, etag=ours.etag)
+    less.update_mask.paths[:] = ["include_personal"]
+    less.subscription.SetInParent()
+    await stub(company).UpdateSubscription(less)
+    period = Interval(start_time=protos.timestamp(company.now - timedelta(hours=1)))
+    again = pb.ReplayWebhooksRequest(request_id=rid(), subscription_id=ours.id, period=period)
+    assert (await stub(company).ReplayWebhooks(again)).queued == 2
+    door.calls.clear()
+    await deliver()
+    assert "13812345678" not in str(door.bodies), "neither what waited nor what was kept"
+    assert ["data" in body for body in door.bodies].count(False) == 2
+
 
 async def test_an_event_of_another_unit_or_of_none_is_not_theirs(company: Live, outside: Any, door: Subscriber) -> None:
     outside(webhook_inner_hosts=json.dumps([door.host]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -20,13 +21,18 @@ class Bounded(httpx.HTTPTransport):
     certificate is still asked for the name."""
 
     def __init__(self, seconds: float, address: str = "") -> None:
-        super().__init__(trust_env=False)
+        super().__init__(verify=_authorities(), trust_env=False)
         self._network = _Network(seconds, address)
-        context = httpx.create_ssl_context(trust_env=False)
-        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=self._network)
+        self._pool = httpcore.ConnectionPool(ssl_context=_authorities(), network_backend=self._network)
 
     def begin(self) -> None:
         self._network.begin()
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read once: a bundle of certificates takes longer to read than a call to make."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _Network(httpcore.NetworkBackend):

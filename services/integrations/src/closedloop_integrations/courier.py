@@ -14,8 +14,8 @@ from closedloop_integrations.conversations import callbacks
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.erp import waking
+from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
-from closedloop_integrations.mail import webhook
 from closedloop_integrations.notices import poller as notices
 from closedloop_integrations.webhooks import sender as webhooks
 
@@ -24,6 +24,7 @@ TICK = timedelta(seconds=1)
 PARTS: tuple[Part, ...] = (
     Poller("notices", TICK, notices.poll),
     Poller("mail", TICK, mail.poll),
+    Poller("mail_idle", TICK, listening.listen),
     Poller("erp", TICK, erp.poll),
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("webhooks", TICK, webhooks.deliver),

@@ -17,4 +17,8 @@ CLOSED = Counter("closedloop_courier_closed_total", "Events that every consumer 
 DUPLICATES = Counter("closedloop_courier_duplicates_total", "Events received that were in the inbox already")
 UNREADABLE = Counter("closedloop_courier_unreadable_total", "Messages parked because they could not be read")
 OBSERVED = Counter("closedloop_courier_observed_total", "Observations from outside, new in the inbox")
+SUBSCRIBERS = Counter(
+    "closedloop_webhook_attempts_total", "Attempts at subscribers of our events: taken, waiting for another, given_up, stopped",
+    ("outcome",),
+)  # fmt: skip
 POLL_LEADS = Gauge("closedloop_poll_leads", "1 where this replica runs the poller", ("poller",))

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from closedloop.customers.v1.accounts_pb2 import AccountRow
+from closedloop.integrations.v1.diagnoses_pb2 import Dataset, DiagnoseDatasetRequest
 from closedloop.platform.v1.platform_pb2 import ListClocksRequest
 from closedloop_approvals.policies import condition
 from closedloop_chassis import errors, pages
@@ -43,11 +45,15 @@ from closedloop_cli.loading.mapping import Kind
 from closedloop_cli.loading.records import Accounts, Opportunities, Products, readable
 from closedloop_cli.loading.rows import read as read_csv
 from closedloop_customers import identifiers
+from closedloop_integrations.diagnoses.diagnose import diagnose
+from closedloop_integrations.diagnoses.rules import DiagnosisRules
 from closedloop_integrations.erp import u8
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.mail import mime, quoting
 from closedloop_integrations.mail.facts import facts_in
 from closedloop_integrations.mail.rules import MailRules, nature_of
+from closedloop_integrations.notices import ocds, opened, sheets, wire
+from closedloop_integrations.notices.rules import ProcurementRules, complete, sector_matcher
 from closedloop_integrations.outbound import Answer
 from closedloop_integrations.procurement import mending, site
 from closedloop_proofs.fuzz import inputs
@@ -58,6 +64,38 @@ SERVICES = ("targets", "customers", "funnel", "approvals", "integrations")
 # Alone on a machine none takes a tenth of it for what fits into one message.
 SLOWEST_SECONDS = 1.0
 SECRET = "whsec_AAAA"
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+PROCUREMENT = ProcurementRules()
+SHEET = (
+    "客户名称",
+    "标题",
+    "发布时间",
+    "项目名称",
+    "采购需求概况",
+    "金额",
+    "拟面向中小企业预留",
+    "预计时间",
+    "备注",
+    "link",
+)
+RELEASE: dict[str, Any] = {
+    "ocid": "ocds-1",
+    "id": "1",
+    "date": "2026-01-04T08:00:00Z",
+    "tag": ["tender", "award"],
+    "buyer": {"name": "某学校"},
+    "parties": [{"name": "某学校", "roles": ["buyer"], "address": {"region": "山东省"}}],
+    "tender": {"title": "黑板", "value": {"amount": 1.5, "currency": "CNY"}, "tenderPeriod": {"endDate": "2026-02-01"}},
+    "awards": [{"title": "黑板", "value": {"amount": 1, "currency": "CNY"}, "suppliers": [{"name": "甲"}]}],
+}
+_cells = (
+    st.sampled_from([*SHEET, "是", "否", "2026年3月", "12.5", "http://x/1", "某学校"])
+    | inputs.odd_texts
+    | inputs.PRINTED
+)
+_packages = inputs.with_odd_parts({"releases": [RELEASE, RELEASE]}) | inputs.with_odd_parts(
+    {"records": [{"compiledRelease": RELEASE}, {"releases": [RELEASE]}]}
+)
 
 
 class TooSlow(AssertionError):
@@ -95,6 +133,44 @@ def _page(html: str) -> None:
     site.parse_list(html, "http://a.test/search?page=1")
     site.parse_detail(html, "http://a.test/t1.htm")
     site.decode(html.encode("utf-8", "surrogatepass"), html[:200])
+
+
+def _notice_sheet(rows: list[list[str]]) -> None:
+    # What a workbook or a CSV file can hold at all.
+    clean = [[cell.encode("utf-8", "replace").decode().replace("\0", "") for cell in row] for row in rows]
+    sheet = sheets.read([list(SHEET), *clean], PROCUREMENT.sheets)
+    lots = sum(len(listed.rows) for listed in sheet.notices)
+    assert sheet.read == lots + len(sheet.headers) + len(sheet.duplicates) + len(sheet.refused), "a row is lost"
+    contents = opened.of_sheet(sheet, [list(SHEET), *clean], "s", "k", PROCUREMENT)
+    _kept(contents)
+
+
+def _ocds(package: Any) -> None:
+    text = json.dumps(package, allow_nan=True)
+    _kept(opened.of_releases(ocds.releases(text), "s", "k"))
+
+
+def _kept(contents: opened.Contents) -> None:
+    """All of it goes into the database and into events."""
+    for candidate in contents.candidates:
+        said = {"url": "", "publish_date": NOW.date(), **candidate.said, "brought_by": "t", "observed_at": NOW}
+        notice = complete(said, PROCUREMENT, sector_matcher(PROCUREMENT), id="n", now=NOW)
+        wire.notice(notice).SerializeToString()
+        assert "\0" not in notice.title + notice.body + notice.buyer, "a NUL"
+    for raw in contents.raw.values():
+        raw.encode()
+
+
+def _foreign(given: tuple[list[list[str]], bytes]) -> None:
+    cells, tail = given
+    file = io.StringIO()
+    csv.writer(file).writerows(cells)
+    content = file.getvalue().encode("utf-8", "surrogatepass") + tail
+    if content:
+        request = DiagnoseDatasetRequest(
+            tables=[Dataset(table="a.csv", content=content), Dataset(table="b.csv", content=content)]
+        )
+        diagnose(request, DiagnosisRules()).SerializeToString()
 
 
 def _printed(text: str) -> None:
@@ -221,6 +297,14 @@ PARSERS = (
     Parser("mail", inputs.mails, _mail, (mime.NotMailError,)),
     Parser("ERP document", inputs.erp_documents, _erp, (u8.Unreadable,)),
     Parser("procurement page", inputs.pages, _page),
+    Parser("notice sheet", st.lists(st.lists(_cells, max_size=12), max_size=8), _notice_sheet),
+    Parser("OCDS package", _packages, _ocds, (errors.InvalidArgument,)),
+    Parser(
+        "foreign table",
+        st.tuples(st.lists(st.lists(_cells, max_size=6), max_size=30), st.binary(max_size=40)),
+        _foreign,
+        (errors.InvalidArgument,),
+    ),
     Parser("printed amount", inputs.PRINTED, _printed),
     Parser("approval condition", inputs.conditions, _condition, (condition.ConditionError,)),
     Parser("signed webhook", inputs.hooks, _hook, (errors.Unauthenticated,)),

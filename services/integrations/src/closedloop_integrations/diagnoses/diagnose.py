@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -16,6 +17,7 @@ from closedloop.integrations.v1 import diagnoses_pb2 as pb
 from closedloop.platform.v1.metrics_pb2 import DataFinding
 from closedloop_chassis import errors
 from closedloop_chassis.enums import number
+from closedloop_integrations import spreadsheets
 from closedloop_integrations.diagnoses import findings, references, tables
 from closedloop_integrations.diagnoses.rules import DiagnosisRules
 from closedloop_integrations.diagnoses.spelling import Speller
@@ -30,6 +32,8 @@ def diagnose(request: pb.DiagnoseDatasetRequest, rules: DiagnosisRules) -> pb.Di
     if len(set(names)) < len(names):
         raise errors.InvalidArgument("TABLE_TWICE", "two tables of one name", {"tables": "two tables of one name"})
     read = [tables.read(given.table, given.content, rules) for given in request.tables]
+    if sum(table.rows * len(table.columns) for table in read) > rules.most_cells:
+        raise spreadsheets.too_large(f"more than {rules.most_cells} cells")
     if not any(table.rows for table in read):
         raise errors.InvalidArgument("NO_DATA", "no table has a row below its heading", {"tables": "no rows"})
     pointing = references.understand(read, rules)
@@ -88,8 +92,14 @@ def _finding(found: findings.Finding, rules: DiagnosisRules) -> DataFinding:
 def main() -> int:
     os.nice(10)
     rules = DiagnosisRules.model_validate_json(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_AS, (rules.most_memory_bytes, rules.most_memory_bytes))
     try:
         diagnosis = diagnose(pb.DiagnoseDatasetRequest.FromString(sys.stdin.buffer.read()), rules)
+    except MemoryError:
+        sys.stdout.write(
+            json.dumps({"reason": "FILE_TOO_LARGE", "message": "more than memory allows", "violations": {}})
+        )
+        return REFUSED
     except errors.InvalidArgument as error:
         refusal = {"reason": error.reason, "message": error.message, "violations": error.violations}
         sys.stdout.write(json.dumps(refusal))

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from closedloop_integrations.diagnoses.references import Reference, most_like, normal, unused
+from closedloop_integrations.diagnoses.references import Reference, most_like, unused
 from closedloop_integrations.diagnoses.rules import DiagnosisRules
 from closedloop_integrations.diagnoses.spelling import Speller
-from closedloop_integrations.diagnoses.tables import Column, Table
+from closedloop_integrations.diagnoses.tables import Column, Table, normal
 
 # Two words with a capital each, every value of the column: people, whom no dictionary knows.
 _PERSON = re.compile(r"(?:[^\W\d_a-z][\w'’.-]* ?){2,4}")
@@ -130,7 +130,11 @@ def _idle(references: Sequence[Reference]) -> Iterator[Finding]:
 
 def _explained(table: Table, columns: Sequence[Column], rules: DiagnosisRules) -> dict[str, tuple[Column, list[str]]]:
     """Columns whose blanks are a state of the row: by which other column, and at which of its values."""
-    codes = [column for column in table.columns if column.type == "code" and column.filled == table.rows]
+    codes = [
+        column
+        for column in table.columns
+        if column.type == "code" and column.filled == table.rows and len(column.counts) <= rules.most_states_values
+    ][: rules.most_states]
     found: dict[str, tuple[Column, list[str]]] = {}
     for column in columns:
         if not 0 < column.filled < table.rows:
@@ -142,7 +146,7 @@ def _explained(table: Table, columns: Sequence[Column], rules: DiagnosisRules) -
             share = {value: blanks[value] / count for value, count in state.counts.items()}
             empty = [value for value, part in share.items() if part >= rules.filled_enough]
             whole = [value for value, part in share.items() if part <= 1 - rules.filled_enough]
-            if empty and whole and len(empty) + len(whole) == len(share) and len(share) <= rules.most_codes // 4:
+            if empty and whole and len(empty) + len(whole) == len(share):
                 found[column.name] = (state, empty)
                 break
     return found
@@ -201,7 +205,7 @@ def _stale(table: Table, ends: Mapping[str, tuple[Column, list[str]]], rules: Di
 
 
 def _orders(table: Table, rules: DiagnosisRules) -> Iterator[Finding]:
-    dated = [column for column in table.columns if column.type == "date"]
+    dated = [column for column in table.columns if column.type == "date"][: rules.most_days]
     for place, first in enumerate(dated):
         for second in dated[place + 1 :]:
             pairs = [(a, b) for a, b in zip(first.days, second.days, strict=True) if a and b]

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from rapidfuzz import fuzz, process
 
 from closedloop_integrations.diagnoses.rules import DiagnosisRules
-from closedloop_integrations.diagnoses.tables import Column, Table
+from closedloop_integrations.diagnoses.tables import Column, Table, normal
 
-_SEPARATORS = re.compile(r"[\W_]+")
 # Looking for what a value may have meant is the one thing that costs values times keys.
-MOST_STRAYS = 2000
+MOST_STRAYS = 500
 
 
 @dataclass(slots=True)
@@ -45,11 +44,6 @@ def understand(tables: Sequence[Table], rules: DiagnosisRules) -> list[Reference
     return [found for table in tables for column in table.columns if (found := _points(table, column, tables, rules))]
 
 
-def normal(value: str) -> str:
-    """Without case, spaces and punctuation."""
-    return _SEPARATORS.sub("", value.casefold())
-
-
 def _points(table: Table, column: Column, tables: Sequence[Table], rules: DiagnosisRules) -> Reference | None:
     if column is table.key or column.type in ("empty", "date"):
         return None
@@ -60,8 +54,8 @@ def _points(table: Table, column: Column, tables: Sequence[Table], rules: Diagno
             continue
         if key.type == "number" and not _same_thing(column, key, target):
             continue
-        normals = {normal(value) for value in key.counts}
-        hits = sum(count for value, count in column.counts.items() if value in key.counts or normal(value) in normals)
+        known, normals = key.counts, key.normals
+        hits = sum(count for value, count in column.counts.items() if value in known or normal(value) in normals)
         if (found := hits / column.filled) >= rules.reference_found:
             likeness = fuzz.ratio(column.name.casefold(), key.name.casefold())
             candidates.append((found, likeness, -len(candidates), target, key))
@@ -76,7 +70,7 @@ def _points(table: Table, column: Column, tables: Sequence[Table], rules: Diagno
 
 def _strays(reference: Reference, rules: DiagnosisRules) -> None:
     key = reference.key
-    by_normal = {normal(value): value for value in key.counts}
+    by_normal = key.normals
     choices = list(key.counts)
     strays = [value for value, _ in reference.column.counts.most_common() if value not in key.counts]
     for place, value in enumerate(strays):

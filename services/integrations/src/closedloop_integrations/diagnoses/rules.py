@@ -51,7 +51,10 @@ class DiagnosisRules(Rules):
     most_rows: int = Field(default=2_000_000, ge=1, le=50_000_000)
     most_columns: int = Field(default=500, ge=1, le=10_000)
     # Gzip unpacks to so much at most.
-    most_unpacked_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    most_unpacked_bytes: int = Field(default=128 * 1024 * 1024, ge=1024)
+    # Of all tables together; and what the process that looks at them may take.
+    most_cells: int = Field(default=20_000_000, ge=1)
+    most_memory_bytes: int = Field(default=3 * 1024**3, ge=256 * 1024**2)
     # A column whose filled values are so distinct names its rows; fewer rows than two name nothing.
     key_distinct: float = Field(default=0.98, gt=0.5, le=1)
     # A column points to a key where so many of its filled rows are found there, aliases counted.
@@ -60,6 +63,10 @@ class DiagnosisRules(Rules):
     likeness: float = Field(default=0.84, gt=0.5, lt=1)
     # A column of few values, each used several times, is a code.
     most_codes: int = Field(default=100, ge=2, le=10_000)
+    # Of a table's columns so many are looked at as the state that explains blanks, and so many as days in an order.
+    most_states: int = Field(default=20, ge=1, le=500)
+    most_states_values: int = Field(default=25, ge=2, le=1000)
+    most_days: int = Field(default=12, ge=2, le=500)
     # Shorter words are too often abbreviations to be called misspelled.
     shortest_word: int = Field(default=6, ge=3, le=30)
     # A column that is empty for other reasons than a state of the row is complete from here on.

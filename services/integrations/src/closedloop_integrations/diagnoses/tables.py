@@ -20,6 +20,7 @@ SAMPLE = 64 * 1024
 DELIMITERS = ",;\t|"
 # Written by machines where there is nothing.
 NOTHING = frozenset({"", "null", "none", "nan", "n/a", "na", "-", "--", "\\n"})
+_SEPARATORS = re.compile(r"[\W_]+")
 _NAMES_ROWS = re.compile(r"(?:^|[\W_])(?:id|no|nr|code|key)$|编号|编码|代码|号$", re.I)
 _NUMBER = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 # The first that reads every value is the column's; "20-10-16" may be many, and the order of columns is the tie's.
@@ -39,6 +40,11 @@ class Column:
     def counts(self) -> Counter[str]:
         """Of the filled values."""
         return Counter(value for value in self.values if value)
+
+    @cached_property
+    def normals(self) -> dict[str, str]:
+        """Filled values without case, spaces and punctuation → one so written."""
+        return {normal(value): value for value in self.counts}
 
     @cached_property
     def filled(self) -> int:
@@ -95,6 +101,7 @@ def read(name: str, content: bytes, rules: DiagnosisRules) -> Table:
     text, encoding = _decoded(_unpacked(content, rules))
     delimiter = _delimiter(text)
     rows: list[list[str]] = []
+    cells = 0
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False):
             if not any(cell.strip() for cell in row):
@@ -103,6 +110,9 @@ def read(name: str, content: bytes, rules: DiagnosisRules) -> Table:
                 raise spreadsheets.too_large(f"{name}: more than {rules.most_rows} rows")
             if len(row) > rules.most_columns:
                 raise spreadsheets.too_large(f"{name}: more than {rules.most_columns} columns")
+            cells += len(row)
+            if cells > rules.most_cells:
+                raise spreadsheets.too_large(f"{name}: more than {rules.most_cells} cells")
             rows.append(row)
     except csv.Error as error:
         raise spreadsheets.unknown(f"{name}: {error}") from error
@@ -115,6 +125,11 @@ def read(name: str, content: bytes, rules: DiagnosisRules) -> Table:
         for at, title in enumerate(titles)
     ]
     return Table(name, encoding, columns, len(body))
+
+
+def normal(value: str) -> str:
+    """Without case, spaces and punctuation."""
+    return _SEPARATORS.sub("", value.casefold())
 
 
 def _unpacked(content: bytes, rules: DiagnosisRules) -> bytes:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
@@ -138,12 +138,14 @@ def poll(desk: Desk) -> None:
 def fetch_changed(desk: Desk, mine: Turn, ledger: Ledger, list_name: str, rules: ErpRules) -> None:
     """The cursor: `modified`, the last change seen, and `seen`, digests of the documents of that second."""
     cursor = mine.cursor
+    latest = (desk.now().astimezone(rules.zone) + timedelta(hours=rules.ahead_hours)).replace(tzinfo=None)
     since, seen = cursor.get("modified", ""), set(cursor.get("seen", ()))
     for records in ledger.pages(list_name, since, rules.rows_per_page):
         texts = {
             _digest(text): text
             for record in records
-            if (text := json.dumps(record, ensure_ascii=False, sort_keys=True))
+            # JSON can escape half a character, which nothing behind us takes.
+            if (text := json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace").decode())
         }
         fresh = {digest: text for digest, text in texts.items() if digest not in seen}
         if fresh:
@@ -153,12 +155,22 @@ def fetch_changed(desk: Desk, mine: Turn, ledger: Ledger, list_name: str, rules:
             desk.observe(fetched, f"{rules.source}:{list_name}", id=id)
             mine.read += len(fresh)
         for digest, text in texts.items():
-            modified = str(json.loads(text).get("dmodifysystime") or "")
+            modified = _modified(text, latest)
             if modified > cursor.get("modified", ""):
                 cursor["modified"], cursor["seen"] = modified, []
             if modified == cursor.get("modified"):
                 cursor["seen"] = sorted({*cursor["seen"], digest})
         mine.newest = _instant(cursor.get("modified", ""), rules) or mine.newest
+
+
+def _modified(text: str, latest: datetime) -> str:
+    """When the document was changed; empty where that is no moment, or one to come: with a cursor of the year 2099 nothing
+    would ever be new."""
+    try:
+        told = json.loads(text).get("dmodifysystime")
+        return str(told) if datetime.fromisoformat(str(told)).replace(tzinfo=None) <= latest else ""
+    except (ValueError, AttributeError, OverflowError):
+        return ""
 
 
 def _digest(text: str) -> str:

@@ -42,6 +42,8 @@ def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | 
         record = json.loads(text)
         if not isinstance(record, dict):
             raise Unreadable("no JSON object")
+        if "\\u0000" in text or "\0" in text:
+            raise Unreadable("a text holds NUL")
         if rules.approved_only and "dverifydate" in record and not record["dverifydate"]:
             return None
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import re
 import ssl
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from closedloop_integrations.outbound import OutsideError, in_one_line
 
+IDLE_TAG = b"LISTEN"
 _SIZE = re.compile(rb"UID (\d+)[^)]*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)[^)]*?UID (\d+)")
 _ARRIVED = re.compile(rb'INTERNALDATE "([^"]+)"')
 
@@ -97,6 +99,40 @@ class ImapMailbox:
                 arrived = _ARRIVED.search(line[0])
                 return bytes(line[1]), _instant(arrived[1].decode()) if arrived else None
         raise OutsideError(f"the message {uid} is gone")
+
+    def wait(self, seconds: float) -> bool:
+        """Until something arrives (RFC 2177); False where nothing does in time. The last thing asked of the connection.
+
+        Raises OutsideError where the server knows no IDLE."""
+        assert self._connection is not None
+        connection, until = self._connection, time.monotonic() + seconds
+        if "IDLE" not in connection.capabilities:
+            raise OutsideError("the server knows no IDLE")
+        try:
+            connection.send(IDLE_TAG + b" IDLE\r\n")
+            while (left := until - time.monotonic()) > 0:
+                connection.sock.settimeout(left)
+                line = connection.readline()
+                if not line or line.startswith(IDLE_TAG):
+                    raise OutsideError("the server ended the IDLE")
+                if line.rstrip().endswith(b"EXISTS"):
+                    return True
+            return False
+        except TimeoutError:
+            return False
+        except (imaplib.IMAP4.error, OSError) as error:
+            raise OutsideError(in_one_line(error)) from error
+        finally:
+            self._end_idle(connection)
+
+    def _end_idle(self, connection: imaplib.IMAP4) -> None:
+        """What imaplib would still read is ours; the connection is given up."""
+        self._connection = None
+        with suppress(imaplib.IMAP4.error, OSError):
+            connection.sock.settimeout(self._seconds)
+            connection.send(b"DONE\r\n")
+        with suppress(imaplib.IMAP4.error, OSError):
+            connection.shutdown()
 
     def _uid(self, *arguments: str) -> list[Any]:
         assert self._connection is not None

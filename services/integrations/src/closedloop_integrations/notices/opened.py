@@ -16,7 +16,9 @@ from closedloop_integrations.notices.sheets import Listed
 from closedloop_integrations.procurement.site import NoticeRow, Quarantined, decode, parse_detail, parse_list
 
 _SAVED_FROM = re.compile(r"<!--\s*saved from url=\(\d+\)(?P<url>https?://\S+)\s*-->", re.I)
-_CANONICAL = re.compile(r"""<link[^>]+rel=["']?canonical["']?[^>]+href=["']?(?P<url>https?://[^"'\s>]+)""", re.I)
+_CANONICAL = re.compile(
+    r"""<link[^>]{1,500}rel=["']?canonical["']?[^>]{1,500}href=["']?(?P<url>https?://[^"'\s>]+)""", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)

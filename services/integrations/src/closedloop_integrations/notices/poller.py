@@ -113,8 +113,11 @@ class Walk:
                 if answer is None:
                     return False
                 self._observe(row, digest, answer)
-            self._turn.newest = max(filter(None, (self._turn.newest, row.published)))
-            self._turn.cursor["newest"] = max(self._turn.cursor.get("newest", ""), row.published.date().isoformat())
+            # A date to come is a slip of the site's: searched from the year 2099 on, nothing would ever be new.
+            published = min(row.published, self._turn.now)
+            self._turn.newest = max(filter(None, (self._turn.newest, published)))
+            day = published.astimezone(CHINA).date().isoformat()
+            self._turn.cursor["newest"] = max(self._turn.cursor.get("newest", ""), day)
         return True
 
     def _observe(self, row: NoticeRow, digest: str, answer: Answer) -> None:

@@ -23,6 +23,8 @@ from closedloop_integrations.procurement.site import buyer_in
 # What the contract lets a lot and a notice be.
 LONGEST = {"name": 1000, "requirement": 10_000, "remark": 2000, "buyer": 200, "title": 1000, "region": 100, "url": 2000}
 MOST_LOTS, LONGEST_BODY = 1000, 100_000
+# What is longer is no title of a column.
+LONGEST_TITLE = 80
 # The cells of a lot, as against those of its notice.
 LOT = ("lot_number", "name", "requirement", "amount", "reserved", "expected", "remark")
 _MONTH = re.compile(r"(20\d{2})\s*[年\-/.]\s*(\d{1,2})\s*月?")
@@ -240,7 +242,8 @@ def body(listed: Listed) -> str:
 
 def _layout(cells: Cells, rules: SheetRules, at_least: int = 1) -> dict[int, str]:
     """Which columns the cells are titles of; empty where fewer than `at_least` are any."""
-    found = {at: name for at, cell in enumerate(cells) if (name := rules.columns.get(_title(cell)))}
+    titles = {at: _title(cell) for at, cell in enumerate(cells) if 0 < len(cell) <= LONGEST_TITLE}
+    found = {at: name for at, title in titles.items() if (name := rules.columns.get(title))}
     return found if len(found) >= at_least else {}
 
 

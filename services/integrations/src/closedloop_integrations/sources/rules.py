@@ -23,6 +23,8 @@ class PollRules(Part):
     max_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     # Calls, or mails, in one turn; the next turn goes on where it stopped.
     max_requests: int = Field(default=50, ge=1, le=1000)
+    # Mail only: how long one connection listens (IMAP IDLE); servers end it after half an hour.
+    idle_seconds: float = Field(default=600, gt=0, le=1740)
     # Between two calls, out of politeness.
     pause_seconds: float = Field(default=0.1, ge=0, le=60)
     # How long we keep away when told that it is too much, and not for how long.

@@ -102,6 +102,8 @@ async def update_subscription(request: pb.UpdateSubscriptionRequest, call: Call)
         # It begins anew, with all it has missed.
         after = replace(after, consecutive_failures=0, failing_since=None, retry_at=None)
         call.tx.do(store.DUE_NOW, {"id": after.id, "now": call.now})
+    if before.include_personal and not after.include_personal:
+        call.tx.do(store.STRIP, {"id": after.id})
     _check(after, call, before)
     store.put(call.tx, after)
     call.audit(after.id, "change", before=_audited(before), after=_audited(after))

@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.ids import new_id
+from closedloop_chassis.telemetry import courier_metrics
 from closedloop_integrations.polling import in_force
 from closedloop_integrations.webhooks.posting import Outcome, post
 from closedloop_integrations.webhooks.rules import Health, Verdict, WebhookRules, judge
@@ -189,5 +190,6 @@ def _settle(desk: Desk, id: str, owed: Owed, attempt: int, outcome: Outcome, ver
     }
     with desk.connection() as connection:
         connection.execute(SETTLE, told)
+    courier_metrics.SUBSCRIBERS.labels("stopped" if verdict.stopped else verdict.message).inc()
     if verdict.stopped:
         desk.log.warning("subscriber stopped", subscription=id, failures=verdict.failures, status=outcome.status)

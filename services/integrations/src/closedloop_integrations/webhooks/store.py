@@ -81,6 +81,12 @@ ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name i
 DUE_NOW = "UPDATE webhook_message SET due_at = %(now)s WHERE subscription_id = %(id)s AND state = 'waiting' AND due_at > %(now)s"
 DROP = "DELETE FROM webhook_message WHERE subscription_id = %(id)s AND state = 'waiting'"
 
+# What was made while they might have personal data, sent or not.
+STRIP = """
+UPDATE webhook_message SET body = (body::jsonb - 'data' || jsonb_build_object('dataomitted', octet_length(body)))::text
+ WHERE subscription_id = %(id)s
+"""
+
 # Who listens: read once per batch of events.
 LISTENING = f"SELECT {NAMES} FROM webhook_subscription WHERE state IN ('active', 'paused', 'failing') ORDER BY id"
 OWE = """
