@@ -143,6 +143,11 @@ READ = """
 UPDATE chat_message m SET read_in = w.read_in
   FROM jsonb_to_recordset(%(rows)s) AS w (source text, id text, read_in text) WHERE m.source = w.source AND m.id = w.id
 """
+# Named again it is asked for again: it may have been moved, or ended.
+WANT = """
+INSERT INTO meeting_wanted (id, due_at) SELECT DISTINCT id, %(now)s::timestamptz FROM unnest(%(ids)s::text[]) AS named (id)
+ON CONFLICT (id) DO UPDATE SET due_at = least(meeting_wanted.due_at, excluded.due_at)
+"""
 # What they wrote and what was written to them. The ids stay, so that nothing of it comes again.
 FORGET = """
 UPDATE chat_message SET sender = '', name = '', recipients = '{}', title = '', text = ''
@@ -227,6 +232,11 @@ def read(tx: Transaction, messages: Iterable[tuple[Written, str]]) -> None:
 
 def _distinct(grown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"source": source, "chat": chat} for source, chat in {(row["source"], row["chat"]) for row in grown}]
+
+
+def want(tx: Transaction, meeting_ids: Sequence[str], now: datetime) -> None:
+    if meeting_ids:
+        tx.do(WANT, {"ids": list(meeting_ids), "now": now})
 
 
 def forget(tx: Transaction, users: Iterable[str]) -> None:
