@@ -79,10 +79,14 @@ ON CONFLICT (source, source_id) DO UPDATE
 """
 # Contacts who are reached that way, where only one is.
 WHO = """
-SELECT w.at, w.side, min(c.id::text) AS contact_id, min(c.account_id::text) AS account_id
-  FROM jsonb_to_recordset(%(rows)s) AS w (at int, side int, phones text[], mails text[], handles text[])
-  JOIN contact c ON reach_keys(c.phones, c.addresses, ARRAY[c.wechat_id]) && reach_keys(w.phones, w.mails, w.handles)
- WHERE c.state = 'current' GROUP BY w.at, w.side HAVING count(*) = 1
+WITH wanted AS MATERIALIZED (
+    SELECT at, side, key
+      FROM jsonb_to_recordset(%(rows)s) AS w (at int, side int, phones text[], mails text[], handles text[]),
+           unnest(reach_keys(w.phones, w.mails, w.handles)) AS key
+)
+SELECT wanted.at, wanted.side, min(c.id::text) AS contact_id, min(c.account_id::text) AS account_id
+  FROM wanted JOIN contact c ON c.reach @> ARRAY[wanted.key]
+ WHERE c.state = 'current' GROUP BY wanted.at, wanted.side HAVING count(DISTINCT c.id) = 1
 """
 CONTACTS = "SELECT id, account_id FROM contact WHERE id = ANY(%(ids)s::uuid[])"
 ACCOUNTS = "SELECT id, owner_id, unit_id, participant_ids FROM account WHERE id = ANY(%(ids)s::uuid[])"
@@ -90,8 +94,7 @@ ACCOUNTS = "SELECT id, owner_id, unit_id, participant_ids FROM account WHERE id 
 WAITING = f"""
 SELECT {COLUMNS} FROM conversation c
  WHERE c.account_id IS NULL
-   AND reach_keys(c.phones, c.mails, c.handles)
-       && (SELECT reach_keys(phones, addresses, ARRAY[wechat_id]) FROM contact WHERE id = %(contact)s AND state = 'current')
+   AND c.reach && (SELECT reach FROM contact WHERE id = %(contact)s AND state = 'current')
  ORDER BY c.id FOR UPDATE
 """
 OF_CONTACTS = f"SELECT {COLUMNS} FROM conversation c WHERE c.contact_ids && %(ids)s::uuid[] ORDER BY c.id FOR UPDATE"
