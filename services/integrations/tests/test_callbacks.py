@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Request, Response
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.simulators.callbacks import Dingtalk, Posted, Wecom
+from closedloop_devstack.simulators.meetings import WecomMeetings
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import settings
-from closedloop_integrations.conversations import callbacks, envelope, wecom
+from closedloop_integrations.conversations import callbacks, envelope, meetings, wecom
 from closedloop_integrations.conversations.envelope import Keys
 from closedloop_integrations.conversations.rules import ConversationRules, TalkEvent
 
@@ -259,6 +262,80 @@ async def test_events_the_rulebook_knows_are_talk_and_the_rest_is_acknowledged(
     mine = company.stub(ConversationServiceStub, "rep1", "rep")
     [listed] = (await mine.ListConversations(pb.ListConversationsRequest(contact_id=contact))).conversations
     assert listed.id == talk.id
+
+
+@pytest.mark.mission("S68")
+async def test_a_meeting_that_wecom_names_is_asked_for_until_it_has_ended(
+    company: Live, outside: Outside, known: Any
+) -> None:
+    wecom_ = Wecom("token", AES_KEY, "corp1")
+    account = await known.account("济南市第三中学")
+    guest = await known.contact("王老师", account, wechat_id="wo-wang")
+    await handle(company, "rep1", "wecom", "zhangsan")
+    at = int(company.now.timestamp())
+
+    def joined(name: str, user: str, first: int, last: int) -> dict[str, Any]:
+        return {name: user, "first_join_time": first, "last_quit_time": last}
+
+    members = [joined("userid", "lisi", 0, 0), joined("userid", "zhangsan", at + 60, at + 1800)]
+    guests = [joined("tmp_external_userid", "wo-wang", at + 90, at + 1700)]
+    meeting = {
+        "admin_userid": "zhangsan",
+        "title": "方案讨论",
+        "meeting_start": at,
+        "meeting_duration": 1800,
+        "status": 1,
+    }
+    meeting["attendees"] = {"member": members, "tmp_external_user": guests}
+    connections = pool(company.process.settings, "integrations")
+    desk = StillDesk("integrations", company.process.settings, connections)
+    desk.live = company
+    with WecomMeetings() as platform:
+        outside(
+            callbacks=json.dumps(keys(wecom_)), wecom_api_url=platform.url, wecom_corp_id="corp1", wecom_secret="secret"
+        )
+        platform.meetings["M1"] = meeting
+
+        async def called(id: str) -> None:
+            posted = wecom_.event("meeting_change", at, ChangeType="modify_meeting", MeetingId=id)
+            request = Request("POST", "/hooks/wecom/sales", {}, posted.query, posted.body, {"application": "sales"})
+            assert callbacks.from_wecom(desk, request).status == 200
+            await company.settle()
+
+        async def poll() -> None:
+            await asyncio.to_thread(meetings.poll, desk)
+            await company.settle()
+
+        await called("M1")
+        await called("gone")
+        await poll()
+        assert sorted(platform.asked) == ["M1", "gone"]
+        await company.advance(minutes=20)
+        await poll()
+        assert len(platform.asked) == 2, "it is not over yet"
+        platform.meetings["M1"] = {**meeting, "status": 3}
+        platform.expire()
+        await company.advance(minutes=20)
+        await poll()
+        await called("M1")
+        await company.advance(minutes=1)
+        await poll()
+    connections.close(timeout=1)
+    [told] = await company.told(events.ConversationReceived)
+    talk = told.conversation
+    assert (talk.kind, talk.subject, talk.duration.seconds) == (pb.CONVERSATION_KIND_MEETING, "方案讨论", 1740)
+    assert (talk.account_id, talk.ownership.owner_id, talk.version) == (account, "rep1", 1)
+    assert [(each.person_id, each.contact_id) for each in talk.participants] == [("rep1", ""), ("", guest)]
+    assert not await company.db.all("SELECT id FROM meeting_wanted", {})
+
+
+class StillDesk(Desk):
+    """A desk whose time is the test's."""
+
+    live: Live
+
+    def now(self) -> datetime:
+        return self.live.now
 
 
 async def rules(live: Live, body: dict[str, Any]) -> None:

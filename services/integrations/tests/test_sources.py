@@ -34,13 +34,21 @@ async def write(live: Live, sql: str, **params: Any) -> None:
 async def test_every_adapter_is_listed_before_it_is_configured(company: Live) -> None:
     stub = company.stub(SourceServiceStub, "m1", "manager")
     sources = (await stub.ListSources(pb.ListSourcesRequest())).sources
-    assert [source.name for source in sources] == ["dingtalk", "erp", "mail", "mail_out", "procurement", "wecom"]
+    assert [source.name for source in sources] == [
+        "dingtalk",
+        "erp",
+        "mail",
+        "mail_out",
+        "procurement",
+        "wecom",
+        "wecom_meetings",
+    ]
     assert {source.state for source in sources} == {pb.SOURCE_STATE_NOT_CONFIGURED}
     [erp] = (await stub.ListSources(pb.ListSourcesRequest(kind=pb.SOURCE_KIND_ERP))).sources
     assert (erp.protocol, erp.light) == ("http", common_pb2.LIGHT_NONE)
     first = await stub.ListSources(pb.ListSourcesRequest(page_size=4))
     rest = await stub.ListSources(pb.ListSourcesRequest(page_size=4, page_token=first.next_page_token))
-    assert [source.name for source in rest.sources] == ["procurement", "wecom"]
+    assert [source.name for source in rest.sources] == ["procurement", "wecom", "wecom_meetings"]
     with company.refused("NOT_FOUND", "SOURCE_UNKNOWN"):
         await stub.GetSource(pb.GetSourceRequest(name="none"))
     with company.refused("PERMISSION_DENIED"):

@@ -10,7 +10,7 @@ from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
 from closedloop_integrations import feeds, polling
-from closedloop_integrations.conversations import callbacks
+from closedloop_integrations.conversations import callbacks, meetings
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.erp import waking
@@ -26,6 +26,7 @@ PARTS: tuple[Part, ...] = (
     Poller("mail", TICK, mail.poll),
     Poller("mail_idle", TICK, listening.listen),
     Poller("erp", TICK, erp.poll),
+    Poller("meetings", TICK, meetings.poll),
     *(Poller(f"send_{channel}", TICK, partial(sender.send, channel=channel)) for channel in sender.SOURCES),
     Poller("webhooks", TICK, webhooks.deliver),
     Poller("old_webhooks", timedelta(hours=1), webhooks.tidy),

@@ -66,6 +66,9 @@ class Outside(BaseSettings):
     )
     link_secret: SecretStr = Field(default=SecretStr(""), description="signs links that are counted; empty: none are")
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="signs what gateways post to /hooks/mail")
+    wecom_api_url: str = Field(default="https://qyapi.weixin.qq.com", description="where WeCom is asked for meetings")
+    wecom_corp_id: str = ""
+    wecom_secret: SecretStr = Field(default=SecretStr(""), description="of the application that may read meetings")
     callbacks: Callbacks = Field(
         default_factory=dict, description='{"wecom": {"<application>": [{"token": …, "aes_key": …, "receiver": …}]}}'
     )

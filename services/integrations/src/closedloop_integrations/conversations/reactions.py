@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import conversations_pb2 as pb
@@ -15,20 +16,28 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations import posted, quarantine
 from closedloop_integrations.conversations import chats, dingtalk, intake, store, wecom
-from closedloop_integrations.conversations.rules import ConversationRules, Recorded, Unreadable, Written, begun
+from closedloop_integrations.conversations.rules import (
+    Announced,
+    ConversationRules,
+    Recorded,
+    Unreadable,
+    Written,
+    begun,
+)
 from closedloop_integrations.conversations.store import Chat
 from closedloop_integrations.feeds import FeedRules
 
 reactions = Reactions()
 
-FEED, ARCHIVE = "conversations", "wecom_archive"
+FEED, ARCHIVE, MEETING = "conversations", "wecom_archive", "wecom_meeting"
 QUIET = "integrations.chat_quiet"
 
-Talk = Written | Recorded | None
+Talk = Written | Recorded | Announced | None
 READERS: dict[str, Callable[[str, ConversationRules], Talk]] = {
     wecom.SOURCE: wecom.called_back,
     dingtalk.SOURCE: dingtalk.called_back,
 }
+ROWS: dict[str, Callable[[dict[str, Any]], Talk]] = {ARCHIVE: wecom.archived, MEETING: wecom.held}
 
 
 @reactions.batch(events.CallbackFetched)
@@ -51,13 +60,13 @@ async def fed(event: Heard[events.FeedFetched], work: Work) -> None:
         source = work.rules(FeedRules).conversation_source
         for position, reason in (await take(work, items, source)).items():
             _set_aside(work, reason, items[position], source=source, kind="conversation", key=FEED)
-    elif event.message.feed == ARCHIVE:
+    elif event.message.feed in ROWS:
         talks: list[Talk] = []
         for item in items:
             try:
-                talks.append(_begun(wecom.archived(json.loads(item)), work))
+                talks.append(_begun(ROWS[event.message.feed](json.loads(item)), work))
             except Unreadable as error:
-                where = {"source": wecom.SOURCE, "kind": "wecom_archive", "key": ARCHIVE}
+                where = {"source": wecom.SOURCE, "kind": event.message.feed, "key": event.message.feed}
                 _set_aside(work, f"ITEM_UNREADABLE: {error}", item, **where)
         await _take(work, talks)
 
@@ -95,11 +104,12 @@ async def callback_again(work: Work, item: quarantine.Item) -> str:
     return ""
 
 
-@quarantine.reader("wecom_archive")
-async def archive_again(work: Work, item: quarantine.Item) -> str:
+@quarantine.reader(ARCHIVE)
+@quarantine.reader(MEETING)
+async def row_again(work: Work, item: quarantine.Item) -> str:
     try:
         row = json.loads(item.raw)
-        await _take(work, [_begun(wecom.archived(row if isinstance(row, dict) else {}), work)])
+        await _take(work, [_begun(ROWS[item.key](row if isinstance(row, dict) else {}), work)])
     except ValueError as error:
         return f"ITEM_UNREADABLE: {error}"
     return ""
@@ -127,6 +137,7 @@ async def _take(work: Work, talks: Sequence[Talk]) -> None:
     records = [chats.of_record(talk) for talk in talks if isinstance(talk, Recorded)]
     if records:
         await intake.take_in(work, list(enumerate(records)))
+    store.want(work.tx, [talk.id for talk in talks if isinstance(talk, Announced)], work.now)
     rules = work.rules(ConversationRules)
     quiet, longest = timedelta(minutes=rules.quiet_minutes), timedelta(hours=rules.longest_hours)
     written = [talk for talk in talks if isinstance(talk, Written)]

@@ -43,6 +43,8 @@ class ConversationRules(Rules):
     quiet_minutes: float = Field(default=30, gt=0, le=1440)
     # A chat that is never quiet is read all the same.
     longest_hours: float = Field(default=8, gt=0, le=168)
+    # How long after it was to end a meeting is asked for, and asked for again while it goes on.
+    meeting_minutes: float = Field(default=5, gt=0, le=1440)
     events: dict[str, dict[str, TalkEvent]] = Field(default_factory=dict)
 
 
@@ -74,12 +76,21 @@ class Recorded:
     subject: str
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A meeting that a platform has named, and says more of when asked."""
+
+    id: str
+
+
 class Unreadable(ValueError):
     """It should be talk and is not; the text says why."""
 
 
-def begun(talk: Written | Recorded, now: datetime, rules: ConversationRules) -> bool:
+def begun(talk: Written | Recorded | Announced, now: datetime, rules: ConversationRules) -> bool:
     """Whether it may have been by now."""
+    if isinstance(talk, Announced):
+        return True
     at = talk.sent_at if isinstance(talk, Written) else talk.started_at
     return at <= now + timedelta(seconds=rules.skew_seconds)
 

@@ -79,10 +79,14 @@ ON CONFLICT (source, source_id) DO UPDATE
 """
 # Contacts who are reached that way, where only one is.
 WHO = """
-SELECT w.at, w.side, min(c.id::text) AS contact_id, min(c.account_id::text) AS account_id
-  FROM jsonb_to_recordset(%(rows)s) AS w (at int, side int, phones text[], mails text[], handles text[])
-  JOIN contact c ON reach_keys(c.phones, c.addresses, ARRAY[c.wechat_id]) && reach_keys(w.phones, w.mails, w.handles)
- WHERE c.state = 'current' GROUP BY w.at, w.side HAVING count(*) = 1
+WITH wanted AS MATERIALIZED (
+    SELECT at, side, key
+      FROM jsonb_to_recordset(%(rows)s) AS w (at int, side int, phones text[], mails text[], handles text[]),
+           unnest(reach_keys(w.phones, w.mails, w.handles)) AS key
+)
+SELECT wanted.at, wanted.side, min(c.id::text) AS contact_id, min(c.account_id::text) AS account_id
+  FROM wanted JOIN contact c ON c.reach @> ARRAY[wanted.key]
+ WHERE c.state = 'current' GROUP BY wanted.at, wanted.side HAVING count(DISTINCT c.id) = 1
 """
 CONTACTS = "SELECT id, account_id FROM contact WHERE id = ANY(%(ids)s::uuid[])"
 ACCOUNTS = "SELECT id, owner_id, unit_id, participant_ids FROM account WHERE id = ANY(%(ids)s::uuid[])"
@@ -90,8 +94,7 @@ ACCOUNTS = "SELECT id, owner_id, unit_id, participant_ids FROM account WHERE id 
 WAITING = f"""
 SELECT {COLUMNS} FROM conversation c
  WHERE c.account_id IS NULL
-   AND reach_keys(c.phones, c.mails, c.handles)
-       && (SELECT reach_keys(phones, addresses, ARRAY[wechat_id]) FROM contact WHERE id = %(contact)s AND state = 'current')
+   AND c.reach && (SELECT reach FROM contact WHERE id = %(contact)s AND state = 'current')
  ORDER BY c.id FOR UPDATE
 """
 OF_CONTACTS = f"SELECT {COLUMNS} FROM conversation c WHERE c.contact_ids && %(ids)s::uuid[] ORDER BY c.id FOR UPDATE"
@@ -142,6 +145,11 @@ SELECT source, chat, min(received_at) AS since FROM chat_message
 READ = """
 UPDATE chat_message m SET read_in = w.read_in
   FROM jsonb_to_recordset(%(rows)s) AS w (source text, id text, read_in text) WHERE m.source = w.source AND m.id = w.id
+"""
+# Named again it is asked for again: it may have been moved, or ended.
+WANT = """
+INSERT INTO meeting_wanted (id, due_at) SELECT DISTINCT id, %(now)s::timestamptz FROM unnest(%(ids)s::text[]) AS named (id)
+ON CONFLICT (id) DO UPDATE SET due_at = least(meeting_wanted.due_at, excluded.due_at)
 """
 # What they wrote and what was written to them. The ids stay, so that nothing of it comes again.
 FORGET = """
@@ -227,6 +235,11 @@ def read(tx: Transaction, messages: Iterable[tuple[Written, str]]) -> None:
 
 def _distinct(grown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"source": source, "chat": chat} for source, chat in {(row["source"], row["chat"]) for row in grown}]
+
+
+def want(tx: Transaction, meeting_ids: Sequence[str], now: datetime) -> None:
+    if meeting_ids:
+        tx.do(WANT, {"ids": list(meeting_ids), "now": now})
 
 
 def forget(tx: Transaction, users: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from closedloop_chassis import errors
 from closedloop_integrations.conversations.rules import (
+    Announced,
     ConversationRules,
     Recorded,
     Unreadable,
@@ -27,7 +28,7 @@ from closedloop_integrations.conversations.rules import (
     text_at,
 )
 
-SOURCE = "wecom"
+SOURCE, MEETING = "wecom", "meeting_change"
 # Deeper than any of its messages is.
 DEPTH = 6
 
@@ -61,13 +62,16 @@ def _tree(element: Element, depth: int) -> Any:
     return found
 
 
-def called_back(message: str, rules: ConversationRules) -> Written | Recorded | None:
+def called_back(message: str, rules: ConversationRules) -> Written | Recorded | Announced | None:
     """None for what is no talk. Raises Unreadable, and InvalidArgument as `fields` does."""
     told = fields(message)
     kind, sender = text_at(told, "MsgType"), text_at(told, "FromUserName")
     if kind == "event":
-        shape = rules.events.get(SOURCE, {}).get(text_at(told, "Event"))
-        return recorded(SOURCE, told, shape) if shape else None
+        event = text_at(told, "Event")
+        if shape := rules.events.get(SOURCE, {}).get(event):
+            return recorded(SOURCE, told, shape)
+        meeting = text_at(told, "MeetingId")
+        return Announced(meeting) if event == MEETING and meeting else None
     if kind != "text":
         return None
     sent_at, id, agent = moment(told.get("CreateTime")), text_at(told, "MsgId"), text_at(told, "AgentID")
@@ -104,3 +108,26 @@ def archived(row: Mapping[str, Any]) -> Written | Recorded | None:
     seconds = text_at(row, "info.callduration")
     length = timedelta(seconds=min(int(seconds), 10**6)) if seconds.isascii() and seconds.isdigit() else timedelta(0)
     return Recorded(SOURCE, id, "call", sent_at - length, length, users, "")
+
+
+def held(told: Mapping[str, Any]) -> Recorded:
+    """A meeting as WeCom details it when it has ended: those count who were there. Raises Unreadable."""
+    id, begin = text_at(told, "meetingid"), moment(at(told, "meeting_start"))
+    if not id or begin is None:
+        raise Unreadable("a meeting without id or begin")
+    members, guests = (at(told, f"attendees.{name}") for name in ("member", "tmp_external_user"))
+    invited = [
+        (text_at(one, name), moment(one.get("first_join_time")), moment(one.get("last_quit_time")))
+        for listed, name in ((members, "userid"), (guests, "tmp_external_userid"))
+        for one in (listed if isinstance(listed, list) else [])
+        if isinstance(one, Mapping) and text_at(one, name)
+    ]
+    there = [one for one in invited if one[1] is not None and one[1].timestamp() > 0]
+    host = text_at(told, "admin_userid")
+    users = dict.fromkeys(user for user, _, _ in sorted(there, key=lambda one: one[0] != host))
+    if not users:
+        raise Unreadable("nobody came")
+    started = min(joined for _, joined, _ in there if joined)
+    ended = max((quit for _, _, quit in there if quit), default=started)
+    length = max(ended - started, timedelta(0))
+    return Recorded(SOURCE, id, "meeting", started, length, tuple((user, "") for user in users), text_at(told, "title"))
