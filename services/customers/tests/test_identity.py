@@ -7,11 +7,21 @@ import re
 from typing import Any
 
 import pytest
+from google.type.money_pb2 import Money
 
 from closedloop.common.v1.common_pb2 import Provenance
-from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, interactions_pb2, leads_pb2
+from closedloop.customers.v1 import (
+    accounts_pb2,
+    assignment_pb2,
+    contacts_pb2,
+    interactions_pb2,
+    leads_pb2,
+    potential_pb2,
+)
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import identity_pb2 as pb
+from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.funnel.v1 import opportunities_pb2
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
@@ -201,6 +211,32 @@ async def test_references_follow_a_merge_and_find_their_way_back(house: House, r
         await unmerge(house.m1, merged.id)
     listed = await house.rep1.identity.ListMerges(pb.ListMergesRequest(record=reference(lost.id)))
     assert [one.id for one in listed.merges] == [merged.id]
+
+
+@pytest.mark.mission("U11")
+async def test_what_the_funnel_tells_of_an_absorbed_account_is_its_survivors(house: House) -> None:
+    """A deal keeps the account it began with; whoever was merged stands for it."""
+    kept, lost = await account(house.rep1, "上海华东精密"), await account(house.rep1, "华东精密厂")
+    merged = await merge(house.m1, kept, lost)
+    deal = funnel.OpportunityChanged(opportunity_id=new_id(), account_id=lost.id, name="产线", version=1)
+    deal.state = opportunities_pb2.OPPORTUNITY_STATE_OPEN
+    await house.live.hear(deal, deal.opportunity_id)
+    released = assignment_pb2.ReleaseToPoolRequest(request_id=new_id(), record=reference(kept.id), reason="x")
+    with house.live.refused("FAILED_PRECONDITION", "OPPORTUNITY_OPEN"):
+        await house.rep1.assignment.ReleaseToPool(released)
+    won = funnel.OpportunityWon(opportunity_id=deal.opportunity_id, account_id=lost.id, version=2)
+    won.amount.CopyFrom(Money(currency_code="CNY", units=2_000_000))
+    won.close_date.CopyFrom(protos.date_proto(house.live.now.date()))
+    await house.live.hear(won, deal.opportunity_id)
+    customer = await seen(house.rep1, kept.id)
+    assert (customer.status, customer.grade) == (accounts_pb2.ACCOUNT_STATUS_CUSTOMER, "A")
+    judged = await house.rep1.potential.GetPotential(potential_pb2.GetPotentialRequest(account_id=kept.id))
+    assert judged.cause == "event:OpportunityWon"
+    # What came after the merge stays; what is told after it was taken apart goes where it belongs.
+    await unmerge(house.m1, merged.id)
+    won.version = 3
+    await house.live.hear(won, deal.opportunity_id)
+    assert (await seen(house.rep1, lost.id)).status == accounts_pb2.ACCOUNT_STATUS_CUSTOMER
 
 
 @pytest.mark.mission("U11", "S82")

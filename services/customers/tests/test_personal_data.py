@@ -245,6 +245,21 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
             not_duplicate_reason="made twice on purpose",
         )
     )
+    # Colleagues wrote of her under her company, and somebody else is called as she is.
+    unsaid = interactions_pb2.InteractionRow(
+        record=person("account", contact.account_id),
+        channel=interactions_pb2.CHANNEL_VISIT,
+        direction=interactions_pb2.INTERACTION_DIRECTION_OUTBOUND,
+        occur_time=protos.timestamp(house.live.now),
+        summary=f"拜访，{NAME}不在，约周五",
+        provenance=Provenance(source="crm", source_id="i-2"),
+    )
+    await house.rep1.interactions.BulkRecordInteractions(
+        interactions_pb2.BulkRecordInteractionsRequest(request_id=rid(), rows=[unsaid])
+    )
+    elsewhere = await house.rep1.accounts.CreateAccount(
+        accounts_pb2.CreateAccountRequest(request_id=rid(), profile=accounts_pb2.AccountProfile(name=f"{NAME}商行"))
+    )
     before = await kept(house)
     assert [trace for trace in TRACES if trace not in before] == []
     for subject, number in (("theirs", PHONE), ("others", "13900000000")):
@@ -254,7 +269,10 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     done = await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
     assert (done.state, done.requester) == (pb.PERSONAL_DATA_REQUEST_STATE_DONE, "")
     left = await kept(house)
-    assert [line for line in left.splitlines() if any(trace in line for trace in TRACES)] == []
+    found = [line for line in left.splitlines() if any(trace in line for trace in TRACES)]
+    assert [line for line in found if elsewhere.id not in line and f"{NAME}商行" not in line] == []
+    assert found, "another company keeps its name"
+    assert "拜访，（已删除）不在，约周五" in left
     with house.live.refused("FAILED_PRECONDITION", "CONTACT_ERASED"):
         await house.rep1.contacts.GetContact(contacts_pb2.GetContactRequest(id=contact.id))
     (told,) = await house.live.told(events.PersonErased)

@@ -108,7 +108,7 @@ def account_blocks(profile: Mapping[str, Any], rules: MatchingRules) -> list[str
 def _blocks_of(name: names.CompanyName) -> Iterator[str]:
     said = names.sounds(names.skeleton(name.core))
     yield "".join(said)
-    yield "".join(names.sounds(name.core))
+    yield names.said(name.core)
     yield "<" + "".join(said[:3])
     yield ">" + "".join(said[-3:])
     for place in name.places:

@@ -312,6 +312,12 @@ def sounds(core: str) -> tuple[str, ...]:
     return tuple(READINGS.get(character) or anyascii(character).lower() for character in core)
 
 
+@lru_cache(maxsize=50_000)
+def said(core: str) -> str:
+    """The same in one word: "huadong"."""
+    return "".join(sounds(core))
+
+
 @lru_cache(maxsize=1)
 def _looks() -> dict[int, str]:
     return {ord(other): group[0] for group in reversed(LOOK_ALIKES) for other in group[1:]}

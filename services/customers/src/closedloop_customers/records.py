@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,6 +37,8 @@ SELECT 'lead', l.id, coalesce(s.id, l.id), coalesce(s.account_id, l.account_id),
   FROM lead l LEFT JOIN lead s ON s.id = l.merged_into_id
  WHERE l.id = ANY(%(lead_ids)s::uuid[])
 """
+
+SURVIVORS = "SELECT id, coalesce(merged_into_id, id) AS survivor_id FROM account WHERE id = ANY(%(ids)s::uuid[])"
 
 Key = tuple[str, str]
 
@@ -82,6 +84,14 @@ async def find(reader: Reader | Transaction, keys: Iterable[Key]) -> dict[Key, S
             wanted[type_].append(id_)
     rows = await reader.all(STANDING, {f"{type_}_ids": found for type_, found in wanted.items()}, into=Standing)
     return {(row.type, row.asked_id): row for row in rows}
+
+
+async def survivors(reader: Reader | Transaction, account_ids: Collection[str]) -> dict[str, str]:
+    """What accounts that others name are part of now: themselves, or who absorbed them. Unknown ones are missing. One
+    round trip."""
+    if not account_ids:
+        return {}
+    return {row["id"]: row["survivor_id"] for row in await reader.all(SURVIVORS, {"ids": sorted(account_ids)})}
 
 
 async def reach(reader: Reader | Transaction, call: Call, record: pb.RecordReference) -> Standing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
+from closedloop_customers import records
 from closedloop_customers.accounts import desk, store, wire
 from closedloop_customers.accounts.rules import AccountRules, status_by_deals
 from closedloop_customers.health import desk as health
@@ -57,8 +58,11 @@ async def owner_moved(event: Heard[targets.PersonChanged], work: Work) -> None:
 async def _note_deals(events: Sequence[Heard[Any]], state: str, work: Work) -> None:
     """Keeps the deals, and the accounts' status where it follows from them."""
     deals = newest(events, lambda told: told.opportunity_id).values()
-    work.tx.do(store.PUT_DEALS, {"rows": rows.pack(_deal(event, state) for event in deals)})
-    named = {event.message.account_id for event in deals if ids.is_id(event.message.account_id)}
+    told = {event.message.account_id for event in deals if ids.is_id(event.message.account_id)}
+    # The funnel names the account a deal began with.
+    part_of = await records.survivors(work.tx, told)
+    work.tx.do(store.PUT_DEALS, {"rows": rows.pack(_deal(event, state, part_of) for event in deals)})
+    named = {part_of.get(id_, id_) for id_ in told}
     if not named:
         return
     today, rules = work.now.date(), work.rules(AccountRules)
@@ -75,13 +79,13 @@ async def _note_deals(events: Sequence[Heard[Any]], state: str, work: Work) -> N
     health.touched(work, sorted(named), "deal")
 
 
-def _deal(event: Heard[Any], state: str) -> dict[str, Any]:
+def _deal(event: Heard[Any], state: str, part_of: Mapping[str, str]) -> dict[str, Any]:
     told = event.message
     amount, named = told.amount, ids.is_id(told.account_id)
     lines = told.lines if state == "won" else ()
     return {
         "opportunity_id": told.opportunity_id,
-        "account_id": told.account_id if named else None,
+        "account_id": part_of.get(told.account_id, told.account_id) if named else None,
         "state": state,
         "amount_minor": protos.minor_units(amount) if amount.currency_code else 0,
         "currency": amount.currency_code,

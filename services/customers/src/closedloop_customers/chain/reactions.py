@@ -24,17 +24,19 @@ EXECUTIVE = frozenset({"decision_maker", "economic_buyer"})
 
 @reactions.batch(funnel.OpportunityChanged)
 async def opportunities(events: Sequence[Heard[funnel.OpportunityChanged]], work: Work) -> None:
+    deals = [event.message for event in newest(events, lambda told: told.opportunity_id).values()]
+    part_of = await records.survivors(work.tx, {told.account_id for told in deals if ids.is_id(told.account_id)})
     kept = [
         {
             "opportunity_id": told.opportunity_id,
-            "account_id": told.account_id,
+            "account_id": part_of.get(told.account_id, told.account_id),
             "name": told.name,
             "stage": told.stage_key,
             "open": told.state == opportunities_pb2.OPPORTUNITY_STATE_OPEN,
             "closes_on": protos.day(told.expected_close_date) if told.expected_close_date.year else None,
             "version": told.version,
         }
-        for told in (event.message for event in newest(events, lambda told: told.opportunity_id).values())
+        for told in deals
         if ids.is_id(told.account_id) and ids.is_id(told.opportunity_id)
     ]
     if kept:

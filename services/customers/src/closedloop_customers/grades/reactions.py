@@ -12,6 +12,7 @@ from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
+from closedloop_customers import records
 from closedloop_customers.grades import desk
 from closedloop_customers.grades.rules import GradeRules
 
@@ -31,9 +32,10 @@ async def reopened(events: Sequence[Heard[funnel.OpportunityReopened]], work: Wo
 
 
 async def _regrade(work: Work, events: Sequence[Heard[Any]], cause: str) -> None:
-    named = {event.message.account_id for event in events if ids.is_id(event.message.account_id)}
+    told = {event.message.account_id for event in events if ids.is_id(event.message.account_id)}
+    named = sorted({*(await records.survivors(work.tx, told)).values()})
     if named:
-        await desk.evaluate(work, cause, sorted(named))
+        await desk.evaluate(work, cause, named)
 
 
 @reactions.batch(targets.OrgUnitChanged)

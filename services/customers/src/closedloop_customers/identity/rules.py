@@ -213,11 +213,12 @@ def _names(left: Portrait, right: Portrait, weights: NameWeights, towns: Mapping
 
 
 def _name(one: CompanyName, other: CompanyName, weights: NameWeights, place: float) -> Reason:
+    similarity, share = _alike(one, other, weights)
+    if not share:
+        return Reason("name", one.canonical, other.canonical, similarity, weights.differ)
     told = min((one.core, other.core), key=len)
     worth = min(sum(weights.per_letter if c.isascii() else weights.per_character for c in told), weights.most)
-    similarity, share = _alike(one, other, weights)
-    weight = worth * share + place if share else weights.differ
-    return Reason("name", one.canonical, other.canonical, similarity, weight)
+    return Reason("name", one.canonical, other.canonical, similarity, worth * share + place)
 
 
 def _alike(one: CompanyName, other: CompanyName, weights: NameWeights) -> tuple[float, float]:
@@ -234,19 +235,15 @@ def _alike(one: CompanyName, other: CompanyName, weights: NameWeights) -> tuple[
         return similarity, weights.variant_share if len(one.core) == len(other.core) else weights.twice_share
     if (
         (len(ours) > _LEAST_SHUFFLED and sorted(ours) == sorted(theirs))
-        or _said(one.core) == _said(other.core)
-        or _said(ours) == _said(theirs)
-        or (ours.isascii() != theirs.isascii() and fuzz.ratio(_said(ours), _said(theirs)) >= _SAID_ALIKE)
+        or names.said(one.core) == names.said(other.core)
+        or names.said(ours) == names.said(theirs)
+        or (ours.isascii() != theirs.isascii() and fuzz.ratio(names.said(ours), names.said(theirs)) >= _SAID_ALIKE)
         or _wide(ours, theirs, weights)
     ):
         return similarity, weights.alike_share
     if similarity >= weights.alike_from:
         return similarity, weights.alike_share if ours.isascii() else weights.lost_share
     return similarity, 0.0
-
-
-def _said(core: str) -> str:
-    return "".join(names.sounds(core))
 
 
 def _wide(one: str, other: str, weights: NameWeights) -> bool:

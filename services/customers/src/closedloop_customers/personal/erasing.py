@@ -14,7 +14,7 @@ from closedloop_customers import records
 from closedloop_customers.contacts import desk as contacts
 from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.leads import desk as leads
-from closedloop_customers.personal import places
+from closedloop_customers.personal import mentions, places
 from closedloop_customers.personal.rules import PersonalDataRules
 from closedloop_customers.wake_ups import desk as wake_ups
 
@@ -31,19 +31,22 @@ async def erase(work: Work, named: Collection[tuple[str, str]], request_id: str 
     await wake_ups.ended(work, [*ids["lead"]], "stopped", "the person was erased")
     people = [await contacts.erase(work, ids["contact"], name), await leads.erase(work, ids["lead"], OF_LEADS)]
     keys = {key for erased in people for key in erased.keys}
-    called = name_digests(written for erased in people for written in erased.names)
+    # Names are looked for where somebody asked to be forgotten: of many whose time is over, each is another's namesake.
+    called = name_digests(written for erased in people for written in erased.names) if request_id else {}
     places.empty(work.tx, [*ids["contact"], *ids["lead"]], keys)
     addresses = [digest(key.partition(":")[2]) for key in sorted(keys) if key.startswith(("phone:", "mail:"))]
     prefix = work.rules(MatchingRules).country_prefix
     await forgetting.forget(
         work, Traces(frozenset((*ids["contact"], *ids["lead"])), frozenset(addresses), country_prefix=prefix)
     )
+    accounts = sorted({account for erased in people for account in erased.accounts})
+    await mentions.replace(work, Traces(names=called), accounts, name)
     erased = events.PersonErased(
         personal_data_request_id=request_id,
         records=[records.reference(type_, id_) for type_ in ids for id_ in ids[type_]],
         address_digests=addresses,
         name_digests=[events.NameDigest(sha256=sha256, length=length) for sha256, length in called.items()],
-        account_ids=sorted({account for erased in people for account in erased.accounts}),
+        account_ids=accounts,
         erase_time=protos.timestamp(work.now),
     )
     subject = request_id or next((id_ for _, id_ in named), "")

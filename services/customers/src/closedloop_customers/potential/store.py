@@ -27,7 +27,8 @@ SELECT a.id, (a.profile->>'employee_count')::int AS employees, p.score, coalesce
        (SELECT count(*) FROM account_deal d
          WHERE d.account_id = a.id AND d.state = 'won' AND d.closed_on >= %(deals_since)s) AS deals_won
   FROM account a LEFT JOIN potential p ON p.account_id = a.id
- WHERE a.id = ANY(%(ids)s::uuid[]) AND a.status NOT IN ('merged', 'retired')
+ WHERE a.id = ANY(ARRAY(SELECT coalesce(merged_into_id, id) FROM account WHERE id = ANY(%(ids)s::uuid[])))
+   AND a.status NOT IN ('merged', 'retired')
  ORDER BY a.id FOR UPDATE OF a
 """
 TENDERS = """
@@ -177,7 +178,7 @@ class Match:
 async def measure(
     tx: Transaction, ids: Collection[str], now: datetime, rules: PotentialRules
 ) -> list[tuple[Measured, Inputs]]:
-    """What the rules look at, for accounts that live. Two round trips, however many accounts."""
+    """What the rules look at, for accounts that live or what those are part of now. Two round trips, however many accounts."""
     params = {
         "ids": list(ids),
         "interactions_since": now - timedelta(days=rules.interaction_days),
@@ -185,7 +186,7 @@ async def measure(
     }
     measured = await tx.all(MEASURE, params, into=Measured)
     tenders: dict[str, list[Tender]] = defaultdict(list)
-    for row in await tx.all(TENDERS, {"ids": list(ids)}):
+    for row in await tx.all(TENDERS, {"ids": [one.id for one in measured]}):
         tenders[row.pop("account_id")].append(Tender(**row))
     return [
         (one, Inputs(tenders.get(one.id, ()), one.interactions, one.deals_won, one.employees, one.interests))

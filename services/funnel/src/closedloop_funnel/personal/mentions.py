@@ -6,36 +6,17 @@ contracts kept. The rest says the same without the name.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from psycopg.types.json import Jsonb
-
+from closedloop_chassis.data import mentions
+from closedloop_chassis.data.mentions import Text
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.traces import Traces
 
 _OF_DEALS = "opportunity_id = ANY(%(deals)s::uuid[])"
 _TALKS = "(account_id = ANY(%(accounts)s::uuid[]) OR opportunity_id = ANY(%(deals)s::uuid[]))"
 _OF_TALKS = f"activity_id IN (SELECT id FROM activity WHERE {_TALKS})"
-# Rows between two looks at what else there is to do.
-_BREATH = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Columns of `table` with words in them; `where` says whose; `key` finds a row again; `subject` is its name in the
-    trail; `more` is set beside."""
-
-    table: str
-    columns: tuple[str, ...]
-    where: str
-    key: str = "id::text"
-    subject: str = "id::text"
-    more: str = ""
-
 
 TEXTS: tuple[Text, ...] = (
     Text("opportunity", ("name", "need"), "id = ANY(%(deals)s::uuid[])", more=", version = t.version + 1, updated_at = %(now)s"),
@@ -69,17 +50,6 @@ TEXTS: tuple[Text, ...] = (
         "person_id || '/' || day",
     ),
 )  # fmt: skip
-TRAIL = Text("audit_entry", ("changes",), "subject = ANY(%(subjects)s)")
-
-READ = """
-SELECT {key} AS row_key, {subject} AS row_subject, jsonb_build_object({pairs}) AS row_said
-  FROM {table} WHERE {where} FOR UPDATE
-"""
-WRITE = """
-UPDATE {table} t SET ({names}) = (SELECT {values} FROM jsonb_populate_record(NULL::{table}, r.row_said) AS n){more}
-  FROM jsonb_to_recordset(%(rows)s) AS r (row_key text, row_said jsonb)
- WHERE {key} = r.row_key
-"""
 # Deals with the person's company, and who of ours wrote about them.
 AROUND = """
 WITH deal AS (
@@ -102,55 +72,8 @@ async def replace(
     tx: Transaction, traces: Traces, accounts: Sequence[str], now: datetime, instead: str
 ) -> tuple[int, list[str]]:
     """Takes the person's name out of every text about their company; answers how many rows named them, and the deals
-    that bore their name. A round trip a place."""
+    that bore their name."""
     around = await tx.one(AROUND, {"accounts": list(accounts), "ids": list(traces.ids)}) or {}
-    params = {"accounts": list(accounts), "ids": list(traces.ids), "now": now, **around}
-    subjects, renamed, count = set(around["deals"]), list[str](), 0
-    for text in TEXTS:
-        found = await _named(tx, text, params, traces, instead)
-        if found:
-            tx.do(_sql(WRITE, text), {"rows": Jsonb(found), "now": now})
-            count += len(found)
-            subjects |= {row["row_subject"] for row in found}
-            renamed += [row["row_key"] for row in found] if text.table == "opportunity" else []
-    trail = await _named(tx, TRAIL, {"subjects": sorted(map(str, subjects))}, traces, instead)
-    if trail:
-        tx.do(_sql(WRITE, TRAIL), {"rows": Jsonb(trail), "now": now})
-    return count, renamed
-
-
-async def _named(
-    tx: Transaction, text: Text, params: dict[str, Any], traces: Traces, instead: str
-) -> list[dict[str, Any]]:
-    """Rows that name the person, as they read without."""
-    found = []
-    for number, row in enumerate(await tx.all(_sql(READ, text), params)):
-        if number % _BREATH == 0:
-            await asyncio.sleep(0)
-        said = _without(row["row_said"], traces, instead)
-        if said != row["row_said"]:
-            found.append({**row, "row_said": said})
-    return found
-
-
-def _without(value: Any, traces: Traces, instead: str) -> Any:
-    if isinstance(value, str):
-        return traces.without_name(value, instead)
-    if isinstance(value, list):
-        return [_without(item, traces, instead) for item in value]
-    if isinstance(value, dict):
-        return {key: _without(item, traces, instead) for key, item in value.items()}
-    return value
-
-
-def _sql(statement: str, text: Text) -> str:
-    return statement.format(
-        table=text.table,
-        key=text.key,
-        subject=text.subject,
-        where=text.where,
-        more=text.more,
-        pairs=", ".join(f"'{column}', {column}" for column in text.columns),
-        names=", ".join(text.columns),
-        values=", ".join(f"n.{column}" for column in text.columns),
-    )
+    params = {"accounts": list(accounts), "ids": list(traces.ids), "now": now, "subjects": around["deals"], **around}
+    found = await mentions.replace(tx, TEXTS, params, traces, instead)
+    return len(found), [mention.key for mention in found if mention.table == "opportunity"]
