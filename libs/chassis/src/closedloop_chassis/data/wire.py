@@ -148,6 +148,9 @@ class Wire:
         self._open = False
         self._writing = False
         self._looking = False
+        # Whether the loop calls us when something comes: for as long as the connection is in our hands, since to say so for
+        # every round trip costs as much as reading its answers.
+        self._listening = False
         self._failure: psycopg.Error | None = None
         self.left: asyncio.CancelledError | None = None
 
@@ -183,6 +186,13 @@ class Wire:
             if self._owed:
                 self._complete(psycopg.OperationalError("given up"))
             self._settle()
+
+    def rest(self) -> None:
+        """Others may use the connection from here on."""
+        if self._listening:
+            self._listening = False
+            with suppress(OSError):
+                self._loop.remove_reader(self._socket)
 
     def load(self, key: Key, result: pq.abc.PGresult, into: type[Any] | None, most: int | None) -> list[Any]:
         count = result.ntuples if most is None else min(result.ntuples, most)
@@ -237,7 +247,9 @@ class Wire:
             raise
         if not self._owed:
             self._owed = True
-            self._loop.add_reader(self._socket, self._readable)
+            if not self._listening:
+                self._listening = True
+                self._loop.add_reader(self._socket, self._readable)
             if not self._looking:
                 self._looking = True
                 self._loop.call_later(LOOK_SECONDS, self._look)
@@ -295,6 +307,9 @@ class Wire:
         pgconn = self._pgconn
         try:
             pgconn.consume_input()
+            if not self._owed:
+                # Between two round trips the server only says that it goes.
+                return
             if self._writing:
                 self._flush()
             between = True
@@ -347,9 +362,8 @@ class Wire:
         with suppress(OSError):
             if self._writing:
                 self._loop.remove_writer(self._socket)
-        with suppress(OSError):
-            if self._owed:
-                self._loop.remove_reader(self._socket)
+        if failure is not None:
+            self.rest()
         self._owed = self._open = self._writing = False
         if failure is None:
             self._pgconn.exit_pipeline_mode()
