@@ -78,6 +78,33 @@ async def test_every_type_comes_back_as_it_was_written(process: Process) -> None
     assert await written(process) == [replace(things[0], facts={"since": "2026-01-01", "n": 1.5}), things[1]]
 
 
+async def test_one_comes_back_as_it_would_among_many(process: Process) -> None:
+    odd = ['a"b', "c\\d", "{e}", "NULL", "", "一"]
+    things = [
+        thing(tags=odd, version=1),
+        thing(name=None, facts={}, tags=[], lasts=timedelta(days=40, microseconds=1), open=False, version=2),
+        thing(worth=Decimal("-0.5"), raw=b"", facts={"a": [1, None, "x"]}, version=2**60),
+    ]
+    tx = process.database.transaction()
+    for one in things[:2]:
+        tx.do(*rows.added("thing", [one], Thing))
+    # What more it knows is no column of the table.
+    tx.do(*rows.added("thing", [Seen(**rows.row(things[2]), owner=object())], Thing))
+    await tx.commit()
+    assert await written(process) == [replace(things[0], facts={"since": "2026-01-01", "n": 1.5}), *things[1:]]
+    changed = replace(things[1], name="new", tags=odd, open=True)
+    tx = process.database.transaction()
+    tx.do(*rows.saved("thing", [changed], Thing))
+    tx.do(*rows.saved("thing", [replace(things[2], name="2"), replace(things[0], name="0")], Thing))
+    tx.do(*rows.added("thing", [thing(version=3), thing(version=4)], Thing))
+    await tx.commit()
+    found = await written(process)
+    assert [(one.version, one.name) for one in found] == [
+        (1, "0"), (2, "new"), (3, thing().name), (4, thing().name), (2**60, "2"),
+    ]  # fmt: skip
+    assert found[1] == changed
+
+
 async def test_an_update_touches_its_own_rows_and_no_key(process: Process) -> None:
     first, second = thing(version=1), thing(version=2)
     tx = process.database.transaction()

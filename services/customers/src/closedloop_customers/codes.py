@@ -110,6 +110,6 @@ def _whole(province: str) -> str:
 
 
 def _known(code: str, listed: Mapping[str, str], org: OrgSnapshot, kind: str) -> bool:
-    if any(covers(known, code) for known in listed):
+    if code in listed or any(covers(known, code) for known in listed):
         return True
     return any(covers(known, code) for unit in org.units.values() for known in unit.territory.get(kind, ()))

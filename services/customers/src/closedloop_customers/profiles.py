@@ -89,8 +89,10 @@ def hint(value: Any) -> Any:
         return [hint(item) for item in value]
     if isinstance(value, dict):
         return {key: hint(item) for key, item in value.items()}
-    text = str(value)
-    return f"{text[:1]}***{sum(ord(char) * 31**place for place, char in enumerate(text)) % 65536:04x}"
+    text, mark = str(value), 0
+    for char in reversed(text):
+        mark = (mark * 31 + ord(char)) & 0xFFFF
+    return f"{text[:1]}***{mark:04x}"
 
 
 def to_value(plain: Any) -> Value:

@@ -35,9 +35,8 @@ class Choice:
 def propose(work: Work, subject: Subject, sellers: Sequence[Seller]) -> Choice:
     """Who would get it, and why not the others; nothing is written."""
     settings = work.rules(AssignmentRules)
-    ranked = rules.choose(subject, sellers, settings)
-    shown = ranked[: settings.shown_candidates]
-    return _won(work, subject, ranked[0], shown) if ranked and ranked[0].eligible else _pooled(work, subject, shown)
+    shown = rules.choose(subject, sellers, settings, settings.shown_candidates)
+    return _won(work, subject, shown[0], shown) if shown and shown[0].eligible else _pooled(work, subject, shown)
 
 
 async def by_rules(

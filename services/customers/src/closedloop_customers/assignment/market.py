@@ -38,10 +38,12 @@ class _Known:
     priority_until: datetime | None
     leaves: tuple[store.LeaveAhead, ...]
 
-    def at(self, moment: datetime, record_type: str, load: int, last: float | None) -> Seller:
-        """As the rules see him then. `last`: when he was given one, in seconds since 1970."""
-        leave = next((each for each in self.leaves if each.starts_at <= moment < each.ends_at), None)
-        away = []
+    def at(self, moment: datetime, now: float, record_type: str, load: int, last: float | None) -> Seller:
+        """As the rules see him then. `last`: when he was given one, in seconds since 1970, as `now` is the moment."""
+        leave = None
+        if self.leaves:
+            leave = next((each for each in self.leaves if each.starts_at <= moment < each.ends_at), None)
+        away: list[str] = []
         if not self.person.active:
             away.append("inactive")
         if leave is not None:
@@ -62,7 +64,7 @@ class _Known:
             tuple(away),
             leave.stand_in_id if leave is not None else "",
             self.priority_until is not None and self.priority_until > moment,
-            None if last is None else max(moment.timestamp() - last, 0.0) / 3600,
+            None if last is None else max(now - last, 0.0) / 3600,
         )
 
 
@@ -112,7 +114,7 @@ class Market:
         return held
 
     def loads(self, field: _Field, people: Sequence[str]) -> Statement:
-        """The statement whose rows `seen` takes."""
+        """The statement whose one row `sellers` takes."""
         return store.LOADS[field.record_type], {"people": list(people)}
 
     def is_current(self, found: Sequence[Mapping[str, Any]]) -> bool:
@@ -133,13 +135,14 @@ class Market:
         self, known: Sequence[_Known], found: Sequence[Mapping[str, Any]], record_type: str, at: datetime, tx: Any
     ) -> list[Seller]:
         """`tx`: whose own choices its reads have seen."""
-        loads = {row["person_id"]: (row["load"], row["last"]) for row in found}
+        (held,) = found
+        loads = dict(zip(held["people"] or (), zip(held["loads"] or (), held["lasts"] or (), strict=True), strict=True))
         chosen = Counter(key for other, keys in self._chosen.items() if other is not tx for key in keys)
-        sellers = []
+        sellers, now = [], at.timestamp()
         for each in known:
             person_id = each.person.id
             load, last = loads.get(person_id, (0, None))
-            seller = each.at(at, record_type, load, last)
+            seller = each.at(at, now, record_type, load, last)
             if (record_type, person_id) in chosen:
                 seller = replace(seller, load=load + chosen[record_type, person_id], rested_hours=0.0)
             sellers.append(seller)

@@ -143,35 +143,50 @@ class Candidate:
 def judge(subject: Subject, seller: Seller, rules: AssignmentRules) -> Candidate:
     """The seller as a candidate, with every reason against him and, where there is none, his score 0..1 (2 with
     priority)."""
+    return _candidate(seller, _weigh(subject, seller, rules, {}))
+
+
+def _weigh(
+    subject: Subject, seller: Seller, rules: AssignmentRules, fit: dict[tuple[str, ...], float]
+) -> tuple[tuple[str, ...], float, tuple[str, ...], bool]:
+    """What speaks against him, his score, for what he is named, whether he goes first; `fit` keeps what a choice asks for
+    every seller."""
     named, missed = fits(subject, seller)
-    against = (*seller.away, *missed)
+    against = (*seller.away, *missed) if seller.away or missed else ()
     if seller.load >= seller.capacity or not seller.weight:
         against += ("capacity",)
     if seller.person_id in subject.missed:
         against += ("missed_before",)
     ahead = seller.prior and subject.priority >= rules.valuable_priority
-    score = 0.0
-    if not against:
-        fit = sum(getattr(rules.weights, dimension) for dimension in named)
-        score = fit + _share(seller, rules) + (1.0 if ahead else 0.0)
+    if against:
+        return against, 0.0, named, ahead
+    if named not in fit:
+        fit[named] = sum(getattr(rules.weights, dimension) for dimension in named)
+    return against, round(fit[named] + _share(seller, rules) + (1.0 if ahead else 0.0), 6), named, ahead
+
+
+def _candidate(seller: Seller, weighed: tuple[tuple[str, ...], float, tuple[str, ...], bool]) -> Candidate:
+    against, score, named, ahead = weighed
     return Candidate(
-        seller.person_id,
-        seller.name,
-        against,
-        seller.load,
-        seller.capacity,
-        round(score, 6),
-        named,
-        seller.rested_hours,
-        ahead,
+        seller.person_id, seller.name, against, seller.load, seller.capacity, score, named, seller.rested_hours, ahead
     )
 
 
-def choose(subject: Subject, sellers: Iterable[Seller], rules: AssignmentRules) -> list[Candidate]:
-    """All sellers as candidates, the best first; the first one gets it if he is eligible."""
-    judged = [judge(subject, seller, rules) for seller in sellers]
+def choose(
+    subject: Subject, sellers: Iterable[Seller], rules: AssignmentRules, most: int | None = None
+) -> list[Candidate]:
+    """All sellers as candidates, or so many of them, the best first; the first one gets it if he is eligible."""
     first = subject.stand_in_for or (subject.keeper_id if rules.account_owner_first else "")
-    return sorted(judged, key=lambda c: (bool(c.ineligibilities), c.person_id != first, -c.score, c.person_id))
+    fit: dict[tuple[str, ...], float] = {}
+    ranked = []
+    for place, seller in enumerate(sellers):
+        weighed = _weigh(subject, seller, rules, fit)
+        ranked.append(
+            (bool(weighed[0]), seller.person_id != first, -weighed[1], seller.person_id, place, seller, weighed)
+        )
+    # No two have the same place: nothing behind it is ever compared.
+    ranked.sort()
+    return [_candidate(each[5], each[6]) for each in ranked[:most]]
 
 
 def distribute(

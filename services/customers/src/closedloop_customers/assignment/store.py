@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -30,9 +31,11 @@ SELECT person_id, starts_at, ends_at, stand_in_id FROM seller_leave WHERE ends_a
 # What every assignment changes of those who may get it, and whether anything else has changed.
 LOADS = {
     record_type: f"""
-SELECT person_id, {load} AS load, date_part('epoch', {last}) AS last, revision.value AS revision
-  FROM seller_revision AS revision
-  LEFT JOIN seller ON person_id = ANY(%(people)s::text[])
+SELECT value AS revision, people, loads, lasts
+  FROM seller_revision,
+       (SELECT array_agg(person_id) AS people, array_agg({load}) AS loads,
+               array_agg(date_part('epoch', {last})) AS lasts
+          FROM seller WHERE person_id = ANY(%(people)s::text[])) AS seller
 """
     for record_type, load, last in (
         ("lead", "open_leads", "last_lead_at"),
@@ -59,6 +62,10 @@ UPDATE seller
        owned_accounts = owned_accounts - CASE %(record_type)s WHEN 'account' THEN records ELSE 0 END
   FROM freed WHERE person_id = owner_id
 """
+COUNTED = {
+    "lead": ("open_leads", "last_lead_at", "most_leads"),
+    "account": ("owned_accounts", "last_account_at", "most_accounts"),
+}
 # More than the rules allow at that moment is refused by the row itself, whoever was faster.
 ADD = {
     record_type: f"""
@@ -74,10 +81,7 @@ ON CONFLICT (person_id) DO UPDATE
    SET {load} = seller.{load} + excluded.{load}, {last} = greatest(seller.{last}, excluded.{last}),
        {most} = excluded.{most}
 """
-    for record_type, load, last, most in (
-        ("lead", "open_leads", "last_lead_at", "most_leads"),
-        ("account", "owned_accounts", "last_account_at", "most_accounts"),
-    )
+    for record_type, (load, last, most) in COUNTED.items()
 }
 FULL = errors.Overtaken("SELLERS_TAKEN", "others were given records at the same time; ask again")
 GIVEN = errors.Overtaken("RECORD_TAKEN", "somebody else gave it away at the same time; ask again")
@@ -320,7 +324,25 @@ def replace_running(
     if not first:
         tx.do(END, {"record_type": record_type, "ids": ids, "now": now})
         tx.do(LEAVE_POOL, {"record_type": record_type, "ids": ids})
-    tx.do(ADD[record_type], {"rows": rows.pack(given), "most": Jsonb(dict(most))}, refuse=REFUSE)
+    if len(given) == 1 and given[0].owner_id:
+        allowed = most.get(given[0].owner_id)
+        row = {**rows.values(given[0], AssignmentRow), "most": None if allowed is None else str(allowed)}
+        tx.do(_add_one(record_type), row, refuse=REFUSE)
+    else:
+        tx.do(ADD[record_type], {"rows": rows.pack(given), "most": Jsonb(dict(most))}, refuse=REFUSE)
+
+
+@cache
+def _add_one(record_type: str) -> str:
+    """The same for one record that somebody gets."""
+    load, last, most = COUNTED[record_type]
+    return f"""
+WITH given AS ({rows.insert_one("assignment", rows.columns(AssignmentRow))})
+INSERT INTO seller (person_id, {load}, {last}, {most})
+VALUES (%(owner_id)s, 1, %(assigned_at)s, %(most)s)
+ON CONFLICT (person_id) DO UPDATE
+   SET {load} = seller.{load} + 1, {last} = greatest(seller.{last}, excluded.{last}), {most} = excluded.{most}
+"""
 
 
 def end(tx: Transaction, record_type: str, ids: Iterable[str], now: datetime) -> None:

@@ -130,12 +130,14 @@ async def take(work: Work, inquiries: Sequence[Inquiry], *, historical: bool = F
     fresh = [inquiry for inquiry in inquiries if inquiry.source not in taken.known]
     if not fresh:
         return taken
-    keys, within = _within(work, fresh)
+    own = {inquiry.lead_id: desk.keys_of(work, inquiry.profile) for inquiry in fresh}
+    keys, within = _within(fresh, own)
     matching = work.rules(identifiers.MatchingRules)
     names = {inquiry.lead_id: _name_key(inquiry, matching) for inquiry in fresh}
     claims = await store.claim_keys(work.tx, keys, {name for name in names.values() if name})
     joins = _joins(within, keys, claims)
-    await _settle(work, taken, fresh, joins, _customers(claims), names, historical)
+    looked_up = {id_: [*own[id_], name] for id_, name in names.items()}
+    await _settle(work, taken, fresh, joins, _customers(claims), looked_up, historical)
     return taken
 
 
@@ -151,12 +153,12 @@ async def take_one(work: Work, inquiry: Inquiry) -> Taken:
     if not fresh:
         return taken
     joins = _joins({}, dict.fromkeys(own, inquiry.lead_id), claims)
-    customers, names = _customers(claims), {inquiry.lead_id: name}
+    customers, looked_up = _customers(claims), {inquiry.lead_id: [*own, name]}
     sellers = None
     if question is not None and not joins:
-        keeper = _customer(customers, [*own, name])
+        keeper = _customer(customers, looked_up[inquiry.lead_id])
         sellers = await question.answered(found[1], keeper.owner_id if keeper else "")
-    await _settle(work, taken, [inquiry], joins, customers, names, False, sellers)
+    await _settle(work, taken, [inquiry], joins, customers, looked_up, False, sellers)
     return taken
 
 
@@ -173,17 +175,18 @@ async def _settle(
     fresh: Sequence[Inquiry],
     joins: Mapping[str, str],
     customers: Mapping[str, _Customer],
-    names: Mapping[str, str],
+    looked_up: Mapping[str, Sequence[str]],
     historical: bool,
     sellers: Sequence[assignment.Seller] | None = None,
 ) -> None:
+    """`looked_up`: by lead the keys by which it would know a customer."""
     for inquiry in fresh:
         taken.lead_of[inquiry.source] = joins.get(inquiry.lead_id, inquiry.lead_id)
     if joins:
         store.join(work.tx, joins)
     makers = [inquiry for inquiry in fresh if inquiry.lead_id not in joins]
     await _join(work, taken, [inquiry for inquiry in fresh if inquiry.lead_id in joins], makers)
-    await _make(work, taken, makers, names, customers, historical, sellers)
+    await _make(work, taken, makers, looked_up, customers, historical, sellers)
 
 
 def _customers(claims: Iterable[store.Claim]) -> dict[str, _Customer]:
@@ -198,14 +201,14 @@ def _customer(customers: Mapping[str, _Customer], looked_up: Iterable[str]) -> _
     return next((customers[key] for key in looked_up if key in customers), None)
 
 
-def _within(work: Work, fresh: Iterable[Inquiry]) -> tuple[dict[str, str], dict[str, str]]:
+def _within(fresh: Iterable[Inquiry], keys_of: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
     """Keys by the lead that asks for them, and which of these inquiries join an earlier one of them."""
     keys: dict[str, str] = {}
     joins: dict[str, str] = {}
     for inquiry in fresh:
         if inquiry.past is not None and inquiry.past.stage == "closed":
             continue
-        own = desk.keys_of(work, inquiry.profile)
+        own = keys_of[inquiry.lead_id]
         first = next((keys[key] for key in own if key in keys), None)
         if first is not None:
             joins[inquiry.lead_id] = first
@@ -243,7 +246,7 @@ async def _make(
     work: Work,
     taken: Taken,
     makers: Sequence[Inquiry],
-    names: Mapping[str, str],
+    looked_up: Mapping[str, Sequence[str]],
     customers: Mapping[str, _Customer],
     historical: bool,
     sellers: Sequence[assignment.Seller] | None,
@@ -254,7 +257,7 @@ async def _make(
     leads: dict[str, Lead] = {}
     keepers: dict[str, str] = {}
     for inquiry in makers:
-        customer = _customer(customers, [*desk.keys_of(work, inquiry.profile), names[inquiry.lead_id]])
+        customer = _customer(customers, looked_up[inquiry.lead_id])
         lead = _lead(work, inquiry, customer, rules)
         leads[lead.id] = lead
         keepers[lead.id] = customer.owner_id if customer else ""
@@ -279,7 +282,7 @@ async def _make(
 
 
 def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historical: bool) -> None:
-    store.put(work.tx, leads)
+    store.add(work.tx, leads)
     store.add_transitions(work, [(lead.id, "", lead.stage, "") for lead in leads])
     desk.start_response_clocks(work, leads)
     desk.start_alarm(work, leads)

@@ -54,6 +54,8 @@ ON CONFLICT (id) DO UPDATE
        closed_at = excluded.closed_at, merged_into_id = excluded.merged_into_id, updated_at = excluded.updated_at,
        version = excluded.version
 """
+# One that is new, as most are that come in.
+ADD_ONE = rows.insert_one("lead", (*rows.columns(Lead), "search"))
 
 OF_OWNER_ELSEWHERE = """
 UPDATE lead SET unit_id = %(unit_id)s, version = version + 1, updated_at = %(now)s
@@ -131,6 +133,10 @@ ADD_TRANSITIONS = """
 INSERT INTO lead_transition (id, lead_id, from_stage, to_stage, actor_id, cause, reason, time)
 SELECT id, lead_id, from_stage, to_stage, actor_id, cause, reason, time
   FROM jsonb_populate_recordset(NULL::lead_transition, %(rows)s)
+"""
+ADD_TRANSITION = """
+INSERT INTO lead_transition (id, lead_id, from_stage, to_stage, actor_id, cause, reason, time)
+VALUES (%(id)s, %(lead_id)s, %(from_stage)s, %(to_stage)s, %(actor_id)s, %(cause)s, %(reason)s, %(time)s)
 """
 TRANSITIONS = """
 SELECT from_stage, to_stage, actor_id, cause, reason, time FROM lead_transition WHERE lead_id = %(id)s ORDER BY id
@@ -229,6 +235,14 @@ async def lock_of_opportunity(tx: Transaction, opportunity_id: str, lead_id: str
     return await tx.all(LOCK_OF_OPPORTUNITY, params, into=Lead)
 
 
+def add(tx: Transaction, leads: Sequence[Lead]) -> None:
+    """Queues leads that are new."""
+    if len(leads) == 1:
+        tx.do(ADD_ONE, {**rows.values(leads[0], Lead), "search": leads[0].search})
+    else:
+        put(tx, leads)
+
+
 def put(tx: Transaction, leads: Sequence[Lead]) -> None:
     packed = [{**rows.row(lead), "search": lead.search} for lead in leads]
     tx.do(PUT, {"rows": rows.pack(packed)})
@@ -296,7 +310,9 @@ def add_transitions(work: Work, steps: Sequence[tuple[str, str, str, str]]) -> N
         }
         for lead_id, before, after, reason in steps
     ]
-    if packed:
+    if len(packed) == 1:
+        work.tx.do(ADD_TRANSITION, packed[0])
+    elif packed:
         work.tx.do(ADD_TRANSITIONS, {"rows": rows.pack(packed)})
 
 

@@ -38,7 +38,7 @@ def arrived(work: Work, arrivals: Sequence[Arrival], *, fresh: bool = False) -> 
         if (key, one.unit_id) not in moments:
             moments[key, one.unit_id] = due(work, first, work.now, one.unit_id)
         opened.append(row(one.facts.type, one.id, key, first, moments[key, one.unit_id]))
-    store.open_first(work.tx, opened)
+    store.open_first(work.tx, opened, fresh=fresh)
 
 
 def due(work: Work, step: Step, since: datetime, unit_id: str) -> tuple[datetime, datetime]:

@@ -128,8 +128,11 @@ def drop(tx: Transaction, applying: Sequence[tuple[str, str]]) -> None:
     tx.do(DROP, {"rows": rows.pack({"record_id": id_, "playbook": key} for id_, key in applying)})
 
 
-def open_first(tx: Transaction, steps: Sequence[StepRow]) -> None:
-    if steps:
+def open_first(tx: Transaction, steps: Sequence[StepRow], *, fresh: bool = False) -> None:
+    """`fresh`: of records that are new themselves."""
+    if fresh and len(steps) == 1:
+        tx.do(*rows.added("playbook_step", steps, StepRow))
+    elif steps:
         tx.do(OPEN, {"rows": rows.pack(steps)})
 
 
