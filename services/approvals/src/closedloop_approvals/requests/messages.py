@@ -16,7 +16,7 @@ from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop_approvals.requests.route import Signer
 from closedloop_approvals.requests.store import Request
 from closedloop_approvals.requests.trail import Sealed
-from closedloop_chassis import enums, etags, protos
+from closedloop_chassis import enums, etags, protos, structs
 from closedloop_chassis.work import Work
 
 
@@ -220,7 +220,8 @@ def notice(
         opportunity_id=held.opportunity_id or "",
     )
     person = work.org.person(person_id)
-    content.template.fields.update(
+    structs.fill(
+        content.template.fields,
         {
             "person_name": person.name if person else person_id,
             "request_id": held.id,
@@ -235,7 +236,7 @@ def notice(
             "due_time": held.due_at.isoformat() if held.due_at else "",
             "escalation_level": held.escalation_level,
             **more,
-        }
+        },
     )
     return DeliveryRequested(content=content)
 
