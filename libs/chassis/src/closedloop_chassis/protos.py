@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.interval_pb2 import Interval
@@ -62,6 +63,16 @@ def day(message: Date, field: str = "date") -> date:
     except ValueError as error:
         raise errors.InvalidArgument("NOT_A_DAY", "not a day of the calendar", {field: str(error)}) from error
     return found
+
+
+def instant_of(message: Message, field: str) -> datetime | None:
+    """The moment in that field; None where it is not set. Raises what `instant` raises."""
+    return instant(getattr(message, field), field) if message.HasField(field) else None
+
+
+def day_of(message: Message, field: str) -> date | None:
+    """The day in that field; None where it is not set. Raises what `day` raises."""
+    return day(getattr(message, field), field) if message.HasField(field) else None
 
 
 def duration(span: timedelta | None) -> Duration | None:

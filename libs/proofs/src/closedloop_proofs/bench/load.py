@@ -37,19 +37,31 @@ def framed(message: bytes) -> bytes:
     return b"\0" + struct.pack(">I", len(message)) + message
 
 
+GRPC = {"content-type": "application/grpc", "te": "trailers"}
+
+
 def h2load(
-    address: str, path: str, body: Path, pressure: Pressure, folder: Path, headers: Mapping[str, str] | None = None
+    address: str,
+    path: str,
+    body: Path,
+    pressure: Pressure,
+    folder: Path,
+    headers: Mapping[str, str] | None = None,
+    *,
+    grpc: bool = True,
 ) -> Sample:
-    """`body` is a framed message. h2load sees HTTP statuses only: whoever calls counts gRPC's refusals (`accepted`)."""
+    """`body` is a framed message, or what a server of another make takes over HTTP/1.1. h2load sees HTTP statuses only:
+    whoever calls counts gRPC's refusals (`accepted`), and looks what the others answer."""
     log = folder / "h2load.log"
     log.unlink(missing_ok=True)
-    told = {"content-type": "application/grpc", "te": "trailers", **(headers or {})}
+    told = {**(GRPC if grpc else {}), **(headers or {})}
     command = [
         str(tools.h2load()),
         f"--duration={pressure.seconds:g}",
         f"--clients={pressure.callers}",
         "--max-concurrent-streams=1",
         "--threads=1",
+        *([] if grpc else ["--h1"]),
         f"--data={body}",
         f"--log-file={log}",
         *(f"--header={name}: {value}" for name, value in told.items()),

@@ -77,10 +77,8 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
     values = plain(request.custom_fields)
     call.rules(FunnelFieldRules).check("activity", values)
     around = _known(request, call)
-    if presumed := around is not None:
-        assert around is not None
-        store.presume(call.tx, around)
-    else:
+    presumed = around is not None
+    if around is None:
         around = await store.around(
             call.tx,
             opportunity_id=request.opportunity_id,
@@ -137,11 +135,15 @@ async def log_activity(request: pb.LogActivityRequest, call: Call) -> pb.Activit
         updated_at=call.now,
     )
     rules.check_parts(judged_by, log)
-    log = replace(log, effective=rules.effective(judged_by, log))
-    log = replace(log, actions=proto.actions(request.actions, log, call.rules(UnitRules)))
+    if rules.effective(judged_by, log):
+        log = replace(log, effective=True)
+    if request.actions:
+        log = replace(log, actions=proto.actions(request.actions, log, call.rules(UnitRules)))
     (store.save if planned else store.add)(call.tx, log)
     references.attach(call, named, "activity", log.id)
-    if opportunity_id:
+    if presumed:
+        store.touch_as_known(call.tx, around, started)
+    elif opportunity_id:
         store.touch(call.tx, opportunity_id, started)
     await earn(call, owner_id, unit_id, log.id, [one["actionUnitKey"] for one in log.actions if one.get("verified")])
     look_soon(call, owner_id)

@@ -1,7 +1,7 @@
 """Deals that somebody has just worked on: who works on one again need not read what it is, only say what it was taken for.
 
 Whose it is, whose customer, and whether it is closed seldom changes between two contacts. What is remembered goes with the
-commit as a presumption (`store.presume`), so it is as true as if it had been read; a refusal is never founded on it.
+commit as a presumption (`store.touch_as_known`), so it is as true as if it had been read; a refusal is never founded on it.
 """
 
 from __future__ import annotations

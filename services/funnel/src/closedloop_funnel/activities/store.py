@@ -7,8 +7,6 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
@@ -46,14 +44,19 @@ PLANNED = """
 AROUND = {"opportunity": OPPORTUNITY, "account": ACCOUNT, "planned": PLANNED}
 
 # Fails the commit where a deal is no longer as it was known.
-AS_KNOWN = f"SELECT presumed({OPPORTUNITY} = %(known)s)"
+AS_KNOWN = """
+SELECT presumed(EXISTS (
+    SELECT FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+     WHERE o.id = %(id)s AND o.owner_id = %(owner_id)s AND o.unit_id = %(unit_id)s
+       AND o.participant_ids = %(participant_ids)s AND o.account_id IS NOT DISTINCT FROM %(account_id)s::uuid
+       AND coalesce(a.name, '') = %(account_name)s AND o.closed_at IS NOT DISTINCT FROM %(closed_at)s::timestamptz))
+"""
 
-INSERT = rows.insert("activity", Activity)
-UPDATE = rows.update("activity", Activity)
 TOUCH = """
 UPDATE opportunity SET last_activity_at = %(at)s
  WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
 """
+TOUCH_AS_KNOWN = f"WITH touched AS ({TOUCH}) {AS_KNOWN}"
 # Two imports of one source at once wait for each other, or both would create.
 ONE_AT_A_TIME = """
 SELECT pg_advisory_xact_lock(hashtext('activity import'), hashtext(source))
@@ -148,10 +151,10 @@ async def around(tx: Transaction, *, opportunity_id: str, account_id: str, plann
     return found
 
 
-def presume(tx: Transaction, known: Around) -> None:
-    """Queues that the deal is still as it is known here."""
+def touch_as_known(tx: Transaction, known: Around, at: datetime) -> None:
+    """Notes the contact on a deal that must still be as it is known here."""
     assert known.opportunity is not None
-    tx.do(AS_KNOWN, {"opportunity": known.opportunity["id"], "known": Jsonb(known.opportunity)})
+    tx.do(TOUCH_AS_KNOWN, {**known.opportunity, "at": at})
 
 
 @cache
@@ -160,11 +163,11 @@ def _around(named: tuple[str, ...]) -> str:
 
 
 def add(tx: Transaction, activity: Activity) -> None:
-    tx.do(INSERT, {"rows": rows.pack([activity], only=rows.columns(Activity))}, refuse=DUPLICATE)
+    add_many(tx, [activity])
 
 
 def save(tx: Transaction, activity: Activity) -> None:
-    tx.do(UPDATE, {"rows": rows.pack([activity], only=rows.columns(Activity))})
+    save_many(tx, [activity])
 
 
 def one_import_at_a_time(tx: Transaction, sources: Sequence[str]) -> None:
@@ -195,12 +198,12 @@ def keep_quiet(tx: Transaction) -> None:
 
 def add_many(tx: Transaction, activities: Sequence[Activity]) -> None:
     if activities:
-        tx.do(INSERT, {"rows": rows.pack(activities, only=rows.columns(Activity))}, refuse=DUPLICATE)
+        tx.do(*rows.added("activity", activities, Activity), refuse=DUPLICATE)
 
 
 def save_many(tx: Transaction, activities: Sequence[Activity]) -> None:
     if activities:
-        tx.do(UPDATE, {"rows": rows.pack(activities, only=rows.columns(Activity))})
+        tx.do(*rows.saved("activity", activities, Activity))
 
 
 def touch_many(tx: Transaction, activities: Sequence[Activity]) -> None:

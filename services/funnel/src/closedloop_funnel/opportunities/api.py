@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.date_pb2 import Date
-from psycopg.types.json import Jsonb
-
-from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import opportunities_pb2 as pb
-from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import errors, etags, pages, protos
-from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
 from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.attachments import references
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
-from closedloop_funnel.opportunities import evidence, opening, proto, store, telling
+from closedloop_funnel.opportunities import evidence, listing, opening, proto, store, telling
 from closedloop_funnel.opportunities.changing import change
-from closedloop_funnel.opportunities.record import DateChange, Seen
+from closedloop_funnel.opportunities.record import DateChange
 from closedloop_funnel.opportunities.rules import pushed_days
 from closedloop_funnel.pipelines import api as pipelines_api
 from closedloop_funnel.pipelines import scope
@@ -30,8 +22,6 @@ from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
-
-LIGHTS = ("none", "blue", "yellow", "red")
 
 
 @rpcs.method
@@ -59,8 +49,8 @@ async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -
             lines=[proto.line_from_proto(line, f"lines.{i}") for i, line in enumerate(request.lines)],
             amount_minor=protos.minor_units(request.amount) if priced else None,
             currency=request.amount.currency_code,
-            engage_date=_day(request, "engage_date"),
-            expected_close_date=_day(request, "expected_close_date"),
+            engage_date=protos.day_of(request, "engage_date"),
+            expected_close_date=protos.day_of(request, "expected_close_date"),
             competitors=list(request.competitors),
             participants=participants,
             lead_id=request.lead_id or None,
@@ -92,40 +82,8 @@ async def get_opportunity(request: pb.GetOpportunityRequest, call: Call) -> pb.O
 
 
 @rpcs.method
-async def list_opportunities(request: pb.ListOpportunitiesRequest, call: Call) -> pb.ListOpportunitiesResponse:
-    order_by = request.order_by or "update_time desc"
-    if order_by not in store.ORDERS:
-        raise errors.InvalidArgument(
-            "ORDER_UNKNOWN", f"order_by is one of: {', '.join(store.ORDERS)}", {"order_by": "unknown"}
-        )
-    after, after_id = pages.after(request, store.ORDERS[order_by][3], "00000000-0000-0000-0000-000000000000")
-    least = LIGHTS.index(word(common_pb2.Light, request.least_dwell_light) or "none")
-    params = {
-        **scope.params(request.scope, call),
-        "states": [word(pb.OpportunityState, state) for state in request.states] or None,
-        "stage_keys": list(request.stage_keys) or None,
-        "categories": [word(pipelines_pb2.ForecastCategory, c) for c in request.forecast_categories] or None,
-        "close_from": _day(request, "close_date_from"),
-        "close_to": _day(request, "close_date_to"),
-        "created_from": _instant(request, "create_time_from"),
-        "created_to": _instant(request, "create_time_to"),
-        "lights": list(LIGHTS[least:]) if least else None,
-        "least_pushes": request.least_push_count,
-        "query": patterns.containing(request.query),
-        "without_account": request.without_account,
-        "under_review": request.under_review,
-        "reason_code": request.reason_code,
-        "source": request.source,
-        "source_id": request.source_id,
-        "custom_fields": Jsonb(plain(request.custom_fields)) if request.custom_fields.fields else None,
-        "after": after,
-        "after_id": after_id,
-        "limit": pages.size(request) + 1,
-    }
-    found = await store.page(call.db, order_by, params)
-    page, token = pages.split(found, request, lambda deal: _key(order_by, deal))
-    writer = proto.Writer(call)
-    return pb.ListOpportunitiesResponse(opportunities=[writer.write(deal) for deal in page], next_page_token=token)
+async def list_opportunities(request: pb.ListOpportunitiesRequest, call: Call) -> pb.ListOpportunitiesResponse | bytes:
+    return await listing.listed(request, call)
 
 
 @rpcs.method
@@ -186,8 +144,8 @@ async def list_stage_moves(request: pb.ListStageMovesRequest, call: Call) -> pb.
     params = {
         **scope.params(request.scope, call),
         "id": request.opportunity_id or None,
-        "from": _instant(request.period, "start_time"),
-        "to": _instant(request.period, "end_time"),
+        "from": protos.instant_of(request.period, "start_time"),
+        "to": protos.instant_of(request.period, "end_time"),
         "skips_only": request.skips_only,
         "after": after,
         "after_id": after_id,
@@ -197,21 +155,3 @@ async def list_stage_moves(request: pb.ListStageMovesRequest, call: Call) -> pb.
     found = await store.moves(call.db, params)
     page, token = pages.split(found, request, lambda m: [m.at.isoformat(), m.opportunity_id, m.sequence])
     return pb.ListStageMovesResponse(moves=[proto.move_to_proto(move) for move in page], next_page_token=token)
-
-
-def _key(order_by: str, deal: Seen) -> list[Any]:
-    if order_by == "amount desc":
-        return [-1 if deal.amount_minor is None else deal.amount_minor, deal.id]
-    if order_by == "expected_close_date":
-        return [str(deal.expected_close_date or "infinity"), deal.id]
-    return [(deal.updated_at if order_by == "update_time desc" else deal.stage_entered_at).isoformat(), deal.id]
-
-
-def _day(message: Any, field: str) -> Any:
-    value: Date = getattr(message, field)
-    return protos.day(value, field) if message.HasField(field) else None
-
-
-def _instant(message: Any, field: str) -> Any:
-    value: Timestamp = getattr(message, field)
-    return protos.instant(value, field) if message.HasField(field) else None

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from closedloop_chassis import errors
-from closedloop_chassis.data.rows import row
+from closedloop_chassis.data.rows import columns, row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_funnel.copies import rates as rates_told
@@ -18,6 +18,8 @@ from closedloop_funnel.opportunities.store import References
 from closedloop_funnel.pipelines.rules import PipelineRules
 
 DWELL = "funnel.stage_dwell"
+# What the trail compares of a deal.
+COMPARED = tuple(name for name in columns(Opportunity) if name not in ("version", "updated_at"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,11 @@ async def open_deal(begun: Beginning, found: References, work: Work) -> Seen:
     version = work.process.rulebooks.version(PipelineRules, work.now)
     check_dates(begun.engage_date, begun.expected_close_date)
     account = found.account or {}
+    id_, due = new_id(), None
+    if stage.dwell_clock is not None:
+        due = work.clocks.start(DWELL, id_, stage.dwell_clock, owner_id=begun.owner_id, unit_id=begun.unit_id)
     deal = Seen(
-        id=new_id(),
+        id=id_,
         name=begun.name,
         need=begun.need,
         owner_id=begun.owner_id,
@@ -78,6 +83,7 @@ async def open_deal(begun: Beginning, found: References, work: Work) -> Seen:
         participants=begun.participants,
         participant_ids=list(begun.participants),
         stage_entered_at=work.now,
+        dwell_due_at=due,
         repurchase=found.bought_before or account.get("status") in ("customer", "former"),
         lead_id=begun.lead_id,
         opportunity_point_id=begun.opportunity_point_id,
@@ -88,9 +94,6 @@ async def open_deal(begun: Beginning, found: References, work: Work) -> Seen:
         account_name=account.get("name", ""),
     )
     deal = await valued(deal, priced(begun.lines, found), begun.amount_minor, begun.currency, work)
-    if stage.dwell_clock is not None:
-        due = work.clocks.start(DWELL, deal.id, stage.dwell_clock, owner_id=deal.owner_id, unit_id=deal.unit_id)
-        deal = replace(deal, dwell_due_at=due)
     opened = Move(
         opportunity_id=deal.id,
         sequence=1,
@@ -132,22 +135,26 @@ async def valued(deal: Seen, lines: list[Line], amount: int | None, currency: st
     currency = worth.one_currency(lines, currency)
     if amount is None:
         amount, _ = worth.total(lines)
-    deal = replace(
+    return replace(
         deal,
         lines=[{**line, "amount_minor": worth.line_amount(line)} for line in lines],
         product_ids=sorted({line["product_id"] for line in lines}),
         amount_minor=amount,
         currency=currency,
+        **await _reported(deal, amount, currency, work),
     )
-    return await restated(deal, work)
 
 
 async def restated(deal: Seen, work: Work) -> Seen:
     """The deal with its amount in the company's currency, at the rate of the close date or of the expected one."""
+    return replace(deal, **await _reported(deal, deal.amount_minor, deal.currency, work))
+
+
+async def _reported(deal: Seen, amount: int | None, currency: str, work: Work) -> dict[str, Any]:
     into = work.home.currency
-    rates = await rates_told.spot(work.tx, into, [deal.currency])
+    rates = await rates_told.spot(work.tx, into, [currency])
     day = deal.close_date or deal.expected_close_date or work.home.today(deal.unit_id)
-    return replace(deal, reporting_minor=rates.convert(deal.amount_minor, deal.currency, day), reporting_currency=into)
+    return {"reporting_minor": rates.convert(amount, currency, day), "reporting_currency": into}
 
 
 def unit_of(owner_id: str, work: Work) -> str:
@@ -159,5 +166,4 @@ def unit_of(owner_id: str, work: Work) -> str:
 
 
 def plain_opportunity(deal: Opportunity) -> dict[str, Any]:
-    """What the trail compares."""
-    return row(deal, "version", "updated_at", "account_name")
+    return row(deal, only=COMPARED)

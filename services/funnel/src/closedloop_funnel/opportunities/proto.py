@@ -16,7 +16,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.structs import plain, struct
 from closedloop_chassis.work import Work
 from closedloop_funnel.opportunities.dwell import Dwell
-from closedloop_funnel.opportunities.record import DateChange, Evidence, Line, Move, Opportunity, Seen
+from closedloop_funnel.opportunities.record import DateChange, DealLine, Evidence, Line, Move, Opportunity, Seen
 from closedloop_funnel.opportunities.rules import OpportunityRules, validity
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import StageRule
@@ -130,6 +130,29 @@ class Writer:
         if deal.margin_ratio is not None:
             result.margin_ratio = deal.margin_ratio
         return result
+
+
+def line(deal: DealLine) -> pb.Opportunity:
+    """As OPPORTUNITY_VIEW_BASIC has it: nothing that time changes by itself."""
+    return pb.Opportunity(
+        id=deal.id,
+        etag=etags.of(deal.version),
+        name=deal.name,
+        ownership=common_pb2.Ownership(owner_id=deal.owner_id, unit_id=deal.unit_id),
+        pipeline_id=deal.pipeline_id,
+        stage_key=deal.stage_key,
+        state=number(pb.OpportunityState, deal.state),
+        account_id=deal.account_id or "",
+        account_name=deal.account_name,
+        amount=money(deal.amount_minor, deal.currency),
+        probability_ratio=deal.probability,
+        forecast_category=number(pipelines_pb2.ForecastCategory, deal.category),
+        expected_close_date=protos.date_proto(deal.expected_close_date),
+        close_date=protos.date_proto(deal.close_date),
+        dwell_light=number(common_pb2.Light, deal.dwell_light),
+        review_id=deal.review_id or "",
+        update_time=protos.timestamp(deal.updated_at),
+    )
 
 
 def override(row: dict[str, Any]) -> pb.ForecastOverride:

@@ -78,6 +78,32 @@ class Seen(Opportunity):
     account_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DealLine:
+    """What a line of a pipeline shows of a deal."""
+
+    id: str
+    version: int
+    name: str
+    owner_id: str
+    unit_id: str
+    pipeline_id: str
+    stage_key: str
+    state: str
+    account_id: str | None
+    amount_minor: int | None
+    currency: str
+    probability: float
+    category: str
+    expected_close_date: date | None
+    close_date: date | None
+    stage_entered_at: datetime
+    dwell_light: str
+    review_id: str | None
+    updated_at: datetime
+    account_name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held(Seen):
     """A locked deal with everything a step is judged by."""

@@ -117,6 +117,8 @@ async def _held(request: Any, call: Call, given: Sequence[pb.StageEvidence]) -> 
     if deal.review_id is not None:
         raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {deal.review_id} holds it")
     files = [one for piece in given for one in piece.attachment_ids]
+    if not files:
+        return deal
     photos = [one for piece in given if piece.kind == PHOTO for one in piece.attachment_ids]
     return replace(deal, known_records=[*deal.known_records, *await references.usable(call, files, photos)])
 
@@ -126,6 +128,8 @@ def _with_evidence(
 ) -> tuple[Held, list[Evidence]]:
     """The deal as if the evidence of this call had been there before."""
     pieces = proto.evidence_from_proto(given, deal.id, call)
+    if not pieces:
+        return deal, pieces
     evidence.check(pieces, pipeline, deal.known_records, call.rules(UnitRules))
     counted = dict(deal.evidence)
     for piece in pieces:
@@ -230,8 +234,7 @@ def answer(
     before: Held, after: Seen, action: str, call: Call, *, tells: bool = True, contract_id: str = ""
 ) -> pb.Opportunity:
     store.save(call.tx, [after])
-    seen = Seen(**rows.row(before, only=rows.columns(Seen)))
-    call.audit(after.id, action, plain_opportunity(seen), plain_opportunity(after))
+    call.audit(after.id, action, plain_opportunity(before), plain_opportunity(after))
     writer = proto.Writer(call)
     if tells:
         telling.tell(call, after, writer.stage(after), after.account_name, contract_id)

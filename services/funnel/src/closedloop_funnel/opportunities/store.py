@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_funnel.opportunities.record import DateChange, Evidence, Held, Move, Opportunity, Seen
+from closedloop_funnel.opportunities.record import DateChange, DealLine, Evidence, Held, Move, Opportunity, Seen
 from closedloop_funnel.pipelines import scope
 
 SEEN = f"""
 SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name
+  FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+"""
+
+LINES = f"""
+SELECT {", ".join(f"o.{name}" for name in rows.columns(DealLine)[:-1])}, coalesce(a.name, '') AS account_name
   FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
 """
 
@@ -67,12 +73,6 @@ SELECT (SELECT to_jsonb(a) - 'words' FROM account a WHERE id = %(account_id)s::u
           FROM product WHERE id = ANY(%(product_ids)s)) AS products,
        EXISTS (SELECT FROM opportunity WHERE account_id = %(account_id)s::uuid AND state = 'won') AS bought_before
 """
-
-INSERT = rows.insert("opportunity", Opportunity)
-UPDATE = rows.update("opportunity", Opportunity)
-ADD_MOVES = rows.insert("stage_move", Move)
-ADD_EVIDENCE = rows.insert("stage_evidence", Evidence)
-ADD_DATE_CHANGES = rows.insert("close_date_change", DateChange)
 
 DUPLICATE = {
     "opportunity_provenance_key": errors.AlreadyExists(
@@ -148,27 +148,27 @@ async def references(tx: Transaction, account_id: str, product_ids: Iterable[str
 
 def add(tx: Transaction, deals: Sequence[Opportunity]) -> None:
     if deals:
-        tx.do(INSERT, {"rows": rows.pack(deals, only=rows.columns(Opportunity))}, refuse=DUPLICATE)
+        tx.do(*rows.added("opportunity", deals, Opportunity), refuse=DUPLICATE)
 
 
 def save(tx: Transaction, deals: Sequence[Opportunity]) -> None:
     if deals:
-        tx.do(UPDATE, {"rows": rows.pack(deals, only=rows.columns(Opportunity))})
+        tx.do(*rows.saved("opportunity", deals, Opportunity))
 
 
 def add_moves(tx: Transaction, moves: Sequence[Move]) -> None:
     if moves:
-        tx.do(ADD_MOVES, {"rows": rows.pack(moves)})
+        tx.do(*rows.added("stage_move", moves, Move))
 
 
 def add_evidence(tx: Transaction, evidence: Sequence[Evidence]) -> None:
     if evidence:
-        tx.do(ADD_EVIDENCE, {"rows": rows.pack(evidence)})
+        tx.do(*rows.added("stage_evidence", evidence, Evidence))
 
 
 def add_date_changes(tx: Transaction, changes: Sequence[DateChange]) -> None:
     if changes:
-        tx.do(ADD_DATE_CHANGES, {"rows": rows.pack(changes)})
+        tx.do(*rows.added("close_date_change", changes, DateChange))
 
 
 def take_back(tx: Transaction, kind: str, opportunity_id: str, now: datetime) -> None:
@@ -190,24 +190,27 @@ async def date_changes_of(db: Reader, opportunity_id: str) -> list[DateChange]:
     return await db.all(DATE_CHANGES, {"id": opportunity_id}, into=DateChange)
 
 
-FILTERS = """
-AND (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s))
-AND (%(stage_keys)s::text[] IS NULL OR o.stage_key = ANY(%(stage_keys)s))
-AND (%(categories)s::text[] IS NULL OR o.category = ANY(%(categories)s))
-AND (%(close_from)s::date IS NULL OR coalesce(o.close_date, o.expected_close_date) >= %(close_from)s)
-AND (%(close_to)s::date IS NULL OR coalesce(o.close_date, o.expected_close_date) <= %(close_to)s)
-AND (%(created_from)s::timestamptz IS NULL OR o.created_at >= %(created_from)s)
-AND (%(created_to)s::timestamptz IS NULL OR o.created_at < %(created_to)s)
-AND (%(lights)s::text[] IS NULL OR o.dwell_light = ANY(%(lights)s))
-AND o.push_count >= %(least_pushes)s
-AND (%(query)s = '' OR o.name ILIKE %(query)s OR a.name ILIKE %(query)s)
-AND (NOT %(without_account)s OR o.account_id IS NULL)
-AND (NOT %(under_review)s OR o.review_id IS NOT NULL)
-AND (%(reason_code)s = '' OR o.reason_code = %(reason_code)s)
-AND (%(source)s = '' OR o.source = %(source)s)
-AND (%(source_id)s = '' OR o.source_id = %(source_id)s)
-AND (%(custom_fields)s::jsonb IS NULL OR o.custom_fields @> %(custom_fields)s)
-"""
+# By parameter: what it asks of a deal where it is given. A list is made of those that are, so that PostgreSQL plans each
+# choice of them once; one statement with all of them is planned at every call.
+FILTERS = {
+    **{name: asked for name, (_, asked) in scope.NARROWING.items()},
+    "states": "o.state = ANY(%(states)s)",
+    "stage_keys": "o.stage_key = ANY(%(stage_keys)s)",
+    "categories": "o.category = ANY(%(categories)s)",
+    "close_from": "coalesce(o.close_date, o.expected_close_date) >= %(close_from)s",
+    "close_to": "coalesce(o.close_date, o.expected_close_date) <= %(close_to)s",
+    "created_from": "o.created_at >= %(created_from)s",
+    "created_to": "o.created_at < %(created_to)s",
+    "lights": "o.dwell_light = ANY(%(lights)s)",
+    "least_pushes": "o.push_count >= %(least_pushes)s",
+    "query": "(o.name ILIKE %(query)s OR a.name ILIKE %(query)s)",
+    "without_account": "o.account_id IS NULL",
+    "under_review": "o.review_id IS NOT NULL",
+    "reason_code": "o.reason_code = %(reason_code)s",
+    "source": "o.source = %(source)s",
+    "source_id": "o.source_id = %(source_id)s",
+    "custom_fields": "o.custom_fields @> %(custom_fields)s",
+}
 
 # By order_by of the contract: what is ordered by, its type, its direction, and a value before every row.
 ORDERS: dict[str, tuple[str, str, str, str | int]] = {
@@ -218,19 +221,29 @@ ORDERS: dict[str, tuple[str, str, str, str | int]] = {
 }
 
 
-def listing(order_by: str) -> str:
+@cache
+def listing(select: str, order_by: str, filters: tuple[str, ...]) -> str:
     """The query of a list in that order; its key is (what is ordered by, id)."""
     column, kind, direction, _ = ORDERS[order_by]
     beyond = "<" if direction == "DESC" else ">"
-    return f"""{SEEN}
- WHERE {scope.SQL} {FILTERS}
-   AND ({column} {beyond} %(after)s::{kind} OR ({column} = %(after)s::{kind} AND o.id > %(after_id)s::uuid))
- ORDER BY {column} {direction}, o.id
- LIMIT %(limit)s"""
+    asked = [FILTERS.get(name, name) for name in filters]
+    asked.append(
+        f"({column} {beyond} %(after)s::{kind} OR ({column} = %(after)s::{kind} AND o.id > %(after_id)s::uuid))"
+    )
+    return f"{select} WHERE {' AND '.join(asked)} ORDER BY {column} {direction}, o.id LIMIT %(limit)s"
 
 
 async def page(db: Reader, order_by: str, params: dict[str, Any]) -> list[Seen]:
-    return await db.all(listing(order_by), params, into=Seen)
+    return await db.all(listing(SEEN, order_by, _asked(params)), params, into=Seen)
+
+
+async def lines(db: Reader, order_by: str, params: dict[str, Any]) -> list[DealLine]:
+    return await db.all(listing(LINES, order_by, _asked(params)), params, into=DealLine)
+
+
+def _asked(params: dict[str, Any]) -> tuple[str, ...]:
+    given = (name for name in FILTERS if params[name] not in (None, "", False, 0))
+    return (*given,) if params["scope_company"] else (scope.REACH, *given)
 
 
 MOVES = f"""

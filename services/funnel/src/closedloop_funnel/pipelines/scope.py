@@ -7,18 +7,23 @@ from typing import Any
 from closedloop.funnel.v1.pipelines_pb2 import FunnelScope
 from closedloop_chassis.work import Call, Scope, Work
 
+REACH = f"({Scope.SQL} OR %(scope_owner)s = ANY(o.participant_ids))"
+# By parameter: when it does not narrow, and what it asks of a deal.
+NARROWING = {
+    "in_units": ("%(in_units)s::text[] IS NULL", "o.unit_id = ANY(%(in_units)s)"),
+    "in_owner": ("%(in_owner)s = ''", "o.owner_id = %(in_owner)s"),
+    "in_pipeline": ("%(in_pipeline)s = ''", "o.pipeline_id = %(in_pipeline)s"),
+    "in_product": ("%(in_product)s = ''", "o.product_ids @> ARRAY[%(in_product)s]"),
+    "in_account": ("%(in_account)s::uuid IS NULL", "o.account_id = %(in_account)s"),
+    "in_customer_type": (
+        "%(in_customer_type)s = ''",
+        "coalesce(nullif(o.customer_type, ''), a.customer_type) = %(in_customer_type)s",
+    ),
+    "in_industry": ("%(in_industry)s = ''", "a.industry = %(in_industry)s"),
+    "in_grade": ("%(in_grade)s = ''", "a.grade = %(in_grade)s"),
+}
 # A filter left empty does not narrow; the caller's reach always does.
-SQL = f"""
-({Scope.SQL} OR %(scope_owner)s = ANY(o.participant_ids))
-AND (%(in_units)s::text[] IS NULL OR o.unit_id = ANY(%(in_units)s))
-AND (%(in_owner)s = '' OR o.owner_id = %(in_owner)s)
-AND (%(in_pipeline)s = '' OR o.pipeline_id = %(in_pipeline)s)
-AND (%(in_product)s = '' OR o.product_ids @> ARRAY[%(in_product)s])
-AND (%(in_account)s::uuid IS NULL OR o.account_id = %(in_account)s)
-AND (%(in_customer_type)s = '' OR coalesce(nullif(o.customer_type, ''), a.customer_type) = %(in_customer_type)s)
-AND (%(in_industry)s = '' OR a.industry = %(in_industry)s)
-AND (%(in_grade)s = '' OR a.grade = %(in_grade)s)
-"""
+SQL = "\n".join([REACH, *(f"AND ({empty} OR {asked})" for empty, asked in NARROWING.values())])
 
 
 def params(scope: FunnelScope, call: Call) -> dict[str, Any]:

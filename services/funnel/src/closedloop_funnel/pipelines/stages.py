@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
@@ -50,7 +51,7 @@ class StageRule(Part):
     proposal_expected: bool = False
     retired: bool = False
 
-    @property
+    @cached_property
     def dwell_clock(self) -> ClockSetting | None:
         """Runs out at the dwell limit; warns at the healthy pace where that comes first."""
         if not self.dwell_limit_days:
