@@ -67,19 +67,35 @@ class Answers:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
 
+    def keeps(self, key: Key) -> bool:
+        return key in self._kept
+
+    async def again(self, key: Key) -> bytes | None:
+        """What was answered before, if that still holds."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        found = await self._look(kept.topics.names)
+        holds = self._holds(kept, found)
+        if self._kept.get(key) is kept:
+            if holds:
+                self._kept.move_to_end(key)
+            else:
+                # Whoever asks does not look for it once more.
+                self._bytes -= len(self._kept.pop(key).answer)
+        if not holds:
+            return None
+        OF_MEMORY.inc()
+        return kept.answer
+
     async def answer(
         self, call: Call, topics: Callable[[], Awaitable[Topics]], make: Callable[[], Awaitable[Message]]
     ) -> bytes:
         """What `make` answers or has answered before. `topics` is asked first where nothing is kept: the answer speaks of
         nothing else, besides the organisation and the rulebooks, until then."""
         key: Key = (call.method.full_name, call.payload, call.caller.subject, call.caller.roles)
-        kept = self._kept.get(key)
-        if kept is not None:
-            found = await self._look(kept.topics.names)
-            if self._holds(kept, found, call):
-                self._kept.move_to_end(key)
-                OF_MEMORY.inc()
-                return kept.answer
+        if (answer := await self.again(key)) is not None:
+            return answer
         about = await topics()
         incarnation = self._process.incarnation
         found = await self._look(about.names)
@@ -103,14 +119,15 @@ class Answers:
             self._process.incarnation = ""
             raise
 
-    def _holds(self, kept: _Kept, found: tuple[int, ...], call: Call) -> bool:
+    def _holds(self, kept: _Kept, found: tuple[int, ...]) -> bool:
+        process, now = self._process, self._process.time.now()
         return (
             kept.revisions == found
-            and kept.incarnation == self._process.incarnation
-            and kept.org is call.org
-            and kept.rulebooks == self._process.rulebooks.revision
-            and kept.since <= call.now < kept.topics.until
-            and not self._process.rulebooks.changed_between(kept.since, call.now)
+            and kept.incarnation == process.incarnation
+            and kept.org is process.org.current
+            and kept.rulebooks == process.rulebooks.revision
+            and kept.since <= now < kept.topics.until
+            and not process.rulebooks.changed_between(kept.since, now)
         )
 
     def _keep(self, key: Key, kept: _Kept) -> None:

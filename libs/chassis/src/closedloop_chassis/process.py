@@ -30,7 +30,7 @@ from closedloop_chassis.timesource import TimeSource
 from closedloop_chassis.work import Work
 
 if TYPE_CHECKING:
-    from closedloop_chassis.answers import Answers
+    from closedloop_chassis.answers import Answers, Key
     from closedloop_chassis.cache import Cache
 
 log = structlog.get_logger(__name__)
@@ -110,6 +110,10 @@ class Process:
         from closedloop_chassis.answers import Answers
 
         return Answers(self)
+
+    def keeps(self, key: Key) -> bool:
+        """Whether an answer is kept for that question; it may hold no longer."""
+        return "answers" in self.__dict__ and self.answers.keeps(key)
 
     @property
     def memory_revisions(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from closedloop_chassis.edge import (
     authentication,
     authorization,
     deadline,
+    kept,
     load_shedding,
     metrics,
     readiness,
@@ -35,6 +36,7 @@ GATE: tuple[Link, ...] = (
 )
 # ...and the work itself.
 WORK: tuple[Link, ...] = (
+    kept.link,
     validation.link,
     deadline.link,
 )

