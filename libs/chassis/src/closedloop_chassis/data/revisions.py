@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader
 
 LOOK = "SELECT topic, sum(value) AS value FROM revision WHERE topic = ANY(%(topics)s) GROUP BY topic"
@@ -53,7 +54,7 @@ class Revisions:
 
     async def _serve(self, topics: list[str], waiters: list[Waiter]) -> None:
         try:
-            rows = await self._reader.all(LOOK, {"topics": topics})
+            found = await self._reader.all(LOOK, {"topics": rows.array(topics)})
         except BaseException as error:
             for waiter in waiters:
                 if not waiter.done():
@@ -61,8 +62,8 @@ class Revisions:
             if not isinstance(error, Exception):
                 raise
             return
-        found = {row["topic"]: row["value"] for row in rows}
+        values = {row["topic"]: row["value"] for row in found}
         for waiter in waiters:
             # Whoever left does not wait any more.
             if not waiter.done():
-                waiter.set_result(found)
+                waiter.set_result(values)

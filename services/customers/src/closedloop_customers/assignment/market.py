@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person
@@ -76,22 +77,19 @@ class _Field:
         self.known = known
         self.people = [each.person.id for each in known]
         self._made_of = (org, settings)
-        self._fitting: dict[Kind, tuple[list[_Known], list[_Known]]] = {}
+        self._fitting: dict[Kind, tuple[list[_Known], str]] = {}
 
     def made_of(self, org: OrgSnapshot, settings: AssignmentRules) -> bool:
         return self._made_of[0] is org and self._made_of[1] is settings
 
-    def split(self, subject: Subject) -> tuple[list[_Known], list[_Known]]:
-        """Whom region, industry and product lines admit, and the others."""
+    def fitting(self, subject: Subject) -> tuple[list[_Known], str]:
+        """Whom region, industry and product lines admit, and their ids as an array."""
         kind = (subject.region_code, subject.industry, subject.product_lines)
         if kind not in self._fitting:
             if len(self._fitting) >= MOST_KINDS:
                 self._fitting.clear()
-            fit: list[_Known] = []
-            others: list[_Known] = []
-            for each in self.known:
-                (others if rules.fits(subject, each.seller)[1] else fit).append(each)
-            self._fitting[kind] = fit, others
+            fit = [each for each in self.known if not rules.fits(subject, each.seller)[1]]
+            self._fitting[kind] = fit, rows.array(each.person.id for each in fit)
         return self._fitting[kind]
 
 
@@ -113,9 +111,9 @@ class Market:
             held = self._fields[record_type] = self._field(org, settings, record_type)
         return held
 
-    def loads(self, field: _Field, people: Sequence[str]) -> Statement:
-        """The statement whose one row `sellers` takes."""
-        return store.LOADS[field.record_type], {"people": list(people)}
+    def loads(self, field: _Field, people: str) -> Statement:
+        """The statement whose one row `sellers` takes; of an array of people."""
+        return store.LOADS[field.record_type], {"people": people}
 
     def is_current(self, found: Sequence[Mapping[str, Any]]) -> bool:
         return bool(found[0]["revision"] == self._revision)
@@ -123,12 +121,12 @@ class Market:
     async def renew(self, reader: Reader | Transaction, at: datetime) -> None:
         """Reads what seldom changes; its revision first, so that what changes meanwhile is read again."""
         revision = await reader.value(store.REVISION)
-        rows = await store.sellers(reader)
+        people = await store.sellers(reader)
         leaves: dict[str, list[store.LeaveAhead]] = {}
         for leave in await reader.all(store.LEAVES_AHEAD, {"at": at}, into=store.LeaveAhead):
             leaves.setdefault(leave.person_id, []).append(leave)
         self._leaves = {person: tuple(found) for person, found in leaves.items()}
-        self._rows, self._revision = rows, revision
+        self._rows, self._revision = people, revision
         self._fields.clear()
 
     def sellers(
@@ -201,11 +199,11 @@ async def everybody(
     if alone:
         assert isinstance(reader, Transaction)
         reader.do(store.HOLD_LOADS, {"people": field.people})
-    found = await reader.all(*market.loads(field, field.people))
+    found = await reader.all(*market.loads(field, rows.array(field.people)))
     if not market.is_current(found):
         await market.renew(reader, work.now)
         field = market.field(work, record_type)
-        found = await reader.all(*market.loads(field, field.people))
+        found = await reader.all(*market.loads(field, rows.array(field.people)))
     return market.sellers(field.known, found, record_type, at, reader)
 
 
@@ -218,8 +216,8 @@ class Question:
         self._subject = subject
         self._market = of(work)
         self._field = self._market.field(work, record_type)
-        self._fit, self._others = self._field.split(subject)
-        self.statement = self._market.loads(self._field, [each.person.id for each in self._fit])
+        self._fit, people = self._field.fitting(subject)
+        self.statement = self._market.loads(self._field, people)
 
     async def answered(self, found: Sequence[Mapping[str, Any]], besides: str = "") -> list[Seller]:
         """Whom the rules may choose from, and enough of the others to show; one round trip more where memory is old,
