@@ -343,7 +343,10 @@ def test_text_that_is_made_to_be_slow_is_not() -> None:
     sheet = sheets.read([HEADING, ["(" * 30_000, "(" * 30_000, "1", "2026年3月", ""]] * 3, RULES.sheets)
     assert len(sheet.refused) == 3
     opened.opened(request(b"<html>" + b"<link " * 10_000, "x.html"), RULES)
-    assert time.process_time() - began < 5
+    lots = [["某学校", f"黑板{number}", "1", "2026年3月", "http://x/1"] for number in range(20_000)]
+    sheet = sheets.read([HEADING, *lots], RULES.sheets)
+    assert len(sheet.refused) == 20_000, "more lots than a notice may have"
+    assert time.process_time() - began < 20
 
 
 @pytest.mark.mission("S70")

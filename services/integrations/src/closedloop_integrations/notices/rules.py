@@ -93,7 +93,8 @@ class ProcurementRules(Rules):
     # In order: the first kind whose word stands in the kind as printed, else in the title.
     kinds: dict[str, tuple[str, ...]] = Field(default=KIND_WORDS)
     sheets: SheetRules = SheetRules()
-    files: FileRules = FileRules()
+    # As many lines as one call can take in within its minute.
+    files: FileRules = FileRules(most_lines=20_000)
     # Fewer reviewed matches say nothing about the matcher.
     accuracy_from: int = Field(default=20, ge=1, le=100_000)
     # Search words for the site, one poll each; "" asks for everything.

@@ -89,6 +89,8 @@ class _Page:
 
     seen: dict[str, str]
     lots: dict[int, Lot] = field(default_factory=dict)
+    # The same lots by what makes two of them one.
+    places: dict[tuple[str, int | None, str], int] = field(default_factory=dict)
     # Requirement and remark of lots whose names stand in other rows.
     halves: dict[int, tuple[str, str]] = field(default_factory=dict)
     # What a heading among its rows says.
@@ -166,8 +168,8 @@ def _lot(
     lot = Lot(
         given["name"], given.get("requirement", ""), amount, _month(given.get("expected", "")), given.get("remark", "")
     )
-    twin = next((at for at, other in page.lots.items() if _same(lot, other)), None)
-    if twin is None:
+    twin = page.places.setdefault((normalise(lot.name), lot.amount_minor, lot.expected), position)
+    if twin == position:
         page.lots[position] = lot
         return
     sheet.duplicates.append(position)
@@ -263,14 +265,6 @@ def _fits(given: Mapping[str, str]) -> bool:
         _NUMBER.fullmatch(amount)
         and ("reserved" not in given or reserved in _YES_OR_NO)
         and ("expected" not in given or _month(expected))
-    )
-
-
-def _same(one: Lot, other: Lot) -> bool:
-    return (normalise(one.name), one.amount_minor, one.expected) == (
-        normalise(other.name),
-        other.amount_minor,
-        other.expected,
     )
 
 
