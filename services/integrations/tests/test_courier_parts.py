@@ -637,6 +637,56 @@ async def test_opens_and_clicks_are_counted_once_by_signed_links_alone(
         await asked_for(target, links.clicked)
 
 
+@pytest.mark.mission("S27", "S73")
+async def test_mail_that_nobody_asked_for_is_unsubscribed_from_in_one_click(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run, desk: StillDesk, outside: Outside
+) -> None:
+    outside(public_url="https://go.closedloop.test", link_secret="s3cret")
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    stub = company.stub(DeliveryServiceStub, "ops", "operations")
+
+    async def ask(key: str, purpose: deliveries_pb2.DeliveryPurpose.ValueType) -> deliveries_pb2.Delivery:
+        content = deliveries_pb2.DeliveryContent(
+            dedupe_key=key,
+            origin="customers",
+            purpose=purpose,
+            recipient=deliveries_pb2.Recipient(contact_id=contact),
+            written=deliveries_pb2.WrittenBody(subject=key, text="您好"),
+            sender_id="rep1",
+        )
+        return await stub.RequestDelivery(
+            deliveries_pb2.RequestDeliveryRequest(request_id=str(uuid4()), content=content)
+        )
+
+    service, marketing = deliveries_pb2.DELIVERY_PURPOSE_SERVICE, deliveries_pb2.DELIVERY_PURPOSE_MARKETING
+    await ask("service", service)
+    await ask("news", marketing)
+    await run(send_mail)
+    letters = {one.message["Subject"]: one.message for one in post.mailbox("wang@school.cn").messages}
+    assert letters["service"]["List-Unsubscribe"] is None
+    assert letters["news"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    url = urlsplit(letters["news"]["List-Unsubscribe"].strip("<>"))
+
+    async def called(method: str, query: str, body: bytes = b"") -> Response:
+        values = {"delivery": url.path.rpartition("/")[2]}
+        request = Request(method, url.path, {}, dict(parse_qsl(query)), body, values)
+        return await asyncio.to_thread(links.left, desk, request)
+
+    with pytest.raises(errors.Unauthenticated):
+        await called("POST", f"{url.query}x", b"List-Unsubscribe=One-Click")
+    page = await called("GET", url.query)
+    assert b'<form method="post">' in page.body
+    await company.settle()
+    assert not await company.told(events.ConsentChanged), "a scanner that follows links unsubscribes nobody"
+    for _ in range(2):
+        assert (await called("POST", url.query, b"List-Unsubscribe=One-Click")).status == 200
+    await company.settle()
+    [said] = await company.told(events.ConsentChanged)
+    assert (said.consent.allowed, said.consent.cause, said.consent.address) == (False, "unsubscribe", "wang@school.cn")
+    assert (await ask("more", marketing)).state == deliveries_pb2.DELIVERY_STATE_SUPPRESSED
+    assert (await ask("again", service)).state == deliveries_pb2.DELIVERY_STATE_QUEUED
+
+
 async def test_nothing_is_called_that_is_not_configured(company: Live, outside: Outside, run: Run) -> None:
     for part in courier.PARTS:
         if isinstance(part, Poller):

@@ -39,4 +39,5 @@ PARTS: tuple[Part, ...] = (
     Webhook(callbacks.DINGTALK, callbacks.from_dingtalk),
     Webhook(links.OPEN, links.opened, methods=("GET",)),
     Webhook(links.CLICK, links.clicked, methods=("GET",)),
+    Webhook(links.LEAVE, links.left, methods=("GET", "POST")),
 )

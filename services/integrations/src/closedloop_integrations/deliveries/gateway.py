@@ -22,6 +22,8 @@ class Letter:
     references: str
     # Instead of the plain text alone; empty: none.
     html: str = ""
+    # Where a mail program unsubscribes its reader; empty: such mail cannot be.
+    unsubscribe: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Opens and clicks, counted by links that we have signed (S27). Runs in the courier.
+"""Opens, clicks and one-click unsubscription by links that we have signed (S27, RFC 8058). Runs in the courier.
 
 A mail that is counted carries a picture of one point and our addresses instead of its links. Each address names the
 message, what is told and where it leads, and is signed over all three: nobody sends others elsewhere by our name, and
 nobody counts for a message that was not theirs. An open or the click of a link is told once, however often it is asked
 for. A picture that is not loaded, or loaded by a machine, is the known weakness of counting opens; clicks have none
-but the scanner that follows links.
+but the scanner that follows links. A scanner unsubscribes nobody: following that link shows a button, which posts.
 """
 
 from __future__ import annotations
@@ -25,16 +25,25 @@ from closedloop_chassis.courier.parts import Request, Response
 from closedloop_chassis.enums import number
 from closedloop_integrations.settings import outside
 
-OPEN, CLICK = "/hooks/open/<delivery>", "/hooks/click/<delivery>"
+OPEN, CLICK, LEAVE = "/hooks/open/<delivery>", "/hooks/click/<delivery>", "/hooks/unsubscribe/<delivery>"
 # Ends before what closes a sentence around it.
 URL = re.compile(r"https?://[^\s<>\"'，。；、！？）】》]+[^\s<>\"'，。；、！？）】》.,;:!?)\]]")
 LONGEST = 2000
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+PAGE = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>{body}'
+ASK = PAGE.format(
+    title="退订 Unsubscribe",
+    body='<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+    "<p>不再接收此类邮件？ Receive no more such mail?</p><button>退订 Unsubscribe</button></form>",
+)
+DONE = PAGE.format(
+    title="已退订 Unsubscribed", body="<p>已退订，不会再收到此类邮件。 You will receive no more such mail.</p>"
+)
 NOT_KEPT = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class Signed:
     """`base`: where the courier's webhooks are reached from outside, without a slash at its end."""
 
     base: str
@@ -46,6 +55,11 @@ class Counted:
     def link(self, delivery_id: str, url: str) -> str:
         signed = _signature(self.secret, "click", delivery_id, url)
         return f"{self.base}/hooks/click/{delivery_id}?to={quote(url, safe='')}&s={signed}"
+
+    def leave(self, delivery_id: str) -> str:
+        return (
+            f"{self.base}/hooks/unsubscribe/{delivery_id}?s={_signature(self.secret, 'unsubscribe', delivery_id, '')}"
+        )
 
     def text(self, delivery_id: str, text: str) -> str:
         """The text with our addresses instead of its links."""
@@ -65,11 +79,11 @@ class Counted:
         return self.link(delivery_id, url) if len(url) <= LONGEST else url
 
 
-def counted() -> Counted | None:
+def signed() -> Signed | None:
     """None where no public address or no secret is set: mails leave as they are written, and nothing is counted."""
     where = outside()
     secret = where.link_secret.get_secret_value()
-    return Counted(where.public_url.rstrip("/"), secret) if where.public_url and secret else None
+    return Signed(where.public_url.rstrip("/"), secret) if where.public_url and secret else None
 
 
 def opened(desk: Desk, request: Request) -> Response:
@@ -86,9 +100,18 @@ def clicked(desk: Desk, request: Request) -> Response:
     return Response(302, headers={**NOT_KEPT, "location": url})
 
 
+def left(desk: Desk, request: Request) -> Response:
+    """GET asks, POST unsubscribes; posted again it is the same word."""
+    delivery_id = _checked(request, "unsubscribe", "")
+    if request.method == "GET":
+        return Response(200, ASK.encode(), content_type="text/html; charset=utf-8", headers=NOT_KEPT)
+    _tell(desk, delivery_id, "unsubscribed", "")
+    return Response(200, DONE.encode(), content_type="text/html; charset=utf-8", headers=NOT_KEPT)
+
+
 def _checked(request: Request, kind: str, url: str) -> str:
     """Raises Unauthenticated SIGNATURE_WRONG, NotFound WEBHOOK_NOT_CONFIGURED."""
-    ours = counted()
+    ours = signed()
     if ours is None:
         raise errors.NotFound("WEBHOOK_NOT_CONFIGURED", "links are not counted here")
     delivery_id = request.values.get("delivery", "")

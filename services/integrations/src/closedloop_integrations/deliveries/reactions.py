@@ -64,7 +64,12 @@ async def seen(event: Heard[events.DeliverySeen], work: Work) -> None:
     told = event.message
     delivery = await store.lock(work.tx, told.delivery_id) if ids.is_id(told.delivery_id) else None
     state = word(events.SeenState, told.state)
-    if delivery is not None and delivery_rules.advances(delivery.state, state):
+    if delivery is not None and state == "unsubscribed":
+        said = {"allowed": False, "cause": "unsubscribe", "at": protos.instant(told.time), "channel": "mail"}
+        said |= {"source": "mail", "source_id": delivery.id, "brought_by": work.actor}
+        said |= {"address": delivery.address, "contact_id": delivery.contact_id}
+        await consents.record(work, [store.new_consent(**said)])
+    elif delivery is not None and delivery_rules.advances(delivery.state, state):
         moves.move(work, delivery, state, "", told.link[:2000])
         wire.report(work, delivery)
 

@@ -70,7 +70,9 @@ class Claim:
 
     @property
     def letter(self) -> Letter:
-        return Letter(**{field.name: getattr(self, field.name) for field in fields(Letter) if field.name != "html"})
+        return Letter(
+            **{field.name: getattr(self, field.name) for field in fields(Letter) if hasattr(self, field.name)}
+        )
 
 
 def send(desk: Desk, channel: str) -> None:
@@ -91,7 +93,7 @@ def give_up_leases(desk: Desk) -> None:
 
 def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
     with desk.connection() as connection:
-        purposes = in_force(connection, DeliveryRules, desk.now()).counted
+        rules = in_force(connection, DeliveryRules, desk.now())
     for count in range(mine.rules.max_requests):
         with desk.connection() as connection:
             claim = _claim(connection, channel, desk.now())
@@ -102,7 +104,7 @@ def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
             _observe(desk, claim.delivery_id, claim.attempt, None)
             continue
         try:
-            receipt = gateway.send(_counted(claim, purposes) if channel == "mail" else claim.letter)
+            receipt = gateway.send(_mail(claim, rules) if channel == "mail" else claim.letter)
         except OutsideError as error:
             wait = error.seconds if isinstance(error, SlowDownError) else 0.0
             _observe(desk, claim.delivery_id, claim.attempt, Receipt("deferred", str(error), retry_after=wait))
@@ -112,12 +114,17 @@ def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
     mine.unfinished = True
 
 
-def _counted(claim: Claim, purposes: tuple[str, ...]) -> Letter:
-    ours = links.counted() if claim.purpose in purposes else None
+def _mail(claim: Claim, rules: DeliveryRules) -> Letter:
+    """With addresses of ours, where there are any: to be counted by, and to be rid of us by."""
+    letter, ours = claim.letter, links.signed()
     if ours is None:
-        return claim.letter
-    text = ours.text(claim.delivery_id, claim.text)
-    return replace(claim.letter, text=text, html=ours.html(claim.delivery_id, claim.text))
+        return letter
+    if claim.purpose in rules.opt_out_binds:
+        letter = replace(letter, unsubscribe=ours.leave(claim.delivery_id))
+    if claim.purpose in rules.counted:
+        text = ours.text(claim.delivery_id, claim.text)
+        letter = replace(letter, text=text, html=ours.html(claim.delivery_id, claim.text))
+    return letter
 
 
 def _claim(connection: Connection, channel: str, now: datetime) -> Claim | None:

@@ -105,6 +105,10 @@ class SmtpGateway:
         message["Message-ID"] = letter.message_id
         if letter.in_reply_to:
             message["In-Reply-To"], message["References"] = letter.in_reply_to, letter.references
+        if letter.unsubscribe:
+            # RFC 2369 and 8058: mail programs show a button and post to it by themselves.
+            message["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content(letter.text, cte="base64")
         if letter.html:
             message.add_alternative(letter.html, subtype="html", cte="base64")
