@@ -17,9 +17,10 @@ OWNER = "owner.json"
 
 
 @contextmanager
-def owned_folder(prefix: str) -> Iterator[Path]:
-    """A new folder that other accounts can reach, gone at the end with all servers in it; ends what dead owners left."""
-    temporary = Path(tempfile.gettempdir())
+def owned_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
+    """A new folder that other accounts can reach, gone at the end with all servers in it; ends what dead owners left.
+    It is made `within` a folder, or where temporary files are."""
+    temporary = within or Path(tempfile.gettempdir())
     sweep(temporary, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=temporary)).resolve()
     me = myself()
