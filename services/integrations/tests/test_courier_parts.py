@@ -37,9 +37,10 @@ from closedloop_devstack.simulators.erp_records import CostEntry, SaleDocument, 
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
+from closedloop_devstack.simulators.sms import SmsPlatform
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
-from closedloop_integrations.deliveries import links, sender
+from closedloop_integrations.deliveries import links, sender, sms
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
@@ -445,7 +446,7 @@ async def test_a_server_that_is_away_costs_an_attempt_and_a_sender_that_died_lea
     await company.advance(minutes=1)
     # As a courier that was killed in mid-send leaves it.
     with desk.connection() as connection:
-        claim = sender._claim(connection, "mail", company.now)
+        claim = sender._claim(connection, "mail", company.now, 180)
         assert claim is not None
         connection.execute("UPDATE delivery SET leased_until = clock_timestamp() - interval '1 second'")
     await run(send_mail)
@@ -537,6 +538,75 @@ async def test_a_robot_that_is_told_too_fast_waits_and_a_wrong_key_fails(
         assert await company.db.value("SELECT due_at FROM delivery WHERE dedupe_key = 'k1'") == company.now + timedelta(
             minutes=1
         )
+
+
+@pytest.mark.mission("S73")
+async def test_short_messages_leave_under_an_approved_template(
+    company: Live, known: Known, outside: Outside, run: Run
+) -> None:
+    account = await known.account("济南市第三中学")
+    teacher = await known.contact("王老师", account, phones=["+8613812345678"])
+    landline = await known.contact("李老师", account, phones=["+8602112345678"])
+    stub = company.stub(DeliveryServiceStub, "ops", "operations")
+
+    async def ask(key: str, contact: str) -> deliveries_pb2.Delivery:
+        content = deliveries_pb2.DeliveryContent(
+            dedupe_key=key,
+            origin="customers",
+            channel=deliveries_pb2.CHANNEL_SMS,
+            purpose=deliveries_pb2.DELIVERY_PURPOSE_SERVICE,
+            recipient=deliveries_pb2.Recipient(contact_id=contact),
+            written=deliveries_pb2.WrittenBody(text="工程师周一上门 & 请开门"),
+        )
+        return await stub.RequestDelivery(
+            deliveries_pb2.RequestDeliveryRequest(request_id=str(uuid4()), content=content)
+        )
+
+    async def told(key: str) -> tuple[str, str, str]:
+        row = await company.db.one(
+            "SELECT state, reason, gateway_id FROM delivery WHERE dedupe_key = %(k)s", {"k": key}
+        )
+        return row["state"], row["reason"], row["gateway_id"]
+
+    send = partial(sender.send, channel="sms")
+    with SmsPlatform(limit=1) as platform:
+        way = {"sms_url": platform.url, "sms_key_id": platform.key_id, "sms_sign": platform.sign}
+        outside(**way, sms_key_secret=platform.key_secret)
+        with company.refused("FAILED_PRECONDITION", "SMS_TEMPLATE_MISSING"):
+            await ask("k0", teacher)
+        await rules(company, "integrations.deliveries", {"sms_templates": {"service": {"code": "SMS_1"}}})
+        await ask("k1", teacher)
+        await ask("k2", landline)
+        await ask("k3", teacher)
+        await run(send)
+        [message] = platform.messages
+        assert (message.number, message.text) == ("+8613812345678", "【闭环】工程师周一上门 & 请开门。退订回TD")
+        assert await told("k1") == ("sent", "", message.biz_id)
+        assert (await told("k2"))[:2] == ("bounced", "address_unknown"), "no mobile number"
+        assert (await told("k3"))[0] == "queued", "one number hears so often an hour"
+        outside(**way, sms_key_secret="other")
+        await company.advance(hours=2)
+        await run(send)
+        assert (await told("k3"))[0] == "failed"
+        assert len(platform.messages) == 1
+
+
+def test_short_messages_are_signed_as_the_platform_publishes_it() -> None:
+    """The example of help.aliyun.com/document_detail/2712195.html."""
+    query = {"ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd", "RegionId": "cn-shanghai"}
+    given = sms.headers(
+        "ecs.cn-shanghai.aliyuncs.com",
+        "RunInstances",
+        "2014-05-26",
+        "2023-10-26T10:22:32Z",
+        "3156853299f313e23d1673dc12e1703d",
+    )
+    signed = sms.authorization("YourAccessKeyId", "YourAccessKeySecret", query, given)
+    assert signed == (
+        "ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;"
+        "x-acs-signature-nonce;x-acs-version,"
+        "Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
+    )
 
 
 @pytest.mark.mission("S69", "U15")

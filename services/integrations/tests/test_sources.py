@@ -40,6 +40,7 @@ async def test_every_adapter_is_listed_before_it_is_configured(company: Live) ->
         "mail",
         "mail_out",
         "procurement",
+        "sms",
         "wecom",
         "wecom_meetings",
     ]
@@ -48,7 +49,7 @@ async def test_every_adapter_is_listed_before_it_is_configured(company: Live) ->
     assert (erp.protocol, erp.light) == ("http", common_pb2.LIGHT_NONE)
     first = await stub.ListSources(pb.ListSourcesRequest(page_size=4))
     rest = await stub.ListSources(pb.ListSourcesRequest(page_size=4, page_token=first.next_page_token))
-    assert [source.name for source in rest.sources] == ["procurement", "wecom", "wecom_meetings"]
+    assert [source.name for source in rest.sources] == ["procurement", "sms", "wecom", "wecom_meetings"]
     with company.refused("NOT_FOUND", "SOURCE_UNKNOWN"):
         await stub.GetSource(pb.GetSourceRequest(name="none"))
     with company.refused("PERMISSION_DENIED"):

@@ -59,6 +59,10 @@ class Outside(BaseSettings):
     dingtalk_robots: dict[str, DingtalkRobot] = Field(
         default_factory=dict, description='{"default": {"url": "https://…?access_token=…", "secret": "SEC…"}}'
     )
+    sms_url: str = Field(default="", description="Alibaba Cloud's short messages, https://dysmsapi.aliyuncs.com")
+    sms_key_id: str = ""
+    sms_key_secret: SecretStr = SecretStr("")
+    sms_sign: str = Field(default="", description="the approved sign that stands before every short message")
     # When this process has read them; shows that a new secret has taken.
     read_at: datetime = Field(default_factory=lambda: datetime.now(UTC), exclude=True)
     public_url: str = Field(
@@ -94,6 +98,8 @@ class Outside(BaseSettings):
         """Whether messages can leave by the channel."""
         if channel == "mail":
             return bool(self.smtp_url.get_secret_value() and self.mail_from)
+        if channel == "sms":
+            return bool(self.sms_url and self.sms_key_id and self.sms_key_secret.get_secret_value() and self.sms_sign)
         return bool(self.robots(channel))
 
 

@@ -13,12 +13,13 @@ from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.erp import ErpServer
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import ProcurementSite
+from closedloop_devstack.simulators.sms import SmsPlatform
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m closedloop_devstack.simulators", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
-    for name in ("procurement", "erp", "chat", "mail"):
+    for name in ("procurement", "erp", "chat", "mail", "sms"):
         names.add_parser(name).add_argument("--port", type=int, default=0, help="0: any free one, which is printed")
     for name in ("procurement", "erp", "mail"):
         names.choices[name].add_argument("--seed", type=int, default=1)
@@ -40,7 +41,7 @@ def main() -> None:
     server.stop()
 
 
-def _server(chosen: argparse.Namespace) -> ProcurementSite | ErpServer | ChatRobots | MailServer:
+def _server(chosen: argparse.Namespace) -> ProcurementSite | ErpServer | ChatRobots | MailServer | SmsPlatform:
     if chosen.name == "procurement":
         site = ProcurementSite(chosen.port, seed=chosen.seed)
         site.fill(chosen.notices, datetime.now(UTC))
@@ -49,6 +50,8 @@ def _server(chosen: argparse.Namespace) -> ProcurementSite | ErpServer | ChatRob
         return ErpServer(chosen.port, seed=chosen.seed, exchange_folder=chosen.exchange_folder)
     if chosen.name == "chat":
         return ChatRobots(chosen.port)
+    if chosen.name == "sms":
+        return SmsPlatform(chosen.port)
     return MailServer(chosen.port, chosen.imap_port, seed=chosen.seed)
 
 

@@ -8,7 +8,8 @@ from typing import Literal, Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message to hand over. `message_id` and `in_reply_to` concern mail alone, `robot` chat alone."""
+    """One message to hand over. `message_id` and `in_reply_to` concern mail alone, `robot` chat alone, `purpose` a short
+    message's template."""
 
     delivery_id: str
     address: str
@@ -20,6 +21,7 @@ class Letter:
     message_id: str
     in_reply_to: str
     references: str
+    purpose: str
     # Instead of the plain text alone; empty: none.
     html: str = ""
     # Where a mail program unsubscribes its reader; empty: such mail cannot be.

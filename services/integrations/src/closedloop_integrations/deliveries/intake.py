@@ -208,6 +208,11 @@ def _target(work: Work, content: pb.DeliveryContent, known: _Known, wishes: Wish
         raise errors.FailedPrecondition(
             "CHANNEL_NOT_CONFIGURED", f"no {target.channel or 'channel'} is configured here"
         )
+    purpose = word(pb.DeliveryPurpose, content.purpose)
+    if target.channel == "sms" and purpose not in work.rules(DeliveryRules).sms_templates:
+        raise errors.FailedPrecondition(
+            "SMS_TEMPLATE_MISSING", f"carriers take approved templates alone; the rulebook names none for {purpose}"
+        )
     if not target.address and not target.robot:
         raise errors.FailedPrecondition("ADDRESS_UNKNOWN", f"no {target.channel} address of {target.key} is known")
     if target.channel == "mail":

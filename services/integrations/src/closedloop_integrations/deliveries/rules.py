@@ -45,6 +45,13 @@ class Frequency(Part):
     days: int = Field(default=7, ge=1, le=366)
 
 
+class SmsTemplate(Part):
+    """A template that the carriers have approved, and its variable in which our text stands."""
+
+    code: str = Field(min_length=1, max_length=64)
+    variable: str = Field(default="content", min_length=1, max_length=64)
+
+
 class DeliveryRules(Rules):
     """Quiet hours and frequency by purpose ("internal", "service", "marketing", "survey"), retries, opt-out."""
 
@@ -69,6 +76,8 @@ class DeliveryRules(Rules):
     opt_out_words: tuple[str, ...] = ("退订", "不再接收", "请勿再发", "TD", "unsubscribe", "opt out")
     # Purposes whose mails are counted: opened, links followed.
     counted: tuple[str, ...] = ("marketing",)
+    # By purpose; no short message leaves for another one.
+    sms_templates: dict[str, SmsTemplate] = Field(default={})
     attempts: int = Field(default=6, ge=1, le=50)
     first_delay_seconds: float = Field(default=30, gt=0)
     longest_delay_seconds: float = Field(default=3600, gt=0)

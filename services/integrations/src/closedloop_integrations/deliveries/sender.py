@@ -24,13 +24,14 @@ from closedloop_integrations.deliveries import links
 from closedloop_integrations.deliveries.chat import DingtalkRobots, WecomRobots
 from closedloop_integrations.deliveries.gateway import Gateway, Letter, Receipt
 from closedloop_integrations.deliveries.rules import DeliveryRules
+from closedloop_integrations.deliveries.sms import AliyunSms, SmsAccess
 from closedloop_integrations.deliveries.smtp import SmtpGateway
 from closedloop_integrations.outbound import NotSentError, OutsideError, SlowDownError
 from closedloop_integrations.polling import Turn, in_force, turn
 from closedloop_integrations.settings import outside
 
 # The source whose circuit a channel hangs on.
-SOURCES = {"mail": "mail_out", "wecom": "wecom", "dingtalk": "dingtalk"}
+SOURCES = {"mail": "mail_out", "sms": "sms", "wecom": "wecom", "dingtalk": "dingtalk"}
 
 CLAIM = """
 UPDATE delivery
@@ -79,8 +80,10 @@ def send(desk: Desk, channel: str) -> None:
     """Hands over what is due on the channel, up to the turn's limit."""
     with turn(desk, SOURCES[channel], "queue", configured=outside().speaks(channel)) as mine:
         if mine is not None:
-            with _gateway(channel, mine) as gateway:
-                _send(desk, channel, mine, gateway)
+            with desk.connection() as connection:
+                rules = in_force(connection, DeliveryRules, desk.now())
+            with _gateway(channel, mine, rules) as gateway:
+                _send(desk, channel, mine, gateway, rules)
 
 
 def give_up_leases(desk: Desk) -> None:
@@ -91,12 +94,10 @@ def give_up_leases(desk: Desk) -> None:
         _observe(desk, id, attempt, Receipt("unknown", "the sender was interrupted"), lost=True)
 
 
-def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway) -> None:
-    with desk.connection() as connection:
-        rules = in_force(connection, DeliveryRules, desk.now())
+def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway, rules: DeliveryRules) -> None:
     for count in range(mine.rules.max_requests):
         with desk.connection() as connection:
-            claim = _claim(connection, channel, desk.now())
+            claim = _claim(connection, channel, desk.now(), rules.lease_seconds)
         if claim is None:
             mine.idle = count == 0
             return
@@ -127,8 +128,7 @@ def _mail(claim: Claim, rules: DeliveryRules) -> Letter:
     return letter
 
 
-def _claim(connection: Connection, channel: str, now: datetime) -> Claim | None:
-    lease = in_force(connection, DeliveryRules, now).lease_seconds
+def _claim(connection: Connection, channel: str, now: datetime, lease: float) -> Claim | None:
     with connection.cursor(row_factory=class_row(Claim)) as cursor:
         return cursor.execute(CLAIM, {"channel": channel, "now": now, "lease": lease}).fetchone()
 
@@ -148,8 +148,11 @@ def _observe(desk: Desk, delivery_id: str, attempt: int, receipt: Receipt | None
     desk.observe(told, delivery_id, id=uuid5(UUID(delivery_id), f"{attempt}{':lost' if lost else ''}"))
 
 
-def _gateway(channel: str, mine: Turn) -> AbstractContextManager[Gateway]:
+def _gateway(channel: str, mine: Turn, rules: DeliveryRules) -> AbstractContextManager[Gateway]:
     where = outside()
+    if channel == "sms":
+        access = SmsAccess(where.sms_url, where.sms_key_id, where.sms_key_secret.get_secret_value(), where.sms_sign)
+        return AliyunSms(access, rules.sms_templates, mine.rules)
     if channel == "mail":
         return SmtpGateway(where.smtp_url.get_secret_value(), where.mail_from, mine.rules, mine.now)
     if channel == "wecom":

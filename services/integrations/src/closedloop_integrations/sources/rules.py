@@ -59,6 +59,7 @@ class SourceRules(Rules):
             "mail": PollRules(every_seconds=10, max_bytes=25 * 1024 * 1024),
             "erp": PollRules(every_seconds=30),
             "mail_out": PollRules(every_seconds=1, timeout_seconds=20),
+            "sms": PollRules(every_seconds=1, patience_seconds=60),
             "wecom": PollRules(every_seconds=1, patience_seconds=60),
             "dingtalk": PollRules(every_seconds=1, patience_seconds=60),
         }
