@@ -23,6 +23,8 @@ from closedloop_funnel.boards.rules import BoardRules
 from closedloop_funnel.breakers import api as breakers
 from closedloop_funnel.breakers import reactions as breaker_reactions
 from closedloop_funnel.breakers.rules import BreakerRules
+from closedloop_funnel.certifications import api as certifications
+from closedloop_funnel.certifications.rules import CertificationRules
 from closedloop_funnel.clearance import reactions as clearance
 from closedloop_funnel.contracts import api as contracts
 from closedloop_funnel.contracts import transferring as contract_transfers
@@ -147,6 +149,7 @@ SERVICE = Service(
         Slice("drills", rpcs=(drills.rpcs,), rules=(DrillRules,)),
         Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
         Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs), rules=(PracticeRules,)),
+        Slice("certifications", rpcs=(certifications.rpcs,), rules=(CertificationRules,)),
         Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ ACTIVITIES = (
 SAVE = rows.update("activity", Activity)
 # Logs of colleagues that are compared with one; more alike ones are what everybody writes.
 MOST_ALIKE = 20
+# After so many logs others get their turn.
+BREATH = 100
 
 
 @dataclass(slots=True)
@@ -116,12 +119,13 @@ async def scan(
 async def _alike(work: Work, asked: Sequence[Mapping[str, Any]], judged_by: TruthRules) -> defaultdict[str, list[Log]]:
     """Prints the logs, and finds what colleagues wrote alike."""
     ids = [row["id"] for row in asked]
-    printed = [
-        {"print": one, "at": row["at"], "activity_id": row["id"], "owner_id": row["owner_id"]}
-        for row in asked
-        if len(bare(row["content"])) >= judged_by.colleague_characters
-        for one in prints(row["content"])
-    ]
+    printed = []
+    for number, row in enumerate(asked):
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+        if len(bare(row["content"])) >= judged_by.colleague_characters:
+            about = {"at": row["at"], "activity_id": row["id"], "owner_id": row["owner_id"]}
+            printed += [{"print": one, **about} for one in prints(row["content"])]
     work.tx.do(store.PRINT, {"ids": ids, "rows": rows.pack(printed)})
     window = {"ids": ids, "before": timedelta(days=judged_by.copied_days), "most": MOST_ALIKE}
     found: defaultdict[str, list[Log]] = defaultdict(list)
