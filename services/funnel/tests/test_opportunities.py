@@ -119,9 +119,17 @@ async def test_a_deal_is_opened_with_customers_one_may_read(company: Company) ->
     deal = await company.open(account_id=shared)
     with company.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await company.deals("rep1", "rep").UpdateOpportunity(updating(deal, "account_id", account_id=NORTH))
-    assert (await company.open(account_id=pooled)).account_id == pooled
+    of_pooled = await company.open(account_id=pooled)
+    assert of_pooled.account_id == pooled
     assert (await company.open(account_id=absorbed)).account_id == ACME
     assert (await company.open("ops", "operations", owner_id="rep1", account_id=NORTH)).account_id == NORTH
+    # A deal keeps the account it began with and is listed with what that is part of now.
+    await company.live.hear(account(pooled, "江南机床", merged_into_id=ACME, version=2))
+    listed = await company.deals("ops", "operations").ListOpportunities(
+        pb.ListOpportunitiesRequest(scope=pipelines_pb2.FunnelScope(account_id=ACME))
+    )
+    assert len(listed.opportunities) == 2
+    assert of_pooled.id in {one.id for one in listed.opportunities}
 
 
 async def test_one_provenance_is_one_deal(company: Company) -> None:

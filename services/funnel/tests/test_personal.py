@@ -14,7 +14,7 @@ from closedloop.funnel.v1 import events_pb2 as events
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.traces import digest, name_digests
-from closedloop_funnel.personal.mentions import TEXTS
+from closedloop_funnel.personal.mentions import EMPTIED, TEXTS
 
 from .conftest import ACME, NORTH, Company, remember, rid
 from .test_performance import visit
@@ -167,6 +167,16 @@ async def test_a_name_goes_out_of_every_text_about_the_persons_company(company: 
     assert events_left[stuck] == (1, b"")
     assert events_left[kept][0] == 2
     assert NAME.encode() in events_left[kept][1], "a name alone may be somebody else's"
+
+
+async def test_every_table_of_deals_and_talks_is_looked_through_or_says_nothing(company: Company) -> None:
+    rows = await company.live.db.all(
+        """SELECT DISTINCT of.table_name AS name FROM information_schema.columns of
+             JOIN information_schema.columns said USING (table_schema, table_name)
+            WHERE of.table_schema = 'public' AND of.column_name ~ '^(opportunity|activity|account|transcript|question)_id$'
+              AND said.data_type IN ('text', 'jsonb') AND said.column_name !~ '(_id|_key|_keys|currency|state|kind|direction)$'"""
+    )
+    assert {row["name"] for row in rows} - {text.table for text in TEXTS} == EMPTIED
 
 
 async def _parked(company: Company, words: str, error: str | None = None) -> str:

@@ -12,6 +12,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
 from closedloop_funnel.activities.record import Activity, Around, DailyLog, Seen
+from closedloop_funnel.pipelines import scope
 
 # A planned one whose time has passed is missed (S57).
 COLUMNS = rows.listed(Activity, "v").replace(
@@ -101,7 +102,7 @@ SELECT * FROM ({SEEN}) v
  WHERE ({Scope.SQL} OR %(scope_owner)s = ANY(participant_ids))
    AND (%(owner_id)s = '' OR owner_id = %(owner_id)s)
    AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))
-   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR account_id = {scope.PART_OF.format("account_id")})
    AND (%(opportunity_id)s::uuid IS NULL OR opportunity_id = %(opportunity_id)s)
    AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
    AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))

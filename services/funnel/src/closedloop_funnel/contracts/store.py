@@ -10,6 +10,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_funnel.contracts.record import Contract, Seen
+from closedloop_funnel.pipelines import scope
 
 DEAL = """
 jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
@@ -48,7 +49,7 @@ LIST = f"""
  WHERE (%(scope_company)s OR c.owner_id = %(scope_owner)s OR c.unit_id = ANY(%(scope_units)s)
         OR %(scope_owner)s = ANY(o.participant_ids))
    AND (%(opportunity_id)s::uuid IS NULL OR c.opportunity_id = %(opportunity_id)s)
-   AND (%(account_id)s::uuid IS NULL OR o.account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR o.account_id = {scope.PART_OF.format("account_id")})
    AND (%(in_owner)s = '' OR c.owner_id = %(in_owner)s)
    AND (%(units)s::text[] IS NULL OR c.unit_id = ANY(%(units)s))
    AND (%(states)s::text[] IS NULL OR c.state = ANY(%(states)s))

@@ -14,22 +14,27 @@ from closedloop_chassis.data.mentions import Text
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.traces import Traces
 
+_CHANGED = ", version = t.version + 1, updated_at = %(now)s"
 _OF_DEALS = "opportunity_id = ANY(%(deals)s::uuid[])"
 _TALKS = "(account_id = ANY(%(accounts)s::uuid[]) OR opportunity_id = ANY(%(deals)s::uuid[]))"
 _OF_TALKS = f"activity_id IN (SELECT id FROM activity WHERE {_TALKS})"
 
+# What `store.py` empties by id.
+EMPTIED = frozenset({"survey"})
+
 TEXTS: tuple[Text, ...] = (
-    Text("opportunity", ("name", "need"), "id = ANY(%(deals)s::uuid[])", more=", version = t.version + 1, updated_at = %(now)s"),
+    Text("opportunity", ("name", "need", "override"), "id = ANY(%(deals)s::uuid[])", more=_CHANGED),
     Text("snapshot_deal", ("name",), _OF_DEALS, "opportunity_id::text || ' ' || from_sequence", "opportunity_id::text"),
     Text("close_date_change", ("reason",), _OF_DEALS, "opportunity_id::text || ' ' || at", "opportunity_id::text"),
     Text("stage_move", ("reason",), _OF_DEALS, "opportunity_id::text || ' ' || sequence", "opportunity_id::text"),
+    Text("forecast_override", ("reason",), _OF_DEALS, subject="opportunity_id::text"),
     Text("stage_evidence", ("note", "content"), _OF_DEALS, subject="opportunity_id::text"),
     Text("quote", ("justification", "answer_comment", "approval_comment"), _OF_DEALS),
     Text("contract", ("signer_name", "archive_location", "approval_comment"), _OF_DEALS),
     Text("proposal", ("title", "summary", "feedback", "clauses"), _OF_DEALS, more=", version = t.version + 1"),
     Text(
         "activity", ("subject", "content", "next_step", "customer_feedback", "cancel_reason", "actions", "visit"), _TALKS,
-        more=", version = t.version + 1, updated_at = %(now)s",
+        more=_CHANGED,
     ),
     Text("activity_amendment", ("reason", "earlier"), _OF_TALKS, "activity_id::text || ' ' || version", "activity_id::text"),
     Text("finding", ("explanation", "answer", "comment"), _OF_TALKS),
@@ -45,6 +50,19 @@ TEXTS: tuple[Text, ...] = (
              OR record_id IN (SELECT id FROM quote WHERE {_OF_DEALS} UNION ALL SELECT id FROM contract WHERE {_OF_DEALS}
                               UNION ALL SELECT id FROM proposal WHERE {_OF_DEALS}))""",
     ),
+    Text(
+        "warning", ("subject_name", "explanation", "action", "evidence", "outcome"),
+        "subject_id = ANY(%(deals)s::text[]) OR subject_id = ANY(%(accounts)s::text[])",
+    ),
+    Text("lesson_offer", ("explanation", "evidence_note", "evidence_sentence", "review_comment"), _OF_DEALS),
+    Text("advice", ("items", "comment"), f"{_OF_DEALS} OR {_OF_TALKS}"),
+    Text("question", ("title", "text"), _OF_DEALS),
+    Text(
+        "answer", ("text",), f"question_id IN (SELECT id FROM question WHERE {_OF_DEALS})", subject="question_id::text"
+    ),
+    Text("practice_case", ("title", "decision_point", "turn", "trick"), _OF_DEALS),
+    # The feed of changes tells the deal's name; the deal itself comes first, and adds to it.
+    Text("funnel_change", ("summary",), f"{_OF_DEALS} OR account_id = ANY(%(accounts)s::uuid[])", "seq::text", "record_id"),
     Text(
         "daily_log", ("summary", "plan", "help_needed"), "person_id = ANY(%(people)s)", "person_id || '/' || day",
         "person_id || '/' || day",

@@ -8,13 +8,15 @@ from closedloop.funnel.v1.pipelines_pb2 import FunnelScope
 from closedloop_chassis.work import Call, Scope, Work
 
 REACH = f"({Scope.SQL} OR %(scope_owner)s = ANY(o.participant_ids))"
+# The account of a parameter and what is part of it now: a deal keeps the account it began with.
+PART_OF = "ANY(ARRAY(SELECT %({0})s::uuid UNION ALL SELECT id FROM account WHERE merged_into_id = %({0})s::uuid))"
 # By parameter: when it does not narrow, and what it asks of a deal.
 NARROWING = {
     "in_units": ("%(in_units)s::text[] IS NULL", "o.unit_id = ANY(%(in_units)s)"),
     "in_owner": ("%(in_owner)s = ''", "o.owner_id = %(in_owner)s"),
     "in_pipeline": ("%(in_pipeline)s = ''", "o.pipeline_id = %(in_pipeline)s"),
     "in_product": ("%(in_product)s = ''", "o.product_ids @> ARRAY[%(in_product)s]"),
-    "in_account": ("%(in_account)s::uuid IS NULL", "o.account_id = %(in_account)s"),
+    "in_account": ("%(in_account)s::uuid IS NULL", f"o.account_id = {PART_OF.format('in_account')}"),
     "in_customer_type": (
         "%(in_customer_type)s = ''",
         "coalesce(nullif(o.customer_type, ''), a.customer_type) = %(in_customer_type)s",

@@ -11,6 +11,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
+from closedloop_funnel.pipelines import scope
 from closedloop_funnel.quotes.record import Quote, Seen
 
 DEAL = """
@@ -73,7 +74,7 @@ LIST = f"""
 {SEEN}
  WHERE ({Scope.SQL} OR %(scope_owner)s = ANY(o.participant_ids))
    AND (%(opportunity_id)s::uuid IS NULL OR q.opportunity_id = %(opportunity_id)s)
-   AND (%(account_id)s::uuid IS NULL OR o.account_id = %(account_id)s)
+   AND (%(account_id)s::uuid IS NULL OR o.account_id = {scope.PART_OF.format("account_id")})
    AND (%(in_owner)s = '' OR o.owner_id = %(in_owner)s)
    AND (%(units)s::text[] IS NULL OR o.unit_id = ANY(%(units)s))
    AND (%(states)s::text[] IS NULL
