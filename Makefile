@@ -99,6 +99,10 @@ bench: setup .venv-bench/.locked ## How close to the limit and to other stacks: 
 charts: setup .venv-charts/.locked ## Helm charts, alerts and dashboards: rendered, checked against Kubernetes' schemas, and run
 	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil $(or $(TESTS),deploy/tests)
 
+.PHONY: observability
+observability: setup .venv-charts/.locked ## Make SLOs, alerts, dashboards and values schemas anew, out of the contracts
+	@PYTHONPATH=.venv-charts $(BIN)/python -m closedloop_operations
+
 # Helm's engine, Kubernetes' schemas and the dashboards' library are laid beside .venv, not into it.
 .venv-charts/.locked: requirements/charts.lock
 	@echo "Installing Helm's engine and Kubernetes' schemas (a minute)…"
@@ -118,7 +122,7 @@ format: setup ## Let ruff format and mend what it can
 .PHONY: lock
 lock: ## Renew the lock files (versions and hashes only)
 	@$(BIN)/pip --disable-pip-version-check --quiet install uv 2>/dev/null
-	@for name in runtime dev bench audit charts; do \
+	@for name in runtime forecasts dev bench audit build charts; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    $$([ $$name != charts ] || echo "-c requirements/dev.lock") \
 	    requirements/$$name.in -o requirements/$$name.lock; done
