@@ -30,7 +30,7 @@ metadata:
   namespace: {{ $.Release.Namespace }}
   labels: {{- merge (include "closedloop.labels" (list $ "monitoring") | fromYaml) $.Values.prometheusRule.labels | toYaml | nindent 4 }}
 spec:
-  {{- . | nindent 2 }}
+  {{- ternary (replace "docs/runbooks/" $.Values.prometheusRule.runbooks .) . (not (empty $.Values.prometheusRule.runbooks)) | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- if $.Values.dashboards.enabled }}
