@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from pydantic import ValidationError
 
 from closedloop_chassis.courier.brokers import inbox_name
 from closedloop_chassis.courier.pace import Pace
+from closedloop_chassis.courier.parts import Webhook
 from closedloop_chassis.edge import drain
 from closedloop_chassis.settings import Settings
 from closedloop_operations import environment as variables
@@ -230,6 +233,21 @@ def _of(charts: Charts, service: str, values: dict[str, Any], process: str) -> d
         if spec["containers"][0]["args"] == [process]:
             return environment(spec["containers"][0])
     raise AssertionError(process)
+
+
+def test_webhooks_from_outside_are_those_the_couriers_answer(charts: Charts) -> None:
+    hooks = {"webhooks": {"enabled": True, "ingress": {"host": "hooks.example.com"}}}
+    for service in SERVICES:
+        module = f"closedloop_{service}.courier"
+        parts = importlib.import_module(module).PARTS if find_spec(module) else ()
+        answered = [part.path for part in parts if isinstance(part, Webhook)]
+        ingresses = of_kind(charts.render(service, merged(LEAST, hooks)), "Ingress")
+        led = [path["path"] for one in ingresses for path in one["spec"]["rules"][0]["http"]["paths"]]
+        assert bool(led) == bool(answered), service
+        for path in answered:
+            assert any(path == prefix or path.startswith(f"{prefix}/") for prefix in led), f"nobody is led to {path}"
+        for prefix in led:
+            assert any(path.startswith(prefix) for path in answered), f"{prefix} leads nowhere"
 
 
 def test_settings_arrive_as_they_were_meant(charts: Charts, monkeypatch: pytest.MonkeyPatch) -> None:
