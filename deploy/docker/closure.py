@@ -38,11 +38,12 @@ def wanted(root: str) -> set[str]:
 
 
 def remove(found: metadata.Distribution) -> None:
-    for file in found.files or ():
-        path = Path(str(found.locate_file(file)))
-        path.unlink(missing_ok=True)
+    # Read once: the list itself is one of the files.
+    files = list(found.files or ())
+    for file in files:
+        Path(str(found.locate_file(file))).unlink(missing_ok=True)
     top = Path(str(found.locate_file("")))
-    for folder in {file.parts[0] for file in found.files or () if len(file.parts) > 1 and file.parts[0] != ".."}:
+    for folder in {file.parts[0] for file in files if len(file.parts) > 1 and file.parts[0] != ".."}:
         # What others have there too (google, opentelemetry) stays.
         if not any(path.is_file() for path in (top / folder).rglob("*") if path.suffix != ".pyc"):
             shutil.rmtree(top / folder, ignore_errors=True)

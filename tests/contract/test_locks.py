@@ -31,7 +31,9 @@ def locked(name: str) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["runtime.lock", "dev.lock", "bench.lock", "audit.lock", "charts.lock", "forecasts.lock", "build.lock"])
+@pytest.mark.parametrize(
+    "name", ["runtime.lock", "dev.lock", "bench.lock", "audit.lock", "charts.lock", "forecasts.lock", "build.lock"]
+)
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     requirements = locked(name)
     assert len(requirements) > 20
