@@ -49,7 +49,7 @@ class Container:
         self._secrets, self._config_maps = secrets, config_maps
         self._contained = can_contain()
         self._tmp.mkdir(parents=True)
-        self._volumes = self._tmp / "volumes"
+        self.volumes = self._tmp / "volumes"
         self._lay_volumes()
         if self._contained:
             user = spec["securityContext"]["runAsUser"]
@@ -145,7 +145,7 @@ class Container:
         return found
 
     def _inside(self, text: str) -> str:
-        seen = "/tmp/volumes" if self._contained else str(self._volumes)
+        seen = "/tmp/volumes" if self._contained else str(self.volumes)
         return text.replace(VOLUMES, seen)
 
     def _lay_volumes(self) -> None:
@@ -153,16 +153,15 @@ class Container:
         for volume in self._spec["volumes"]:
             if "emptyDir" in volume:
                 continue
-            source = (
-                self._secrets[volume["secret"]["secretName"]]
-                if "secret" in volume
-                else self._config_maps[volume["configMap"]["name"]]
-            )
-            items = volume.get("secret", volume.get("configMap")).get("items")
+            kept = volume.get("secret", volume.get("configMap"))
+            source = self._secrets[kept["secretName"]] if "secret" in volume else self._config_maps[kept["name"]]
+            items = kept.get("items")
             wanted = {item["key"]: item["path"] for item in items} if items else {key: key for key in source}
-            folder = self._volumes / mounts[volume["name"]].removeprefix(f"{VOLUMES}/")
+            folder = self.volumes / mounts[volume["name"]].removeprefix(f"{VOLUMES}/")
             folder.mkdir(parents=True)
             for key, name in wanted.items():
+                if key not in source and kept.get("optional"):
+                    continue
                 (folder / name).write_text(source[key])
 
 

@@ -218,14 +218,26 @@ def test_variables_are_those_of_the_settings(charts: Charts) -> None:
                 )
             assert "amqp_url" not in {read[name].setting for name in told} or process == "courier"
             named[service] |= set(told)
+
+
+def test_secrets_of_outside_systems_arrive_each_by_its_name(charts: Charts) -> None:
+    given = merged(LEAST, {"outside": {"existingSecret": "outside"}})
     for service in ("customers", "integrations"):
-        told = _of(charts, service, {"outside": {"existingSecret": "outside"}}, "courier")
         own = variables.outside(service)
         assert own is not None
         secrets = {name for name, found in variables.variables(own).items() if found.secret}
-        assert {
-            name for name, value in told.items() if isinstance(value, dict) and value["secretKeyRef"].get("optional")
-        } == secrets
+        for made, spec in pods(charts.render(service, given)):
+            if made["kind"] != "Deployment":
+                continue
+            told = environment(spec["containers"][0])
+            by_name = {
+                name
+                for name, value in told.items()
+                if isinstance(value, dict) and value["secretKeyRef"].get("optional")
+            }
+            files = [volume["secret"] for volume in spec["volumes"] if volume["name"] == "outside"]
+            by_name |= {item["path"].upper() for file in files for item in file["items"]}
+            assert by_name == secrets, f"{service}, {made['metadata']['name']}"
 
 
 def _of(charts: Charts, service: str, values: dict[str, Any], process: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from closedloop_devstack import ports
 from closedloop_devstack.keys import KeyRing
 from closedloop_devstack.servers import PostgresServer, RedisServer, databases
+from closedloop_integrations.settings import Reader
 
 from .charts import LEAST, Charts, Values, merged, of_kind, pods
 from .kubelet import Container, can_contain
@@ -147,11 +148,35 @@ def test_with_certificates(cluster: Cluster, tmp_path: Path) -> None:
         assert container.terminate()[0] == 0, container.output[-2000:]
 
 
-def until(what: str, holds: Any, container: Container, seconds: float = 90) -> None:
+def test_secrets_in_files_are_read_and_read_again(
+    charts: Charts, session_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the volume lays them: those that are there are found under their settings' names, and a changed one is taken up."""
+    values = merged(LEAST, {"outside": {"existingSecret": "outside"}})
+    secrets = {"outside": {"smtp_url": "smtps://one@mail.example.com", "wecom_robots": '{"default": "https://robot"}'}}
+    [spec] = [
+        spec
+        for made, spec in pods(charts.render("integrations", values))
+        if made["metadata"]["name"].endswith("-courier")
+    ]
+    container = Container(spec, "integrations", session_folder / "files", secrets, {})
+    folder = container.volumes / "outside"
+    told = {one["name"]: one.get("value") for one in spec["containers"][0]["env"]}
+    assert told["CLOSEDLOOP_INTEGRATIONS_SECRETS"] == "/etc/closedloop/outside"
+    monkeypatch.setenv("CLOSEDLOOP_INTEGRATIONS_SECRETS", str(folder))
+    outside = Reader()
+    assert outside().smtp_url.get_secret_value() == "smtps://one@mail.example.com"
+    assert set(outside().wecom_robots) == {"default"}
+    (folder / "closedloop_integrations_smtp_url").write_text("smtps://another@mail.example.com")
+    until("takes the new secret", lambda: "another" in outside().smtp_url.get_secret_value())
+
+
+def until(what: str, holds: Any, container: Container | None = None, seconds: float = 90) -> None:
     ends = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < ends, f"never {what}: {container.output[-2000:]}"
-        assert container.alive, container.output[-2000:]
+        output = container.output[-2000:] if container else ""
+        assert time.monotonic() < ends, f"never {what}: {output}"
+        assert container is None or container.alive, output
         time.sleep(0.2)
 
 

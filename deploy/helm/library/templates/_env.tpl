@@ -55,7 +55,10 @@
 {{- $outside := $v.service.outside }}
 {{- if $outside }}
 {{- include "closedloop.env.settings" (list $v.outside.settings $outside.prefix) }}
-{{- if $v.outside.existingSecret }}
+{{- if and $v.outside.existingSecret $outside.folder }}
+- name: {{ $outside.folder }}
+  value: /etc/closedloop/outside
+{{- else if $v.outside.existingSecret }}
 {{- range $outside.secrets }}
 - name: {{ $outside.prefix }}{{ upper . }}
   valueFrom:

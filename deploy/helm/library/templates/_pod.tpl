@@ -34,6 +34,9 @@ volumeMounts:
   - {name: token, mountPath: /etc/closedloop/token, readOnly: true}
 {{- end }}
 {{- end }}
+{{- if include "closedloop.outside.folder" (list $ $process) }}
+  - {name: outside, mountPath: /etc/closedloop/outside, readOnly: true}
+{{- end }}
 {{- if and $.Values.tls.enabled (has $process (list "api" "reactor" "test")) }}
   - {name: tls, mountPath: /etc/closedloop/tls, readOnly: true}
 {{- end }}
@@ -56,6 +59,17 @@ volumeMounts:
     secretName: {{ required "set tokens.existingSecret: this service calls others, and they ask who it is" $.Values.tokens.existingSecret }}
     items: [{key: {{ $.Values.tokens.key }}, path: token}]
 {{- end }}
+{{- if include "closedloop.outside.folder" (list $ $process) }}
+- name: outside
+  secret:
+    secretName: {{ $.Values.outside.existingSecret }}
+    # Of those named here what is there: nobody has every outside system.
+    optional: true
+    items:
+{{- range $.Values.service.outside.secrets }}
+      - {key: {{ . }}, path: {{ lower $.Values.service.outside.prefix }}{{ . }}}
+{{- end }}
+{{- end }}
 {{- if and $.Values.tls.enabled (has $process (list "api" "reactor" "test")) }}
 - name: tls
   secret: {secretName: {{ include "closedloop.tlsSecret" $ }}}
@@ -71,4 +85,10 @@ securityContext: {{- include "closedloop.pod.security" $ | nindent 2 }}
 {{- with $.Values.image.pullSecrets | default (($.Values.global).image).pullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* (list $ "api"): not empty where the secrets of outside systems are files. */}}
+{{- define "closedloop.outside.folder" -}}
+{{- $v := (index . 0).Values -}}
+{{- if and $v.outside.existingSecret ($v.service.outside).folder (has (index . 1) (list "api" "courier" "reactor")) }}yes{{ end -}}
 {{- end }}

@@ -36,6 +36,8 @@ OF_THE_CHART = frozenset(
         "reactor",
     }
 )
+# Where a service reads its secrets of outside systems from files, besides.
+FOLDERS = {"integrations": "CLOSEDLOOP_INTEGRATIONS_SECRETS"}
 # What a process cannot do its work without, though the class has a default for the loopback.
 NEEDED = {
     "api": {"DATABASE_URL", "REDIS_URL", "JWKS", "GRPC_ADDRESS", "METRICS_ADDRESS"},
@@ -80,7 +82,10 @@ def outside(service: str) -> type[BaseSettings] | None:
 def known(service: str) -> dict[str, Variable]:
     """Every variable that any process of the service reads."""
     own = outside(service)
-    return {**variables(Settings), **variables(Pace), **(variables(own) if own else {})}
+    found = {**variables(Settings), **variables(Pace), **(variables(own) if own else {})}
+    if folder := FOLDERS.get(service):
+        found[folder] = Variable(folder, "secrets", FieldInfo(annotation=str))
+    return found
 
 
 def holds_a_secret(annotation: object) -> bool:
