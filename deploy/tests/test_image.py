@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from closedloop_operations.environment import SERVICES
 
 from . import dockerfile
 from .charts import SOURCES
@@ -51,6 +59,41 @@ def test_the_file_keeps_its_promises() -> None:
         assert f"org.opencontainers.image.{name}=" in labels
     # Secrets have no place in what everybody can read.
     assert not re.search(r"(?i)secret|password|token", " ".join(final.of("ENV") + final.of("ARG")))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_asks_for_what_it_imports(service: str) -> None:
+    """What its pyproject does not name is not in its image, though a developer's environment has it."""
+    kept = _closure().wanted(f"closedloop-{service}")
+    of_module = metadata.packages_distributions()
+    lacking = set()
+    for folder in (f"services/{service}/src", "libs/chassis/src"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for name in _imports(path):
+                distributions = {_canonical(one) for one in of_module.get(name, ())}
+                if distributions and not distributions & kept:
+                    lacking.add(f"{path.relative_to(ROOT)}: {name}")
+    assert not lacking, "\n".join(sorted(lacking))
+    assert ("statsforecast" in kept) == (service == "targets")
+    text = tomllib.loads((ROOT / "services" / service / "pyproject.toml").read_text())
+    assert text["project"]["scripts"] == {f"closedloop-{service}": f"closedloop_{service}.__main__:run"}
+
+
+def _closure() -> Any:
+    spec = spec_from_file_location("closure", FILE.with_name("closure.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def test_the_user_is_that_of_the_charts() -> None:
