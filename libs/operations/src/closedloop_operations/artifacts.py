@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from closedloop_operations import alerts, burn, objectives, values_schema
 from closedloop_operations.environment import SERVICES

@@ -19,7 +19,7 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from closedloop_devstack import debian, ports
 from closedloop_devstack.errors import PlatformError
