@@ -133,12 +133,12 @@ class Container:
         # Nothing of ours but what finds the interpreter's packages, which an image has in place.
         told = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
         for one in self.container.get("env", ()):
-            told[one["name"]] = self._inside(one["value"]) if "value" in one else self._secret(one["valueFrom"], told)
-            if told[one["name"]] is None:
-                del told[one["name"]]
+            value = self._inside(one["value"]) if "value" in one else self._secret(one["valueFrom"])
+            if value is not None:
+                told[one["name"]] = value
         return told
 
-    def _secret(self, source: Any, _: object) -> Any:
+    def _secret(self, source: Any) -> str | None:
         reference = source["secretKeyRef"]
         found = self._secrets.get(reference["name"], {}).get(reference["key"])
         assert found is not None or reference.get("optional"), f"no {reference['key']} in Secret {reference['name']}"

@@ -10,7 +10,7 @@
     secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 | quote }}}
 {{- end }}
 
-{{/* A list within map and list values is JSON, as pydantic-settings reads it. */}}
+{{/* Maps and lists are JSON, as pydantic-settings reads them; whole numbers have no exponent. */}}
 {{- define "closedloop.env.value" -}}
 {{- if kindIs "string" . }}{{ . | quote }}{{ else if or (kindIs "map" .) (kindIs "slice" .) }}{{ toJson . | quote }}{{ else if kindIs "float64" . }}{{ printf "%v" (ternary (int64 .) . (eq (floor .) .)) | quote }}{{ else }}{{ toString . | quote }}{{ end }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* (list $ "api" $settingsOfTheProcess): what all pods share. Restricted pod security, read-only root. */}}
+{{/* What all pods share: restricted pod security, a read-only root. Most take (list $ "api"). */}}
 {{- define "closedloop.pod.security" -}}
 runAsNonRoot: true
 runAsUser: 10001
