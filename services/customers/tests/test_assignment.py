@@ -17,7 +17,10 @@ from closedloop.customers.v1 import assignment_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop_chassis import protos
-from closedloop_customers.assignment import store
+from closedloop_chassis.data.transaction import Transaction
+from closedloop_chassis.work import Work
+from closedloop_customers.assignment import market, store
+from closedloop_devstack.testing.service import work
 
 from .conftest import House
 
@@ -94,6 +97,33 @@ async def test_capacity_is_never_exceeded_even_at_once(house: House, rid: Any) -
     assert (full.open_leads, full.profile.lead_capacity) == (2, 2)
     free = await house.ops.assignment.ListSellers(pb.ListSellersRequest(available=True))
     assert [s.person_id for s in free.sellers] == ["rep9"]
+
+
+@pytest.mark.mission("U13")
+async def test_who_asked_with_an_old_memory_looks_again_though_others_have_renewed_it(house: House, rid: Any) -> None:
+    process, seen = house.live.process, []
+
+    class Overtaken:
+        """Reads when another call has renewed the memory in between."""
+
+        def __init__(self, asking: Transaction, other: Work) -> None:
+            self._asking, self._other, self._first = asking, other, True
+
+        async def all(self, *statement: Any) -> Any:
+            if self._first:
+                self._first = False
+                await market.everybody(self._other, self._other.tx, "lead")
+            return await self._asking.all(*statement)
+
+    for capacity in (2, 1):
+        await set_seller(house, rid, "rep1", ["lead_capacity"], lead_capacity=capacity)
+        asking, other = work(process), work(process)
+        reader: Any = Overtaken(asking.tx, other)
+        sellers = await market.everybody(asking, reader, "lead")
+        seen.append({each.person_id: each.capacity for each in sellers}["rep1"])
+        for each in (asking, other):
+            await each.tx.rollback()
+    assert seen == [2, 1]
 
 
 @pytest.mark.mission("U13")

@@ -15,7 +15,7 @@ from closedloop_devstack.testing.notices import lack
 
 PREFIX = "closedloop-test-"
 # Hundreds of databases are copied in a session, each of some four hundred files: a tenth of the work where files are
-# memory. Three workers together took less than a third of this.
+# memory. Three workers together took 2.4 GB at most.
 MEMORY, ENOUGH = Path("/dev/shm"), 6_000_000_000
 
 

@@ -72,8 +72,11 @@ class _Known:
 class _Field:
     """All sellers for one type of record, under one organisation, one rulebook and one revision."""
 
-    def __init__(self, record_type: str, known: Sequence[_Known], org: OrgSnapshot, settings: AssignmentRules) -> None:
+    def __init__(
+        self, record_type: str, known: Sequence[_Known], org: OrgSnapshot, settings: AssignmentRules, revision: int
+    ) -> None:
         self.record_type = record_type
+        self.revision = revision
         self.known = known
         self.people = [each.person.id for each in known]
         self._made_of = (org, settings)
@@ -81,6 +84,9 @@ class _Field:
 
     def made_of(self, org: OrgSnapshot, settings: AssignmentRules) -> bool:
         return self._made_of[0] is org and self._made_of[1] is settings
+
+    def is_current(self, found: Sequence[Mapping[str, Any]]) -> bool:
+        return bool(found[0]["revision"] == self.revision)
 
     def fitting(self, subject: Subject) -> tuple[list[_Known], str]:
         """Whom region, industry and product lines admit, and their ids as an array."""
@@ -115,8 +121,13 @@ class Market:
         """The statement whose one row `sellers` takes; of an array of people."""
         return store.LOADS[field.record_type], {"people": people}
 
-    def is_current(self, found: Sequence[Mapping[str, Any]]) -> bool:
-        return bool(found[0]["revision"] == self._revision)
+    async def renewed(
+        self, work: Work, reader: Reader | Transaction, field: _Field, found: Sequence[Mapping[str, Any]]
+    ) -> _Field:
+        """The field of the revision that was found; another call may have read it already."""
+        if found[0]["revision"] != self._revision:
+            await self.renew(reader, work.now)
+        return self.field(work, field.record_type)
 
     async def renew(self, reader: Reader | Transaction, at: datetime) -> None:
         """Reads what seldom changes; its revision first, so that what changes meanwhile is read again."""
@@ -175,7 +186,7 @@ class Market:
             )
             suspended = row.suspended_at is not None
             known.append(_Known(seller, person, suspended, row.priority_until, self._leaves.get(person.id, ())))
-        return _Field(record_type, known, org, settings)
+        return _Field(record_type, known, org, settings, self._revision)
 
 
 _markets: WeakKeyDictionary[Process, Market] = WeakKeyDictionary()
@@ -200,9 +211,9 @@ async def everybody(
         assert isinstance(reader, Transaction)
         reader.do(store.HOLD_LOADS, {"people": field.people})
     found = await reader.all(*market.loads(field, rows.array(field.people)))
-    if not market.is_current(found):
-        await market.renew(reader, work.now)
-        field = market.field(work, record_type)
+    # Of the field that was asked with, not of the memory: that may have been renewed by others in between.
+    while not field.is_current(found):
+        field = await market.renewed(work, reader, field, found)
         found = await reader.all(*market.loads(field, rows.array(field.people)))
     return market.sellers(field.known, found, record_type, at, reader)
 
@@ -224,7 +235,7 @@ class Question:
         where somebody was overtaken, or where `besides` does not fit and is asked for anyway."""
         work, tx, settings = self._work, self._work.tx, self._work.rules(AssignmentRules)
         everybody_counts = len(self._fit) < settings.shown_candidates or work.overtaken
-        if everybody_counts or not self._market.is_current(found) or besides not in {"", *self._ids}:
+        if everybody_counts or not self._field.is_current(found) or besides not in {"", *self._ids}:
             return await everybody(work, tx, self._record_type, alone=work.overtaken)
         return self._market.sellers(self._fit, found, self._record_type, work.now, tx)
 
