@@ -198,6 +198,69 @@ async def test_a_turn_has_its_limits_and_broken_rows_are_set_aside(
     assert {item.reason for item in items} == {"LINK_MISSING"}
 
 
+@pytest.mark.mission("S70")
+async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """One page that always fails, one that says "wait" for ever, one that is too long, two on other hosts: each is set
+    aside, soon or at once, and the walk goes on to the last page."""
+    outside(procurement_url=site.url)
+    near = f"http://localhost:{site.port}"
+    polls = {"procurement": {"max_bytes": 60_000, "pause_seconds": 0}}
+    await rules(company, "integrations.sources", {"polls": polls})
+    await rules(company, "integrations.procurement", {"hosts": [near]})
+    made = [publish(site, number) for number in range(25)]
+    fails, waits, long, away, close, odd = (made[number].id for number in (3, 10, 14, 15, 16, 17))
+    site.faults = type(site.faults)(
+        broken={fails: 500, waits: 503},
+        swollen={long: 100_000},
+        moved={away: "http://www.other.example", close: near, odd: "http://[half:1234567"},
+    )
+    for _ in range(8):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    assert await company.db.value("SELECT count(*) FROM notice") == 20, "one of another host of the site, too"
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    items = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="procurement"))).items
+    assert sorted(item.reason for item in items) == [
+        "LINK_MISSING",
+        "PAGE_ELSEWHERE",
+        "PAGE_TOO_LARGE",
+        "PAGE_UNREACHABLE",
+        "PAGE_UNREACHABLE",
+    ]
+    gone = next(item for item in items if "500" in item.message)
+    assert "济南市第三中学第3批智慧黑板采购" in gone.raw, "who works it off reads what the list said"
+    found = await source(company, "procurement")
+    assert (found.light, found.circuit.consecutive_failures) == (common_pb2.LIGHT_NONE, 0)
+    assert sum(f"{fails}.htm" in asked for asked in site.requests) == 3
+    publish(site, 30)
+    await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 21, "what is new is read as ever"
+
+
+@pytest.mark.mission("S70")
+async def test_a_site_whose_pages_all_fail_opens_its_circuit_and_loses_none(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    outside(procurement_url=site.url)
+    for number in range(20):
+        publish(site, number)
+    site.faults = type(site.faults)(broken={"": 500})
+    for _ in range(6):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    found = await source(company, "procurement")
+    assert (found.light, found.circuit.consecutive_failures) == (common_pb2.LIGHT_RED, 6)
+    assert await company.db.value("SELECT count(*) FROM quarantine") == 0
+    site.faults = site.no_faults()
+    for _ in range(2):
+        await company.advance(minutes=20)
+        await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 20
+    assert (await source(company, "procurement")).light == common_pb2.LIGHT_NONE
+
+
 @pytest.mark.mission("S71")
 async def test_orders_and_invoices_are_fetched_once_and_again_when_they_change(
     company: Live, known: Known, outside: Outside, run: Run
