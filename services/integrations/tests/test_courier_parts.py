@@ -323,6 +323,35 @@ async def test_many_documents_come_in_pages(company: Live, outside: Outside, run
     assert await company.db.value("SELECT count(*) FROM inbox") == 4
 
 
+@pytest.mark.mission("S71")
+@pytest.mark.parametrize("calls", [2, 4])
+async def test_more_documents_of_one_second_than_a_turn_may_read_come_all_the_same(
+    company: Live, outside: Outside, run: Run, calls: int
+) -> None:
+    await rules(company, "integrations.erp", {"rows_per_page": 4, "lists": ["cost"]})
+    await rules(company, "integrations.sources", {"polls": {"erp": {"max_requests": calls, "pause_seconds": 0}}})
+    taken = "SELECT count(*) FROM erp_transaction"
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        for number in range(40):
+            server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal(number)))
+        for _ in range(6):
+            await run(erp.poll, settle=False)
+        # One of those read already is changed: it moves behind the others, which all move up by one.
+        await company.advance(minutes=1)
+        [first, *_] = server.tables["cost"]
+        server.put("cost", CostEntry(ccode=first, ccostcode="F1", imoney=Decimal("0.5")))
+        for _ in range(12):
+            await run(erp.poll, settle=False)
+        await company.settle()
+        assert await company.db.value(taken + " WHERE in_force") == 40
+        await company.advance(minutes=1)
+        server.put("cost", CostEntry(ccostcode="F2", imoney=Decimal(9)))
+        await run(erp.poll)
+        assert await company.db.value(taken + " WHERE in_force") == 41, "the next second is read as ever"
+    assert (await source(company, "erp")).light == common_pb2.LIGHT_NONE
+
+
 @pytest.mark.mission("S70", "S71")
 async def test_a_slip_of_the_other_side_silences_nobody(
     company: Live, site: ProcurementSite, outside: Outside, run: Run

@@ -67,8 +67,8 @@ class Answer:
 
 
 class Outbound:
-    """A client of the host of `base_url`, and of the hosts of `also`, alone. `seconds` bound a whole call, `max_bytes` its answer. With `address` the
-    connection goes there, whatever the host's name resolves to by now."""
+    """A client of the host of `base_url`, and of the hosts of `also`, alone. `seconds` bound a whole call,
+    `max_bytes` its answer. With `address` the connection goes there, whatever the host's name resolves to by now."""
 
     def __init__(
         self, base_url: str, seconds: float, max_bytes: int, address: str = "", also: Iterable[str] = ()
