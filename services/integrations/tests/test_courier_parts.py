@@ -408,6 +408,38 @@ async def test_a_system_that_is_down_opens_its_own_circuit_and_slows_nobody(
         assert (healed.circuit.state, healed.circuit.consecutive_failures) == (sources_pb2.CIRCUIT_STATE_CLOSED, 0)
 
 
+@pytest.mark.mission("S71")
+async def test_one_list_that_is_dead_among_healthy_ones_is_seen_and_holds_up_none(
+    company: Live, outside: Outside, run: Run
+) -> None:
+    lists = ["cost", "payslip", "saleorder"]  # the ERP knows no list of payslips
+    await rules(company, "integrations.erp", {"lists": lists})
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        for number in range(5):
+            server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal(number)))
+            await run(erp.poll)
+            found = await source(company, "erp")
+            assert found.circuit.consecutive_failures == number + 1, "the others' success is not its own"
+            await company.advance(seconds=29)
+            await run(erp.poll)
+            await company.advance(seconds=2)
+        assert (found.light, found.circuit.state) == (common_pb2.LIGHT_RED, sources_pb2.CIRCUIT_STATE_OPEN)
+        assert await company.db.value("SELECT count(*) FROM erp_transaction") == 5, "the others go on"
+        ask = sources_pb2.PollSourceRequest(request_id=str(uuid4()), name="erp", poll="cost")
+        await stub.PollSource(ask)
+        await company.advance(minutes=5)
+        await run(erp.poll)
+        assert (await source(company, "erp")).circuit.consecutive_failures == 6
+        # It is not asked for any longer: what it was is forgotten, once it is overdue.
+        await rules(company, "integrations.erp", {"lists": ["cost"]})
+        await company.advance(hours=1)
+        await run(erp.poll)
+        healed = await source(company, "erp")
+        assert (healed.light, healed.circuit.consecutive_failures) == (common_pb2.LIGHT_NONE, 0)
+
+
 @pytest.fixture
 def post(company: Live) -> Iterator[MailServer]:
     with MailServer(clock=lambda: company.now) as server:

@@ -1,7 +1,8 @@
 """Whose turn it is: every poller asks here before it calls out, and tells here how it went.
 
-A source that fails time and again gets a circuit breaker: for a while nobody calls it, then one call tries. Pollers of
-other sources do not notice. Runs in the courier, with its sync connections.
+A poll that fails time and again gets a circuit breaker: for a while nobody calls, then one call tries. Other polls do not
+notice, neither of other sources nor of this one; the source shows the worst of its polls. Runs in the courier, with its
+sync connections.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Model = TypeVar("Model", bound=Rules)
 
 # All that decides whether it is our turn, and the rulebook, in one look a second.
 LOOK = """
-SELECT s.configured, s.paused, s.failures, s.retry_at, s.secret_at, p.cursor, p.next_at,
+SELECT s.configured, s.paused, s.secret_at, coalesce(p.failures, 0) AS failures, p.retry_at, p.cursor, p.next_at,
        (SELECT body FROM rulebook WHERE name = %(rulebook)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1) AS rules
   FROM source s LEFT JOIN poll p ON p.source = s.name AND p.name = %(poll)s WHERE s.name = %(source)s
 """
@@ -42,19 +43,25 @@ INSERT INTO poll (source, name, next_at) SELECT %(source)s, %(poll)s, %(now)s WH
 """
 CLOSE_TURN = """
 WITH turn AS (
-    UPDATE poll SET cursor = %(cursor)s, last_at = %(now)s, next_at = %(next_at)s, read = read + %(read)s
+    UPDATE poll SET cursor = %(cursor)s, last_at = %(now)s, next_at = %(next_at)s, read = read + %(read)s,
+                    failures = %(failures)s, retry_at = %(retry_at)s
      WHERE source = %(source)s AND name = %(poll)s
+), others AS (
+    -- One that nobody has asked for since it was due is one the rulebook names no longer.
+    SELECT coalesce(max(failures), 0) AS failures, max(retry_at) AS retry_at
+      FROM poll WHERE source = %(source)s AND name <> %(poll)s AND next_at > %(forgotten)s
 )
 UPDATE source
-   SET failures = %(failures)s,
-       opened_at = CASE WHEN %(retry_at)s::timestamptz IS NULL THEN NULL ELSE coalesce(opened_at, %(now)s) END,
-       retry_at = %(retry_at)s,
+   SET failures = greatest(%(failures)s, others.failures),
+       opened_at = CASE WHEN coalesce(%(retry_at)s::timestamptz, others.retry_at) IS NOT NULL
+                        THEN coalesce(opened_at, %(now)s) END,
+       retry_at = greatest(%(retry_at)s::timestamptz, others.retry_at),
        last_success_at = CASE WHEN %(error)s = '' THEN %(now)s ELSE last_success_at END,
        last_failure_at = CASE WHEN %(error)s = '' THEN last_failure_at ELSE %(now)s END,
        last_error = CASE WHEN %(error)s = '' THEN last_error ELSE %(error)s END,
        newest_at = greatest(newest_at, %(newest)s),
        durations = (%(seconds)s::real || durations)[1:200]
- WHERE name = %(source)s
+  FROM others WHERE name = %(source)s
 """
 IN_FORCE = """
 SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1
@@ -151,6 +158,7 @@ def _close(
         "read": mine.read,
         "failures": failures,
         "retry_at": retry_at,
+        "forgotten": mine.now - timedelta(seconds=rules.breaker.longest_seconds + mine.rules.every_seconds),
         "error": error[:300],
         "newest": mine.newest,
         "seconds": time.monotonic() - begun,
