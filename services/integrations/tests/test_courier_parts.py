@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import deliveries_pb2, mail_pb2, notices_pb2, sources_pb2
@@ -30,6 +31,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.courier.database import pool
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Poller, Request, Response
+from closedloop_chassis.courier.pollers import Leadership, Polling
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.erp import ErpServer
@@ -438,6 +440,41 @@ async def test_one_list_that_is_dead_among_healthy_ones_is_seen_and_holds_up_non
         await run(erp.poll)
         healed = await source(company, "erp")
         assert (healed.light, healed.circuit.consecutive_failures) == (common_pb2.LIGHT_NONE, 0)
+
+
+@pytest.mark.mission("S70")
+async def test_the_metrics_tell_that_a_source_fails_and_when_it_is_well_again(
+    company: Live, site: ProcurementSite, outside: Outside, desk: StillDesk
+) -> None:
+    """The alert on pollers that fail looks for errors without a success between them, over a quarter of an hour."""
+    outside(procurement_url=site.url)
+    leads = Leadership(company.process.settings.dsn, "integrations")
+    polling = Polling(Poller("notices_told", timedelta(seconds=1), notices.poll), desk, leads)
+
+    async def ticks() -> dict[str, float]:
+        before = {outcome: counted(outcome) for outcome in ("error", "ok", "idle")}
+        for _ in range(3):
+            await asyncio.to_thread(polling.step)
+        return {outcome: counted(outcome) - count for outcome, count in before.items()}
+
+    def counted(outcome: str) -> float:
+        labels = {"poller": "notices_told", "outcome": outcome}
+        return REGISTRY.get_sample_value("closedloop_poll_seconds_count", labels) or 0
+
+    def held() -> float | None:
+        labels = {"source": "procurement", "poll": "all"}
+        return REGISTRY.get_sample_value("closedloop_source_circuit_open", labels)
+
+    assert (await ticks(), held()) == ({"error": 0, "ok": 1, "idle": 2}, 0)
+    site.faults = type(site.faults)(failures=5)
+    for _ in range(4):
+        await company.advance(minutes=2)
+        assert (await ticks(), held()) == ({"error": 1, "ok": 0, "idle": 2}, 0), "in between nothing is told"
+    await company.advance(minutes=2)
+    assert (await ticks(), held()) == ({"error": 3, "ok": 0, "idle": 0}, 1), "while it is open it fails"
+    await company.advance(minutes=2)
+    assert (await ticks(), held()) == ({"error": 0, "ok": 1, "idle": 2}, 0)
+    leads.close()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_chassis.telemetry.courier_metrics import OPEN_CIRCUITS
 from closedloop_integrations import runs
 from closedloop_integrations.outbound import OutsideError, SlowDownError
 from closedloop_integrations.settings import outside
@@ -98,7 +99,8 @@ class Turn:
 def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Turn | None]:
     """None where it is nobody's turn: not configured, paused, not yet due, or the circuit is open.
 
-    An OutsideError raised inside is written down and ends here; anything else is written down and goes on.
+    An OutsideError raised inside is written down and ends here; anything else is written down and goes on. The courier's
+    metrics are told either way; while the circuit is open every tick counts as failed, so that an alert sees what lasts.
     """
     now, read_at = desk.now(), outside().read_at
     asked = {"source": source, "poll": poll, "configured": configured, "now": now, "read_at": read_at}
@@ -108,8 +110,11 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
             raise LookupError(f"no migration has named the source {source}")
         if row["configured"] != configured or (configured and (row["secret_at"] != read_at or row["next_at"] is None)):
             cursor.execute(MEET, asked)
-    waits = (row["retry_at"] and row["retry_at"] > now) or (row["next_at"] and row["next_at"] > now)
-    if not configured or row["paused"] or waits:
+    asks = configured and not row["paused"]
+    held = row["retry_at"] is not None and row["retry_at"] > now
+    OPEN_CIRCUITS.labels(source, poll).set(asks and row["retry_at"] is not None)
+    if not asks or held or (row["next_at"] and row["next_at"] > now):
+        desk.fared("error" if asks and held else "idle")
         yield None
         return
     rules = SourceRules.model_validate(row["rules"] or {})
@@ -126,7 +131,9 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
         _close(desk, mine, rules, begun, error=type(error).__name__)
         raise
     else:
-        if not mine.idle:
+        if mine.idle:
+            desk.fared("idle")
+        else:
             _close(desk, mine, rules, begun)
 
 
@@ -175,6 +182,8 @@ def _close(
         error=told["error"] or asked_to_wait,
         brought_by=f"poll:{mine.source}",
     )
+    desk.fared("error" if error else "ok")
+    OPEN_CIRCUITS.labels(mine.source, mine.poll).set(retry_at is not None)
     with desk.connection() as connection:
         connection.execute(CLOSE_TURN, told)
         runs.keep_turn(connection, run)
