@@ -242,6 +242,33 @@ async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
 
 
 @pytest.mark.mission("S70")
+async def test_a_page_of_the_list_that_always_fails_keeps_nobody_from_what_is_new(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    outside(procurement_url=site.url)
+    await rules(company, "integrations.sources", {"polls": {"procurement": {"pause_seconds": 0}}})
+    for number in range(45):
+        publish(site, number)
+    site.faults = type(site.faults)(unlisted={"2": 500})
+    for _ in range(3):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    publish(site, 50)
+    for _ in range(2):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    assert await company.db.value("SELECT count(*) FROM notice") == 21, "the first page is read again"
+    assert (await source(company, "procurement")).circuit.consecutive_failures == 5, (
+        "and that the list is broken is seen"
+    )
+    site.faults = site.no_faults()
+    for _ in range(2):
+        await company.advance(minutes=20)
+        await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 46
+
+
+@pytest.mark.mission("S70")
 async def test_a_site_whose_pages_all_fail_opens_its_circuit_and_loses_none(
     company: Live, site: ProcurementSite, outside: Outside, run: Run
 ) -> None:

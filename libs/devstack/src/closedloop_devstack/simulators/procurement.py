@@ -12,7 +12,7 @@ Pages carry `ETag` and `Last-Modified` and answer 304. More than `limit` request
 address answer 429 with `Retry-After`. `faults` adds to those of every simulator: `malformed` (every list has a row
 nobody can read), `charset` ("gb18030": the page says so in its `<meta>` alone, as old sites do), and by a notice's id, ""
 being all of them: `broken` (its page answers with this status), `swollen` (is so many bytes long), `moved` (the list links
-to another site, "http://host").
+to another site, "http://host"). `unlisted`: pages of lists, by number, that answer with a status.
 
 Control: `POST /_control/notices` with the fields of `Notice` (`published` ISO 8601 with offset), `GET
 /_control/notices`.
@@ -81,6 +81,7 @@ class SiteFaults(Faults):
     broken: Mapping[str, int] = field(default_factory=dict)
     swollen: Mapping[str, int] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
+    unlisted: Mapping[str, int] = field(default_factory=dict)
 
 
 Fault = TypeVar("Fault")
@@ -169,6 +170,8 @@ class ProcurementSite(HttpSimulator):
             since = date.fromisoformat(request.query_params.get("since") or "1970-01-01")
         except ValueError as error:
             raise HTTPException(400, "page is a number, since is YYYY-MM-DD") from error
+        if status := self._faults.unlisted.get(str(page)):
+            raise HTTPException(status, "系统繁忙")
         found = [
             notice
             for notice in self.notices
