@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import deliveries_pb2, mail_pb2, notices_pb2, sources_pb2
@@ -30,6 +31,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.courier.database import pool
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Poller, Request, Response
+from closedloop_chassis.courier.pollers import Leadership, Polling
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.erp import ErpServer
@@ -198,6 +200,96 @@ async def test_a_turn_has_its_limits_and_broken_rows_are_set_aside(
     assert {item.reason for item in items} == {"LINK_MISSING"}
 
 
+@pytest.mark.mission("S70")
+async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """One page that always fails, one that says "wait" for ever, one that is too long, two on other hosts: each is set
+    aside, soon or at once, and the walk goes on to the last page."""
+    outside(procurement_url=site.url)
+    near = f"http://localhost:{site.port}"
+    polls = {"procurement": {"max_bytes": 60_000, "pause_seconds": 0}}
+    await rules(company, "integrations.sources", {"polls": polls})
+    await rules(company, "integrations.procurement", {"hosts": [near]})
+    made = [publish(site, number) for number in range(25)]
+    fails, waits, long, away, close, odd = (made[number].id for number in (3, 10, 14, 15, 16, 17))
+    site.faults = type(site.faults)(
+        broken={fails: 500, waits: 503},
+        swollen={long: 100_000},
+        moved={away: "http://www.other.example", close: near, odd: "http://[half:1234567"},
+    )
+    for _ in range(8):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    assert await company.db.value("SELECT count(*) FROM notice") == 20, "one of another host of the site, too"
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    items = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="procurement"))).items
+    assert sorted(item.reason for item in items) == [
+        "LINK_MISSING",
+        "PAGE_ELSEWHERE",
+        "PAGE_TOO_LARGE",
+        "PAGE_UNREACHABLE",
+        "PAGE_UNREACHABLE",
+    ]
+    gone = next(item for item in items if "500" in item.message)
+    assert "济南市第三中学第3批智慧黑板采购" in gone.raw, "who works it off reads what the list said"
+    found = await source(company, "procurement")
+    assert (found.light, found.circuit.consecutive_failures) == (common_pb2.LIGHT_NONE, 0)
+    assert sum(f"{fails}.htm" in asked for asked in site.requests) == 3
+    publish(site, 30)
+    await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 21, "what is new is read as ever"
+
+
+@pytest.mark.mission("S70")
+async def test_a_page_of_the_list_that_always_fails_keeps_nobody_from_what_is_new(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    outside(procurement_url=site.url)
+    await rules(company, "integrations.sources", {"polls": {"procurement": {"pause_seconds": 0}}})
+    for number in range(45):
+        publish(site, number)
+    site.faults = type(site.faults)(unlisted={"2": 500})
+    for _ in range(3):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    publish(site, 50)
+    for _ in range(2):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    assert await company.db.value("SELECT count(*) FROM notice") == 21, "the first page is read again"
+    assert (await source(company, "procurement")).circuit.consecutive_failures == 5, (
+        "and that the list is broken is seen"
+    )
+    site.faults = site.no_faults()
+    for _ in range(2):
+        await company.advance(minutes=20)
+        await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 46
+
+
+@pytest.mark.mission("S70")
+async def test_a_site_whose_pages_all_fail_opens_its_circuit_and_loses_none(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    outside(procurement_url=site.url)
+    for number in range(20):
+        publish(site, number)
+    site.faults = type(site.faults)(broken={"": 500})
+    for _ in range(6):
+        await run(notices.poll)
+        await company.advance(minutes=2)
+    found = await source(company, "procurement")
+    assert (found.light, found.circuit.consecutive_failures) == (common_pb2.LIGHT_RED, 6)
+    assert await company.db.value("SELECT count(*) FROM quarantine") == 0
+    site.faults = site.no_faults()
+    for _ in range(2):
+        await company.advance(minutes=20)
+        await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 20
+    assert (await source(company, "procurement")).light == common_pb2.LIGHT_NONE
+
+
 @pytest.mark.mission("S71")
 async def test_orders_and_invoices_are_fetched_once_and_again_when_they_change(
     company: Live, known: Known, outside: Outside, run: Run
@@ -260,6 +352,35 @@ async def test_many_documents_come_in_pages(company: Live, outside: Outside, run
     assert await company.db.value("SELECT count(*) FROM inbox") == 4
 
 
+@pytest.mark.mission("S71")
+@pytest.mark.parametrize("calls", [2, 4])
+async def test_more_documents_of_one_second_than_a_turn_may_read_come_all_the_same(
+    company: Live, outside: Outside, run: Run, calls: int
+) -> None:
+    await rules(company, "integrations.erp", {"rows_per_page": 4, "lists": ["cost"]})
+    await rules(company, "integrations.sources", {"polls": {"erp": {"max_requests": calls, "pause_seconds": 0}}})
+    taken = "SELECT count(*) FROM erp_transaction"
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        for number in range(40):
+            server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal(number)))
+        for _ in range(6):
+            await run(erp.poll, settle=False)
+        # One of those read already is changed: it moves behind the others, which all move up by one.
+        await company.advance(minutes=1)
+        [first, *_] = server.tables["cost"]
+        server.put("cost", CostEntry(ccode=first, ccostcode="F1", imoney=Decimal("0.5")))
+        for _ in range(12):
+            await run(erp.poll, settle=False)
+        await company.settle()
+        assert await company.db.value(taken + " WHERE in_force") == 40
+        await company.advance(minutes=1)
+        server.put("cost", CostEntry(ccostcode="F2", imoney=Decimal(9)))
+        await run(erp.poll)
+        assert await company.db.value(taken + " WHERE in_force") == 41, "the next second is read as ever"
+    assert (await source(company, "erp")).light == common_pb2.LIGHT_NONE
+
+
 @pytest.mark.mission("S70", "S71")
 async def test_a_slip_of_the_other_side_silences_nobody(
     company: Live, site: ProcurementSite, outside: Outside, run: Run
@@ -314,6 +435,73 @@ async def test_a_system_that_is_down_opens_its_own_circuit_and_slows_nobody(
         await run(erp.poll)
         healed = await source(company, "erp")
         assert (healed.circuit.state, healed.circuit.consecutive_failures) == (sources_pb2.CIRCUIT_STATE_CLOSED, 0)
+
+
+@pytest.mark.mission("S71")
+async def test_one_list_that_is_dead_among_healthy_ones_is_seen_and_holds_up_none(
+    company: Live, outside: Outside, run: Run
+) -> None:
+    lists = ["cost", "payslip", "saleorder"]  # the ERP knows no list of payslips
+    await rules(company, "integrations.erp", {"lists": lists})
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+    with ErpServer(clock=lambda: company.now) as server:
+        outside(erp_url=server.url, erp_app_key="demo-key", erp_app_secret="demo-secret")
+        for number in range(5):
+            server.put("cost", CostEntry(ccostcode="F1", imoney=Decimal(number)))
+            await run(erp.poll)
+            found = await source(company, "erp")
+            assert found.circuit.consecutive_failures == number + 1, "the others' success is not its own"
+            await company.advance(seconds=29)
+            await run(erp.poll)
+            await company.advance(seconds=2)
+        assert (found.light, found.circuit.state) == (common_pb2.LIGHT_RED, sources_pb2.CIRCUIT_STATE_OPEN)
+        assert await company.db.value("SELECT count(*) FROM erp_transaction") == 5, "the others go on"
+        ask = sources_pb2.PollSourceRequest(request_id=str(uuid4()), name="erp", poll="cost")
+        await stub.PollSource(ask)
+        await company.advance(minutes=5)
+        await run(erp.poll)
+        assert (await source(company, "erp")).circuit.consecutive_failures == 6
+        # It is not asked for any longer: what it was is forgotten, once it is overdue.
+        await rules(company, "integrations.erp", {"lists": ["cost"]})
+        await company.advance(hours=1)
+        await run(erp.poll)
+        healed = await source(company, "erp")
+        assert (healed.light, healed.circuit.consecutive_failures) == (common_pb2.LIGHT_NONE, 0)
+
+
+@pytest.mark.mission("S70")
+async def test_the_metrics_tell_that_a_source_fails_and_when_it_is_well_again(
+    company: Live, site: ProcurementSite, outside: Outside, desk: StillDesk
+) -> None:
+    """The alert on pollers that fail looks for errors without a success between them, over a quarter of an hour."""
+    outside(procurement_url=site.url)
+    leads = Leadership(company.process.settings.dsn, "integrations")
+    polling = Polling(Poller("notices_told", timedelta(seconds=1), notices.poll), desk, leads)
+
+    async def ticks() -> dict[str, float]:
+        before = {outcome: counted(outcome) for outcome in ("error", "ok", "idle")}
+        for _ in range(3):
+            await asyncio.to_thread(polling.step)
+        return {outcome: counted(outcome) - count for outcome, count in before.items()}
+
+    def counted(outcome: str) -> float:
+        labels = {"poller": "notices_told", "outcome": outcome}
+        return REGISTRY.get_sample_value("closedloop_poll_seconds_count", labels) or 0
+
+    def held() -> float | None:
+        labels = {"source": "procurement", "poll": "all"}
+        return REGISTRY.get_sample_value("closedloop_source_circuit_open", labels)
+
+    assert (await ticks(), held()) == ({"error": 0, "ok": 1, "idle": 2}, 0)
+    site.faults = type(site.faults)(failures=5)
+    for _ in range(4):
+        await company.advance(minutes=2)
+        assert (await ticks(), held()) == ({"error": 1, "ok": 0, "idle": 2}, 0), "in between nothing is told"
+    await company.advance(minutes=2)
+    assert (await ticks(), held()) == ({"error": 3, "ok": 0, "idle": 0}, 1), "while it is open it fails"
+    await company.advance(minutes=2)
+    assert (await ticks(), held()) == ({"error": 0, "ok": 1, "idle": 2}, 0)
+    leads.close()
 
 
 @pytest.fixture

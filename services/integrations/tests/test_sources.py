@@ -18,7 +18,10 @@ FAILING = """
 UPDATE source SET configured = true, failures = 5, opened_at = %(now)s, retry_at = %(retry)s, last_failure_at = %(now)s,
        last_error = 'ConnectError: refused', durations = '{0.1,0.2}' WHERE name = 'erp'
 """
-POLL = "INSERT INTO poll (source, name, cursor, next_at, read) VALUES ('erp', 'saleorder', '{\"modified\": \"x\"}', %(next)s, 7)"
+POLL = """
+INSERT INTO poll (source, name, cursor, next_at, read, failures, retry_at)
+VALUES ('erp', 'saleorder', '{"modified": "x"}', %(next)s, 7, 5, %(next)s)
+"""
 
 
 def request_id() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -25,16 +25,25 @@ class NotSentError(OutsideError):
     """Nothing has reached the other side."""
 
 
+class UnaskableError(NotSentError):
+    """An address nobody may or can call, however often it is tried: another host, or no address at all."""
+
+
 class LostError(OutsideError):
     """It may have reached the other side; no answer came back."""
 
 
-class SlowDownError(OutsideError):
-    """The other side asks us to wait `seconds`; it is well, and so the circuit stays closed."""
+class TooLargeError(LostError):
+    """More than we read; it will be so the next time, too."""
 
-    def __init__(self, seconds: float) -> None:
+
+class SlowDownError(OutsideError):
+    """The other side asks us to wait `seconds`; it is well, and so the circuit stays closed. `away`: not that we ask too
+    much, it says, but that it cannot."""
+
+    def __init__(self, seconds: float, *, away: bool = False) -> None:
         super().__init__(f"asked us to wait {seconds:.0f} s")
-        self.seconds = seconds
+        self.seconds, self.away = seconds, away
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +67,13 @@ class Answer:
 
 
 class Outbound:
-    """A client of the host of `base_url` alone. `seconds` bound a whole call, `max_bytes` its answer. With `address` the
-    connection goes there, whatever the host's name resolves to by now."""
+    """A client of the host of `base_url`, and of the hosts of `also`, alone. `seconds` bound a whole call,
+    `max_bytes` its answer. With `address` the connection goes there, whatever the host's name resolves to by now."""
 
-    def __init__(self, base_url: str, seconds: float, max_bytes: int, address: str = "") -> None:
-        self._origin = _origin(base_url)
+    def __init__(
+        self, base_url: str, seconds: float, max_bytes: int, address: str = "", also: Iterable[str] = ()
+    ) -> None:
+        self._origins = {_origin(url) for url in (base_url, *also)}
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._transport = Bounded(seconds, address)
@@ -86,8 +97,8 @@ class Outbound:
         return self._call("POST", url, content=body, headers=headers)
 
     def _call(self, method: str, url: str, **options: Any) -> Answer:
-        if _origin(url) != self._origin:
-            raise NotSentError(f"{urlsplit(url).hostname} is not the host we may call")
+        if (origin := _origin(url)) not in self._origins:
+            raise UnaskableError(f"{origin[1] or 'what has no name'} is not the host we may call")
         until = time.monotonic() + self._seconds
         self._transport.begin()
         try:
@@ -96,27 +107,25 @@ class Outbound:
                 for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > self._max_bytes:
-                        raise LostError(f"an answer of more than {self._max_bytes} bytes")
+                        raise TooLargeError(f"an answer of more than {self._max_bytes} bytes")
                     if time.monotonic() > until:
                         raise LostError(f"no whole answer within {self._seconds:.0f} s")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, bytes(content))
-        except (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.PoolTimeout,
-            httpx.UnsupportedProtocol,
-            httpx.InvalidURL,
-            UnicodeError,
-        ) as error:
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
+            raise UnaskableError(in_one_line(error)) from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSentError(in_one_line(error)) from error
         except httpx.HTTPError as error:
             raise LostError(in_one_line(error)) from error
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port
+    except ValueError:  # a port of six digits, half a bracket
+        return "", "", None
 
 
 def in_one_line(error: Exception) -> str:

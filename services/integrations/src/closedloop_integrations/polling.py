@@ -1,7 +1,8 @@
 """Whose turn it is: every poller asks here before it calls out, and tells here how it went.
 
-A source that fails time and again gets a circuit breaker: for a while nobody calls it, then one call tries. Pollers of
-other sources do not notice. Runs in the courier, with its sync connections.
+A poll that fails time and again gets a circuit breaker: for a while nobody calls, then one call tries. Other polls do not
+notice, neither of other sources nor of this one; the source shows the worst of its polls. Runs in the courier, with its
+sync connections.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from psycopg.rows import dict_row
 from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_chassis.telemetry.courier_metrics import OPEN_CIRCUITS
 from closedloop_integrations import runs
 from closedloop_integrations.outbound import OutsideError, SlowDownError
 from closedloop_integrations.settings import outside
@@ -29,7 +31,7 @@ Model = TypeVar("Model", bound=Rules)
 
 # All that decides whether it is our turn, and the rulebook, in one look a second.
 LOOK = """
-SELECT s.configured, s.paused, s.failures, s.retry_at, s.secret_at, p.cursor, p.next_at,
+SELECT s.configured, s.paused, s.secret_at, coalesce(p.failures, 0) AS failures, p.retry_at, p.cursor, p.next_at,
        (SELECT body FROM rulebook WHERE name = %(rulebook)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1) AS rules
   FROM source s LEFT JOIN poll p ON p.source = s.name AND p.name = %(poll)s WHERE s.name = %(source)s
 """
@@ -42,19 +44,25 @@ INSERT INTO poll (source, name, next_at) SELECT %(source)s, %(poll)s, %(now)s WH
 """
 CLOSE_TURN = """
 WITH turn AS (
-    UPDATE poll SET cursor = %(cursor)s, last_at = %(now)s, next_at = %(next_at)s, read = read + %(read)s
+    UPDATE poll SET cursor = %(cursor)s, last_at = %(now)s, next_at = %(next_at)s, read = read + %(read)s,
+                    failures = %(failures)s, retry_at = %(retry_at)s
      WHERE source = %(source)s AND name = %(poll)s
+), others AS (
+    -- One that nobody has asked for since it was due is one the rulebook names no longer.
+    SELECT coalesce(max(failures), 0) AS failures, max(retry_at) AS retry_at
+      FROM poll WHERE source = %(source)s AND name <> %(poll)s AND next_at > %(forgotten)s
 )
 UPDATE source
-   SET failures = %(failures)s,
-       opened_at = CASE WHEN %(retry_at)s::timestamptz IS NULL THEN NULL ELSE coalesce(opened_at, %(now)s) END,
-       retry_at = %(retry_at)s,
+   SET failures = greatest(%(failures)s, others.failures),
+       opened_at = CASE WHEN coalesce(%(retry_at)s::timestamptz, others.retry_at) IS NOT NULL
+                        THEN coalesce(opened_at, %(now)s) END,
+       retry_at = greatest(%(retry_at)s::timestamptz, others.retry_at),
        last_success_at = CASE WHEN %(error)s = '' THEN %(now)s ELSE last_success_at END,
        last_failure_at = CASE WHEN %(error)s = '' THEN last_failure_at ELSE %(now)s END,
        last_error = CASE WHEN %(error)s = '' THEN last_error ELSE %(error)s END,
        newest_at = greatest(newest_at, %(newest)s),
        durations = (%(seconds)s::real || durations)[1:200]
- WHERE name = %(source)s
+  FROM others WHERE name = %(source)s
 """
 IN_FORCE = """
 SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1
@@ -91,7 +99,8 @@ class Turn:
 def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Turn | None]:
     """None where it is nobody's turn: not configured, paused, not yet due, or the circuit is open.
 
-    An OutsideError raised inside is written down and ends here; anything else is written down and goes on.
+    An OutsideError raised inside is written down and ends here; anything else is written down and goes on. The courier's
+    metrics are told either way; while the circuit is open every tick counts as failed, so that an alert sees what lasts.
     """
     now, read_at = desk.now(), outside().read_at
     asked = {"source": source, "poll": poll, "configured": configured, "now": now, "read_at": read_at}
@@ -101,8 +110,11 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
             raise LookupError(f"no migration has named the source {source}")
         if row["configured"] != configured or (configured and (row["secret_at"] != read_at or row["next_at"] is None)):
             cursor.execute(MEET, asked)
-    waits = (row["retry_at"] and row["retry_at"] > now) or (row["next_at"] and row["next_at"] > now)
-    if not configured or row["paused"] or waits:
+    asks = configured and not row["paused"]
+    held = row["retry_at"] is not None and row["retry_at"] > now
+    OPEN_CIRCUITS.labels(source, poll).set(asks and row["retry_at"] is not None)
+    if not asks or held or (row["next_at"] and row["next_at"] > now):
+        desk.fared("error" if asks and held else "idle")
         yield None
         return
     rules = SourceRules.model_validate(row["rules"] or {})
@@ -119,7 +131,9 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
         _close(desk, mine, rules, begun, error=type(error).__name__)
         raise
     else:
-        if not mine.idle:
+        if mine.idle:
+            desk.fared("idle")
+        else:
             _close(desk, mine, rules, begun)
 
 
@@ -151,6 +165,7 @@ def _close(
         "read": mine.read,
         "failures": failures,
         "retry_at": retry_at,
+        "forgotten": mine.now - timedelta(seconds=rules.breaker.longest_seconds + mine.rules.every_seconds),
         "error": error[:300],
         "newest": mine.newest,
         "seconds": time.monotonic() - begun,
@@ -167,6 +182,8 @@ def _close(
         error=told["error"] or asked_to_wait,
         brought_by=f"poll:{mine.source}",
     )
+    desk.fared("error" if error else "ok")
+    OPEN_CIRCUITS.labels(mine.source, mine.poll).set(retry_at is not None)
     with desk.connection() as connection:
         connection.execute(CLOSE_TURN, told)
         runs.keep_turn(connection, run)

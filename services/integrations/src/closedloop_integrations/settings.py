@@ -1,6 +1,7 @@
 """Where the outside systems are and how we are let in; environment variables `CLOSEDLOOP_INTEGRATIONS_*`.
 
-An address left empty means that there is no such system; nothing but these addresses is ever called.
+An address left empty means that there is no such system; nothing but these addresses, and the further hosts of the
+procurement site that its rulebook names, is ever called.
 """
 
 from __future__ import annotations

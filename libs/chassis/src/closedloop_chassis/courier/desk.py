@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,11 @@ from closedloop_chassis.courier.database import AWAY, Connection, Pool
 from closedloop_chassis.courier.inbox import Letter
 from closedloop_chassis.settings import Settings
 from closedloop_chassis.telemetry import courier_metrics, tracing
+
+# How a run of a poller fared, the worst first: "idle" had nothing to do, or was not due.
+OUTCOMES = ("error", "ok", "idle")
+# What is said of the run in hand.
+SAID: ContextVar[list[str] | None] = ContextVar("said", default=None)
 
 CLOCK = "SELECT clock_timestamp(), offset_us FROM development_time"
 # How long a reading serves, in seconds; a development clock is moved by hand.
@@ -43,6 +49,12 @@ class Desk:
         """A pooled connection in a transaction: commits at the end, rolls back when the block raises."""
         with self._pool.connection() as connection, connection.transaction():
             yield connection
+
+    def fared(self, outcome: str) -> None:
+        """Says how a part of the run in hand fared, one of OUTCOMES. A run counts as the worst that was said of it; as "ok"
+        where nothing was said, and as "error" where it raised."""
+        if (said := SAID.get()) is not None:
+            said.append(outcome)
 
     def now(self) -> datetime:
         """Aware, UTC. In development mode as far ahead as the service's clock was moved, at most a second late."""

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from closedloop_chassis.courier.database import Connection, connect_options
-from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.courier.desk import OUTCOMES, SAID, Desk
 from closedloop_chassis.courier.parts import Poller
 from closedloop_chassis.telemetry import courier_metrics, metrics, tracing
 
@@ -80,10 +80,12 @@ class Polling:
         self._leads.set(leads)
         if not leads:
             return min(every, TAKE_OVER_SECONDS)
-        outcome = "ok"
+        said: list[str] = []
+        SAID.set(said)
         try:
             with tracing.work(f"poll {self._poller.name}"):
                 self._poller.run(self._desk)
+            outcome = min(said, key=OUTCOMES.index, default="ok")
         except Exception:
             outcome = "error"
             self._log.exception("poller failed, it runs again when it is next due")

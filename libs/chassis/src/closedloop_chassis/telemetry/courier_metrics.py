@@ -21,4 +21,7 @@ SUBSCRIBERS = Counter(
     "closedloop_webhook_attempts_total", "Attempts at subscribers of our events: taken, waiting for another, given_up, stopped",
     ("outcome",),
 )  # fmt: skip
+OPEN_CIRCUITS = Gauge(
+    "closedloop_source_circuit_open", "1 where an outside system has failed so often that calls wait", ("source", "poll"),
+)  # fmt: skip
 POLL_LEADS = Gauge("closedloop_poll_leads", "1 where this replica runs the poller", ("poller",))

@@ -70,7 +70,10 @@ COURIER_BATCH = Histogram(
     "closedloop_courier_batch_size", "Events moved at once", ("direction",), buckets=BATCH_BUCKETS
 )  # fmt: skip
 POLL_SECONDS = Histogram(
-    "closedloop_poll_seconds", "Runs of a poller, by outcome", ("poller", "outcome"), buckets=LATENCY_BUCKETS
+    "closedloop_poll_seconds",
+    "Runs of a poller, by outcome: error, ok, idle",
+    ("poller", "outcome"),
+    buckets=LATENCY_BUCKETS,
 )
 WEBHOOKS = Counter("closedloop_webhooks_total", "Webhooks answered, by HTTP status", ("path", "status"))
 

@@ -10,7 +10,9 @@ title, buyer and body; several words all have to occur. `GET /notices/<id>.htm` 
 
 Pages carry `ETag` and `Last-Modified` and answer 304. More than `limit` requests within `window` seconds from one
 address answer 429 with `Retry-After`. `faults` adds to those of every simulator: `malformed` (every list has a row
-nobody can read), `charset` ("gb18030": the page says so in its `<meta>` alone, as old sites do).
+nobody can read), `charset` ("gb18030": the page says so in its `<meta>` alone, as old sites do), and by a notice's id, ""
+being all of them: `broken` (its page answers with this status), `swollen` (is so many bytes long), `moved` (the list links
+to another site, "http://host"). `unlisted`: pages of lists, by number, that answer with a status.
 
 Control: `POST /_control/notices` with the fields of `Notice` (`published` ISO 8601 with offset), `GET
 /_control/notices`.
@@ -23,10 +25,11 @@ import html
 import math
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -75,7 +78,13 @@ class Notice:
 class SiteFaults(Faults):
     malformed: bool = False
     charset: str = "utf-8"
+    broken: Mapping[str, int] = field(default_factory=dict)
+    swollen: Mapping[str, int] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
+    unlisted: Mapping[str, int] = field(default_factory=dict)
 
+
+Fault = TypeVar("Fault")
 
 _NOTICE = TypeAdapter(Notice)
 
@@ -161,13 +170,18 @@ class ProcurementSite(HttpSimulator):
             since = date.fromisoformat(request.query_params.get("since") or "1970-01-01")
         except ValueError as error:
             raise HTTPException(400, "page is a number, since is YYYY-MM-DD") from error
+        if status := self._faults.unlisted.get(str(page)):
+            raise HTTPException(status, "系统繁忙")
         found = [
             notice
             for notice in self.notices
             if notice.published.astimezone(CHINA).date() >= since
             and all(word in notice.title + notice.buyer + notice.body for word in words)
         ]
-        rows = [_row(notice) for notice in found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
+        rows = [
+            _row(notice, _of(self._faults.moved, notice.id) or "")
+            for notice in found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+        ]
         if self._faults.malformed:
             rows.insert(len(rows) // 2, '<li><a href="">（无标题）</a><p></p><span>时间待定 | 采购人 |  | </span>')
         following = ""
@@ -187,6 +201,10 @@ class ProcurementSite(HttpSimulator):
         notice = next((known for known in self.notices if known.id == request.path_params["id"]), None)
         if notice is None:
             raise HTTPException(404, "公告不存在")
+        if status := _of(self._faults.broken, notice.id):
+            raise HTTPException(status, "系统繁忙")
+        if size := _of(self._faults.swollen, notice.id):
+            return Response(b" " * size, media_type="text/html")
         return self._page(request, notice.title, self._changed[notice.id], _article(notice))
 
     async def _list(self, _: Request) -> Response:
@@ -235,13 +253,17 @@ def _unchanged(request: Request, etag: str, changed: datetime) -> bool:
         return False
 
 
-def _row(notice: Notice) -> str:
+def _of(faults: Mapping[str, Fault], id: str) -> Fault | None:
+    return faults.get(id, faults.get(""))
+
+
+def _row(notice: Notice, site: str) -> str:
     facts = (
         f"{notice.published.astimezone(CHINA):%Y.%m.%d %H:%M:%S} | 采购人：{notice.buyer} | 代理机构：{notice.agency}"
         f" | {notice.kind} | {notice.region}"
     )
     return (
-        f'<li><a href="/notices/{html.escape(notice.id)}.htm" target="_blank">{html.escape(notice.title)}</a>'
+        f'<li><a href="{html.escape(site)}/notices/{html.escape(notice.id)}.htm" target="_blank">{html.escape(notice.title)}</a>'
         f"<p>{html.escape(notice.body[:80])}</p><span>{html.escape(facts)}</span></li>"
     )
 

@@ -1,7 +1,8 @@
 """Asks the ERP for documents changed since the last time, page by page. Runs in the courier.
 
 One poll per list. `modify_begin` is inclusive and counts whole seconds, so the last documents come again; those that
-are the same are left out here, and whatever slips through changes nothing when it is applied.
+are the same are left out here, and whatever slips through changes nothing when it is applied. Where one second holds more
+documents than a turn may ask for (a mass change, a migration), the next turn goes on at the page reached.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
@@ -29,11 +31,21 @@ TOKEN_INVALID = "20002"
 Record = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: its number, how many there are by now, and what stands on it."""
+
+    number: int
+    count: int
+    records: list[Record]
+
+
 class Ledger(Protocol):
     """Where documents come from."""
 
-    def pages(self, list_name: str, modified: str, size: int) -> Iterator[list[Record]]:
-        """Documents changed at or after `modified` ("YYYY-MM-DD HH:MM:SS", empty: all), oldest first. Raises OutsideError."""
+    def pages(self, list_name: str, modified: str, size: int, first: int) -> Iterator[Page]:
+        """Documents changed at or after `modified` ("YYYY-MM-DD HH:MM:SS", empty: all), oldest first, from page `first`
+        (of 1) on. Raises OutsideError."""
         ...
 
 
@@ -62,8 +74,8 @@ class U8:
         self._client, self._where, self._token = client, where, token
         self._limits, self._calls = limits, limits.max_requests
 
-    def pages(self, list_name: str, modified: str, size: int) -> Iterator[list[Record]]:
-        page, count = 1, 1
+    def pages(self, list_name: str, modified: str, size: int, first: int) -> Iterator[Page]:
+        page = count = first
         while page <= count and self._calls > 0:
             asked: dict[str, Any] = {"page_index": page, "rows_per_page": size}
             told = self._ask(list_name, asked | ({"modify_begin": modified} if modified else {}))
@@ -71,7 +83,7 @@ class U8:
             if not isinstance(records, list):
                 raise OutsideError(f"the answer holds no {list_name}")
             count = int(told.get("page_count") or 0)
-            yield records
+            yield Page(page, count, records)
             page += 1
 
     @property
@@ -136,14 +148,18 @@ def poll(desk: Desk) -> None:
 
 
 def fetch_changed(desk: Desk, mine: Turn, ledger: Ledger, list_name: str, rules: ErpRules) -> None:
-    """The cursor: `modified`, the last change seen, and `seen`, digests of the documents of that second."""
+    """The cursor: `modified`, the last change seen, `seen`, digests of the documents of that second, and `page`, the last
+    one read of a second that is longer than a turn."""
     cursor = mine.cursor
     latest = (desk.now().astimezone(rules.zone) + timedelta(hours=rules.ahead_hours)).replace(tzinfo=None)
     since, seen = cursor.get("modified", ""), set(cursor.get("seen", ()))
-    for records in ledger.pages(list_name, since, rules.rows_per_page):
+    first = int(cursor.get("page", 1))
+    # Of a long second the last pages are enough: the next turn begins with the last of them.
+    reached = set[str]() if first > 1 else set(seen)
+    for page in ledger.pages(list_name, since, rules.rows_per_page, first):
         texts = {
             _digest(text): text
-            for record in records
+            for record in page.records
             # JSON can escape half a character, which nothing behind us takes.
             if (text := json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace").decode())
         }
@@ -154,13 +170,22 @@ def fetch_changed(desk: Desk, mine: Turn, ledger: Ledger, list_name: str, rules:
             id = uuid5(NAMESPACE_URL, f"{rules.source}:{list_name}:{_digest(''.join(sorted(fresh)))}")
             desk.observe(fetched, f"{rules.source}:{list_name}", id=id)
             mine.read += len(fresh)
-        for digest, text in texts.items():
-            modified = _modified(text, latest)
-            if modified > cursor.get("modified", ""):
-                cursor["modified"], cursor["seen"] = modified, []
-            if modified == cursor.get("modified"):
-                cursor["seen"] = sorted({*cursor["seen"], digest})
+        moments = {digest: _modified(text, latest) for digest, text in texts.items()}
+        newest = max((cursor.get("modified", ""), *moments.values()))
+        if newest > cursor.get("modified", ""):
+            reached.clear()
+        reached |= {digest for digest, moment in moments.items() if newest and moment == newest}
+        cursor.update(modified=newest, seen=sorted(reached), page=_go_on_at(page, first, since, set(moments.values())))
         mine.newest = _instant(cursor.get("modified", ""), rules) or mine.newest
+
+
+def _go_on_at(page: Page, first: int, since: str, moments: set[str]) -> int:
+    """The page the next turn begins at: another than 1 only within a second longer than a turn. The last page comes again,
+    because what is changed meanwhile moves to the end of the list and pulls the others forward."""
+    if not since or moments != {since} or (first == 1 and page.number >= page.count):
+        return 1
+    # With one call a turn the same page would come for ever; such a turn forgoes that.
+    return page.number + 1 if page.number == first and page.number < page.count else page.number
 
 
 def _modified(text: str, latest: datetime) -> str:

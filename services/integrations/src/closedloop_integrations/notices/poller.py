@@ -2,13 +2,16 @@
 
 One poll per search. A walk goes from the first page to the last; where it is interrupted (told to slow down, out of
 calls, site away) the next turn goes on at the same page. A list that has not changed costs one conditional request.
-Each notice is observed once per content.
+Each notice is observed once per content. A notice that cannot be had holds up nobody: it is tried again, after those that
+were not tried yet, for so many turns as the rulebook says, and then set aside; at once where trying again is pointless.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
@@ -17,7 +20,14 @@ from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import protos
 from closedloop_chassis.courier.desk import Desk
 from closedloop_integrations.notices.rules import ProcurementRules
-from closedloop_integrations.outbound import Answer, Outbound, OutsideError, SlowDownError
+from closedloop_integrations.outbound import (
+    Answer,
+    Outbound,
+    OutsideError,
+    SlowDownError,
+    TooLargeError,
+    UnaskableError,
+)
 from closedloop_integrations.polling import Turn, in_force, turn
 from closedloop_integrations.procurement.mending import CHINA
 from closedloop_integrations.procurement.site import ListPage, NoticeRow, decode, parse_list
@@ -42,13 +52,15 @@ def poll(desk: Desk) -> None:
     for words in rules.searches if url else rules.searches[:1]:
         with turn(desk, SOURCE, words or "all", configured=bool(url)) as mine:
             if mine is not None:
-                with Outbound(url, mine.rules.timeout_seconds, mine.rules.max_bytes) as client:
+                limits = mine.rules
+                with Outbound(url, limits.timeout_seconds, limits.max_bytes, also=rules.hosts) as client:
                     Walk(desk, client, mine, rules, url.rstrip("/"), words).run()
 
 
 class Walk:
     """One turn of one search. The cursor: `since` the day searched from, `page` the address to go on at, `etag` of the
-    first page as the last whole walk saw it, `newest` the newest day seen."""
+    first page as the last whole walk saw it, `newest` the newest day seen, `tries` how often what could not be had was asked
+    for in vain, by address."""
 
     def __init__(
         self, desk: Desk, client: Outbound, mine: Turn, rules: ProcurementRules, base: str, words: str
@@ -56,6 +68,8 @@ class Walk:
         self._desk, self._client, self._turn, self._rules = desk, client, mine, rules
         self._base, self._words = base, words
         self._calls = 0
+        # Notices had in this turn, and pages lost in a row.
+        self._had, self._lost = 0, 0
 
     def run(self) -> None:
         cursor = self._turn.cursor
@@ -63,20 +77,22 @@ class Walk:
         while page:
             fresh = not cursor.get("page")
             headers = {"If-None-Match": cursor["etag"]} if fresh and cursor.get("etag") else {}
-            answer = self._get(page, headers)
-            if answer is None:
-                cursor["page"] = page
-                self._turn.unfinished = True
-                return
-            if answer.status == 304:
-                return
+            with self._beginning_anew(page, fresh=fresh):
+                answer = self._get(page, headers)
+                if answer is None:
+                    cursor["page"] = page
+                    self._turn.unfinished = True
+                    return
+                if answer.status == 304:
+                    return
+                if answer.status != 200:
+                    raise OutsideError(f"the list answers {answer.status}")
+                listed = parse_list(decode(answer.content, answer.headers.get("content-type", "")), page)
+                self._refuse_broken(listed, page)
             if fresh:
                 cursor["first_etag"] = answer.headers.get("etag", "")
             cursor["page"] = page
-            listed = parse_list(decode(answer.content, answer.headers.get("content-type", "")), page)
-            self._refuse_broken(listed, page)
             if not self._read(listed.rows):
-                self._turn.unfinished = True
                 return
             page = cursor["page"] = listed.next_url
         self._whole()
@@ -97,28 +113,92 @@ class Walk:
         # Another window is another list, whose tag we have not seen.
         cursor["etag"] = cursor.pop("first_etag", "") if since == cursor["since"] else ""
         cursor["since"], cursor["page"] = since, ""
+        cursor.pop("tries", None)
         # What was read before that day is listed no more.
         with self._desk.connection() as connection:
             connection.execute(FORGET, {"source": SOURCE, "since": date.fromisoformat(since)})
 
+    @contextmanager
+    def _beginning_anew(self, page: str, *, fresh: bool) -> Iterator[None]:
+        """A page in the middle of the list that can never be had is not gone on at for ever: the walk begins anew, and what
+        is new stands on its first page."""
+        try:
+            yield
+        except SlowDownError:
+            raise
+        except OutsideError as error:
+            if not fresh and (isinstance(error, UnaskableError) or self._tried(page) >= self._rules.page_tries):
+                self._forgive(page)
+                self._turn.cursor["page"] = ""
+            raise
+        self._forgive(page)
+
     def _read(self, rows: tuple[NoticeRow, ...]) -> bool:
-        """False where the turn's calls were used up before the last row."""
+        """False where this turn leaves rows to the next one. Raises OutsideError where nothing of the site can be had."""
         with self._desk.connection() as connection:
             found = connection.execute(SEEN, {"urls": [row.url for row in rows]}).fetchall()
         seen: dict[str, str] = {row[0]: row[1] for row in found}
-        for row in rows:
+        tries = self._turn.cursor.get("tries", {})
+        owed: OutsideError | None = None
+        # Those that failed before wait until the others were asked for.
+        for row in sorted(rows, key=lambda row: tries.get(row.url, 0)):
             digest = hashlib.sha256(repr((row.title, row.buyer, row.published)).encode()).hexdigest()
             if seen.get(row.url) != digest:
-                answer = self._get(row.url, {})
-                if answer is None:
-                    return False
-                self._observe(row, digest, answer)
+                try:
+                    answer = self._get(row.url, {})
+                except (UnaskableError, TooLargeError) as error:
+                    self._give_up(row, digest, error)
+                except OutsideError as error:
+                    if not self._lose(row, digest, error):
+                        owed = error
+                    if isinstance(error, SlowDownError) or self._lost >= self._rules.pages_lost:
+                        raise
+                    continue
+                else:
+                    if answer is None:
+                        self._turn.unfinished = True
+                        return False
+                    self._observe(row, digest, answer)
+                    self._forgive(row.url)
+                    self._had, self._lost = self._had + 1, 0
             # A date to come is a slip of the site's: searched from the year 2099 on, nothing would ever be new.
             published = min(row.published, self._turn.now)
             self._turn.newest = max(filter(None, (self._turn.newest, published)))
             day = published.astimezone(CHINA).date().isoformat()
             self._turn.cursor["newest"] = max(self._turn.cursor.get("newest", ""), day)
-        return True
+        if owed is not None and not self._had:
+            raise owed
+        return owed is None
+
+    def _lose(self, row: NoticeRow, digest: str, error: OutsideError) -> bool:
+        """True where it was the last try. Being asked to wait is not the page's fault, unless it alone says so: with 503, as
+        what nobody mends does, and before anything else was had."""
+        if isinstance(error, SlowDownError) and (self._had or not error.away):
+            return False
+        self._lost += 1
+        last = self._tried(row.url) >= self._rules.page_tries
+        if last:
+            self._give_up(row, digest, error)
+        return last
+
+    def _give_up(self, row: NoticeRow, digest: str, error: OutsideError) -> None:
+        reason = {UnaskableError: "PAGE_ELSEWHERE", TooLargeError: "PAGE_TOO_LARGE"}.get(
+            type(error), "PAGE_UNREACHABLE"
+        )
+        raw = "\n".join((row.title, row.buyer, row.published.isoformat(), row.kind, row.region))
+        kept = {"url": row.url, "source": SOURCE, "etag": "", "row_digest": digest, "now": self._desk.now()}
+        with self._desk.connection() as connection:
+            connection.execute(KEEP, kept)
+        self._refuse("notice_page", row.url, reason, str(error), raw)
+        self._forgive(row.url)
+
+    def _tried(self, url: str) -> int:
+        tries: dict[str, int] = self._turn.cursor.setdefault("tries", {})
+        tries[url] = tries.get(url, 0) + 1
+        return tries[url]
+
+    def _forgive(self, url: str) -> None:
+        self._turn.cursor.get("tries", {}).pop(url, None)
 
     def _observe(self, row: NoticeRow, digest: str, answer: Answer) -> None:
         html = decode(answer.content, answer.headers.get("content-type", ""))
@@ -163,7 +243,8 @@ class Walk:
         self._calls += 1
         answer = self._client.get(url, headers)
         if answer.status in (429, 503):
-            raise SlowDownError(answer.retry_after or self._turn.rules.patience_seconds)
+            wait = answer.retry_after or self._turn.rules.patience_seconds
+            raise SlowDownError(wait, away=answer.status == 503)
         if answer.status not in (200, 304, 404, 410):
             raise OutsideError(f"the site answers {answer.status}")
         return answer

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -99,6 +99,12 @@ class ProcurementRules(Rules):
     accuracy_from: int = Field(default=20, ge=1, le=100_000)
     # Search words for the site, one poll each; "" asks for everything.
     searches: tuple[str, ...] = Field(default=("",), min_length=1, max_length=50)
+    # Further hosts of the site ("https://notices.example.cn") where its lists and its notices stand on several.
+    hosts: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@\s]{1,253}$")], ...] = Field(default=(), max_length=10)
+    # A notice that cannot be had in so many turns is set aside, and the walk goes on without it.
+    page_tries: int = Field(default=3, ge=1, le=20)
+    # So many pages in a row that cannot be had are the site's fault, not theirs: the turn ends as failed.
+    pages_lost: int = Field(default=3, ge=1, le=50)
     # How far back the first poll of a search reaches, and by how much later ones overlap.
     look_back_days: int = Field(default=30, ge=1, le=3650)
     overlap_days: int = Field(default=2, ge=0, le=60)

@@ -49,8 +49,11 @@ async def poll_source(request: pb.PollSourceRequest, call: Call) -> pb.Source:
         )
     if source.paused:
         raise errors.FailedPrecondition("SOURCE_PAUSED", f"{request.name} is paused; resume it first")
-    if source.retry_at is not None and source.retry_at > call.now:
-        wait = (source.retry_at - call.now).total_seconds()
+    # Those that may be called are called, whatever the others do.
+    waits = [
+        datetime.fromisoformat(poll["retry_at"]) - call.now if poll["retry_at"] else timedelta(0) for poll in polls
+    ]
+    if (wait := min(waits).total_seconds()) > 0:
         raise errors.ResourceExhausted(
             "POLL_TOO_SOON", "its circuit is open; close it to try at once", retry_after=wait
         )

@@ -34,7 +34,7 @@ class PollRules(Part):
 
 
 class BreakerRules(Part):
-    """After so many failures in a row nobody calls; the pause doubles with every failed try."""
+    """Of one poll: after so many failures in a row nobody calls; the pause doubles with every failed try."""
 
     failures: int = Field(default=5, ge=1, le=100)
     open_seconds: float = Field(default=30, gt=0)
@@ -74,6 +74,8 @@ class SourceRules(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """`failures` and `retry_at` are those of the source's worst poll."""
+
     configured: bool
     paused: bool
     failures: int
@@ -91,7 +93,8 @@ def circuit(health: Health, now: datetime) -> Circuit:
 
 
 def light(health: Health, source: str, rules: SourceRules, now: datetime) -> Light:
-    """Red: nobody calls it. Yellow: nothing new for longer than the rulebook bears, or paused. Blue: the last call failed."""
+    """Red: nobody calls it, or one of its polls. Yellow: nothing new for longer than the rulebook bears, or paused.
+    Blue: the last call failed."""
     if not health.configured:
         return "none"
     if health.retry_at is not None:

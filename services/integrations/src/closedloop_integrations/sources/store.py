@@ -11,7 +11,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 
 @dataclass(slots=True)
 class Source:
-    """A source with its polls, [{"name", "cursor", "last_at", "next_at", "read"}], and the counts of 24 hours."""
+    """A source with its polls, [{"name", "cursor", "last_at", "next_at", "read", "retry_at"}], and the counts of 24 hours."""
 
     name: str
     kind: str
@@ -39,7 +39,8 @@ SELECT s.name, s.kind, s.protocol, s.configured, s.paused, s.failures, s.opened_
        s.last_failure_at, s.last_error, s.newest_at, s.secret_at, s.version,
        (SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY d) FROM unnest(s.durations) AS d) AS call_p99,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'cursor', p.cursor, 'last_at', p.last_at,
-                                                     'next_at', p.next_at, 'read', p.read) ORDER BY p.name), '[]')
+                                                     'next_at', p.next_at, 'read', p.read,
+                                                     'retry_at', p.retry_at) ORDER BY p.name), '[]')
           FROM poll p WHERE p.source = s.name) AS polls,
        CASE s.kind
             WHEN 'procurement' THEN (SELECT count(*) FROM notice n WHERE n.source = s.name AND n.created_at > %(since)s)
@@ -62,6 +63,7 @@ CHANGE = {
     "pause": "UPDATE source SET paused = true, version = version + 1 WHERE name = %(name)s",
     "resume": "UPDATE source SET paused = false, version = version + 1 WHERE name = %(name)s",
     "close_circuit": """
+        WITH polls AS (UPDATE poll SET failures = 0, retry_at = NULL WHERE source = %(name)s)
         UPDATE source SET failures = 0, opened_at = NULL, retry_at = NULL, version = version + 1 WHERE name = %(name)s
     """,
 }
