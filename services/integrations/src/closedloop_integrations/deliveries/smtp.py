@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from closedloop_integrations.deliveries.gateway import Letter, Receipt
 from closedloop_integrations.outbound import NotSentError, SlowDownError, in_one_line
+from closedloop_integrations.paced import Pace, PacedSmtp, PacedSmtps
 from closedloop_integrations.sources.rules import PollRules
 
 # "Too many connections" and its kin.
@@ -29,7 +30,8 @@ class SmtpGateway:
         self._from_name, self._from_address = parseaddr(mail_from)
         self._limits = limits
         self._now = now
-        self._connection: smtplib.SMTP | None = None
+        self._pace = Pace(limits)
+        self._connection: PacedSmtp | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +39,7 @@ class SmtpGateway:
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
             with suppress(smtplib.SMTPException, OSError):
+                self._pace.begin()
                 self._connection.quit()
 
     def send(self, letter: Letter) -> Receipt:
@@ -45,55 +48,71 @@ class SmtpGateway:
             content = self._compose(letter).as_bytes(policy=SMTP)
         except ValueError as error:
             return Receipt("refused", f"cannot be written as a mail: {error}"[:300])
+        self._pace.begin()
         try:
             code, answer = connection.mail(self._from_address)
             sender_taken = code == 250
             if sender_taken:
                 code, answer = connection.rcpt(letter.address)
             if code not in (250, 251):
-                connection.rset()
+                if 400 <= code < 600:
+                    connection.rset()
+                else:
+                    self._drop()
                 return _refusal(code, answer, of_address=sender_taken)
         except (smtplib.SMTPException, OSError) as error:
-            self._connection = None
+            self._drop()
             return Receipt("deferred", in_one_line(error))
         # From here on an answer can be lost.
+        self._pace.begin()
         try:
             code, answer = connection.data(content)
         except smtplib.SMTPDataError as error:
-            # The server did not even want the data.
+            # The server did not even want the data. One that took them for content all the same is none to go on with.
+            if not 400 <= error.smtp_code < 600:
+                self._drop()
             return _refusal(error.smtp_code, error.smtp_error, of_address=False)
         except (smtplib.SMTPException, OSError) as error:
-            self._connection = None
+            self._drop()
             return Receipt("unknown", in_one_line(error))
-        if code != 250:
-            return _refusal(code, answer, of_address=False)
-        return Receipt("accepted", _text(answer), gateway_id=letter.message_id)
+        if code == 250:
+            return Receipt("accepted", _text(answer), gateway_id=letter.message_id)
+        if not 400 <= code < 600:
+            # The content is there, and this says neither that it was taken nor that it was not.
+            self._drop()
+            return Receipt("unknown", f"{code} {_text(answer)}")
+        return _refusal(code, answer, of_address=False)
 
-    def _connect(self) -> smtplib.SMTP:
+    def _drop(self) -> None:
+        """What is still on the way would be read as the answer to something else."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _connect(self) -> PacedSmtp:
         if self._connection is not None:
             return self._connection
-        parts = self._url
+        parts, host = self._url, self._url.hostname or ""
+        self._pace.begin()
         try:
             if parts.scheme == "smtps":
-                context = ssl.create_default_context()
-                made: smtplib.SMTP = smtplib.SMTP_SSL(
-                    parts.hostname or "", parts.port or 465, timeout=self._limits.timeout_seconds, context=context
-                )
+                self._connection = PacedSmtps(host, parts.port or 465, self._pace, ssl.create_default_context())
             else:
-                made = smtplib.SMTP(parts.hostname or "", parts.port or 587, timeout=self._limits.timeout_seconds)
+                self._connection = PacedSmtp(host, parts.port or 587, self._pace)
             if parts.scheme == "smtp+starttls":
-                made.starttls(context=ssl.create_default_context())
-            made.ehlo_or_helo_if_needed()
+                self._connection.starttls(context=ssl.create_default_context())
+            self._connection.ehlo_or_helo_if_needed()
             if parts.username:
-                made.login(unquote(parts.username), unquote(parts.password or ""))
+                self._connection.login(unquote(parts.username), unquote(parts.password or ""))
         except smtplib.SMTPResponseException as error:
+            self._drop()
             if error.smtp_code in TOO_MANY:
                 raise SlowDownError(self._limits.patience_seconds) from error
             raise NotSentError(f"SMTP {error.smtp_code}: {_text(error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError) as error:
+            self._drop()
             raise NotSentError(in_one_line(error)) from error
-        self._connection = made
-        return made
+        return self._connection
 
     def _compose(self, letter: Letter) -> EmailMessage:
         message = EmailMessage()
@@ -116,6 +135,7 @@ class SmtpGateway:
 
 
 def _refusal(code: int, answer: bytes | str, *, of_address: bool) -> Receipt:
+    """Of what certainly was not taken: refused for good with 5xx, else to be tried again."""
     detail = f"{code} {_text(answer)}"
     if 500 <= code < 600:
         return Receipt("refused", detail, bounced=of_address and code in (550, 551, 553))
