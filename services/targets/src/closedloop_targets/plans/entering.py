@@ -33,7 +33,9 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
     if sketch.failed:
         letters = smart.initials(sketch.failed)
         said = "; ".join(finding.statement for finding in sketch.findings if not finding.passed)
-        raise errors.FailedPrecondition("NOT_SMART", f"not {', '.join(sketch.failed)}: {said}", letters=letters)
+        raise errors.FailedPrecondition(
+            "NOT_SMART", f"not {', '.join(sketch.failed)}: {said}", letters=letters, **smart.told(sketch.findings)
+        )
     key, period, given = sketch.key(), sketch.period, sketch.given
     if period is None or sketch.minor is None or sketch.base_minor is None:
         raise errors.FailedPrecondition("NOT_SMART", "period and amount are needed", letters="M,T")
@@ -101,7 +103,9 @@ def _changed(before: Target, after: Target) -> Target:
 def save(call: Call, targets: Sequence[Target], near: Neighbours) -> None:
     """Queues targets, parents before children. Their cells go: the version spreads them anew when it is published."""
     target_store.save(call.tx, targets)
-    call.tx.do(target_store.FORGET_CELLS, {"ids": [target.id for target in targets]})
+    forget = {target.id for target in targets}
+    forget |= {before.parent_id for one in targets if (before := near.by_id.get(one.id)) and before.parent_id}
+    call.tx.do(target_store.FORGET_CELLS, {"ids": sorted(forget)})
     for target in targets:
         before = near.by_id.get(target.id)
         if before is not None and before.depth != target.depth:
