@@ -11,10 +11,13 @@ import pytest
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
+from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import alarms_pb2 as pb
 from closedloop.targets.v1 import alarms_pb2_grpc, cascade_pb2, events_pb2, periods_pb2, plans_pb2
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
+from closedloop_targets.metrics.rules import MEASURED, MetricRules
 
 from .staff import request_id
 from .test_actuals import fact, import_facts
@@ -260,14 +263,33 @@ async def test_a_quarter_below_60_percent_raises_the_alarm_with_ranked_causes(co
     await company.move_to(monday(6))
     again = {one.id: one.repeat_count for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT])}
     assert again[rep1.id] == 1
-    # Later in the quarter actions were due, too, and their part in it is said.
+    # Later in the quarter actions were due, too, and their part in it is said; and of whom everything is measured that
+    # services here measure, nothing is untracked.
     for number in (6, 7):
         await bring(company, number, goals, rep3=0)
+    catalogue = MetricRules().metrics
+    week = funnel.ProcessMetricsMeasured(
+        person_id="rep3", unit_id="east-2", week=protos.date_proto(date(2026, 2, 2)), version=1
+    )
+    for one in catalogue:
+        if MEASURED in one.fed_by:
+            week.metrics.add(key=one.code, value=1, sample_size=1)
+    await company.hear(week, "rep3", source="funnel")
+    asked = protos.timestamp(company.now)
+    answer = customers.LeadResponded(
+        lead_id="l", ownership={"owner_id": "rep3"}, receive_time=asked, respond_time=asked, version=1
+    )
+    await company.hear(answer, "l", source="customers")
+    care = customers.StewardshipMeasured(
+        ownership={"owner_id": "rep3"}, month=protos.date_proto(date(2026, 1, 1)), accounts=1
+    )
+    await company.hear(care, "rep3", source="customers")
     await company.move_to(monday(8))
     [late] = [
         one for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT]) if one.holder.person_id == "rep3"
     ]
-    assert "0 of 3 planned actions were done" in " ".join(one.explanation for one in late.causes)
+    said = " ".join(one.explanation for one in late.causes)
+    assert "12 of 12 process metrics were measured; 0 of 3 planned actions were done" in said
 
 
 @pytest.mark.mission("S14", "S102")

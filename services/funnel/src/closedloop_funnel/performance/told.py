@@ -16,6 +16,15 @@ from closedloop_funnel.performance.store import Week
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.truth.rules import TruthRules
 
+# By metric its unit, as the catalogue of targets names them.
+UNITS = {
+    "visit_quality": "{score}",
+    "authentic_contacts": "1",
+    "follow_up_on_time": "1",
+    "needs_diagnosed": "1",
+    "new_opportunities": "1",
+    "log_completeness": "1",
+}
 NOT_FALSE = "authenticity <> 'confirmed_false'"
 LOCAL_DAY = "({0} AT TIME ZONE %(zone)s)::date"
 
@@ -126,11 +135,8 @@ async def measure(db: Reader | Transaction, work: Work, monday: date, judged: Se
         if days:
             whole = len(logged.get(person_id, set()) & days)
             found.append(Week("log_completeness", person_id, monday, len(days), whole / len(days)))
-    units = {"visit_quality": "{score}"}
     return [
-        Judged(
-            one.key, _plain(one.key, units.get(one.key, "1")), one.group_key, monday, one.value, one.cases, "none", 0
-        )
+        Judged(one.key, _plain(one.key, UNITS[one.key]), one.group_key, monday, one.value, one.cases, "none", 0)
         for one in found
     ]
 
