@@ -157,7 +157,10 @@ async def test_two_weeks_under_85_percent_are_red_and_an_interview(company: Comp
     assert (interview.kind, interview.assignee_role, interview.subject_id) == ("interview", "manager_of_owner", "rep1")
     told = [one for one in await live.told(events.ProcessMetricsMeasured) if one.person_id == "rep1"]
     assert [one.week.day for one in told] == [5, 12]
-    assert {one.key for one in told[0].metrics} == {"visit_completion", "feedback_collected"}
+    assert {one.key for one in told[0].metrics} == {
+        *("visit_completion", "feedback_collected", "visit_quality", "authentic_contacts"),
+        *("log_completeness", "new_opportunities"),
+    }
     await live.advance(days=2)
     assert len(await live.told(approvals.TaskRequested)) == len(tasks), "a week is judged once"
 
@@ -182,6 +185,59 @@ async def test_two_weeks_under_85_percent_are_red_and_an_interview(company: Comp
         await client(company).GetPerformanceReport(pb.GetPerformanceReportRequest(metric_keys=["luck"]))
     own = await client(company, "rep2", "rep").GetPerformanceReport(pb.GetPerformanceReportRequest(by_person=True))
     assert {one.group_key for one in own.metrics} == {"rep2"}
+
+
+@pytest.mark.mission("S17", "S8", "S3")
+async def test_what_has_no_threshold_is_measured_and_told_all_the_same(company: Company) -> None:
+    live = company.live
+    await live.hear(targets.OrgUnitChanged(unit_id="west", parent_id="co", kind="region", name="华西", version=1))
+    good, thin, lie = (visit("rep1", WEEK1, number, done=True) for number in range(3))
+    good |= {
+        "content": "谈了换线时间和交付计划",
+        "attitude_after": "positive",
+        "next_step": "送方案",
+        "customer_feedback": "好",
+    }
+    thin |= {"effective": False, "attitude_after": "neutral", "next_step": "再约"}
+    lie |= {"authenticity": "confirmed_false", "attitude_after": "positive"}
+    # Agreed on Monday for Wednesday and Tuesday: the account was spoken to on Wednesday, the other only later.
+    agreed = {"kind": "call", "content": "约好下次", "attitude_after": "neutral", "next_step": "回访"}
+    kept = visit("rep2", WEEK1, 0, done=True) | agreed | {"next_step_date": date(2026, 1, 7)}
+    forgotten = visit("rep2", WEEK1, 5, done=True) | agreed | {"next_step_date": date(2026, 1, 6), "account_id": ACME}
+    done = visit("rep2", date(2026, 1, 7), 0, done=True) | agreed
+    given = [one | {"next_step_date": one.get("next_step_date")} for one in (good, thin, lie, kept, forgotten, done)]
+    await remember(company, "activity", given)
+    # Tuesday has nothing to be completed, Monday has a log without a next step; Saturday is no working day.
+    log = {"unit_id": "north", "summary": "做完了", "plan": "", "help_needed": "", "submitted_at": moment(WEEK1, 20)}
+    days = [("rep1", 5), ("rep1", 6), ("rep2", 5), ("rep2", 7), ("rep2", 10)]
+    await remember(
+        company, "daily_log", [log | {"person_id": who, "day": date(2026, 1, number)} for who, number in days]
+    )
+    await live.move_to(moment(date(2026, 1, 7), 9))
+    with_report, without = [await company.open(account_id=ACME, name=name) for name in ("有分析", "没分析")]
+    report = visit("rep1", date(2026, 1, 7), 30, done=True) | {"kind": "other", "action_unit_keys": ["needs_report"]}
+    await remember(company, "activity", [report | {"opportunity_id": with_report.id}])
+    await live.move_to(moment(date(2026, 1, 8), 9))
+    for deal in (with_report, without):
+        deal = await company.climb(deal, PROFILE)
+        await company.climb(deal, skip_reason="客户赶时间")
+    await live.move_to(moment(WEEK2, 8))
+
+    weeks = {one.person_id: one for one in await live.told(events.ProcessMetricsMeasured) if one.week.day == 5}
+    told = {who: {one.key: (round(one.value, 4), one.sample_size) for one in weeks[who].metrics} for who in weeks}
+    # 100, 20 + 20, and nothing for the false one.
+    assert told["rep1"]["visit_quality"] == (round(140 / 3, 4), 3)
+    assert told["rep1"]["authentic_contacts"] == (round(2 / 3, 4), 3)
+    assert told["rep1"]["log_completeness"] == (0.2, 5)
+    assert told["rep2"]["log_completeness"] == (0.4, 5)
+    assert told["rep2"]["follow_up_on_time"] == (0.5, 2)
+    assert told["rep1"]["needs_diagnosed"] == (0.5, 2)
+    assert told["rep1"]["new_opportunities"] == (2, 2)
+    assert told["rep2"]["new_opportunities"] == (0, 0)
+    plain = {one.key: one for one in weeks["rep1"].metrics}["visit_quality"]
+    assert (plain.light, plain.unit, plain.rule.rule) == (common_pb2.LIGHT_NONE, "{score}", "told")
+    with pytest.raises(ValueError, match="sum to 1"):
+        PerformanceRules(visit_parts={"effective": 1, "attitude_after": 1, "next_step": 0, "customer_feedback": 0})
 
 
 @pytest.mark.mission("S58", "S59", "S40")

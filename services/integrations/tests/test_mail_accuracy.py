@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
-import pytest
-from labelled_mails import KINDS, Labelled, mails
+from labelled_mails import Labelled
 
 from closedloop_integrations.mail.facts import facts_in
 from closedloop_integrations.mail.mime import parse

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from google.type.decimal_pb2 import Decimal
@@ -171,6 +172,23 @@ async def test_the_care_of_customers_is_a_figure_of_their_owner(company: Live) -
     request = pb.SummarizeActualsRequest(filter=pb.ActualFilter(metrics=["customer_care"], person_id="rep1"))
     [one] = (await ledger(company).SummarizeActuals(request)).sums
     assert (one.amount.number.value, one.row_count) == ("0.75", 1)
+
+
+@pytest.mark.mission("S23", "S17")
+async def test_the_first_answer_to_a_lead_is_a_figure_of_whoever_gave_it(company: Live) -> None:
+    # Friday, 2026-01-09, an hour before the day's end; answered on Monday, half an hour after it began.
+    answered = customers.LeadResponded(
+        lead_id="lead-1",
+        ownership={"owner_id": "rep1", "unit_id": "east-1"},
+        receive_time=protos.timestamp(datetime(2026, 1, 9, 17, tzinfo=ZoneInfo("Asia/Shanghai"))),
+        respond_time=protos.timestamp(datetime(2026, 1, 12, 9, 30, tzinfo=ZoneInfo("Asia/Shanghai"))),
+        version=2,
+    )
+    for _ in range(2):
+        await company.hear(answered, "lead-1", source="customers")
+    request = pb.SummarizeActualsRequest(filter=pb.ActualFilter(metrics=["first_response"], person_id="rep1"))
+    [one] = (await ledger(company).SummarizeActuals(request)).sums
+    assert (one.amount.number.value, one.row_count) == ("1.5", 1)
 
 
 @pytest.mark.mission("U7")

@@ -6,6 +6,7 @@ import pytest
 
 from closedloop_targets.alarms import comparison, rules
 from closedloop_targets.alarms.rules import AlarmRules, CauseRules, Signs
+from closedloop_targets.metrics.rules import MetricRules
 
 RULES = AlarmRules()
 
@@ -60,6 +61,16 @@ def test_the_likeliest_cause_comes_first_and_explains_itself(signs: Signs, first
     assert found[0].numbers
     assert any(character.isdigit() for character in found[0].explanation)
     assert [one.share for one in found] == sorted((one.share for one in found), reverse=True)
+
+
+@pytest.mark.mission("S8")
+def test_whoever_is_measured_by_all_that_is_fed_is_not_untracked() -> None:
+    fed = sum(metric.track == "process" and metric.fed for metric in MetricRules().metrics)
+    signs = Signs(growth=0.25, carried=0.4, spread=0.10, heads=10, tracked=fed, trackable=fed, feedback_hours=10)
+    found = rules.rank(signs, CauseRules())
+    assert (found[0].cause, found[-1].cause, found[-1].share) == ("unrealistic_target", "untracked_process", 0)
+    # What somebody has to import is nothing that could be seen here to be missing.
+    assert not MetricRules().metric("won_value").model_copy(update={"fed_by": ("ImportActuals",)}).fed
 
 
 def test_nothing_known_speaks_for_nothing() -> None:

@@ -11,17 +11,20 @@ import pytest
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
+from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import alarms_pb2 as pb
 from closedloop.targets.v1 import alarms_pb2_grpc, cascade_pb2, events_pb2, periods_pb2, plans_pb2
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
+from closedloop_targets.metrics.rules import MEASURED, MetricRules
 
 from .staff import request_id
 from .test_actuals import fact, import_facts
 from .test_boards import in_force
-from .test_cascade import cascades, fen
+from .test_cascade import cascades, fen, split
 from .test_forecasts import restate, stated, three_years
-from .test_plans import history, plans
+from .test_plans import history, new_plan, plans, publish, set_, target
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 REPS = ("rep1", "rep2", "rep3", "rep4")
@@ -260,14 +263,131 @@ async def test_a_quarter_below_60_percent_raises_the_alarm_with_ranked_causes(co
     await company.move_to(monday(6))
     again = {one.id: one.repeat_count for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT])}
     assert again[rep1.id] == 1
-    # Later in the quarter actions were due, too, and their part in it is said.
+    # Later in the quarter actions were due, too, and their part in it is said; and of whom everything is measured that
+    # services here measure, nothing is untracked.
     for number in (6, 7):
         await bring(company, number, goals, rep3=0)
+    catalogue = MetricRules().metrics
+    week = funnel.ProcessMetricsMeasured(
+        person_id="rep3", unit_id="east-2", week=protos.date_proto(date(2026, 2, 2)), version=1
+    )
+    for one in catalogue:
+        if MEASURED in one.fed_by:
+            week.metrics.add(key=one.code, value=1, sample_size=1)
+    await company.hear(week, "rep3", source="funnel")
+    asked = protos.timestamp(company.now)
+    answer = customers.LeadResponded(
+        lead_id="l", ownership={"owner_id": "rep3"}, receive_time=asked, respond_time=asked, version=1
+    )
+    await company.hear(answer, "l", source="customers")
+    care = customers.StewardshipMeasured(
+        ownership={"owner_id": "rep3"}, month=protos.date_proto(date(2026, 1, 1)), accounts=1
+    )
+    await company.hear(care, "rep3", source="customers")
     await company.move_to(monday(8))
     [late] = [
         one for one in await listed(company, kinds=[pb.ALARM_KIND_LOW_ATTAINMENT]) if one.holder.person_id == "rep3"
     ]
-    assert "0 of 3 planned actions were done" in " ".join(one.explanation for one in late.causes)
+    said = " ".join(one.explanation for one in late.causes)
+    assert "12 of 12 process metrics were measured; 0 of 3 planned actions were done" in said
+
+
+@pytest.mark.mission("S14", "S102")
+async def test_a_deviation_that_grows_into_weeks_under_stays_the_alarm_that_was_raised(company: Live) -> None:
+    plan = await in_force(company)
+    goals = await weekly(company, plan)
+    await bring(company, 1, goals)
+    await bring(company, 2, goals, rep1=0.85)
+    await company.move_to(monday(3))
+    first = (await of_reps(company))["rep1"]
+    await company.move_to(monday(3, 7 + 25))
+    assert (await of_reps(company))["rep1"].ownership.owner_id == "l-east-1"
+    await bring(company, 3, goals, rep1=0.5)
+    escalated = (await of_reps(company))["rep1"]
+    assert escalated.kind == pb.ALARM_KIND_DEVIATION
+    assert escalated.escalation_level > 1
+    await company.move_to(monday(4))
+    [worse] = (await of_reps(company)).values()
+    assert (worse.id, worse.kind, worse.light) == (first.id, pb.ALARM_KIND_WEEKS_UNDER, common_pb2.LIGHT_RED)
+    assert (worse.raise_time, worse.due_time) == (first.raise_time, escalated.due_time)
+    assert (worse.ownership, worse.escalation_level) == (escalated.ownership, escalated.escalation_level)
+    assert (worse.period.code, worse.rule.rule) == ("2026-W03", "red_after_weeks")
+    assert not await of_reps(company, pb.ALARM_STATE_LAPSED)
+    # The same one is asked, in the words of what it has become; the milder question is taken off the list.
+    tasks = [one.content for one in await company.told(approvals.TaskRequested) if one.content.subject_id == worse.id]
+    assert (tasks[-1].assignee_id, tasks[-1].warning) == (worse.ownership.owner_id, "targets.weeks_under")
+    assert tasks[-1].cause_time == first.raise_time
+    withdrawn = {one.cause_key for one in await company.told(approvals.TaskWithdrawn)}
+    mine = {one.cause_key for one in tasks if one.assignee_id == worse.ownership.owner_id}
+    assert mine - withdrawn == {tasks[-1].cause_key}
+    # The time to the first answer is counted from the first warning.
+    await company.move_to(monday(4, 8))
+    answered = await respond(company, worse, who=("m-east", "manager"))
+    assert answered.response.response_duration.ToTimedelta() == timedelta(days=7, hours=1)
+
+
+@pytest.mark.mission("S8")
+async def test_each_quarter_has_an_alarm_of_its_own_that_goes_when_it_caught_up(company: Live) -> None:
+    cells: list[tuple[str, date, int]] = []
+    for code in ("2026-Q1", "2026-Q2"):
+        plan = await new_plan(company, period=code, name=code)
+        await split(
+            company, await set_(company, plan, target(400_000, unit="co", period=code)), cascade_pb2.CascadeRules()
+        )
+        await publish(company, plan)
+        request = cascade_pb2.ListCellsRequest(
+            plan_id=plan.id, version=1, grain=periods_pb2.PERIOD_GRAIN_WEEK, page_size=1000
+        )
+        found = (await cascades(company).ListCells(request)).cells
+        cells += [
+            (one.holder.person_id, protos.day(one.period.start_date), fen(one.amount))
+            for one in found
+            if one.holder.person_id
+        ]
+
+    async def reach(since: date, until: date, share: float) -> None:
+        """Everybody reaches what the weeks from one day to the other ask for, rep1 a share of it."""
+        await company.move_to(datetime(until.year, until.month, until.day, 12, tzinfo=SHANGHAI))
+        rows = [
+            fact(f"{rep}-{day}", round(asked * (share if rep == "rep1" else 1)) / 100, rep, day)
+            for rep, day, asked in cells
+            if since <= day < until
+        ]
+        summary = await import_facts(company, *rows)
+        assert not summary.errors, summary.errors
+
+    async def low(*states: int) -> list[pb.Alarm]:
+        kinds = [pb.ALARM_KIND_LOW_ATTAINMENT]
+        return [one for one in await listed(company, kinds=kinds, states=states) if one.holder.person_id]
+
+    await reach(date(2026, 1, 1), date(2026, 1, 24), 0.5)
+    await company.move_to(monday(5))
+    [january] = await low(pb.ALARM_STATE_OPEN)
+    said = " ".join(one.explanation for one in january.causes)
+    assert "planned actions" not in said
+    # Looked at again, it says what is known now.
+    await reach(date(2026, 1, 24), date(2026, 2, 14), 0.5)
+    await company.move_to(monday(8))
+    [february] = await low(pb.ALARM_STATE_OPEN)
+    assert february.id == january.id
+    assert "planned actions were done" in " ".join(one.explanation for one in february.causes)
+    await reach(date(2026, 2, 14), date(2026, 3, 28), 1.5)
+    await company.move_to(monday(14))
+    assert not await low(pb.ALARM_STATE_OPEN)
+    [gone] = await low(pb.ALARM_STATE_LAPSED)
+    assert gone.id == january.id
+    [settled] = [one for one in await company.told(events_pb2.AlarmSettled) if one.alarm_id == january.id]
+    assert "the cause went away" in settled.verdict
+    await reach(date(2026, 3, 28), date(2026, 5, 2), 0.4)
+    await company.move_to(monday(19))
+    [spring] = await low(pb.ALARM_STATE_OPEN)
+    assert spring.id != january.id
+    assert spring.period.code == "2026-Q2"
+    raised = next(one for one in await company.told(events_pb2.AlarmRaised) if one.alarm_id == spring.id)
+    assert raised.raise_time.ToDatetime(tzinfo=SHANGHAI) >= monday(18)
+    assert raised.due_time.ToDatetime() - raised.raise_time.ToDatetime() == timedelta(hours=24)
+    tasks = [one.content for one in await company.told(approvals.TaskRequested) if one.content.subject_id == spring.id]
+    assert (tasks[0].assignee_id, tasks[0].warning) == ("rep1", "targets.low_attainment")
 
 
 @pytest.mark.mission("S14", "U5")

@@ -230,7 +230,9 @@ async def test_the_catalogue_has_two_tracks_twelve_process_metrics_and_their_lin
     process = await stub.ListMetrics(metrics_pb2.ListMetricsRequest(track=metrics_pb2.TRACK_PROCESS, page_size=100))
     assert len(process.metrics) == 12
     # Who owns customers answers for them (S82).
-    assert [one.code for one in process.metrics if one.lineage.system == "customers"] == ["customer_care"]
+    assert [one.code for one in process.metrics if one.lineage.system == "customers"] == [
+        *("first_response", "customer_care")
+    ]
     assert sum(one.weight_ratio for one in process.metrics) == pytest.approx(1)
     by_code = {one.code: one for one in process.metrics}
     assert (by_code["visit_completion"].benchmark.value, by_code["visit_completion"].healthy.value) == ("0.82", "0.95")

@@ -384,10 +384,10 @@ async def play(stage: Stage, turn: Turn) -> Turn:
     return turn
 
 
-async def signed(stage: Stage, turn: Turn, subject_id: str) -> None:
+async def signed(stage: Stage, turn: Turn, subject_id: str, origin: str = "funnel") -> None:
     """Those who are asked sign, until it is decided."""
     stub = requests_pb2_grpc.RequestServiceStub
-    listing = requests_pb2.ListRequestsRequest(origin="funnel", subject_id=subject_id)
+    listing = requests_pb2.ListRequestsRequest(origin=origin, subject_id=subject_id)
 
     async def asked() -> str | None:
         found = (await stage.ask(stub, "ListRequests", listing, OPERATIONS)).requests

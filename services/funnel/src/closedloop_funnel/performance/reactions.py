@@ -16,9 +16,9 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Scope, Work
 from closedloop_funnel.mornings import every_day
-from closedloop_funnel.performance import measuring, stars, store
+from closedloop_funnel.performance import measuring, stars, store, told
 from closedloop_funnel.performance.measuring import WEEK, Judged
-from closedloop_funnel.performance.rules import MetricWord, PerformanceRules
+from closedloop_funnel.performance.rules import METRICS, MetricWord, PerformanceRules
 from closedloop_funnel.performance.store import Kept
 from closedloop_funnel.warnings import raising
 from closedloop_funnel.warnings.record import Warning
@@ -43,7 +43,7 @@ async def judge_week(work: Work) -> None:
     known = {(row["person_id"], row["key"]) for row in await work.tx.all(store.KNOWN, {"week": week})}
     if not known:
         found = await measuring.measure(work.tx, work, EVERYBODY, week, week, by_person=True)
-        await _keep(found, work)
+        await _keep([*found, *await told.measure(work.tx, work, week, found)], work)
 
 
 async def _keep(found: Sequence[Judged], work: Work) -> None:
@@ -168,7 +168,9 @@ def _measured(person_id: str, unit_id: str, metrics: Sequence[Judged], work: Wor
                 sample_size=one.cases,
                 light=number(common_pb2.Light, one.light),
                 rule=common_pb2.RuleReference(
-                    rulebook=PerformanceRules.rulebook, version=version, rule=f"metrics.{one.key}"
+                    rulebook=PerformanceRules.rulebook,
+                    version=version,
+                    rule=f"metrics.{one.key}" if one.key in METRICS else "told",
                 ),
             )
             for one in metrics

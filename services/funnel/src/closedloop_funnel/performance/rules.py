@@ -13,6 +13,13 @@ from closedloop_chassis.rulebook.rules import Part, Rules
 
 LightWord = Literal["none", "blue", "yellow", "red"]
 MetricWord = Literal["visit_completion", "stage_pace", "proposals_made", "feedback_collected"]
+VisitPart = Literal["effective", "attitude_after", "next_step", "customer_feedback"]
+VISIT_PARTS: Mapping[VisitPart, float] = {
+    "effective": 0.4,
+    "attitude_after": 0.2,
+    "next_step": 0.2,
+    "customer_feedback": 0.2,
+}
 
 
 class MetricRule(Part):
@@ -102,6 +109,15 @@ class PerformanceRules(Rules):
     star_monthly_day: int = Field(default=1, ge=1, le=28)
     # Of so few closed deals a win rate says nothing.
     win_least: int = Field(default=5, ge=1, le=1000)
+    # What of a visit's score each part of its log is worth; together 1.
+    visit_parts: Mapping[VisitPart, float] = VISIT_PARTS
+    # A stage that expects one of these actions is one in which needs are diagnosed; they prove it, or such evidence does.
+    needs_units: tuple[str, ...] = ("needs_report",)
+    needs_evidence: tuple[str, ...] = ("matrix",)
+
+    def model_post_init(self, context: object, /) -> None:
+        if set(self.visit_parts) != set(VISIT_PARTS) or abs(sum(self.visit_parts.values()) - 1) > 1e-9:
+            raise ValueError("the parts of a visit's score are all there and sum to 1")
 
 
 def colour(rule: MetricRule, value: float, weeks_beyond: int) -> LightWord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from google.type.money_pb2 import Money
@@ -26,7 +26,8 @@ from closedloop_targets.metrics.rules import MetricRules
 
 CRM, ERP, FUNNEL = "crm", "erp", "funnel"
 CARE = "customer_care"
-ONE = Decimal(1)
+FIRST_RESPONSE = "first_response"
+ONE, HOUR = Decimal(1), timedelta(hours=1)
 
 reactions = Reactions()
 
@@ -276,6 +277,50 @@ async def stewardship_measured(event: Heard[customers.StewardshipMeasured], work
         revision=revision,
     )
     restate(work, known, CRM, [Said(subject, revision, [fact], "the month was measured anew")])
+
+
+@reactions.on(customers.LeadResponded)
+async def lead_responded(event: Heard[customers.LeadResponded], work: Work) -> None:
+    """Whoever answered a lead for the first time, and after how many working hours of his unit (S23)."""
+    told, metric = event.message, work.rules(MetricRules).find(FIRST_RESPONSE)
+    person_id, came, answered = (
+        told.ownership.owner_id,
+        protos.instant(told.receive_time),
+        protos.instant(told.respond_time),
+    )
+    if metric is None or not person_id:
+        return
+    subject, day = f"response:{told.lead_id}", work.home.day(answered)
+    known = await store.known(work.tx, source=CRM, subjects=[subject], holders=[(person_id, day)])
+    if not known.news(subject, told.version):
+        return
+    unit_id = known.units.get((person_id, day), told.ownership.unit_id)
+    took = work.calendars.between(came, answered, "business", unit_id)
+    minor = round(took / HOUR * MILLIONTHS)
+    fact = Fact(
+        metric=metric.code,
+        owner_id=person_id,
+        unit_id=unit_id,
+        product_id="",
+        product_line="",
+        segment="",
+        account_id="",
+        subject=subject,
+        date=day,
+        minor=minor,
+        currency="",
+        base_minor=minor,
+        base_currency="",
+        weight=ONE,
+        stage="",
+        reason="",
+        source=CRM,
+        source_id=f"{subject}:{metric.code}",
+        brought_by=event.source,
+        observed_at=event.time,
+        revision=told.version,
+    )
+    restate(work, known, CRM, [Said(subject, told.version, [fact], "the first answer was told anew")])
 
 
 def restate(work: Work, known: store.Known, source: str, said: Sequence[Said]) -> None:

@@ -47,13 +47,16 @@ SELECT asked AS holder_id, count(*)::int AS heads,
   FROM (SELECT asked, minor, avg(minor) OVER (PARTITION BY asked) AS mean FROM among) AS m
  GROUP BY 1
 """
-# Process metrics that were measured of late; how long after its day a result was known; how fast warnings were answered.
+# Process metrics that were measured of late, a month's when it is over; how long after its day a result was known.
 TRACKED = """
-SELECT asked.holder_id, count(DISTINCT a.metric) FILTER (WHERE a.metric = ANY(%(process)s::text[]))::int AS tracked,
+SELECT asked.holder_id, count(DISTINCT a.metric) FILTER (WHERE a.metric = ANY(%(process)s::text[])
+            AND coalesce(a.observed_at, a.recorded_at) >= %(since)s)::int AS tracked,
        (percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM coalesce(a.observed_at, a.recorded_at)
-            - a.date::timestamp AT TIME ZONE 'UTC')) FILTER (WHERE a.metric = %(metric)s) / 3600)::float8 AS feedback
+            - a.date::timestamp AT TIME ZONE 'UTC')) FILTER (WHERE a.metric = %(metric)s AND a.date >= %(since)s)
+            / 3600)::float8 AS feedback
   FROM unnest(%(kinds)s::text[], %(holders)s::text[]) AS asked (kind, holder_id)
-  JOIN actual a ON a.date BETWEEN %(since)s AND %(day)s AND a.metric = ANY(%(process)s::text[] || %(metric)s::text)
+  JOIN actual a ON a.date BETWEEN %(since)s::date - interval '1 month' AND %(day)s
+   AND a.metric = ANY(%(process)s::text[] || %(metric)s::text)
    AND a.reverses_id IS NULL
    AND CASE asked.kind WHEN 'person' THEN a.owner_id = asked.holder_id
             ELSE a.unit_id IN (SELECT below FROM unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below)
@@ -107,7 +110,7 @@ async def _signs(
 ) -> dict[tuple[str, str], Signs]:
     one = group[0]
     catalogue = work.rules(MetricRules)
-    process = [metric.code for metric in catalogue.metrics if metric.track == "process"]
+    process = [metric.code for metric in catalogue.metrics if metric.track == "process" and metric.fed]
     params = {
         "kinds": [finding.holder_kind for finding in group],
         "holders": [finding.holder_id for finding in group],

@@ -46,7 +46,8 @@ async def measure(work: Work) -> None:
             await _week(work, metric, week)
         found = await _week(work, metric, last)
         await _warn(work, metric, last, found)
-        await _quarter(work, metric, last)
+        for quarter in {periods.containing(day, "quarter", calendar): None for day in (last.start, last.end)}:
+            await _quarter(work, metric, quarter, min(last.end, quarter.end))
     await _orphans(work, today)
 
 
@@ -103,8 +104,8 @@ async def _warn(work: Work, metric: str, week: Period, rows: Sequence[Deviation]
         in_order += [raising.cause_key(one, row.holder_kind, row.holder_id, metric) for one in quiet]
         if warned:
             findings.append(_finding(kind, row))
-    await raising.clear(work, in_order)
     raised = await raising.raise_(work, findings)
+    await raising.clear(work, in_order)
     if findings:
         work.tx.do(
             store.NOTE_ALARMS,
@@ -142,18 +143,23 @@ def _finding(kind: str, row: Deviation) -> Finding:
         currency=row.currency,
         deviation_ratio=row.deviation_ratio,
         target_id=row.target_id,
+        grew_from=(
+            raising.cause_key("deviation", row.holder_kind, row.holder_id, row.metric) if kind == "weeks_under" else ""
+        ),
     )
 
 
-async def _quarter(work: Work, metric: str, week: Period) -> None:
-    """The quarter the week belongs to: done against what its weeks asked for so far (S8)."""
+async def _quarter(work: Work, metric: str, quarter: Period, day: date) -> None:
+    """A quarter up to a day: done against what its weeks asked for so far (S8).
+
+    Every quarter has an alarm of its own, and one that caught up is warned of no longer."""
     allowed, calendar = work.rules(AlarmRules), work.rules(FiscalCalendar)
-    quarter = periods.containing(week.end, "quarter", calendar)
-    over = sum(part.end <= week.end for part in periods.split(quarter, "week", calendar))
-    standings = await boards.everybody(work, work.tx, metric, quarter, week.end)
-    findings = []
+    over = sum(part.end <= day for part in periods.split(quarter, "week", calendar))
+    standings = await boards.everybody(work, work.tx, metric, quarter, day)
+    findings, in_order = [], []
     for kind, one in standings:
         if not one.expected or not rules.low(one.done, one.expected, over, allowed):
+            in_order.append(raising.cause_key("low_attainment", kind, one.holder_id, metric, quarter.code))
             continue
         leader = work.org.manager_of(one.unit_id)
         done, asked = amounts.words(one.done, one.currency), amounts.words(one.expected, one.currency)
@@ -170,7 +176,7 @@ async def _quarter(work: Work, metric: str, week: Period) -> None:
                 period=quarter.code,
                 start_date=quarter.start,
                 end_date=quarter.end,
-                message=f"{one.holder_id}: {share} of what {quarter.code} asked for by {week.end} ({done} of {asked})",
+                message=f"{one.holder_id}: {share} of what {quarter.code} asked for by {day} ({done} of {asked})",
                 rule="attainment_floor",
                 rule_version=work.process.rulebooks.version(AlarmRules, work.now),
                 actual=one.done,
@@ -178,11 +184,13 @@ async def _quarter(work: Work, metric: str, week: Period) -> None:
                 currency=one.currency,
                 deviation_ratio=rules.deviation(one.done, one.expected),
                 target_id=one.target_id,
+                subject=quarter.code,
             )
         )
     whole = {(kind, one.holder_id): one.target or 0 for kind, one in standings}
     targets = {one.cause_key: whole[one.holder_kind, one.holder_id] for one in findings}
-    await raising.raise_(work, findings, await causes.ranked(work, findings, week.end, targets))
+    await raising.raise_(work, findings, await causes.ranked(work, findings, day, targets))
+    await raising.clear(work, in_order)
 
 
 async def _orphans(work: Work, today: date) -> None:

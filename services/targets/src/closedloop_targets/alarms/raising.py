@@ -46,6 +46,8 @@ class Finding:
     deviation_ratio: float = 0.0
     target_id: str = ""
     subject: str = ""
+    # The cause key of the milder warning that this one grows out of: while nobody answered, it is the same alarm.
+    grew_from: str = ""
 
     @property
     def cause_key(self) -> str:
@@ -61,17 +63,20 @@ async def raise_(
 ) -> dict[str, str]:
     """Alarm ids by cause key. What is open already is counted, and told again only where it became more severe.
 
-    `causes` are ranked causes by cause key. One round trip."""
+    An open alarm that grew into another kind stays the same one: whoever was asked, since when and how often is not
+    begun anew. `causes` are ranked causes by cause key. One round trip."""
     if not findings:
         return {}
     setting = work.rules(AlarmRules).response
-    keys = [one.cause_key for one in findings]
+    keys = [key for one in findings for key in (one.cause_key, one.grew_from) if key]
     known = {one.cause_key: one for one in await work.tx.all(store.OPEN, {"keys": keys}, into=Alarm)}
     new, grown = [], []
     for one in findings:
-        before = known.get(one.cause_key)
+        told = (causes or {}).get(one.cause_key, [])
+        milder = known.get(one.grew_from)
+        before = known.get(one.cause_key) or (milder if milder and milder.state == "open" else None)
         if before is None:
-            alarm = _new(work, one, (causes or {}).get(one.cause_key, []), setting)
+            alarm = _new(work, one, told, setting)
             new.append(alarm)
             known[one.cause_key] = alarm
             _ask(work, alarm)
@@ -80,6 +85,12 @@ async def raise_(
         worse = LIGHTS.index(one.light) > before.light
         after = replace(
             before,
+            kind=one.kind,
+            cause_key=one.cause_key,
+            target_id=one.target_id,
+            rule=one.rule,
+            rule_version=one.rule_version,
+            causes=told or before.causes,
             light=max(before.light, LIGHTS.index(one.light)),
             period=one.period if before.state == "open" else before.period,
             start_date=one.start_date if before.state == "open" else before.start_date,
@@ -91,7 +102,11 @@ async def raise_(
             repeat_count=before.repeat_count + 1,
         )
         grown.append(after)
-        if worse:
+        known[one.cause_key] = after
+        if after.kind != before.kind:
+            asking.withdraw(work, task_cause(before), before.id)
+            _ask(work, after)
+        if worse or after.kind != before.kind:
             _tell(work, after)
     store.add(work.tx, new)
     store.put(work.tx, grown)
@@ -175,7 +190,7 @@ def lapse(work: Work, alarms: Sequence[Alarm], verdict: str) -> None:
 
 
 async def clear(work: Work, in_order: Sequence[str]) -> None:
-    """Open alarms of these cause keys lapse, and those whose target holds no more. One round trip."""
+    """After what holds was raised: open alarms of these cause keys lapse, and those whose target holds no more. One round trip."""
     out = await work.tx.all(store.OUT, {"in_order": list(in_order)}, into=Alarm)
     lapse(work, out, "the cause went away before anybody acted")
 
@@ -204,7 +219,7 @@ def task_cause(alarm: Alarm) -> str:
 def _new(work: Work, one: Finding, causes: list[dict[str, Any]], setting: ClockSetting) -> Alarm:
     alarm_id = ids.new_id()
     due = work.clocks.start(RESPONSE, alarm_id, setting, owner_id=one.owner_id, unit_id=one.unit_id)
-    named = {name: getattr(one, name) for name in one.__slots__ if name != "light"}
+    named = {name: getattr(one, name) for name in one.__slots__ if name not in ("light", "grew_from")}
     return Alarm(
         id=alarm_id,
         cause_key=one.cause_key,

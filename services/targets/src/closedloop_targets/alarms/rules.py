@@ -66,8 +66,8 @@ class CauseRules(Rules):
     uneven_spread: float = Field(default=0.27, gt=0, le=10)
     # Hours from an event to our knowing, or from a warning to its answer, that are wholly late.
     late_hours: float = Field(default=42, gt=0, le=10000)
-    # Days back in which a process metric must have been measured.
-    tracked_days: int = Field(default=28, ge=1, le=366)
+    # Days back in which a process metric must have been measured; some are once a month.
+    tracked_days: int = Field(default=35, ge=1, le=366)
     weights: dict[str, float] = Field(
         default={"unrealistic_target": 1.0, "uneven_allocation": 1.0, "untracked_process": 1.0, "late_feedback": 1.0},
         max_length=8,

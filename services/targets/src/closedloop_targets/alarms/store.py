@@ -34,7 +34,9 @@ OPEN = "SELECT * FROM alarm WHERE cause_key = ANY(%(keys)s) AND state IN ('open'
 ADD = "INSERT INTO alarm SELECT (jsonb_populate_record(NULL::alarm, given)).* FROM jsonb_array_elements(%(rows)s) AS given"
 PUT = """
 UPDATE alarm
-   SET light = new.light, state = new.state, owner_id = new.owner_id, unit_id = new.unit_id, period = new.period,
+   SET kind = new.kind, cause_key = new.cause_key, target_id = new.target_id, rule = new.rule,
+       rule_version = new.rule_version, causes = new.causes,
+       light = new.light, state = new.state, owner_id = new.owner_id, unit_id = new.unit_id, period = new.period,
        start_date = new.start_date, end_date = new.end_date, actual = new.actual, reference = new.reference,
        deviation_ratio = new.deviation_ratio, message = new.message, due_at = new.due_at,
        escalation_level = new.escalation_level, repeat_count = new.repeat_count, task_id = new.task_id,

@@ -50,6 +50,11 @@ class Metric(Part):
         return Decimal(100 if self.unit == "%" else 1)
 
     @property
+    def fed(self) -> bool:
+        """Whether a service measures it: where it is missing nobody did what is measured, and nobody has to import it."""
+        return any(source.startswith("closedloop.") for source in self.fed_by)
+
+    @property
     def step(self) -> int:
         """The smallest amount, in minor units or millionths."""
         return 1 if self.kind == "money" else int(10 ** (6 - self.decimals))
@@ -137,9 +142,13 @@ PROCESS = (
         unit="h",
         lower_is_better=True,
         decimals=2,
+        system="customers",
+        fed_by=("closedloop.customers.lead.responded.v1",),
     ),
-    _process("follow_up_on_time", "Follow-up on time", "Agreed follow-ups done on their day / agreed"),
-    _process("needs_diagnosed", "Needs diagnosed", "Opportunities with a full needs report / opened"),
+    _process("follow_up_on_time", "Follow-up on time", "Agreed follow-ups done by the end of their day / agreed"),
+    _process(
+        "needs_diagnosed", "Needs diagnosed", "Opportunities that left their diagnosis with needs proven / left it"
+    ),
     _process("log_completeness", "Daily log completeness", "Working days with a complete log / working days"),
     _process("authentic_contacts", "Authentic contacts", "Contacts not found false / contacts"),
     _process(
