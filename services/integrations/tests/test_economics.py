@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal
 
@@ -576,3 +577,60 @@ async def test_stock_days_are_balances_and_sales_that_add_up(company: Live) -> N
         await lined(company, "stock_days", who=("rep1", "rep"))
     with company.refused("INVALID_ARGUMENT", "SCOPE_NOT_SUPPORTED"):
         await lined(company, "stock_days", unit_id="east")
+
+
+@pytest.mark.mission("S79")
+async def test_the_catalogue_knows_every_figure_its_owner_and_the_way_it_comes(company: Live, known: Known) -> None:
+    school = await known.account("济南市第三中学", codes=("C001",))
+    await bring(
+        company,
+        sold("SI1", 30_000, 18_000, account_code="C001", person_code="rep1"),
+        cost("EX1", "660101", 2_000, account_code="C001", person_code="rep1"),
+    )
+    stub = company.stub(MetricServiceStub, "rep1", "rep")
+    request = metrics_pb2.ListMetricsRequest(page_size=9)
+    listed: list[metrics_pb2.Metric] = []
+    while True:
+        page = await stub.ListMetrics(request)
+        listed += page.metrics
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    names = [each.name for each in listed]
+    assert len(names) == len(set(names)) == len(EconomicsRules().items) + 1 + 8
+    assert all(each.definition and each.formula and each.title and each.refresh_rule for each in listed)
+    assert {each.owner_id for each in listed} == {"boss"}
+    assert {each.service for each in listed} == {"integrations"}
+    assert all(metrics_pb2.METRIC_SOURCE_ERP in each.sources for each in listed)
+    assert {part for each in listed for part in each.upstream} <= set(names)
+    # What the catalogue says it can be asked for, it can be; and it is refreshed when the last transaction came.
+    needed = {"lifetime_value": {"account_id": school}, "productivity": {"person_id": "rep1"}}
+    for each in listed:
+        name = each.name.removeprefix("integrations.")
+        traced = await lined(company, name, 1000, end=scope().end_date, **needed.get(name, {}))
+        assert traced.unit == each.unit
+        assert traced.refresh_time == each.last_refresh_time != Timestamp()
+    asked = metrics_pb2.ListMetricsRequest(query="毛利", shown_in="EconomicsService.GetMarginBridge")
+    assert [each.name for each in (await stub.ListMetrics(asked)).metrics] == [
+        "integrations.statutory_margin",
+        "integrations.operational_margin",
+        "integrations.contribution_margin",
+    ]
+    assert not (await stub.ListMetrics(metrics_pb2.ListMetricsRequest(owner_id="rep1"))).metrics
+    assert not (await stub.ListMetrics(metrics_pb2.ListMetricsRequest(source=metrics_pb2.METRIC_SOURCE_CRM))).metrics
+
+    day = await stub.GetMetric(metrics_pb2.GetMetricRequest(name="integrations.productivity"))
+    places = {node.id: place for place, node in enumerate(day.lineage.nodes)}
+    edges = {(edge.from_id, edge.to_id) for edge in day.lineage.edges}
+    # From raw to shown, without cycles: every step leads on.
+    assert all(places[begin] < places[end] for begin, end in edges)
+    assert {
+        ("erp", "integrations.transaction"),
+        ("integrations.transaction", "integrations.cost.platform_commission"),
+        ("integrations.cost.platform_commission", "integrations.operational_margin"),
+        ("integrations.operational_margin", "integrations.productivity"),
+        ("integrations.productivity", "EconomicsService.ListProductivity"),
+    } <= edges
+    assert {end for _, end in edges} | {"erp"} == set(places)
+    with company.refused("NOT_FOUND", "METRIC_UNKNOWN"):
+        await stub.GetMetric(metrics_pb2.GetMetricRequest(name="integrations.luck"))
