@@ -125,14 +125,18 @@ def trace_sql(which: str, alike: Sequence[str]) -> str:
     """One page of facts. Foreign money is converted where it has been added up, by what is `alike`; `before` is what the rows
     before one add up to there, so that what each row brings adds up to the figure without a rest. Balances are converted one by
     one."""
-    among = " AND ".join(f"e.{column} = page.{column}" for column in ("code", "currency", *alike))
     return f"""
 WITH part AS NOT MATERIALIZED ({which}),
-     page AS (SELECT {_SHOWN} FROM part WHERE {_PAGE})
-SELECT page.*, CASE WHEN page.currency = %(currency)s OR page.code = 'stock' THEN 0 ELSE coalesce((
-           SELECT sum(e.amount_minor) FROM part e
-            WHERE {among} AND (e.transaction_id, e.product_id) < (page.transaction_id, page.product_id)), 0)::bigint END AS before
-  FROM page ORDER BY transaction_id, code, product_id
+     page AS (SELECT {_SHOWN} FROM part WHERE {_PAGE}),
+     abroad AS (
+    SELECT transaction_id, code, product_id,
+           sum(amount_minor) OVER (PARTITION BY currency, code, {", ".join(alike)} ORDER BY transaction_id, product_id
+                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM part
+     WHERE currency <> %(currency)s AND code <> 'stock' AND EXISTS (SELECT FROM page WHERE currency <> %(currency)s))
+SELECT page.*, coalesce(abroad.before, 0)::bigint AS before
+  FROM page LEFT JOIN abroad USING (transaction_id, code, product_id)
+ ORDER BY transaction_id, code, product_id
 """
 
 
