@@ -12,12 +12,14 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.struct_pb2 import Value
+from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 from python_calamine import CalamineWorkbook
 
 from closedloop.approvals.v1 import policies_pb2, requests_pb2, requests_pb2_grpc, tasks_pb2, tasks_pb2_grpc
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.customers.v1 import accounts_pb2, suggestions_pb2, suggestions_pb2_grpc
+from closedloop.integrations.v1 import erp_pb2, erp_pb2_grpc
 from closedloop.targets.v1 import (
     actuals_pb2,
     actuals_pb2_grpc,
@@ -519,6 +521,43 @@ def test_notice_files_come_in_by_the_command_line(closedloop: Any, data_folder: 
     assert "ccgp" in closedloop("sources", "runs")
     assert closedloop.json("notices", "accuracy", "--from", "2026-01-01")["reviewed"] == "0"
     assert "procurement" in closedloop("sources", "list")
+
+
+@pytest.mark.mission("S79")
+def test_a_figure_is_traced_to_its_documents(closedloop: Any, stub: Any) -> None:
+    invoices = [
+        erp_pb2.Transaction(
+            number=f"SI{place}",
+            date=Date(year=2025, month=3, day=10 + place),
+            currency="CNY",
+            channel="tmall",
+            provenance=Provenance(source="u8", source_id=f"SI{place}"),
+            invoice=erp_pb2.Invoice(
+                lines=[
+                    erp_pb2.InvoiceLine(
+                        line=1,
+                        net_amount=Money(currency_code="CNY", units=1_000),
+                        cost_amount=Money(currency_code="CNY", units=600),
+                    )
+                ]
+            ),
+        )
+        for place in range(3)
+    ]
+    request = erp_pb2.ImportTransactionsRequest(request_id=new_id(), rows=invoices)
+    books = stub("integrations", erp_pb2_grpc.ErpServiceStub, "ops", "operations")
+    assert not books.ImportTransactions(request).errors
+    asked = ("trace", "integrations.operational_margin", "--period", "2025-Q1", "--channel", "tmall")
+    found = closedloop.json(*asked, "--limit", 4)
+    assert (found["value"], found["totalRows"], len(found["rows"])) == (1200.0, "6", 4)
+    whole = closedloop.json(*asked, "--limit", 0)
+    assert sum(row["contribution"] for row in whole["rows"]) == whole["value"]
+    assert {row["fields"]["number"] for row in whole["rows"]} == {"SI0", "SI1", "SI2"}
+    shown = closedloop(*asked)
+    assert "SI2" in shown
+    assert "6 of 6 records shown; together they add up to 1,200.00." in shown
+    assert "is asked by account_id" in closedloop("trace", "integrations.lifetime_value", "--period", "2025", status=1)
+    assert "luck" in closedloop("trace", "luck", "--period", "2025", status=2)
 
 
 def test_events_on_offer_and_an_address_that_may_not_be_called(closedloop: Any) -> None:

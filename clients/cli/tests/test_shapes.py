@@ -79,3 +79,25 @@ def test_days() -> None:
     assert shapes.day(Date()) == ""
     with pytest.raises(Usage):
         shapes.parse_day("2026-02-30", "--date")
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026", "2026-01-01", "2026-12-31"),
+        ("2026-Q1", "2026-01-01", "2026-03-31"),
+        ("2025-Q4", "2025-10-01", "2025-12-31"),
+        ("2024-02", "2024-02-01", "2024-02-29"),
+        ("2026-01-05", "2026-01-05", "2026-01-05"),
+        ("2026-01-05..2026-02-04", "2026-01-05", "2026-02-04"),
+    ],
+)
+def test_periods(text: str, first: str, last: str) -> None:
+    begin, end = shapes.parse_period(text, "--period")
+    assert (shapes.day(begin), shapes.day(end)) == (first, last)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-00", "2026-13", "2026-Q5", "0000", "2026-01-05..", "２０２６"])
+def test_what_is_no_period(text: str) -> None:
+    with pytest.raises(Usage):
+        shapes.parse_period(text, "--period")

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal
 
@@ -23,6 +24,7 @@ from closedloop.targets.v1.events_pb2 import OrgUnitChanged
 from closedloop_chassis import protos
 from closedloop_chassis.courier.database import pool
 from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations.economics.rules import ITEMS, EconomicsRules
 from closedloop_integrations.erp import intake, waking
@@ -30,6 +32,7 @@ from closedloop_integrations.service import SERVICE
 
 Known = Any
 BOOKS, ACTED = pb.CALCULATION_STATUTORY, pb.CALCULATION_OPERATIONAL
+JANUARY = Date(year=2026, month=1, day=5)
 # 100,000,000.00 of revenue at 31.2 %, and what each of the 17 items took of the 8.5 points: fen.
 REVENUE, GOODS = 10_000_000_000, 6_880_000_000
 CONTROLLABLE = [item for item in ITEMS if item.controllable]
@@ -394,3 +397,240 @@ async def test_what_came_before_there_were_facts_gets_them_and_what_has_some_is_
     assert await company.db.value("SELECT count(*) FROM timer WHERE kind = 'integrations.facts_of_old'", {}) == 0
     twice = "SELECT count(*) FROM (SELECT FROM economic_fact GROUP BY transaction_id, code, product_id HAVING count(*) > 1) t"
     assert await company.db.value(twice, {}) == 0
+
+
+async def lined(
+    live: Live, name: str, size: int = 2, who: tuple[str, str] = ("boss", "executive"), **asked: Any
+) -> Any:
+    """The answer with the rows of all its pages."""
+    stub = live.stub(MetricServiceStub, *who)
+    days = {"start_date": scope().start_date, "end_date": asked.pop("end", JANUARY)}
+    at = asked.pop("at", None)
+    request = metrics_pb2.TraceMetricRequest(
+        name=f"integrations.{name}", scope=metrics_pb2.MetricScope(**asked), at=at, page_size=size, **days
+    )
+    whole = await stub.TraceMetric(request)
+    page = whole
+    while page.next_page_token:
+        request.page_token = page.next_page_token
+        page = await stub.TraceMetric(request)
+        assert (page.value, page.total_rows) == (whole.value, whole.total_rows)
+        whole.rows.extend(page.rows)
+    assert len(whole.rows) == whole.total_rows
+    return whole
+
+
+def added(rows: Any) -> int:
+    return sum(round(each.contribution * 100) for each in rows)
+
+
+def inputs(answer: Any) -> dict[str, int]:
+    return {each.name: round(each.value * 100) for each in answer.inputs}
+
+
+async def documents(live: Live, answer: Any) -> set[str]:
+    """Numbers of the documents the rows name, as the ERP slice knows them."""
+    stub = live.stub(ErpServiceStub, "ops", "operations")
+    found = [await stub.GetTransaction(erp.GetTransactionRequest(id=each.record_id)) for each in answer.rows]
+    assert [each.number for each in found] == [each.fields["number"] for each in answer.rows]
+    return {each.number for each in found}
+
+
+async def rate(live: Live) -> None:
+    """A dollar at 7.0055: rows that are rounded one by one do not add up to what is rounded once."""
+    dollars = [{"currency": "USD", "from_day": f"2025-{month}-01", "rate": "7.0055"} for month in (10, 11, 12)]
+    shelf, name = live.process.rulebooks, EconomicsRules.rulebook
+    edition = shelf.edition(name, live.now)
+    body = edition.body | {"rates": dollars}
+    tx = live.process.database.transaction()
+    await shelf.publish(tx, Edition(name, edition.version, live.now, body, "ops", "test", live.now))
+    await tx.commit()
+    await live.process.look()
+
+
+@pytest.mark.mission("S76", "S79")
+async def test_worth_and_day_of_work_are_the_sum_of_their_documents(company: Live, known: Known) -> None:
+    await rate(company)
+    school = await known.account("济南市第三中学", codes=("C001",))
+    await known.account("青岛实验", owner="rep2", unit="north", codes=("C002",))
+    theirs = {"account_code": "C001", "person_code": "rep1"}
+    november = Date(year=2025, month=11, day=12)
+    await bring(
+        company,
+        order("SO1", channel="tmall", **theirs),
+        sold("SI1", 30_000, 18_000, order_number="SO1", **theirs),
+        cost("EX1", "660101", 2_001, order_number="SO1"),
+        cost("EX2", "6602", 500, order_number="SO1"),
+        # Each rounds up alone; together they round once.
+        *(sold(f"US{place}", 101, 50, currency="USD", date=november, **theirs) for place in range(3)),
+        # A colleague sold to the same school, and goods came back.
+        sold("SI2", 7_000, 3_000, account_code="C001", person_code="rep2", unit_id="north"),
+        sold("CN1", -1_000, -600, account_code="C001", person_code="rep2", unit_id="north"),
+        sold("SI3", 90_000, 40_000, account_code="C002", person_code="rep2", unit_id="north"),
+    )
+    economics = company.stub(EconomicsServiceStub, "boss", "executive")
+
+    async def worth() -> int:
+        [value] = (await economics.ListLifetimeValues(pb.ListLifetimeValuesRequest(account_id=school))).values
+        return fen(value.realised_margin)
+
+    traced = await lined(company, "lifetime_value", account_id=school)
+    assert added(traced.rows) == round(traced.value * 100) == round(traced.total_contribution * 100) == await worth()
+    assert await documents(company, traced) == {"SI1", "EX1", "EX2", "US0", "US1", "US2", "SI2", "CN1"}
+    assert (inputs(traced)["platform_commission"], inputs(traced)["headquarters_overhead"]) == (2_001, 500)
+    assert sum(inputs(traced).values()) - 2 * inputs(traced)["revenue"] == -round(traced.value * 100)
+    # By the end of November, the dollars alone: 1.53 of margin at 7.0055.
+    then = await lined(company, "lifetime_value", account_id=school, end=Date(year=2025, month=11, day=30))
+    assert (added(then.rows), round(then.value * 100), len(then.rows)) == (1_072, 1_072, 6)
+    # A correction replaces its document, and what was known before can still be asked for.
+    before = protos.timestamp(company.now)
+    await company.advance(hours=1)
+    await bring(company, sold("SI2", 8_000, 3_000, account_code="C001", person_code="rep2", unit_id="north"))
+    assert added((await lined(company, "lifetime_value", account_id=school)).rows) == await worth()
+    past = await lined(company, "lifetime_value", account_id=school, at=before)
+    assert (added(past.rows), past.value) == (await worth() - 1_000, traced.value)
+
+    heat = pb.ListProductivityRequest(scope=scope(), column=pb.DIMENSION_MONTH, calculation=ACTED)
+    shown = {each.person_id: each.total for each in (await economics.ListProductivity(heat)).rows}
+    end = scope().end_date
+    for person in ("rep1", "rep2"):
+        day = await lined(company, "productivity", person_id=person, end=end)
+        assert round(day.value * 100) == fen(shown[person].margin_per_day)
+        assert added(day.rows) == inputs(day)["margin"] == fen(shown[person].margin)
+        assert next(each.value for each in day.inputs if each.name == "working_days") == shown[person].working_days
+    assert await documents(company, day) == {"SI2", "CN1", "SI3"}
+    # A seller traces himself and his customer, and nobody else's.
+    own = ("rep1", "rep")
+    assert (await lined(company, "productivity", person_id="rep1", end=end, who=own)).total_rows == 10
+    assert (await lined(company, "lifetime_value", account_id=school, who=own)).total_rows == 14
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await lined(company, "productivity", person_id="rep2", who=own)
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await lined(company, "lifetime_value", account_id=school, who=("rep2", "rep"))
+    with company.refused("NOT_FOUND", "ACCOUNT_UNKNOWN"):
+        await lined(company, "lifetime_value", account_id="00000000-0000-4000-8000-000000000000")
+    with company.refused("INVALID_ARGUMENT", "SCOPE_NOT_SUPPORTED"):
+        await lined(company, "lifetime_value", unit_id="east")
+    with company.refused("INVALID_ARGUMENT", "SCOPE_NOT_SUPPORTED"):
+        await lined(company, "productivity", unit_id="east")
+    # Margins in other money add up to the fen as well.
+    whole = await lined(company, "operational_margin", end=end)
+    assert added(whole.rows) == round(whole.value * 100)
+
+
+@pytest.mark.mission("S78", "S79")
+async def test_stock_days_are_balances_and_sales_that_add_up(company: Live) -> None:
+    await rate(company)
+
+    def held(id: str, product: str, value: int, warehouse: str = "01", day: int = 4, currency: str = "CNY") -> Any:
+        balance = erp.StockBalance(warehouse=warehouse, product_code=product, value=protos.money(value, currency))
+        balance.quantity.value = "10"
+        return row(id, Date(year=2025, month=12, day=day), stock_balance=balance, currency=currency)
+
+    def gone(id: str, goods: int, product: str, currency: str = "CNY") -> Any:
+        line = erp.InvoiceLine(product_code=product)
+        line.net_amount.CopyFrom(protos.money(goods * 2, currency))
+        line.cost_amount.CopyFrom(protos.money(goods, currency))
+        return row(id, currency=currency, invoice=erp.Invoice(lines=[line]))
+
+    await bring(
+        company,
+        held("B0", "B86", 440_000, day=3),
+        held("B1", "B86", 690_000),
+        held("B2", "B86", 200_000, "02"),
+        held("P1", "PEN", 4_401, "01", currency="USD"),
+        held("P2", "PEN", 4_401, "02", currency="USD"),
+        held("D1", "DUST", 1_000),
+        held("N1", "NONE", 0),
+        gone("SI1", 900_000, "B86"),
+        *(gone(f"US{place}", 101, "PEN", "USD") for place in range(3)),
+        gone("SI2", 5_000, "NONE"),
+    )
+    end = Date(year=2025, month=12, day=31)
+    stock = company.stub(EconomicsServiceStub, "boss", "executive")
+    for product, numbers in (
+        ("", {"B1", "B2", "P1", "P2", "D1", "SI1", "US0", "US1", "US2"}),
+        ("B86", {"B1", "B2", "SI1"}),
+        ("PEN", {"P1", "P2", "US0", "US1", "US2"}),
+    ):
+        shown = (await stock.ListStockDays(pb.ListStockDaysRequest(product_id=product, date=end))).total
+        traced = await lined(company, "stock_days", product_id=product, end=end)
+        assert traced.value == shown.days
+        lying, sales = (
+            [each for each in traced.rows if each.input == name] for name in ("stock_value", "cost_of_sales")
+        )
+        assert added(lying) == inputs(traced)["stock_value"] == fen(shown.stock_value)
+        assert added(sales) == inputs(traced)["cost_of_sales"]
+        assert round(added(sales) / 90) == fen(shown.daily_cost_of_sales)
+        assert added(traced.rows) == round(traced.total_contribution * 100)
+        assert await documents(company, traced) == numbers
+    dust = await lined(company, "stock_days", product_id="DUST", end=end)
+    assert (dust.HasField("value"), dust.reason, dust.total_rows) == (False, "nothing sold in the window", 1)
+    none = await lined(company, "stock_days", product_id="NONE", end=end)
+    assert (none.HasField("value"), none.reason, none.total_rows) == (False, "no stock", 0)
+    before = protos.timestamp(company.now)
+    await company.advance(hours=1)
+    await bring(company, held("B2", "B86", 300_000, "02"))
+    now, then = [await lined(company, "stock_days", product_id="B86", end=end, at=at) for at in (None, before)]
+    assert (inputs(now)["stock_value"], inputs(then)["stock_value"]) == (990_000, 890_000)
+    with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+        await lined(company, "stock_days", who=("rep1", "rep"))
+    with company.refused("INVALID_ARGUMENT", "SCOPE_NOT_SUPPORTED"):
+        await lined(company, "stock_days", unit_id="east")
+
+
+@pytest.mark.mission("S79")
+async def test_the_catalogue_knows_every_figure_its_owner_and_the_way_it_comes(company: Live, known: Known) -> None:
+    school = await known.account("济南市第三中学", codes=("C001",))
+    await bring(
+        company,
+        sold("SI1", 30_000, 18_000, account_code="C001", person_code="rep1"),
+        cost("EX1", "660101", 2_000, account_code="C001", person_code="rep1"),
+    )
+    stub = company.stub(MetricServiceStub, "rep1", "rep")
+    request = metrics_pb2.ListMetricsRequest(page_size=9)
+    listed: list[metrics_pb2.Metric] = []
+    while True:
+        page = await stub.ListMetrics(request)
+        listed += page.metrics
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    names = [each.name for each in listed]
+    assert len(names) == len(set(names)) == len(EconomicsRules().items) + 1 + 8
+    assert all(each.definition and each.formula and each.title and each.refresh_rule for each in listed)
+    assert {each.owner_id for each in listed} == {"boss"}
+    assert {each.service for each in listed} == {"integrations"}
+    assert all(metrics_pb2.METRIC_SOURCE_ERP in each.sources for each in listed)
+    assert {part for each in listed for part in each.upstream} <= set(names)
+    # What the catalogue says it can be asked for, it can be; and it is refreshed when the last transaction came.
+    needed = {"lifetime_value": {"account_id": school}, "productivity": {"person_id": "rep1"}}
+    for each in listed:
+        name = each.name.removeprefix("integrations.")
+        traced = await lined(company, name, 1000, end=scope().end_date, **needed.get(name, {}))
+        assert traced.unit == each.unit
+        assert traced.refresh_time == each.last_refresh_time != Timestamp()
+    asked = metrics_pb2.ListMetricsRequest(query="毛利", shown_in="EconomicsService.GetMarginBridge")
+    assert [each.name for each in (await stub.ListMetrics(asked)).metrics] == [
+        "integrations.statutory_margin",
+        "integrations.operational_margin",
+        "integrations.contribution_margin",
+    ]
+    assert not (await stub.ListMetrics(metrics_pb2.ListMetricsRequest(owner_id="rep1"))).metrics
+    assert not (await stub.ListMetrics(metrics_pb2.ListMetricsRequest(source=metrics_pb2.METRIC_SOURCE_CRM))).metrics
+
+    day = await stub.GetMetric(metrics_pb2.GetMetricRequest(name="integrations.productivity"))
+    places = {node.id: place for place, node in enumerate(day.lineage.nodes)}
+    edges = {(edge.from_id, edge.to_id) for edge in day.lineage.edges}
+    # From raw to shown, without cycles: every step leads on.
+    assert all(places[begin] < places[end] for begin, end in edges)
+    assert {
+        ("erp", "integrations.transaction"),
+        ("integrations.transaction", "integrations.cost.platform_commission"),
+        ("integrations.cost.platform_commission", "integrations.operational_margin"),
+        ("integrations.operational_margin", "integrations.productivity"),
+        ("integrations.productivity", "EconomicsService.ListProductivity"),
+    } <= edges
+    assert {end for _, end in edges} | {"erp"} == set(places)
+    with company.refused("NOT_FOUND", "METRIC_UNKNOWN"):
+        await stub.GetMetric(metrics_pb2.GetMetricRequest(name="integrations.luck"))

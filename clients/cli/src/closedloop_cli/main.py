@@ -34,6 +34,7 @@ from closedloop_cli.commands import (
     targets,
     tasks,
     token,
+    trace,
     warnings,
     webhooks,
 )
@@ -155,6 +156,7 @@ for name, group in {
     app.add_typer(group, name=name)
 app.command("token")(token.token)
 app.command("brief")(health.brief)
+app.command("trace")(trace.trace)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -28,6 +29,7 @@ _COLOURS: dict[int, str] = {
     common_pb2.LIGHT_YELLOW: "yellow",
     common_pb2.LIGHT_RED: "red",
 }
+_PERIOD = re.compile(r"(?P<year>\d{4})(-(Q(?P<quarter>[1-4])|(?P<month>\d\d)))?", re.ASCII)
 _MONEY = re.compile(r"(?P<number>-?[\d,]*\.?\d+)\s*(?P<currency>[A-Za-z]{3})?")
 
 
@@ -96,6 +98,25 @@ def parse_day(text: str, option: str) -> Date:
     except ValueError:
         raise Usage("not_a_day", option=option, text=text) from None
     return Date(year=read.year, month=read.month, day=read.day)
+
+
+def parse_period(text: str, option: str) -> tuple[Date, Date]:
+    """First and last day of "2026", "2026-Q1", "2026-01", "2026-01-05" or "2026-01-05..2026-02-04". Raises Usage."""
+    first, dots, last = text.partition("..")
+    if dots:
+        return parse_day(first, option), parse_day(last, option)
+    found = _PERIOD.fullmatch(text)
+    if found is None:
+        return parse_day(text, option), parse_day(text, option)
+    year, begin, months = int(found["year"]), 1, 12
+    if found["quarter"]:
+        begin, months = 3 * int(found["quarter"]) - 2, 3
+    elif found["month"]:
+        begin, months = int(found["month"]), 1
+    if not year or not 1 <= begin <= 12:
+        raise Usage("not_a_day", option=option, text=text)
+    end = begin + months - 1
+    return Date(year=year, month=begin, day=1), Date(year=year, month=end, day=monthrange(year, end)[1])
 
 
 def parse_time(text: str, option: str) -> Timestamp:

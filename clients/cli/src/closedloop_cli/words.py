@@ -130,7 +130,17 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "tie": ("how they move together", "联动"),
     "value": ("value", "数值"),
     "widest": ("widest", "最大"),
+    "adds": ("adds", "贡献"),
+    "date": ("day", "日期"),
+    "document": ("document", "单据"),
+    "formula": ("formula", "算式"),
+    "input": ("counts in", "计入"),
+    "refreshed": ("refreshed", "更新于"),
     # Results.
+    "traced": (
+        "{shown} of {total} records shown; together they add up to {sum}.",
+        "共 {total} 条记录，显示 {shown} 条；合计 {sum}。",
+    ),
     "nothing": ("Nothing found.", "没有找到。"),
     "tree_empty": (
         "There is no organisation yet; load one with `closedloop import org FILE`.",

@@ -17,6 +17,7 @@ from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.templates import TemplateRules
 from closedloop_integrations.diagnoses import api as diagnoses_api
 from closedloop_integrations.diagnoses.rules import DiagnosisRules
+from closedloop_integrations.economics import catalogue as economics_catalogue
 from closedloop_integrations.economics import people as economics_api
 from closedloop_integrations.economics import reactions as economics
 from closedloop_integrations.economics import trace as economics_trace
@@ -51,7 +52,12 @@ SERVICE = Service(
         Slice("deliveries", (deliveries_api.rpcs,), deliveries.reactions, (DeliveryRules, TemplateRules)),
         Slice("mail", (mail_api.rpcs,), mail.reactions, (MailRules,)),
         Slice("erp", (erp_api.rpcs,), erp.reactions, (ErpRules,)),
-        Slice("economics", (economics_api.rpcs, economics_trace.rpcs), economics.reactions, (EconomicsRules,)),
+        Slice(
+            "economics",
+            (economics_api.rpcs, economics_catalogue.rpcs, economics_trace.rpcs),
+            economics.reactions,
+            (EconomicsRules,),
+        ),
         Slice("tickets", (tickets_api.rpcs,), tickets.reactions, (FeedRules,)),
         Slice("behaviours", (behaviours_api.rpcs,), behaviours.reactions),
         Slice("conversations", (conversations_api.rpcs,), conversations.reactions, (ConversationRules,)),

@@ -7,12 +7,15 @@ variance of what will come, s^2 * (sum(w^2) + sum(w)^2 / n), counts that the mea
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import sqrt
 
-from closedloop_integrations.economics.rules import LifetimeRules
+from psycopg.types.json import Jsonb
+
+from closedloop_chassis.currency import coins
+from closedloop_integrations.economics.rules import EconomicsRules, LifetimeRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,22 @@ def expect(margins: Mapping[date, int], orders: int, first: date, today: date, r
     middle = statistics.fmean(series) * whole
     spread = statistics.stdev(series) * sqrt(sum(weight**2 for weight in weights) + whole**2 / len(series))
     return Expected(round(middle), round(middle - rules.interval * spread), round(middle + rules.interval * spread))
+
+
+def rates(months: Iterable[tuple[str, date]], rules: EconomicsRules, home: str) -> Jsonb:
+    """What a minor unit of each currency is worth in each month, in minor units of `home`: as on the first of the month.
+
+    Raises FailedPrecondition RATE_MISSING."""
+    return Jsonb(
+        [
+            {
+                "currency": currency,
+                "month": month.isoformat(),
+                "factor": str(rules.worth(currency, month, home) * coins(home) / coins(currency)),
+            }
+            for currency, month in months
+        ]
+    )
 
 
 def _index(day: date) -> int:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
-
-from psycopg.types.json import Jsonb
 
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.integrations.v1 import economics_pb2 as pb
 from closedloop_chassis import errors, pages, protos
-from closedloop_chassis.currency import coins
 from closedloop_chassis.enums import word
 from closedloop_chassis.work import Call
 from closedloop_integrations.economics import lifetime, reading, store
 from closedloop_integrations.economics.api import rpcs as rpcs
-from closedloop_integrations.economics.productivity import places
+from closedloop_integrations.economics.productivity import places, workdays
 from closedloop_integrations.economics.reference import reference
 from closedloop_integrations.economics.rules import GOODS, MOVED, EconomicsRules, Margin
 
@@ -32,20 +28,13 @@ async def list_lifetime_values(request: pb.ListLifetimeValuesRequest, call: Call
     rules, home, today = call.rules(EconomicsRules), call.home.currency, call.home.today()
     if request.unit_id and call.org.unit(request.unit_id) is None:
         raise errors.NotFound("UNIT_UNKNOWN", f"no unit {request.unit_id}")
-    rates = [
-        {
-            "currency": currency,
-            "month": month.isoformat(),
-            "factor": str(rules.worth(currency, month, home) * coins(home) / coins(currency)),
-        }
-        for currency, month in await store.foreign(call.db, home)
-    ]
+    rates = lifetime.rates(await store.foreign(call.db, home), rules, home)
     found = await store.lifetimes(
         call.db,
         {
             **call.scope.params,
             "goods": GOODS if rules.goods == "invoices" else MOVED,
-            "rates": Jsonb(rates),
+            "rates": rates,
             "account_id": request.account_id or None,
             "units": sorted(call.org.subtree(request.unit_id)) if request.unit_id else None,
             "owner_id": request.owner_id,
@@ -109,12 +98,8 @@ async def list_productivity(request: pb.ListProductivityRequest, call: Call) -> 
     overall = places({(person, ""): margin.margin for person, margin in whole.items()})
 
     @cache
-    def workdays(unit_id: str, begin: date, end: date) -> int:
-        """0 where the calendar does not know the year: then nobody can say what a day brought."""
-        days = (begin + timedelta(days=ahead) for ahead in range((end - begin).days + 1))
-        with suppress(errors.FailedPrecondition):
-            return sum(call.calendars.is_workday(day, call.home.rules.calendar, unit_id) for day in days)
-        return 0
+    def days_of(unit_id: str, begin: date, end: date) -> int:
+        return workdays(call, unit_id, begin, end)
 
     def cell(person: str, unit_id: str, key: str, margin: Margin, place: float) -> pb.ProductivityCell:
         shown = pb.ProductivityCell(
@@ -126,7 +111,7 @@ async def list_productivity(request: pb.ListProductivityRequest, call: Call) -> 
         )
         if not key or column == "month":
             begin, end = scope.month(key) if key else (scope.begin, scope.end)
-            if days := workdays(unit_id, begin, end):
+            if days := days_of(unit_id, begin, end):
                 shown.working_days = days
                 shown.margin_per_day.CopyFrom(protos.money(round(margin.margin / days), scope.currency))
         return shown

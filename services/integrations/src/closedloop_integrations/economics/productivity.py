@@ -5,6 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date, timedelta
+
+from closedloop_chassis import errors
+from closedloop_chassis.work import Work
 
 
 def places(amounts: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], float]:
@@ -20,3 +25,11 @@ def places(amounts: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], floa
         else 1.0
         for (person, column), amount in amounts.items()
     }
+
+
+def workdays(work: Work, unit_id: str, begin: date, end: date) -> int:
+    """0 where the calendar does not know the year: then nobody can say what a day brought."""
+    days = (begin + timedelta(days=ahead) for ahead in range((end - begin).days + 1))
+    with suppress(errors.FailedPrecondition):
+        return sum(work.calendars.is_workday(day, work.home.rules.calendar, unit_id) for day in days)
+    return 0

@@ -121,6 +121,13 @@ class LifetimeRules(Part):
     interval: float = Field(default=1.28, gt=0, le=5)
 
 
+class MetricOwner(Part):
+    """Who answers for what a figure means, and for its quality."""
+
+    metric: str = Field(pattern="^integrations\\.[a-z][a-z0-9_.]{0,80}$")
+    owner_id: str = Field(pattern="^[A-Za-z0-9._-]{1,64}$")
+
+
 class EconomicsRules(Rules):
     """Cost items, rates, stock lights."""
 
@@ -138,6 +145,8 @@ class EconomicsRules(Rules):
     longest_days: int = Field(default=3660, ge=31, le=36600)
     stock: StockRules = StockRules()
     lifetime: LifetimeRules = LifetimeRules()
+    # Of single figures; whoever leads the company answers for the others.
+    metric_owners: tuple[MetricOwner, ...] = ()
 
     @model_validator(mode="after")
     def _one_meaning(self) -> EconomicsRules:
@@ -146,6 +155,8 @@ class EconomicsRules(Rules):
             raise ValueError(f"{min(doubled)} is the code of two items")
         if len({item.name for item in self.items}) < len(self.items):
             raise ValueError("two items have one name")
+        if len({each.metric for each in self.metric_owners}) < len(self.metric_owners):
+            raise ValueError("a metric has two owners")
         return self
 
     @cached_property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from google.type.decimal_pb2 import Decimal as DecimalText
@@ -19,21 +20,49 @@ from closedloop_integrations.economics.rules import GOODS, MOVED, EconomicsRules
 from closedloop_integrations.economics.turnover import Stock
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The stock of a day, in minor units of the company's money: balances, and by product what was `sold` in the window, by how
+    many facts (`entries`)."""
+
+    held: list[Stock]
+    sold: dict[str, int]
+    entries: dict[str, int]
+
+
+def window(rules: EconomicsRules, day: date, products: Sequence[str], home: str) -> dict[str, Any]:
+    """Parameters of the queries: the days whose sales count, and what counts as sold."""
+    return {
+        "day": day,
+        "since": day - timedelta(days=rules.stock.window_days - 1),
+        "goods": GOODS if rules.goods == "invoices" else MOVED,
+        "products": list(products),
+        "currency": home,
+    }
+
+
 async def look(
     work: Work, source: Any, day: date, products: Sequence[str] = (), *, valued_only: bool = False
 ) -> list[Stock]:
     """Every product and warehouse with stock at the end of `day`, in the company's money. `source` is a reader or transaction.
 
     Raises FailedPrecondition RATE_MISSING; with `valued_only` products in money nobody has given a rate for are left out."""
+    known = await read(work, source, day, products, valued_only=valued_only)
+    return turnover.turnover(known.held, known.sold, work.rules(EconomicsRules).stock.window_days)
+
+
+async def read(
+    work: Work,
+    source: Any,
+    day: date,
+    products: Sequence[str] = (),
+    *,
+    at: datetime | None = None,
+    valued_only: bool = False,
+) -> Known:
+    """As `look`, before sales are laid on warehouses; as it was known `at` a moment."""
     rules, home = work.rules(EconomicsRules), work.home.currency
-    window = rules.stock.window_days
-    params = {
-        "day": day,
-        "since": day - timedelta(days=window - 1),
-        "goods": GOODS if rules.goods == "invoices" else MOVED,
-        "products": list(products),
-        "currency": home,
-    }
+    params = {**window(rules, day, products, home), "at": at}
     unvalued: set[str] = set()
 
     def home_value(row: dict[str, Any]) -> int:
@@ -48,13 +77,15 @@ async def look(
 
     held = [
         Stock(row["product_id"], row["warehouse"], home_value(row), row["quantity"])
-        for row in await source.all(store.HELD, params)
+        for row in await source.all(store.HELD.format(known=store.known(at)), params)
     ]
     sold: dict[str, int] = {}
-    for row in await source.all(store.SOLD, params):
-        sold[row["product_id"]] = sold.get(row["product_id"], 0) + home_value(row)
-    held = [stock for stock in held if stock.product_id not in unvalued]
-    return turnover.turnover(held, sold, window)
+    entries: dict[str, int] = {}
+    for row in await source.all(store.SOLD.format(known=store.known(at)), params):
+        product_id = row["product_id"]
+        sold[product_id] = sold.get(product_id, 0) + home_value(row)
+        entries[product_id] = entries.get(product_id, 0) + row["entries"]
+    return Known([stock for stock in held if stock.product_id not in unvalued], sold, entries)
 
 
 async def tell(work: Work, products: Sequence[str] = (), *, all_of_them: bool = False) -> None:

@@ -115,31 +115,65 @@ TITLES = """
 SELECT id, name FROM product WHERE id = ANY(%(ids)s)
 UNION ALL SELECT id::text, name FROM account WHERE id::text = ANY(%(ids)s)
 """
-TRACE = f"""
-SELECT transaction_id, source, source_id, code, currency, day, known_from, amount_minor, number, unit_id, channel, product_id,
-       person_id, coalesce(account_id::text, '') AS account_id
-  FROM economic_fact
- WHERE {{day}} BETWEEN %(begin)s AND %(end)s AND {KNOWN} AND {SEEN}
-   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s) AND code = ANY(%(codes)s)
-   AND (transaction_id, code, product_id) > (%(after)s::uuid, %(after_code)s, %(after_product)s)
- ORDER BY transaction_id, code, product_id LIMIT %(limit)s
+_SHOWN = """transaction_id, source, source_id, code, currency, day, known_from, amount_minor, number, unit_id, channel, product_id,
+       person_id, coalesce(account_id::text, '') AS account_id"""
+_PAGE = """(transaction_id, code, product_id) > (%(after)s::uuid, %(after_code)s, %(after_product)s)
+ ORDER BY transaction_id, code, product_id LIMIT %(limit)s"""
+
+
+def trace_sql(which: str, alike: Sequence[str]) -> str:
+    """One page of facts. Foreign money is converted where it has been added up, by what is `alike`; `before` is what the rows
+    before one add up to there, so that what each row brings adds up to the figure without a rest. Balances are converted one by
+    one."""
+    return f"""
+WITH part AS NOT MATERIALIZED ({which}),
+     page AS (SELECT {_SHOWN} FROM part WHERE {_PAGE}),
+     abroad AS (
+    SELECT transaction_id, code, product_id,
+           sum(amount_minor) OVER (PARTITION BY currency, code, {", ".join(alike)} ORDER BY transaction_id, product_id
+                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM part
+     WHERE currency <> %(currency)s AND code <> 'stock' AND EXISTS (SELECT FROM page WHERE currency <> %(currency)s))
+SELECT page.*, coalesce(abroad.before, 0)::bigint AS before
+  FROM page LEFT JOIN abroad USING (transaction_id, code, product_id)
+ ORDER BY transaction_id, code, product_id
 """
 
+
+TRACE = f"""
+SELECT * FROM economic_fact
+ WHERE {{day}} BETWEEN %(begin)s AND %(end)s AND {KNOWN} AND {SEEN}
+   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s) AND code = ANY(%(codes)s)
+"""
+
+# With a moment, what was known then; else what is known now, which partial indexes hold.
+NOW = "known_until IS NULL"
+
+
+def known(at: datetime | None) -> str:
+    return NOW if at is None else KNOWN
+
+
 # The last balance of each product and warehouse; `products` empty: of all.
-HELD = """
-SELECT DISTINCT ON (product_id, warehouse) product_id, warehouse, day, currency, amount_minor AS amount, quantity
+_HELD = """
+SELECT DISTINCT ON (product_id, warehouse) *
   FROM economic_fact
- WHERE code = 'stock' AND known_until IS NULL AND day <= %(day)s
-   AND (%(products)s::text[] = '{}' OR product_id = ANY(%(products)s))
- ORDER BY product_id, warehouse, day DESC
+ WHERE code = 'stock' AND {known} AND day <= %(day)s
+   AND (cardinality(%(products)s::text[]) = 0 OR product_id = ANY(%(products)s))
+ ORDER BY product_id, warehouse, day DESC, known_from DESC, transaction_id
 """
-SOLD = """
-SELECT product_id, currency, CASE WHEN currency = %(currency)s THEN NULL ELSE day END AS day, sum(amount_minor)::bigint AS amount
-  FROM economic_fact
- WHERE code = %(goods)s AND known_until IS NULL AND day BETWEEN %(since)s AND %(day)s
-   AND (%(products)s::text[] = '{}' OR product_id = ANY(%(products)s))
- GROUP BY 1, 2, 3
+HELD = f"SELECT product_id, warehouse, day, currency, amount_minor AS amount, quantity FROM ({_HELD}) AS held"
+_SOLD = """
+SELECT * FROM economic_fact
+ WHERE code = %(goods)s AND {known} AND day BETWEEN %(since)s AND %(day)s
+   AND (cardinality(%(products)s::text[]) = 0 OR product_id = ANY(%(products)s))
 """
+SOLD = f"""
+SELECT product_id, currency, CASE WHEN currency = %(currency)s THEN NULL ELSE day END AS day, sum(amount_minor)::bigint AS amount,
+       count(*) AS entries
+  FROM ({_SOLD}) AS sold GROUP BY 1, 2, 3
+"""
+TRACE_STOCK = f"SELECT * FROM ({_HELD}) AS held UNION ALL {_SOLD}"
 LIGHTS = "SELECT product_id, light FROM stock_light WHERE product_id = ANY(%(products)s)"
 PUT_LIGHTS = """
 INSERT INTO stock_light (product_id, light) SELECT * FROM unnest(%(products)s::text[], %(lights)s::text[])
@@ -172,6 +206,29 @@ SELECT a.id, a.name, a.owner_id, a.unit_id, w.realised, w.orders, w.margins, f.d
    AND (-w.realised, a.id) > (%(after)s, %(after_id)s::uuid)
  ORDER BY -w.realised, a.id LIMIT %(limit)s
 """
+
+# What one customer brought, up to a day, in the company's money. The worth of a month is rounded once, as in LIFETIMES: a row
+# brings the difference it makes to what is rounded.
+_BROUGHT = """
+SELECT f.*, round(upto) - round(upto - worth) AS brought
+  FROM (SELECT w.*, sum(worth) OVER (PARTITION BY month ORDER BY transaction_id, code, product_id) AS upto
+          FROM (SELECT f.*, amount_minor * coalesce(r.factor, 1) * CASE WHEN code = 'revenue' THEN 1 ELSE -1 END AS worth
+                  FROM economic_fact f
+                  LEFT JOIN jsonb_to_recordset(%(rates)s) AS r (currency text, month date, factor numeric) USING (currency, month)
+                 WHERE account_id = %(account_id)s AND {known} AND day <= %(end)s
+                   AND (code IN ('revenue', %(goods)s) OR code LIKE 'cost:%%')) w) f
+"""
+BROUGHT = (
+    f"SELECT code, sum(brought)::bigint AS amount, count(*) AS entries FROM ({_BROUGHT}) AS f GROUP BY 1 ORDER BY 1"
+)
+TRACE_LIFETIME = f"""
+SELECT {_SHOWN}, 0::bigint AS before, brought::bigint AS brought FROM ({_BROUGHT}) AS f WHERE {_PAGE}
+"""
+ACCOUNT_MONEY = """
+SELECT DISTINCT currency, month FROM economic_fact
+ WHERE account_id = %(account_id)s AND {known} AND day <= %(end)s AND currency <> %(currency)s
+"""
+OWNER = "SELECT owner_id, unit_id FROM account WHERE id = %(account_id)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +277,10 @@ class Traced:
     product_id: str
     person_id: str
     account_id: str
+    # What the rows before it add up to where its money is converted.
+    before: int
+    # In the company's money, where the query says so.
+    brought: int = 0
 
 
 def supersede(tx: Transaction, keys: Sequence[tuple[str, str]], now: datetime) -> None:
@@ -279,7 +340,34 @@ async def titles(db: Reader, ids: Sequence[str]) -> dict[str, str]:
 
 
 async def trace(db: Reader, month: str, params: dict[str, Any]) -> list[Traced]:
-    return await db.all(TRACE.format(day="day" if month == "month" else "booked_month"), params, into=Traced)
+    which = TRACE.format(day="day" if month == "month" else "booked_month")
+    return await db.all(trace_sql(which, ("day",)), params, into=Traced)
+
+
+async def trace_stock(db: Reader, params: dict[str, Any]) -> list[Traced]:
+    which = TRACE_STOCK.format(known=known(params["at"]))
+    return await db.all(trace_sql(which, ("product_id", "day")), params, into=Traced)
+
+
+async def brought(db: Reader, params: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """By code: what a customer brought, and by how many facts."""
+    found = await db.all(BROUGHT.format(known=known(params["at"])), params)
+    return {row["code"]: (row["amount"], row["entries"]) for row in found}
+
+
+async def trace_lifetime(db: Reader, params: dict[str, Any]) -> list[Traced]:
+    return await db.all(TRACE_LIFETIME.format(known=known(params["at"])), params, into=Traced)
+
+
+async def account_money(db: Reader, params: dict[str, Any]) -> list[tuple[str, date]]:
+    found = await db.all(ACCOUNT_MONEY.format(known=known(params["at"])), params)
+    return [(row["currency"], row["month"]) for row in found]
+
+
+async def owner(db: Reader, account_id: str) -> tuple[str, str] | None:
+    """Owner and unit of a customer."""
+    found = await db.one(OWNER, {"account_id": account_id})
+    return (found["owner_id"], found["unit_id"]) if found else None
 
 
 async def lights(tx: Transaction, products: Sequence[str]) -> dict[str, str]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from google.protobuf.struct_pb2 import Struct
-
-from closedloop.common.v1.common_pb2 import Evidence, Provenance
-from closedloop.integrations.v1 import economics_pb2
+from closedloop.common.v1.common_pb2 import Evidence
 from closedloop.platform.v1 import metrics_pb2 as pb
-from closedloop_chassis import errors, pages, protos
+from closedloop_chassis import errors, protos
 from closedloop_chassis.currency import coins
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.economics import reading, store, wire
+from closedloop_integrations.economics import lineage, reading, store, wire
+from closedloop_integrations.economics.productivity import workdays
 from closedloop_integrations.economics.reference import reference
-from closedloop_integrations.economics.rules import COST, GOODS, MOVED, REVENUE, EconomicsRules, Total, converted
+from closedloop_integrations.economics.rules import COST, GOODS, MOVED, REVENUE, EconomicsRules, Total
 
 rpcs = Rpcs("closedloop.platform.v1.MetricService")
 
-NOBODY = "00000000-0000-0000-0000-000000000000"
+# Two more may follow.
+MOST_INPUTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,79 +68,82 @@ def figure(name: str, rules: EconomicsRules) -> Figure:
 
 @rpcs.method
 async def trace_metric(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
+    other = LINEAGES.get(request.name)
+    return await (other or margin)(request, call)
+
+
+async def margin(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
     rules, home = call.rules(EconomicsRules), call.home.currency
     asked = figure(request.name, rules)
-    scope = economics_pb2.EconomicScope(
-        start_date=request.start_date,
-        end_date=request.end_date,
-        unit_id=request.scope.unit_id,
-        product_id=request.scope.product_id,
-        channel=request.scope.channel,
-        account_id=request.scope.account_id,
-        person_id=request.scope.person_id,
+    where = reading.asked(lineage.scope(request), call, of_units=not call.caller.roles <= {"rep"})
+    found = await _margin(request, call, asked, where)
+    found.rule.CopyFrom(reference(call, "items", request.name))
+    found.value = found.total_contribution
+    found.unit = home
+    return found
+
+
+async def productivity(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
+    """Of one seller, wherever what is theirs was sold: the operational margin of a working day, as on the heat map."""
+    person = request.scope.person_id
+    lineage.supported(request, "person_id", "unit_id", "product_id", "channel", "account_id")
+    unit_id = known.unit_id if (known := call.org.person(person)) else ""
+    call.authorize(person, unit_id)
+    rules, home = call.rules(EconomicsRules), call.home.currency
+    where = reading.asked(lineage.scope(request), call, of_units=False)
+    found = await _margin(request, call, figure("integrations.operational_margin", rules), where, everybody=True)
+    days = workdays(call, unit_id, where.begin, where.end)
+    found.inputs.extend(
+        [
+            Evidence(name="margin", value=found.total_contribution, unit=home),
+            Evidence(name="working_days", value=days, unit="d"),
+        ]
     )
-    if request.HasField("at"):
-        scope.at.CopyFrom(request.at)
-    where = reading.asked(scope, call, of_units=not call.caller.roles <= {"rep"})
-    whole: Mapping[str, Total] = reading.summed(await reading.totals(call, where, (), asked.calculation))
+    found.unit = f"{home}/d"
+    if days:
+        found.value = round(round(found.total_contribution * coins(home)) / days) / coins(home)
+        found.explanation = f"({found.explanation}) / {days} working days"
+    else:
+        found.reason = "no working day known in the period"
+    found.rule.CopyFrom(reference(call, "items", request.name))
+    return found
+
+
+async def _margin(
+    request: pb.TraceMetricRequest, call: Call, asked: Figure, where: reading.Asked, *, everybody: bool = False
+) -> pb.TraceMetricResponse:
+    """The sum of the figure's facts, and a page of them; not yet what the figure makes of it."""
+    rules, home = call.rules(EconomicsRules), call.home.currency
+    whole: Mapping[str, Total] = reading.summed(
+        await reading.totals(call, where, (), asked.calculation, everybody=everybody)
+    )
     codes = sorted(code for code in whole if asked.sign(code))
-    after, after_code, after_product = pages.after(request, NOBODY, "", "")
-    found = await store.trace(
-        call.db,
-        reading.MONTHS[asked.calculation],
-        {
-            **where.params(call),
-            "codes": codes,
-            "after": after,
-            "after_code": after_code,
-            "after_product": after_product,
-            "limit": pages.size(request) + 1,
-        },
-    )
-    page, token = pages.split(found, request, lambda fact: (str(fact.transaction_id), fact.code, fact.product_id))
-    value = sum(asked.sign(code) * whole[code].amount for code in codes) / coins(home)
-    inputs = [Evidence(name=_input(code, rules), value=whole[code].amount / coins(home), unit=home) for code in codes]
+    params = {**where.params(call), "codes": codes, **lineage.page_params(request)}
+    params["scope_company"] = params["scope_company"] or everybody
+    page, token = lineage.split(await store.trace(call.db, reading.MONTHS[asked.calculation], params), request)
+    inputs = [
+        Evidence(name=lineage.input_name(code, rules), value=whole[code].amount / coins(home), unit=home)
+        for code in codes
+    ]
     return pb.TraceMetricResponse(
-        value=value,
-        unit=home,
         explanation=" ".join(
             f"{'+' if asked.sign(c) > 0 else '-'} {whole[c].amount / coins(home):.2f} {c}" for c in codes
         ),
-        inputs=inputs[:1000],
-        rows=[_row(fact, asked, rules, home) for fact in page],
+        inputs=inputs[:MOST_INPUTS],
+        rows=[
+            lineage.row(fact, asked.sign(fact.code) * lineage.worth(fact, rules, home) / coins(home), rules)
+            for fact in page
+        ],
         total_rows=sum(whole[code].entries for code in codes),
-        total_contribution=value,
-        rule=reference(call, "items", request.name),
+        total_contribution=sum(asked.sign(code) * whole[code].amount for code in codes) / coins(home),
         refresh_time=protos.timestamp(await store.as_of(call.db, where.at)),
         next_page_token=token,
     )
 
 
-def _input(code: str, rules: EconomicsRules) -> str:
-    return rules.item(code.removeprefix(COST)).name if code.startswith(COST) else code
-
-
-def _row(fact: store.Traced, asked: Figure, rules: EconomicsRules, home: str) -> pb.TraceRow:
-    amount = converted(fact.amount_minor, fact.currency, home, rules.worth(fact.currency, fact.day, home))
-    fields = Struct()
-    fields.update(
-        {
-            "number": fact.number,
-            "date": fact.day.isoformat(),
-            "unit_id": fact.unit_id,
-            "channel": fact.channel,
-            "product_id": fact.product_id,
-            "person_id": fact.person_id,
-            "account_id": fact.account_id,
-            "currency": fact.currency,
-        }
-    )
-    return pb.TraceRow(
-        record_type="transaction",
-        record_id=str(fact.transaction_id),
-        provenance=Provenance(source=fact.source, source_id=fact.source_id),
-        record_time=protos.timestamp(fact.known_from),
-        input=_input(fact.code, rules),
-        contribution=asked.sign(fact.code) * amount / coins(home),
-        fields=fields,
-    )
+# Figures with a way of their own; all others are sums of revenue, goods and cost.
+LINEAGES = {
+    "integrations.lifetime_value": lineage.lifetime_value,
+    "integrations.productivity": productivity,
+    "integrations.stock_days": lineage.stock_days,
+}

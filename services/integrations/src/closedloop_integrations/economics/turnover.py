@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import fsum
 
 from closedloop_integrations.economics.rules import LightRules
 
@@ -59,7 +60,7 @@ def turnover(held: Iterable[Stock], sold: Mapping[str, int], window_days: int) -
 def together(stocks: Iterable[Stock], product_id: str = "") -> Stock:
     stocks = list(stocks)
     quantity = sum((stock.quantity for stock in stocks), Decimal(0))
-    return Stock(product_id, "", sum(s.value for s in stocks), quantity, sum(s.daily for s in stocks))
+    return Stock(product_id, "", sum(s.value for s in stocks), quantity, fsum(s.daily for s in stocks))
 
 
 def worst_first(stock: Stock, shown: str) -> tuple[int, float, str, str]:
