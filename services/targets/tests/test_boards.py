@@ -70,6 +70,24 @@ async def test_each_persons_done_against_target_moves_when_a_deal_is_won(company
     assert not board["rep1"].progress.HasField("forecast")
 
 
+@pytest.mark.mission("S13")
+async def test_a_week_that_two_quarters_share_is_one_week(company: Live) -> None:
+    """Week 14 has two days of the first quarter and five of the second: missed in both parts it was missed once."""
+    for quarter in ("2026-Q1", "2026-Q2"):
+        plan = await new_plan(company, period=quarter)
+        top = await set_(company, plan, target(400_000, unit="co", period=quarter))
+        await split(company, top, cascade_pb2.CascadeRules())
+        await publish(company, plan)
+    await company.settle()
+    await company.move_to(datetime(2026, 4, 6, 9, tzinfo=SHANGHAI))
+    # All of the quarter by week 13, nothing in week 14.
+    summary = await import_facts(company, fact("q1", 100_000, "rep1", date(2026, 3, 25)))
+    assert not summary.errors
+    [standing] = (await people(company, period="2026-W14", person_id="rep1")).values()
+    assert standing.progress.done.money.units == 0
+    assert standing.progress.weeks_under == 1
+
+
 @pytest.mark.mission("S10")
 async def test_months_weeks_and_the_year_add_up_from_cells(company: Live) -> None:
     await in_force(company)

@@ -37,24 +37,32 @@ reached AS (
 ), done AS (
     SELECT holder_id, sum(minor)::bigint AS minor FROM fact WHERE date BETWEEN %(start)s AND %(end)s GROUP BY holder_id
 ), week AS (
-    SELECT goal.holder_id, c.start_date, c.end_date, sum(in_books(c.minor, goal.book_rate)) AS asked
+    SELECT goal.holder_id, c.period, c.start_date, c.end_date, sum(in_books(c.minor, goal.book_rate)) AS asked
       FROM goal JOIN cell c ON c.target_id = goal.target_id AND c.grain = 'week'
      WHERE c.start_date <= %(today)s
-     GROUP BY goal.holder_id, c.start_date, c.end_date
+     GROUP BY goal.holder_id, c.period, c.start_date, c.end_date
 ), span AS (
-    SELECT DISTINCT start_date, end_date FROM week
+    SELECT DISTINCT period, start_date, end_date FROM week
 ), past AS (
     -- Side by side and summed, not joined: the planner cannot know how few spans there are.
-    SELECT holder_id, start_date, end_date, sum(asked) AS asked, sum(done) AS done
-      FROM (SELECT holder_id, start_date, end_date, asked, 0 AS done FROM week
+    SELECT holder_id, period, start_date, end_date, sum(asked) AS asked, sum(done) AS done
+      FROM (SELECT holder_id, period, start_date, end_date, asked, 0 AS done FROM week
             UNION ALL
-            SELECT fact.holder_id, span.start_date, span.end_date, 0, fact.minor
+            SELECT fact.holder_id, span.period, span.start_date, span.end_date, 0, fact.minor
               FROM fact JOIN span ON fact.date BETWEEN span.start_date AND span.end_date) AS both_sides
-     GROUP BY holder_id, start_date, end_date
+     GROUP BY holder_id, period, start_date, end_date
+), whole AS (
+    -- A week that two targets share, each its days, is one week; days that two have in common are done once.
+    SELECT holder_id, min(start_date) AS start_date, max(end_date) AS end_date, sum(asked) AS asked,
+           sum(done) FILTER (WHERE reach IS NULL OR end_date > reach) AS done
+      FROM (SELECT past.*, max(end_date) OVER (PARTITION BY holder_id, period ORDER BY start_date, end_date DESC
+                                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
+              FROM past WHERE asked > 0) AS pieces
+     GROUP BY holder_id, period
 ), streak AS (
     SELECT holder_id, count(*) FILTER (WHERE all_under)::int AS weeks
       FROM (SELECT holder_id, bool_and(done < asked) OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
-              FROM past WHERE end_date < %(today)s AND asked > 0) AS s
+              FROM whole WHERE end_date < %(today)s) AS s
      GROUP BY holder_id
 ), expected AS (
     SELECT holder_id,
