@@ -160,6 +160,48 @@ async def test_across_products_by_their_past_times_their_stage(company: Live) ->
     assert (await publish(company, plan)).target_count == 1 + 3 + 6
 
 
+async def _cells(live: Live, plan: plans_pb2.Plan, grain: str) -> dict[str, dict[str, int]]:
+    """By period and holder."""
+    request = pb.ListCellsRequest(plan_id=plan.id, version=1, page_size=1000)
+    request.grain = periods_pb2.PeriodGrain.Value(f"PERIOD_GRAIN_{grain}")
+    found: dict[str, dict[str, int]] = {}
+    for cell in (await cascades(live).ListCells(request)).cells:
+        found.setdefault(cell.period.code, {})[cell.holder.unit_id or cell.holder.person_id] = fen(cell.amount)
+    return found
+
+
+async def _sums(live: Live, plan: plans_pb2.Plan) -> None:
+    """Every unit's cell is what its children's come to, in every grain."""
+    tree = {"co": "east north", "east": "east-1 east-2", "north": "north-1", "east-1": "rep1 rep2", "east-2": "rep3"}
+    for grain, count in (("MONTH", 3), ("FORTNIGHT", 7), ("WEEK", 14)):
+        cells = await _cells(live, plan, grain)
+        assert len(cells) == count
+        for period, minors in cells.items():
+            for unit, below in tree.items():
+                assert minors[unit] == sum(minors[one] for one in below.split()), (period, unit)
+
+
+@pytest.mark.mission("S2")
+async def test_weeks_add_up_over_the_tree_whoever_splits_and_whoever_changes_a_number(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(400_000.13, unit="co"))
+    await split(company, top, pb.CascadeRules())
+    await _sums(company, plan)
+    listed = (await plans(company).ListTargets(plans_pb2.ListTargetsRequest(plan_id=plan.id, version=1))).targets
+    held = {one.holder.unit_id or one.holder.person_id: one for one in listed}
+    # A manager splits a part of it anew, and ten fen go from one colleague to the other.
+    rules = pb.CascadeRules(pins=[pb.Pin(holder=plans_pb2.Holder(unit_id="east-2"), amount=cny(100_000.55))])
+    await split(company, held["east"], rules, stub=cascades(company, "m-east", "manager"))
+    listed = (await plans(company).ListTargets(plans_pb2.ListTargetsRequest(plan_id=plan.id, version=1))).targets
+    for one in listed:
+        if one.holder.person_id in ("rep1", "rep2"):
+            more = 0.1 if one.holder.person_id == "rep1" else -0.1
+            row = target(fen(one.amount) / 100 + more, person=one.holder.person_id, target_id=one.id)
+            await set_(company, plan, row, etag=one.etag)
+    assert (await publish(company, plan)).target_count == 10
+    await _sums(company, plan)
+
+
 async def test_refusals_of_cascades(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))

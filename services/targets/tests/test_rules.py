@@ -17,7 +17,7 @@ from closedloop_targets.boards.rules import BoardRules, Standing
 from closedloop_targets.cascade import rules as cascade
 from closedloop_targets.cascade.apportion import apportion, integers
 from closedloop_targets.cascade.rules import Given, LevelRule, Member, Node
-from closedloop_targets.cascade.spread import Spreader, by_period
+from closedloop_targets.cascade.spread import Piece, Spreader, by_period
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.org import dated
 from closedloop_targets.org.rules import UnitState
@@ -257,6 +257,67 @@ def test_every_grain_sums_to_the_target(total: int, start: date, length: int) ->
         [(parts, minors)] = spreader.spread(period, (grain,), total, 1, "business", "u")
         assert (sum(minors), len(minors)) == (total, len(parts))
         assert min(minors) >= 0
+
+
+@pytest.mark.mission("S2")
+@given(
+    totals=st.lists(st.lists(st.integers(0, 10**7), min_size=1, max_size=8), min_size=1, max_size=5),
+    beyond=st.integers(-50, 10**5),
+    step=st.sampled_from([1, 10_000]),
+    start=st.dates(date(2026, 1, 1), date(2026, 9, 1)),
+    length=st.integers(0, 120),
+)
+@settings(max_examples=60, deadline=None)
+def test_cells_sum_over_children_and_over_time(
+    totals: list[list[int]], beyond: int, step: int, start: date, length: int
+) -> None:
+    period = parse(f"{start}/{start + timedelta(days=length)}" if length else str(start), ISO)
+    # What teams pass on to their people; the company keeps some back, or its teams are padded.
+    sums = {"co": max(sum(map(sum, totals)) + beyond, 0)}
+    pieces = [Piece("co", None, period, sums["co"], step, "", "u")]
+    for team, people in enumerate(totals):
+        pieces.append(Piece(f"t{team}", "co", period, sum(people), step, str(team % 2), "u"))
+        pieces += [
+            Piece(f"t{team}p{n}", f"t{team}", period, total, step, str(team % 2), "u") for n, total in enumerate(people)
+        ]
+    spreader = Spreader(ISO, lambda day, unit: day.weekday() < 5)
+    cells = {(id_, parts[0].grain): minors for id_, parts, minors in spreader.tree(pieces, ("month", "week"), {})}
+    assert len(cells) == 2 * len(pieces)
+    again = Spreader(ISO, lambda day, unit: day.weekday() < 5).tree(pieces, ("month", "week"), {})
+    assert cells == {(id_, parts[0].grain): minors for id_, parts, minors in again}
+    for piece in pieces:
+        for grain in ("month", "week"):
+            mine = cells[piece.id, grain]
+            assert (sum(mine), min(mine) >= 0) == (piece.total, True)
+            below = [cells[one.id, grain] for one in pieces if one.parent_id == piece.id]
+            if below and piece.id != "co":
+                assert mine == [sum(column) for column in zip(*below, strict=True)]
+            elif below and beyond >= 0:
+                assert all(own >= sum(column) for own, *column in zip(mine, *below, strict=True))
+
+
+def test_many_small_targets_together_stay_close_to_their_sum() -> None:
+    """Three visits each in a quarter of fourteen weeks: not all of them in the same three weeks."""
+    quarter = parse("2026-Q1", ISO)
+    pieces = [Piece("co", None, quarter, 300, 1, "", "u")]
+    pieces += [Piece(f"p{n}", "co", quarter, 3, 1, "", "u") for n in range(100)]
+    spreader = Spreader(ISO, lambda day, unit: day.weekday() < 5)
+    [(_, parts, mine), *_] = [one for one in spreader.tree(pieces, ("week",), {}) if one[0] == "co"]
+    days = [sum(day.weekday() < 5 for day in part.days()) for part in parts]
+    exact = [300 * count / sum(days) for count in days]
+    assert max(abs(got - fair) for got, fair in zip(mine, exact, strict=True)) < 2
+
+
+def test_a_week_cut_by_two_children_is_one_of_their_parent() -> None:
+    year, quarters = parse("2026", ISO), [parse(f"2026-Q{n}", ISO) for n in (1, 2, 3, 4)]
+    pieces = [Piece("y", None, year, 4_000, 1, "", "u")]
+    pieces += [Piece(quarter.code, "y", quarter, 1_000, 1, "", "u") for quarter in quarters]
+    spreader = Spreader(ISO, lambda day, unit: True)
+    cells = {id_: dict(zip(parts, minors, strict=True)) for id_, parts, minors in spreader.tree(pieces, ("week",), {})}
+    for week, minor in cells["y"].items():
+        inside = [part for code in ("2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4") for part in cells[code].items()]
+        assert minor == sum(amount for part, amount in inside if week.covers(part))
+    assert len(cells["y"]) < sum(len(cells[quarter.code]) for quarter in quarters)
 
 
 def test_given_weights_of_months_go_down_to_weeks() -> None:

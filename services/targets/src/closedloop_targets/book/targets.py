@@ -84,7 +84,14 @@ REMOVE_BELOW = BELOW + "DELETE FROM target WHERE id IN (SELECT id FROM below)"
 REMOVE = "DELETE FROM target WHERE id = %(id)s"
 # A target moved in the tree takes what is below it along.
 SINK = BELOW + "UPDATE target SET depth = depth + %(levels)s WHERE id IN (SELECT id FROM below)"
-FORGET_CELLS = "DELETE FROM spread WHERE target_id = ANY(%(ids)s::uuid[])"
+# Of the targets and of all above them, whose cells are made of theirs.
+FORGET_CELLS = """
+WITH RECURSIVE line AS (
+    SELECT id, parent_id FROM target WHERE id = ANY(%(ids)s::uuid[])
+    UNION SELECT above.id, above.parent_id FROM target above JOIN line ON above.id = line.parent_id
+)
+DELETE FROM spread WHERE target_id IN (SELECT id FROM line)
+"""
 ADD_TIMELINES = """
 INSERT INTO timeline SELECT * FROM jsonb_populate_recordset(NULL::timeline, %(rows)s) ON CONFLICT (id) DO NOTHING
 """
@@ -96,6 +103,15 @@ SELECT target_id, grain, timeline_id, minors::bigint[]
        AS given (target_id, grain, timeline_id, minors)
 """
 WITHOUT_CELLS = OF_VERSION + " AND NOT EXISTS (SELECT FROM spread WHERE target_id = t.id)"
+# Cells of the children, where there are any, of targets that have none.
+CHILDREN_CELLS = """
+SELECT child.parent_id, child.end_date, s.grain, line.start_dates, s.minors
+  FROM target t
+  JOIN target child ON child.parent_id = t.id
+  JOIN spread s ON s.target_id = child.id
+  JOIN timeline line ON line.id = s.timeline_id
+ WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND NOT EXISTS (SELECT FROM spread WHERE target_id = t.id)
+"""
 # A new version with the targets and cells of another, under new ids.
 COPY = """
 WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s

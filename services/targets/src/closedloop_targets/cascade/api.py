@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -44,7 +44,7 @@ async def preview_cascade(request: pb.PreviewCascadeRequest, call: Call) -> pb.C
     (after,) = pages.after(request, -1)
     rows = [one for one in allocations if one.position > after][: pages.size(request) + 1]
     page, token = pages.split(rows, request, lambda row: (row.position,))
-    cells = sum(len(parts) for one in (target, *targets) for parts, _ in split.cells(one.minor, *_calendar(call, one)))
+    cells = sum(len(parts) for _, parts, _ in split.cells(targets, _calendars(call)))
     cascade = _cascade(call, split, targets, cells, request.rules, "")
     shown = [replace(one, target_id="") for one in page]
     return _to_proto(cascade, shown, token)
@@ -61,7 +61,7 @@ async def run_cascade(request: pb.RunCascadeRequest, call: Call) -> pb.Cascade:
     targets = list(_targets(call, split, cascade_id))
     call.tx.do(target_store.REMOVE_BELOW, {"id": target.id})
     target_store.save(call.tx, targets)
-    spreads = [(one.id, *cut) for one in (target, *targets) for cut in split.cells(one.minor, *_calendar(call, one))]
+    spreads = split.cells(targets, _calendars(call))
     cells = sum(len(parts) for _, parts, _ in spreads)
     call.tx.do(target_store.FORGET_CELLS, {"ids": [target.id]})
     target_store.add_cells(call.tx, spreads)
@@ -155,9 +155,14 @@ def _known(target: Target | None, target_id: str) -> Target:
     return target
 
 
-def _calendar(call: Call, target: Target) -> tuple[str, str]:
-    unit = call.org.unit(target.unit_id)
-    return (unit.calendar if unit else "", target.unit_id)
+def _calendars(call: Call) -> Callable[[str], str]:
+    """The business calendar of a unit."""
+
+    def calendar(unit_id: str) -> str:
+        unit = call.org.unit(unit_id)
+        return unit.calendar if unit else ""
+
+    return calendar
 
 
 def _targets(call: Call, split: run.Split, cascade_id: str) -> Iterator[Target]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -55,9 +55,17 @@ class Split:
     def layers(self, kind: str) -> Sequence[Padding]:
         return self.padding[kind] if kind in self.padding else self.padding.get("", ())
 
-    def cells(self, amount: int, unit_calendar: str, unit_id: str) -> list[tuple[list[Period], list[int]]]:
-        """Grain by grain."""
-        return list(self.spreader.spread(self.period, self.grains, amount, self.step, unit_calendar, unit_id))
+    def cells(
+        self, targets: Sequence[Target], calendar_of: Callable[[str], str]
+    ) -> list[tuple[str, list[Period], list[int]]]:
+        """Of the target that was split and of what came of it, which stands parents first."""
+        pieces = [
+            spread.Piece(
+                one.id, one.parent_id, self.period, one.minor, self.step, calendar_of(one.unit_id), one.unit_id
+            )
+            for one in (self.target, *targets)
+        ]
+        return list(self.spreader.tree(pieces, self.grains, {}))
 
 
 async def work_out(call: Call, reader: Reader | Transaction, target: Target, asked: pb.CascadeRules) -> Split:

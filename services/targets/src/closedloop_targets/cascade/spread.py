@@ -1,13 +1,38 @@
-"""A target over time: every grain splits the target's own period by itself, and sums to it exactly."""
+"""Targets over time: every grain splits a target's own period and sums to it exactly, and who has children gets what they
+come to, so that cells add up both ways."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
 from closedloop_targets.cascade.apportion import Proportions, integers
 from closedloop_targets.periods.rules import FiscalCalendar, Grain, Period, split
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One target: `total` in minor units or millionths, `business_calendar` of its unit."""
+
+    id: str
+    parent_id: str | None
+    period: Period
+    total: int
+    step: int
+    business_calendar: str
+    unit_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one child brings to its parent in one grain: first and last days of its cells, and their amounts."""
+
+    starts: Sequence[date]
+    end: date
+    minors: Sequence[int]
 
 
 class Spreader:
@@ -22,19 +47,62 @@ class Spreader:
         self._calendar = calendar
         self._is_workday = is_workday
         self._shape = shape
-        self._weighed: dict[tuple[str, Grain, str], tuple[list[Period], Proportions]] = {}
+        self._parts: dict[tuple[str, Grain], tuple[list[Period], list[date]]] = {}
+        # With what places are owed by all that was spread so far.
+        self._weighed: dict[tuple[str, Grain, str], tuple[Proportions, list[int]]] = {}
 
     def spread(
         self, period: Period, grains: Sequence[Grain], total: int, step: int, business_calendar: str, unit_id: str
     ) -> Iterable[tuple[list[Period], list[int]]]:
         """Grain by grain its parts and their amounts. Units of one business calendar share weights and parts."""
         for grain in grains:
+            parts, _ = self._cut(period, grain)
             key = (period.code, grain, business_calendar)
             if key not in self._weighed:
-                parts = split(period, grain, self._calendar)
-                self._weighed[key] = (parts, Proportions(self._weights(period, parts, unit_id)))
-            parts, weights = self._weighed[key]
-            yield parts, weights.split(total, step)
+                self._weighed[key] = (Proportions(self._weights(period, parts, unit_id)), [0] * len(parts))
+            weights, owed = self._weighed[key]
+            yield parts, weights.split(total, step, owed)
+
+    def tree(
+        self, pieces: Sequence[Piece], grains: Sequence[Grain], known: Mapping[tuple[str, Grain], Sequence[Part]]
+    ) -> Iterator[tuple[str, list[Period], list[int]]]:
+        """(id, parts, amounts) of every piece and grain. Pieces come parents before children, in an order that does not
+        change; `known` are cells, by parent, of children that have theirs.
+
+        A parent's cell is the sum of its children's, and what it has beyond them is spread by itself. Who has less
+        than its children together (they are padded) is spread by itself alone.
+        """
+        parents = {piece.parent_id for piece in pieces} | {parent for parent, _ in known}
+        for grain in grains:
+            below = {parent: list(parts) for (parent, of), parts in known.items() if of == grain}
+            leaves = [piece for piece in pieces if piece.id not in parents]
+            # Leaves as they stand, then upwards: children are ready before their parent.
+            for piece in (*leaves, *(piece for piece in reversed(pieces) if piece.id in parents)):
+                parts, minors = self._node(piece, grain, below.pop(piece.id, ()))
+                if piece.parent_id is not None:
+                    _, starts = self._cut(piece.period, grain)
+                    below.setdefault(piece.parent_id, []).append(Part(starts, piece.period.end, minors))
+                yield piece.id, parts, minors
+
+    def _node(self, piece: Piece, grain: Grain, below: Sequence[Part]) -> tuple[list[Period], list[int]]:
+        parts, starts = self._cut(piece.period, grain)
+        inside = [one for one in below if piece.period.start <= one.starts[0] and one.end <= piece.period.end]
+        rest = piece.total - sum(sum(one.minors) for one in inside)
+        if not inside or rest < 0:
+            inside, rest = [], piece.total
+        columns = [_placed(one, starts) for one in inside]
+        if rest:
+            group = (piece.business_calendar, piece.unit_id)
+            [(_, own)] = self.spread(piece.period, (grain,), rest, piece.step, *group)
+            columns.append(own)
+        return parts, [sum(column) for column in zip(*columns, strict=True)] if columns else [0] * len(parts)
+
+    def _cut(self, period: Period, grain: Grain) -> tuple[list[Period], list[date]]:
+        key = (period.code, grain)
+        if key not in self._parts:
+            parts = split(period, grain, self._calendar)
+            self._parts[key] = (parts, [part.start for part in parts])
+        return self._parts[key]
 
     def _weights(self, period: Period, parts: Sequence[Period], unit_id: str) -> list[int]:
         days = self._days(period, unit_id)
@@ -47,6 +115,16 @@ class Spreader:
             found = {day: Fraction(self._is_workday(day, unit_id)) for day in period.days()}
         # A span without a single day that counts is shared by all its days.
         return found if any(found.values()) else dict.fromkeys(found, Fraction(1))
+
+
+def _placed(part: Part, starts: Sequence[date]) -> Sequence[int]:
+    """Its amounts at the places of the parent's cells: a week cut at a child's edge lies in one of the parent's."""
+    if part.starts is starts or list(part.starts) == starts:
+        return part.minors
+    placed = [0] * len(starts)
+    for start, minor in zip(part.starts, part.minors, strict=True):
+        placed[bisect_right(starts, start) - 1] += minor
+    return placed
 
 
 def by_period(weights: Iterable[tuple[Period, Fraction]], is_workday: Callable[[date], bool]) -> dict[date, Fraction]:

@@ -101,7 +101,9 @@ def _changed(before: Target, after: Target) -> Target:
 def save(call: Call, targets: Sequence[Target], near: Neighbours) -> None:
     """Queues targets, parents before children. Their cells go: the version spreads them anew when it is published."""
     target_store.save(call.tx, targets)
-    call.tx.do(target_store.FORGET_CELLS, {"ids": [target.id for target in targets]})
+    forget = {target.id for target in targets}
+    forget |= {before.parent_id for one in targets if (before := near.by_id.get(one.id)) and before.parent_id}
+    call.tx.do(target_store.FORGET_CELLS, {"ids": sorted(forget)})
     for target in targets:
         before = near.by_id.get(target.id)
         if before is not None and before.depth != target.depth:

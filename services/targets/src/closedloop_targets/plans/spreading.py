@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from closedloop_chassis.work import Call
 from closedloop_targets.book import targets as target_store
-from closedloop_targets.book.model import Plan, Target
+from closedloop_targets.book.model import Plan, Target, TargetKey
 from closedloop_targets.cascade import spread
 from closedloop_targets.cascade.rules import CascadeDefaults
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
-from closedloop_targets.periods.rules import FiscalCalendar
+from closedloop_targets.periods.rules import FiscalCalendar, Grain
 
 
 async def complete(call: Call, plan: Plan, number: int) -> None:
-    """Queues the cells; one round trip."""
-    bare = await call.tx.all(target_store.WITHOUT_CELLS, {"plan_id": plan.id, "number": number}, into=Target)
+    """Queues the cells; two round trips. Who has children gets what their cells come to."""
+    version = {"plan_id": plan.id, "number": number}
+    bare = await call.tx.all(target_store.WITHOUT_CELLS, version, into=Target)
+    known: dict[tuple[str, Grain], list[spread.Part]] = {}
+    for row in await call.tx.all(target_store.CHILDREN_CELLS, version):
+        part = spread.Part(row["start_dates"], row["end_date"], row["minors"])
+        known.setdefault((row["parent_id"], row["grain"]), []).append(part)
     calendar, metrics, grains = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(CascadeDefaults).grains
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit))
-    cells = []
-    for target in bare:
+    pieces = []
+    for target in sorted(bare, key=_in_order):
         period, step = periods.parse(target.period, calendar), metrics.metric(target.metric).step
-        calendar_of = call.org.unit(target.unit_id)
-        group = (calendar_of.calendar if calendar_of else "", target.unit_id)
-        cells += [(target.id, *cut) for cut in spreader.spread(period, grains, target.minor, step, *group)]
-    target_store.add_cells(call.tx, cells)
+        unit = call.org.unit(target.unit_id)
+        business = unit.calendar if unit else ""
+        pieces.append(spread.Piece(target.id, target.parent_id, period, target.minor, step, business, target.unit_id))
+    target_store.add_cells(call.tx, spreader.tree(pieces, grains, known))
+
+
+def _in_order(target: Target) -> tuple[object, ...]:
+    """Parents first, and the same whenever the same targets are spread."""
+    names = TargetKey.__slots__
+    return (target.depth, target.start_date, *(getattr(target.key, name) for name in names))

@@ -69,6 +69,7 @@ async def remove_target(request: pb.RemoveTargetRequest, call: Call) -> pb.PlanV
     call.authorize("", target.unit_id)
     (await versions.lock_version(call.tx, target.plan_id, target.number)).must_be_draft()
     etags.check(request.etag, target.version)
+    call.tx.do(target_store.FORGET_CELLS, {"ids": [target.id]})
     call.tx.do(target_store.REMOVE_BELOW, {"id": target.id})
     call.tx.do(target_store.REMOVE, {"id": target.id})
     call.tx.do(versions.TOUCH, {"plan_id": target.plan_id, "number": target.number})
