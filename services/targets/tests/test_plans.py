@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.decimal_pb2 import Decimal
@@ -23,7 +24,7 @@ from closedloop.targets.v1 import (
     plans_pb2,
     plans_pb2_grpc,
 )
-from closedloop_chassis import protos
+from closedloop_chassis import client, protos
 from closedloop_devstack.testing.service import Live
 
 from .staff import request_id
@@ -115,6 +116,38 @@ async def test_q1_east_china_plus_20_percent_passes_and_improve_results_does_not
     assert (good.rule.rulebook, len(good.findings)) == ("targets.smart", 5)
     with company.refused("FAILED_PRECONDITION", "NOT_SMART"):
         await set_(company, plan, plans_pb2.TargetInput(statement="improve results"))
+
+
+@pytest.mark.mission("S1")
+async def test_what_a_refusal_stands_on_is_told_with_it(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    # Nothing is known of the company's past: let through, and said so.
+    assert (top.smart.passed, top.smart.findings[2].unproven) == (True, True)
+    request = plans_pb2.CheckTargetsRequest(plan_id=plan.id, targets=[target(1_000_000_000, unit="east")])
+    [check] = (await plans(company).CheckTargets(request)).checks
+    assert list(check.failed) == [plans_pb2.SMART_LETTER_ACHIEVABLE]
+    evidence = {one.name: one for one in check.findings[2].evidence}
+    assert (evidence["parent"].value, evidence["parent"].unit, evidence["parent_share"].value) == (1000, "CNY", 1e6)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await set_(company, plan, target(1_000_000_000, unit="east"))
+    told = client.info(refused.value).metadata
+    assert told["evidence_parent"] == f"1000 CNY: {evidence['parent'].text}"
+    assert {f"evidence_{name}" for name in evidence} == told.keys() - {"letters"}
+    # The means of a ratio count, not their sum.
+    row = actuals_pb2.ActualInput(metric="visit_completion", holder=plans_pb2.Holder(person_id="rep1"))
+    for day, value in ((3, "0.5"), (4, "0.7")):
+        row.date.CopyFrom(protos.date_proto(date(2025, 2, day)))
+        row.amount.number.value, row.provenance.source, row.provenance.source_id = value, "crm", str(day)
+        stub = company.stub(actuals_pb2_grpc.ActualServiceStub, "ops", "operations")
+        summary = await stub.ImportActuals(actuals_pb2.ImportActualsRequest(request_id=request_id(), actuals=[row]))
+        assert not summary.errors
+    visits = target(unit="east", metric="visit_completion", growth=plans_pb2.Growth(ratio=0.2))
+    [check] = (
+        await plans(company).CheckTargets(plans_pb2.CheckTargetsRequest(plan_id=plan.id, targets=[visits]))
+    ).checks
+    assert check.understood.amount.number.value == "0.72"
+    assert {one.name: one.value for one in check.findings[2].evidence}["history"] == 0.6
 
 
 async def test_a_target_in_words_is_entered_with_what_it_means(company: Live) -> None:

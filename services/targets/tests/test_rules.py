@@ -421,6 +421,52 @@ def test_letters_that_fail(given_: Draft, facts: Facts, letters: str) -> None:
     assert all(finding.statement for finding in findings)
 
 
+@pytest.mark.mission("S1")
+def test_no_child_has_more_than_its_parent() -> None:
+    parent = smart.Parent("Company", "2026-Q1", 1_000_00)
+    [finding] = [one for one in smart.check(draft(parent=parent), Facts(), SmartRules()) if one.letter == "achievable"]
+    assert not finding.passed
+    assert finding.statement == "12,000.00 CNY is more than the parent target of Company, 1,000.00 CNY"
+    assert {one.name: (one.value, one.unit) for one in finding.evidence}["parent"] == (1000, "CNY")
+    # With a named layer of padding on top of all of it.
+    padded = draft(minor=1_100_00, base_minor=1_000_00, parent=parent)
+    assert smart.failed(smart.check(padded, Facts(), SmartRules())) == []
+    assert smart.failed(smart.check(padded, Facts(), SmartRules(parent_share=0.5))) == ["achievable"]
+
+
+@pytest.mark.mission("S1")
+@pytest.mark.parametrize(
+    ("metric", "number", "before", "passed", "said"),
+    [
+        ("visit_completion", "900", None, False, "900 is more than 1, the most there can be of Visit completion"),
+        ("visit_quality", "101", "80", False, "101 is more than 100"),
+        ("visit_completion", "0.97", "0.4", False, "+142.5% over 2025-Q1 is more than +100%"),
+        ("visit_completion", "0.95", "0.4", True, "within what is healthy: 0.95"),
+        ("visit_completion", "0.97", "0.8", True, "+21.2% over 2025-Q1"),
+        # Half the days are twice as good.
+        ("first_response", "4", "8", True, "+100.0% over 2025-Q1"),
+        ("first_response", "1", "8", False, "+700.0% over 2025-Q1 is more than"),
+    ],
+)
+def test_ratios_are_held_against_their_bound_and_their_own_past(
+    metric: str, number: str, before: str | None, passed: bool, said: str
+) -> None:
+    asked = draft(metric=METRICS.metric(metric), currency="", minor=int(Fraction(number) * 10**6))
+    held = Facts("2025-Q1", None if before is None else int(Fraction(before) * 10**6))
+    finding = smart.check(asked, held, SmartRules())[2]
+    assert (finding.passed, finding.statement.startswith(said)) == (passed, True), finding
+    assert finding.evidence
+
+
+@pytest.mark.mission("S1")
+def test_without_any_evidence_it_says_that_it_cannot_say() -> None:
+    finding = smart.check(draft(), Facts("2025-Q1", None), SmartRules())[2]
+    assert (finding.passed, finding.unproven) == (True, True)
+    assert finding.statement.startswith("cannot be said: there is no history")
+    below = smart.check(draft(parent=smart.Parent("Company", "2026-Q1", 24_000_00)), Facts(), SmartRules())[2]
+    assert (below.unproven, below.statement) == (False, "no history; 50.0% of the parent target of Company")
+
+
 def test_without_history_only_the_pipeline_counts_when_the_rulebook_says_so() -> None:
     strict = SmartRules(accept_without_history=False)
     assert smart.failed(smart.check(draft(), Facts("2025-Q1", None), strict)) == ["achievable"]

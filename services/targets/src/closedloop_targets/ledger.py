@@ -17,11 +17,11 @@ SUMS = """
 WITH asked AS (
     SELECT * FROM unnest(%(kinds)s::text[], %(holders)s::text[], %(metrics)s::text[], %(products)s::text[],
         %(lines)s::text[],
-                         %(segments)s::text[], %(starts)s::date[], %(ends)s::date[])
+                         %(segments)s::text[], %(starts)s::date[], %(ends)s::date[], %(means)s::bool[])
          WITH ORDINALITY AS a (kind, holder_id, metric, product_id, product_line, segment, start_date, end_date,
-             position)
+             mean, position)
 ), fact AS (
-    SELECT asked.position, actual.base_minor
+    SELECT asked.position, asked.mean, actual.base_minor, actual.weight
       FROM asked
       JOIN actual ON actual.metric = asked.metric AND actual.owner_id = asked.holder_id
                  AND actual.date BETWEEN asked.start_date AND asked.end_date
@@ -29,7 +29,7 @@ WITH asked AS (
                  AND asked.segment IN ('', actual.segment)
      WHERE asked.kind = 'person'
     UNION ALL
-    SELECT asked.position, actual.base_minor
+    SELECT asked.position, asked.mean, actual.base_minor, actual.weight
       FROM asked
       JOIN unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below) ON tree.above = asked.holder_id
       JOIN actual ON actual.metric = asked.metric AND actual.unit_id = tree.below
@@ -38,13 +38,16 @@ WITH asked AS (
                  AND asked.segment IN ('', actual.segment)
      WHERE asked.kind = 'unit'
 )
-SELECT position, sum(base_minor)::bigint AS minor FROM fact GROUP BY position
+SELECT position, CASE WHEN mean THEN round(sum(base_minor * weight) / nullif(sum(weight), 0))
+                      ELSE sum(base_minor) END::bigint AS minor
+  FROM fact GROUP BY position, mean
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One sum: a holder (a unit with everything below it), a metric, a part of the business, a span of days."""
+    """One sum or weighted mean: a holder (a unit with everything below it), a metric, a part of the business, a span of
+    days."""
 
     kind: HolderKind
     holder_id: str
@@ -54,6 +57,7 @@ class Asked:
     product_id: str = ""
     product_line: str = ""
     segment: str = ""
+    mean: bool = False
 
 
 async def sums(reader: Reader | Transaction, asked: Sequence[Asked], org: OrgSnapshot) -> list[int | None]:
@@ -70,6 +74,7 @@ async def sums(reader: Reader | Transaction, asked: Sequence[Asked], org: OrgSna
         "segments": [one.segment for one in asked],
         "starts": [one.start for one in asked],
         "ends": [one.end for one in asked],
+        "means": [one.mean for one in asked],
         **company.closure(org, units),
     }
     found = {row["position"]: row["minor"] for row in await reader.all(SUMS, params)}

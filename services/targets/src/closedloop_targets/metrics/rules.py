@@ -30,6 +30,8 @@ class Metric(Part):
     weight_ratio: float = Field(default=0, ge=0, le=1)
     benchmark: Decimal | None = None
     healthy: Decimal | None = None
+    # The most there can be; of a ratio all of it, where nothing is said.
+    most: Decimal | None = None
     # Digits after the point of the smallest amount a target can be split into; money goes to its smallest coin.
     decimals: int = Field(default=0, ge=0, le=6)
     words: tuple[str, ...] = ()
@@ -39,6 +41,13 @@ class Metric(Part):
     refresh: str = "event"
     owner_id: str = ""
     entry: frozenset[Entry] = frozenset({"event", "import"})
+
+    @property
+    def bound(self) -> Decimal | None:
+        """The most there can be, in the metric's unit; None: as much as you like."""
+        if self.most is not None or self.kind != "ratio":
+            return self.most
+        return Decimal(100 if self.unit == "%" else 1)
 
     @property
     def step(self) -> int:
@@ -111,7 +120,15 @@ PROCESS = (
     ),
     _process("proposals_made", "Custom proposals", "Custom proposals made / due", benchmark="0.61", healthy="0.88"),
     _process("feedback_collected", "Feedback collected", "Feedback collected / due", benchmark="0.43", healthy="0.90"),
-    _process("visit_quality", "Visit quality", "Mean score of visits, 0..100", "score", unit="{score}", decimals=2),
+    _process(
+        "visit_quality",
+        "Visit quality",
+        "Mean score of visits, 0..100",
+        "score",
+        unit="{score}",
+        decimals=2,
+        most="100",
+    ),
     _process(
         "first_response",
         "First response",

@@ -42,6 +42,7 @@ class Sketch:
     currency: str = ""
     parent: Target | None = None
     serves: str = ""
+    held: smart.Facts = field(default_factory=smart.Facts)
     findings: tuple[smart.Finding, ...] = ()
 
     @property
@@ -192,7 +193,6 @@ async def hold_against(
     call: Call, reader: Reader | Transaction, sketches: Sequence[Sketch], near: Neighbours, plan: Plan | None
 ) -> None:
     """Finds parents, works out amounts and puts the findings of every letter into the sketches. Two round trips."""
-    smart_rules, metrics = call.rules(smart.SmartRules), call.rules(MetricRules)
     rate = await planned.rate(call, reader, plan) if plan else Fraction(1)
     evidence = await facts(call, reader, [_asked(one) for one in sketches], rate)
     for sketch, held in zip(sketches, evidence, strict=True):
@@ -201,26 +201,34 @@ async def hold_against(
         if sketch.base_minor is not None:
             step = sketch.metric.step if sketch.metric else 1
             sketch.minor = padded(sketch.base_minor, [layer.ratio for layer in sketch.given.padding], step)
-        sketch.parent = sketch.parent or parent_of(sketch, near, call.org)
-        sketch.serves = _serves(sketch, plan, call.org, metrics)
-        draft = smart.Draft(
-            holder=name_of(sketch.holder, call.org),
-            metric=sketch.metric,
-            minor=sketch.minor,
-            currency=sketch.currency,
-            growth_ratio=sketch.growth_ratio,
-            period=sketch.period.code if sketch.period else "",
-            serves=sketch.serves,
-        )
-        sketch.findings = smart.check(draft, held, smart_rules)
+        sketch.held = held
+        hang(call, sketch, near, plan)
 
 
 def hang(call: Call, sketch: Sketch, near: Neighbours, plan: Plan | None) -> None:
-    """Looks for the parent again, among targets that have come meanwhile."""
+    """Looks for the parent, also among targets that have come meanwhile, and puts the findings of every letter."""
     sketch.parent = parent_of(sketch, near, call.org)
     sketch.serves = _serves(sketch, plan, call.org, call.rules(MetricRules))
-    relevant = smart.relevant(sketch.serves)
-    sketch.findings = tuple(relevant if one.letter == "relevant" else one for one in sketch.findings)
+    draft = smart.Draft(
+        holder=name_of(sketch.holder, call.org),
+        metric=sketch.metric,
+        minor=sketch.minor,
+        currency=sketch.currency,
+        growth_ratio=sketch.growth_ratio,
+        period=sketch.period.code if sketch.period else "",
+        serves=sketch.serves,
+        base_minor=sketch.base_minor,
+        parent=above(sketch.parent, sketch.metric, call.org),
+    )
+    sketch.findings = smart.check(draft, sketch.held, call.rules(smart.SmartRules))
+
+
+def above(parent: Target | None, metric: Metric | None, org: OrgSnapshot) -> smart.Parent | None:
+    """A parent that measures the same."""
+    if parent is None or metric is None or parent.metric != metric.code:
+        return None
+    name = name_of((parent.holder_kind, parent.holder_id), org)
+    return smart.Parent(name, parent.period, parent.minor)
 
 
 Question = tuple[Holder, str, Period, Period, tuple[str, str, str]]
@@ -257,7 +265,9 @@ async def facts(
     asked: list[ledger.Asked] = []
     wanted = [question for question in questions if question is not None]
     for (kind, holder_id), metric, period, base, scope in wanted:
-        asked += [ledger.Asked(kind, holder_id, metric, span.start, span.end, *scope) for span in (base, period)]
+        found_metric = metrics.find(metric)
+        mean = found_metric is not None and found_metric.aggregation != "sum"
+        asked += [ledger.Asked(kind, holder_id, metric, span.start, span.end, *scope, mean) for span in (base, period)]
     sums = iter(await ledger.sums(reader, asked, call.org))
     pipeline = await _pipeline(call, reader, wanted)
     found = {}

@@ -33,7 +33,9 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
     if sketch.failed:
         letters = smart.initials(sketch.failed)
         said = "; ".join(finding.statement for finding in sketch.findings if not finding.passed)
-        raise errors.FailedPrecondition("NOT_SMART", f"not {', '.join(sketch.failed)}: {said}", letters=letters)
+        raise errors.FailedPrecondition(
+            "NOT_SMART", f"not {', '.join(sketch.failed)}: {said}", letters=letters, **smart.told(sketch.findings)
+        )
     key, period, given = sketch.key(), sketch.period, sketch.given
     if period is None or sketch.minor is None or sketch.base_minor is None:
         raise errors.FailedPrecondition("NOT_SMART", "period and amount are needed", letters="M,T")

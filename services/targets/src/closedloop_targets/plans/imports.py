@@ -34,8 +34,8 @@ async def import_targets(request: pb.ImportTargetsRequest, call: Call) -> BulkSu
     created = 0
     for position, sketch in read:
         try:
-            if sketch.parent is None:
-                drafting.hang(call, sketch, near, plan)
+            # Its parent may have come, or changed, in a row before it.
+            drafting.hang(call, sketch, near, plan)
             before = entering.known(sketch, near)
             if before is None and not sketch.failed:
                 # The same holder, metric, scope and period is the same target.

@@ -15,7 +15,7 @@ from closedloop_targets.plans.rules import Obstacle
 
 
 async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int) -> list[Obstacle]:
-    """Five round trips, whatever the size of the version."""
+    """Six round trips, whatever the size of the version."""
     targets = await target_store.of_version(reader, plan.id, number)
     if not targets:
         return [Obstacle("PLAN_EMPTY", "", f"version {number} has no targets")]
@@ -52,7 +52,7 @@ async def _foreign(call: Call, reader: Reader | Transaction, plan: Plan, targets
 async def checks(
     call: Call, reader: Reader | Transaction, plan: Plan, targets: list[Target]
 ) -> dict[str, tuple[smart.Finding, ...]]:
-    """The SMART findings of targets that are there, by id. Two round trips."""
+    """The SMART findings of targets that are there, by id. Three round trips."""
     calendar, metrics, rules = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(smart.SmartRules)
     questions: list[drafting.Question | None] = []
     for one in targets:
@@ -60,6 +60,9 @@ async def checks(
         scope = (one.product_id, one.product_line, one.segment)
         before = periods.year_before(period, calendar)
         questions.append(((one.holder_kind, one.holder_id), one.metric, period, before, scope))
+    parents = {one.id: one for one in targets}
+    missing = {one.parent_id for one in targets if one.parent_id} - parents.keys()
+    parents |= await target_store.by_id(reader, sorted(missing)) if missing else {}
     evidence = await drafting.facts(call, reader, questions, await planned.rate(call, reader, plan))
     found = {}
     for one, facts in zip(targets, evidence, strict=True):
@@ -76,6 +79,8 @@ async def checks(
             else f"serves the strategy: {strategy}"
             if strategy
             else "",
+            base_minor=one.base_minor,
+            parent=drafting.above(parents.get(one.parent_id or ""), metrics.find(one.metric), call.org),
         )
         found[one.id] = smart.check(draft, facts, rules)
     return found

@@ -133,6 +133,7 @@ def findings(found: tuple[smart.Finding, ...], work: Work, understood: pb.Target
                 passed=finding.passed,
                 statement=finding.statement,
                 evidence=[Evidence(name=e.name, value=e.value, unit=e.unit, text=e.text) for e in finding.evidence],
+                unproven=finding.unproven,
             )
             for finding in found
         ],

@@ -24,8 +24,19 @@ class SmartRules(Rules):
     growth_limit: float = Field(default=1.0, ge=0, le=100)
     # Beyond it, done and open pipeline together must reach this share of the amount.
     pipeline_coverage: float = Field(default=1.0, gt=0, le=100)
-    # Whether a holder without any history is believed.
+    # What one child may have of its parent's amount, padding aside.
+    parent_share: float = Field(default=1.0, gt=0, le=100)
+    # Whether a target is let through, as unproven, where nothing is known to hold it against.
     accept_without_history: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The target above, of the same metric: its holder's name, period and amount."""
+
+    holder: str
+    period: str
+    minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +54,15 @@ class Draft:
     growth_ratio: float | None
     period: str
     serves: str
+    # Without padding; the amount itself where nothing is said.
+    base_minor: int | None = None
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the amount is held against: the base period, what is done, and open deals that close in the period."""
+    """What the amount is held against: the base period, what is done, and open deals that close in the period. Of
+    metrics that are not summed up the means."""
 
     base_period: str = ""
     base_minor: int | None = None
@@ -69,6 +84,8 @@ class Finding:
     passed: bool
     statement: str
     evidence: tuple[Evidence, ...] = ()
+    # Passed for want of anything to hold it against.
+    unproven: bool = False
 
 
 def check(draft: Draft, facts: Facts, rules: SmartRules) -> tuple[Finding, ...]:
@@ -93,6 +110,16 @@ def failed(findings: tuple[Finding, ...]) -> list[Letter]:
 def initials(letters: list[Letter]) -> str:
     """For `ErrorInfo.metadata`: "S,M"."""
     return ",".join(letter[0].upper() for letter in letters)
+
+
+def told(findings: tuple[Finding, ...]) -> dict[str, str]:
+    """The evidence of the letters that fail, for `ErrorInfo.metadata`: {"evidence_history": "1000 CNY: actuals of …"}."""
+    return {
+        f"evidence_{one.name}": f"{one.value:.15g} {one.unit}: {one.text}"
+        for finding in findings
+        if not finding.passed
+        for one in finding.evidence
+    }
 
 
 def _specific(draft: Draft) -> Finding:
@@ -123,40 +150,95 @@ def _measurable(draft: Draft, facts: Facts) -> Finding:
 def _achievable(draft: Draft, facts: Facts, rules: SmartRules) -> Finding:
     if draft.minor is None or draft.minor <= 0 or draft.metric is None:
         return Finding("achievable", False, "cannot be said without an amount")
-    if draft.metric.aggregation != "sum":
-        return Finding("achievable", True, f"{draft.metric.name} is not summed up; history sets it no limit")
     evidence = _evidence(draft, facts)
-    carried = facts.done_minor + facts.pipeline_minor
+    if refusal := _beyond(draft, draft.minor, draft.metric, rules):
+        return Finding("achievable", False, refusal, evidence)
+    carried = facts.done_minor + facts.pipeline_minor if draft.metric.aggregation == "sum" else 0
     covered = carried >= rules.pipeline_coverage * draft.minor
-    if facts.base_minor is None or facts.base_minor <= 0:
-        if covered or rules.accept_without_history:
-            return Finding("achievable", True, "no history to hold it against; nothing speaks against it", evidence)
-        return Finding("achievable", False, "no history, and the pipeline does not carry it", evidence)
-    growth = draft.minor / facts.base_minor - 1
-    if growth <= rules.growth_limit:
-        said = f"{growth:+.1%} over {facts.base_period}, up to {rules.growth_limit:+.0%} is believed"
-        return Finding("achievable", True, said, evidence)
+    carries = f"done and pipeline carry {carried / draft.minor:.0%} of it"
+    if facts.base_minor is not None and facts.base_minor > 0:
+        growth = _growth(draft.metric, draft.minor, facts.base_minor)
+        said = f"{growth:+.1%} over {facts.base_period}"
+        if growth <= rules.growth_limit:
+            return Finding("achievable", True, f"{said}, up to {rules.growth_limit:+.0%} is believed", evidence)
+        if covered:
+            return Finding("achievable", True, f"{said}, and {carries}", evidence)
+        if not _healthy(draft.metric, draft.minor):
+            limit = f"{said} is more than {rules.growth_limit:+.0%}"
+            summed = f", and {carries}" if draft.metric.aggregation == "sum" else ""
+            return Finding("achievable", False, limit + summed, evidence)
     if covered:
-        said = f"{growth:+.1%} over {facts.base_period}, and the pipeline carries {carried / draft.minor:.0%} of it"
-        return Finding("achievable", True, said, evidence)
-    said = (
-        f"{growth:+.1%} over {facts.base_period} is more than {rules.growth_limit:+.0%}, and the pipeline carries only "
+        return Finding("achievable", True, f"no history, but {carries}", evidence)
+    if _healthy(draft.metric, draft.minor):
+        return Finding("achievable", True, f"within what is healthy: {draft.metric.healthy}", evidence)
+    if draft.parent is not None and draft.parent.minor > 0 and draft.metric.aggregation == "sum":
+        share = _base(draft) / draft.parent.minor
+        said = f"no history; {share:.1%} of the parent target of {draft.parent.holder}"
+        return Finding("achievable", rules.accept_without_history, said, evidence)
+    if carried:
+        return Finding("achievable", rules.accept_without_history, f"no history; {carries}", evidence)
+    said = "cannot be said: there is no history, pipeline or parent target to hold it against"
+    return Finding("achievable", rules.accept_without_history, said, evidence, unproven=rules.accept_without_history)
+
+
+def _beyond(draft: Draft, minor: int, metric: Metric, rules: SmartRules) -> str:
+    """Why there cannot be so much; empty: there can."""
+    bound = metric.bound
+    if bound is not None and minor > bound * amounts.MILLIONTHS:
+        return f"{amounts.words(minor, draft.currency)} is more than {bound}, the most there can be of {metric.name}"
+    if draft.parent is None or metric.aggregation != "sum":
+        return ""
+    base, above = _base(draft), draft.parent
+    if base <= rules.parent_share * above.minor:
+        return ""
+    limit = "" if rules.parent_share == 1 else f"{rules.parent_share:.0%} of "
+    return (
+        f"{amounts.words(base, draft.currency)} is more than {limit}the parent target of {above.holder}, "
+        f"{amounts.words(above.minor, draft.currency)}"
     )
-    return Finding("achievable", False, f"{said}{carried / draft.minor:.0%} of it", evidence)
+
+
+def _base(draft: Draft) -> int:
+    return (draft.minor or 0) if draft.base_minor is None else draft.base_minor
+
+
+def _growth(metric: Metric, minor: int, before: int) -> float:
+    """How much better than before; half the hours are twice as good."""
+    return before / minor - 1 if metric.lower_is_better else minor / before - 1
+
+
+def _healthy(metric: Metric, minor: int) -> bool:
+    """Whether it asks for no more than the catalogue calls healthy."""
+    if metric.healthy is None:
+        return False
+    healthy = metric.healthy * amounts.MILLIONTHS
+    return minor >= healthy if metric.lower_is_better else minor <= healthy
 
 
 def _evidence(draft: Draft, facts: Facts) -> tuple[Evidence, ...]:
     scale = coins(draft.currency) if draft.currency else amounts.MILLIONTHS
-    unit = _unit(draft)
+    unit, metric = _unit(draft), draft.metric
+    summed = metric is None or metric.aggregation == "sum"
+    actuals = "actuals" if summed else "mean"
     found = []
     if facts.base_minor is not None:
-        found.append(Evidence("history", facts.base_minor / scale, unit, f"actuals of {facts.base_period}"))
-        if facts.base_minor > 0 and draft.minor is not None:
-            found.append(Evidence("growth", draft.minor / facts.base_minor - 1, "1", f"against {facts.base_period}"))
-    found.append(Evidence("done", facts.done_minor / scale, unit, "actuals of the period so far"))
-    found.append(
-        Evidence("pipeline", facts.pipeline_minor / scale, unit, "open opportunities that close in the period")
-    )
+        found.append(Evidence("history", facts.base_minor / scale, unit, f"{actuals} of {facts.base_period}"))
+        if facts.base_minor > 0 and draft.minor and metric is not None:
+            growth = _growth(metric, draft.minor, facts.base_minor)
+            found.append(Evidence("growth", growth, "1", f"against {facts.base_period}"))
+    if summed:
+        found.append(Evidence("done", facts.done_minor / scale, unit, "actuals of the period so far"))
+        pipeline = "open opportunities that close in the period"
+        found.append(Evidence("pipeline", facts.pipeline_minor / scale, unit, pipeline))
+    if draft.parent is not None:
+        above = draft.parent
+        found.append(Evidence("parent", above.minor / scale, unit, f"target of {above.holder}, {above.period}"))
+        if summed and above.minor > 0:
+            found.append(Evidence("parent_share", _base(draft) / above.minor, "1", "of the parent target"))
+    if metric is not None and metric.healthy is not None:
+        found.append(Evidence("healthy", float(metric.healthy), unit, f"healthy {metric.name}"))
+    if metric is not None and metric.bound is not None:
+        found.append(Evidence("most", float(metric.bound), unit, "the most there can be"))
     return tuple(found)
 
 
