@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import inf, lcm
+from math import lcm
+from operator import sub
 
 
 def integers(weights: Sequence[Fraction]) -> list[int]:
@@ -22,44 +23,44 @@ class Proportions:
         self._whole = sum(weights)
         # The heavier before the lighter, then as they stand.
         self._order = sorted(range(len(weights)), key=lambda at: (-weights[at], at))
-        ranks = {at: rank for rank, at in enumerate(self._order)}
-        self._ranks = [ranks[at] for at in range(len(weights))]
-        # The last total, its whole quotas and what they leave.
-        self._divided: tuple[int, list[int], list[int]] = (-1, [], [])
+        self._nothing = [0] * len(weights)
+        # Of the last total.
+        self._divided: tuple[int, list[int], list[int], int, list[int]] = (-1, [], [], 0, [])
 
     def split(self, total: int, step: int = 1, owed: list[int] | None = None) -> list[int]:
         """Hamilton's method, for a `total` that is not negative.
 
         Parts are multiples of `step` as far as the total is; what is left of it goes to the heaviest. Ties go to the
-        heavier, then to the one that stands first. `owed` remembers from total to total what places were rounded out
-        of, in parts of a step by the sum of the weights: who lost before comes first, so that the parts of many totals
-        together stay close to what their sum alone would get.
+        heavier, then to the one that stands first. `owed` remembers from total to total, zeros first, what places got
+        beyond their share (less than nothing: what they are owed), times the sum of the weights: who lost before comes
+        first, so that the parts of many totals together stay close to what their sum alone would get.
         """
-        whole, many = self._whole, len(self._weights)
         count, rest = divmod(total, step)
         if count != self._divided[0]:
             # Equal totals follow each other where heads share evenly.
-            quotas = [divmod(count * weight, whole) for weight in self._weights]
-            self._divided = count, [quota for quota, _ in quotas], [left for _, left in quotas]
-        _, parts, lefts = self._divided
-        parts = parts[:]
-        if missing := count - sum(parts):
-            claims = lefts if owed is None else [left + due for left, due in zip(lefts, owed, strict=True)]
-            # One number each, all different, the least first in turn: the greater claim, then the rank. Who is given
-            # an exact share gets no more, whatever it is owed.
-            turns = [
-                rank - claim * many if left else inf
-                for left, claim, rank in zip(lefts, claims, self._ranks, strict=True)
-            ]
-            last = sorted(turns)[missing - 1]
-            parts = [part + (turn <= last) for part, turn in zip(parts, turns, strict=True)]
+            self._divided = (count, *self._divide(count))
+        _, quotas, lefts, missing, open_to_more = self._divided
+        parts = quotas[:]
+        if missing:
+            # The least in turn: the greatest claim.
+            claims = list(map(sub, owed or self._nothing, lefts))
+            for at in sorted(open_to_more, key=claims.__getitem__)[:missing]:
+                parts[at] += 1
+                claims[at] += self._whole
             if owed is not None:
-                owed[:] = [claim - whole * (turn <= last) for claim, turn in zip(claims, turns, strict=True)]
+                owed[:] = claims
         if step != 1:
             parts = [part * step for part in parts]
         if rest:
             parts[self._order[0]] += rest
         return parts
+
+    def _divide(self, count: int) -> tuple[list[int], list[int], int, list[int]]:
+        """Whole quotas, what they leave, how many are missing then, and who may get one: nobody whose share is exact."""
+        whole = self._whole
+        quotas = [count * weight // whole for weight in self._weights]
+        lefts = [count * weight % whole for weight in self._weights]
+        return quotas, lefts, count - sum(quotas), [at for at in self._order if lefts[at]]
 
 
 def apportion(total: int, weights: Sequence[int], step: int = 1) -> list[int]:

@@ -57,11 +57,7 @@ class Spreader:
         """Grain by grain its parts and their amounts. Units of one business calendar share weights and parts."""
         for grain in grains:
             parts, _ = self._cut(period, grain)
-            key = (period.code, grain, business_calendar)
-            if key not in self._weighed:
-                self._weighed[key] = (Proportions(self._weights(period, parts, unit_id)), [0] * len(parts))
-            weights, owed = self._weighed[key]
-            yield parts, weights.split(total, step, owed)
+            yield parts, self._own(Piece("", None, period, total, step, business_calendar, unit_id), grain, total)
 
     def tree(
         self, pieces: Sequence[Piece], grains: Sequence[Grain], known: Mapping[tuple[str, Grain], Sequence[Part]]
@@ -73,29 +69,41 @@ class Spreader:
         than its children together (they are padded) is spread by itself alone.
         """
         parents = {piece.parent_id for piece in pieces} | {parent for parent, _ in known}
+        leaves = [piece for piece in pieces if piece.id not in parents]
+        # Leaves as they stand, then upwards: children are ready before their parent.
+        ordered = [*leaves, *(piece for piece in reversed(pieces) if piece.id in parents)]
         for grain in grains:
             below = {parent: list(parts) for (parent, of), parts in known.items() if of == grain}
-            leaves = [piece for piece in pieces if piece.id not in parents]
-            # Leaves as they stand, then upwards: children are ready before their parent.
-            for piece in (*leaves, *(piece for piece in reversed(pieces) if piece.id in parents)):
-                parts, minors = self._node(piece, grain, below.pop(piece.id, ()))
+            for piece in ordered:
+                parts, starts = self._cut(piece.period, grain)
+                brought = below.pop(piece.id, None)
+                minors = (
+                    self._own(piece, grain, piece.total)
+                    if brought is None
+                    else self._with_children(piece, grain, starts, brought)
+                )
                 if piece.parent_id is not None:
-                    _, starts = self._cut(piece.period, grain)
                     below.setdefault(piece.parent_id, []).append(Part(starts, piece.period.end, minors))
                 yield piece.id, parts, minors
 
-    def _node(self, piece: Piece, grain: Grain, below: Sequence[Part]) -> tuple[list[Period], list[int]]:
-        parts, starts = self._cut(piece.period, grain)
-        inside = [one for one in below if piece.period.start <= one.starts[0] and one.end <= piece.period.end]
+    def _with_children(self, piece: Piece, grain: Grain, starts: list[date], brought: Sequence[Part]) -> list[int]:
+        inside = [one for one in brought if piece.period.start <= one.starts[0] and one.end <= piece.period.end]
         rest = piece.total - sum(sum(one.minors) for one in inside)
         if not inside or rest < 0:
-            inside, rest = [], piece.total
+            return self._own(piece, grain, piece.total)
         columns = [_placed(one, starts) for one in inside]
         if rest:
-            group = (piece.business_calendar, piece.unit_id)
-            [(_, own)] = self.spread(piece.period, (grain,), rest, piece.step, *group)
-            columns.append(own)
-        return parts, [sum(column) for column in zip(*columns, strict=True)] if columns else [0] * len(parts)
+            columns.append(self._own(piece, grain, rest))
+        return [sum(column) for column in zip(*columns, strict=True)]
+
+    def _own(self, piece: Piece, grain: Grain, total: int) -> list[int]:
+        """By the weights of its own days."""
+        key = (piece.period.code, grain, piece.business_calendar)
+        if key not in self._weighed:
+            parts, _ = self._cut(piece.period, grain)
+            self._weighed[key] = (Proportions(self._weights(piece.period, parts, piece.unit_id)), [0] * len(parts))
+        weights, owed = self._weighed[key]
+        return weights.split(total, piece.step, owed)
 
     def _cut(self, period: Period, grain: Grain) -> tuple[list[Period], list[date]]:
         key = (period.code, grain)
