@@ -524,20 +524,20 @@ def test_notice_files_come_in_by_the_command_line(closedloop: Any, data_folder: 
 
 
 @pytest.mark.mission("S79")
-def test_a_figure_is_traced_to_its_documents(closedloop: Any, stub: Any) -> None:
+def test_a_figure_is_traced_to_its_documents(closedloop: Any, stub: Any, loaded: Any) -> None:
     invoices = [
         erp_pb2.Transaction(
             number=f"SI{place}",
             date=Date(year=2025, month=3, day=10 + place),
-            currency="CNY",
+            currency="USD",
             channel="tmall",
             provenance=Provenance(source="u8", source_id=f"SI{place}"),
             invoice=erp_pb2.Invoice(
                 lines=[
                     erp_pb2.InvoiceLine(
                         line=1,
-                        net_amount=Money(currency_code="CNY", units=1_000),
-                        cost_amount=Money(currency_code="CNY", units=600),
+                        net_amount=Money(currency_code="USD", units=1_000),
+                        cost_amount=Money(currency_code="USD", units=600),
                     )
                 ]
             ),
