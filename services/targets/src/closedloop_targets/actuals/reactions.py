@@ -27,6 +27,7 @@ from closedloop_targets.metrics.rules import MetricRules
 CRM, ERP, FUNNEL = "crm", "erp", "funnel"
 CARE = "customer_care"
 FIRST_RESPONSE = "first_response"
+AGAIN = "the first answer was told anew"
 ONE, HOUR = Decimal(1), timedelta(hours=1)
 
 reactions = Reactions()
@@ -279,26 +280,35 @@ async def stewardship_measured(event: Heard[customers.StewardshipMeasured], work
     restate(work, known, CRM, [Said(subject, revision, [fact], "the month was measured anew")])
 
 
-@reactions.on(customers.LeadResponded)
-async def lead_responded(event: Heard[customers.LeadResponded], work: Work) -> None:
-    """Whoever answered a lead for the first time, and after how many working hours of his unit (S23)."""
-    told, metric = event.message, work.rules(MetricRules).find(FIRST_RESPONSE)
-    person_id, came, answered = (
-        told.ownership.owner_id,
-        protos.instant(told.receive_time),
-        protos.instant(told.respond_time),
-    )
-    if metric is None or not person_id:
+@reactions.batch(customers.LeadResponded)
+async def leads_responded(events: Sequence[Heard[customers.LeadResponded]], work: Work) -> None:
+    """Whoever answered leads for the first time, and after how many working hours of his unit (S23)."""
+    metric = work.rules(MetricRules).find(FIRST_RESPONSE)
+    leads = {f"response:{lead}": event for lead, event in newest(events, lambda told: told.lead_id).items()}
+    if metric is None:
         return
-    subject, day = f"response:{told.lead_id}", work.home.day(answered)
-    known = await store.known(work.tx, source=CRM, subjects=[subject], holders=[(person_id, day)])
-    if not known.news(subject, told.version):
-        return
+    days = {subject: work.home.day(protos.instant(event.message.respond_time)) for subject, event in leads.items()}
+    holders = [(event.message.ownership.owner_id, days[subject]) for subject, event in leads.items()]
+    known = await store.known(work.tx, source=CRM, subjects=list(leads), holders=holders)
+    said = [
+        Said(
+            subject, event.message.version, [_response(event, metric.code, subject, days[subject], known, work)], AGAIN
+        )
+        for subject, event in leads.items()
+        if event.message.ownership.owner_id and known.news(subject, event.message.version)
+    ]
+    restate(work, known, CRM, said)
+
+
+def _response(
+    event: Heard[customers.LeadResponded], metric: str, subject: str, day: date, known: store.Known, work: Work
+) -> Fact:
+    told, person_id = event.message, event.message.ownership.owner_id
     unit_id = known.units.get((person_id, day), told.ownership.unit_id)
-    took = work.calendars.between(came, answered, "business", unit_id)
-    minor = round(took / HOUR * MILLIONTHS)
-    fact = Fact(
-        metric=metric.code,
+    came, answered = protos.instant(told.receive_time), protos.instant(told.respond_time)
+    minor = round(work.calendars.between(came, answered, "business", unit_id) / HOUR * MILLIONTHS)
+    return Fact(
+        metric=metric,
         owner_id=person_id,
         unit_id=unit_id,
         product_id="",
@@ -315,12 +325,11 @@ async def lead_responded(event: Heard[customers.LeadResponded], work: Work) -> N
         stage="",
         reason="",
         source=CRM,
-        source_id=f"{subject}:{metric.code}",
+        source_id=f"{subject}:{metric}",
         brought_by=event.source,
         observed_at=event.time,
         revision=told.version,
     )
-    restate(work, known, CRM, [Said(subject, told.version, [fact], "the first answer was told anew")])
 
 
 def restate(work: Work, known: store.Known, source: str, said: Sequence[Said]) -> None:
