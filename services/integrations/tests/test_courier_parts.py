@@ -9,6 +9,7 @@ import hmac
 import html
 import json
 import re
+import smtplib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -775,3 +776,58 @@ async def test_a_paused_source_is_left_alone(company: Live, site: ProcurementSit
     await stub.ChangeSourceState(pause)
     await run(notices.poll)
     assert site.requests == []
+
+
+@pytest.mark.mission("S73")
+@pytest.mark.parametrize("answer", [(-1, b"?? queued"), (354, b"go on"), (220, b"hello")])
+async def test_an_answer_nobody_understands_leaves_a_mail_uncertain_and_sent_once(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    taken = smtplib.SMTP.data
+
+    def data(self: smtplib.SMTP, content: Any) -> tuple[int, bytes]:
+        taken(self, content)
+        return answer
+
+    monkeypatch.setattr(smtplib.SMTP, "data", data)
+    delivery = await asked(
+        company, await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    )
+    for _ in range(3):
+        await run(send_mail)
+        await company.advance(hours=2)
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_UNCERTAIN
+    assert len(post.mailbox("wang@school.cn").messages) == 1
+
+
+@pytest.mark.mission("S73")
+async def test_a_contact_and_his_address_are_one_person_to_a_key(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    content = deliveries_pb2.DeliveryContent()
+    content.CopyFrom(
+        deliveries_pb2.DeliveryContent(
+            dedupe_key="k",
+            origin="customers",
+            purpose=deliveries_pb2.DELIVERY_PURPOSE_SERVICE,
+            recipient=deliveries_pb2.Recipient(address_only="Wang@school.cn"),
+            written=deliveries_pb2.WrittenBody(subject="新品", text="您好"),
+        )
+    )
+    stub = company.stub(DeliveryServiceStub, "ops", "operations")
+    again = await stub.RequestDelivery(deliveries_pb2.RequestDeliveryRequest(request_id=str(uuid4()), content=content))
+    assert again.id == delivery.id
+    other = deliveries_pb2.DeliveryContent()
+    other.CopyFrom(content)
+    other.dedupe_key = "k2"
+    both = deliveries_pb2.DeliveryContent()
+    both.CopyFrom(other)
+    both.recipient.contact_id = contact
+    summary = await stub.BulkRequestDeliveries(
+        deliveries_pb2.BulkRequestDeliveriesRequest(request_id=str(uuid4()), rows=[content, other, both])
+    )
+    assert summary.created == 1
+    await run(send_mail)
+    assert len(post.mailbox("wang@school.cn").messages) == 2

@@ -43,8 +43,11 @@ async def bulk_request_deliveries(request: pb.BulkRequestDeliveriesRequest, call
             refused.append(bulk.refused(position, error))
         else:
             drafts.setdefault(draft.key, (position, draft))
-    known = await store.find(call.tx, drafts)
-    fresh = [each for key, each in drafts.items() if key not in known]
+    known = await store.find(call.tx, [draft.delivery for _, draft in drafts.values()])
+    # Of several recipients that are one address, the first.
+    fresh = list(
+        {draft.place: (at, draft) for at, draft in reversed(drafts.values()) if draft.delivery.id not in known}.values()
+    )[::-1]
     await intake.admit(call, call.tx, [draft for _, draft in fresh])
     new = {draft.delivery.id for _, draft in fresh}
     if not request.validate_only:

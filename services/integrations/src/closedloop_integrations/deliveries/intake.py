@@ -64,6 +64,12 @@ class Draft:
     def key(self) -> tuple[str, str]:
         return self.delivery.dedupe_key, self.delivery.recipient_key
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it would go; without an address to its recipient alone."""
+        delivery = self.delivery
+        return delivery.dedupe_key, delivery.channel, delivery.address or f" {delivery.recipient_key}"
+
 
 async def prepare(work: Work, read: Reader | Transaction, content: pb.DeliveryContent) -> tuple[Delivery, Target]:
     """The delivery as it would be kept; nothing is written.
@@ -123,8 +129,7 @@ async def admit(work: Work, read: Reader | Transaction, drafts: Sequence[Draft])
 async def request(work: Work, delivery: Delivery) -> Delivery:
     """Keeps it with its first step and tells what a reader could care about; the first of its key is answered."""
     if not await keep(work, [delivery]):
-        key = delivery.dedupe_key, delivery.recipient_key
-        return (await store.find(work.tx, [key])).get(key, delivery)
+        return (await store.find(work.tx, [delivery])).get(delivery.id, delivery)
     return delivery
 
 

@@ -51,23 +51,38 @@ class SmtpGateway:
             if sender_taken:
                 code, answer = connection.rcpt(letter.address)
             if code not in (250, 251):
-                connection.rset()
+                if 400 <= code < 600:
+                    connection.rset()
+                else:
+                    self._drop()
                 return _refusal(code, answer, of_address=sender_taken)
         except (smtplib.SMTPException, OSError) as error:
-            self._connection = None
+            self._drop()
             return Receipt("deferred", in_one_line(error))
         # From here on an answer can be lost.
         try:
             code, answer = connection.data(content)
         except smtplib.SMTPDataError as error:
-            # The server did not even want the data.
+            # The server did not even want the data. One that took them for content all the same is none to go on with.
+            if not 400 <= error.smtp_code < 600:
+                self._drop()
             return _refusal(error.smtp_code, error.smtp_error, of_address=False)
         except (smtplib.SMTPException, OSError) as error:
-            self._connection = None
+            self._drop()
             return Receipt("unknown", in_one_line(error))
-        if code != 250:
-            return _refusal(code, answer, of_address=False)
-        return Receipt("accepted", _text(answer), gateway_id=letter.message_id)
+        if code == 250:
+            return Receipt("accepted", _text(answer), gateway_id=letter.message_id)
+        if not 400 <= code < 600:
+            # The content is there, and this says neither that it was taken nor that it was not.
+            self._drop()
+            return Receipt("unknown", f"{code} {_text(answer)}")
+        return _refusal(code, answer, of_address=False)
+
+    def _drop(self) -> None:
+        """What is still on the way would be read as the answer to something else."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _connect(self) -> smtplib.SMTP:
         if self._connection is not None:
@@ -116,6 +131,7 @@ class SmtpGateway:
 
 
 def _refusal(code: int, answer: bytes | str, *, of_address: bool) -> Receipt:
+    """Of what certainly was not taken: refused for good with 5xx, else to be tried again."""
     detail = f"{code} {_text(answer)}"
     if 500 <= code < 600:
         return Receipt("refused", detail, bounced=of_address and code in (550, 551, 553))

@@ -64,11 +64,16 @@ NAMES = [field.name for field in fields(Delivery)]
 COLUMNS = ", ".join(NAMES)
 ADD = f"""
 INSERT INTO delivery ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::delivery, %(rows)s)
-ON CONFLICT (dedupe_key, recipient_key) DO NOTHING RETURNING id
+-- Of its key and recipient, or of its key and address: the same person may be asked for as a contact and by address.
+ON CONFLICT DO NOTHING RETURNING id
 """
+# The recipient's own comes last, and so counts.
 FIND = f"""
-SELECT {COLUMNS} FROM delivery
-  JOIN unnest(%(keys)s::text[], %(recipients)s::text[]) AS wanted (dedupe_key, recipient_key) USING (dedupe_key, recipient_key)
+SELECT w.place, {", ".join(f"d.{name}" for name in NAMES)}
+  FROM jsonb_to_recordset(%(rows)s) AS w (place int, dedupe_key text, recipient_key text, channel text, address text)
+  JOIN delivery d ON d.dedupe_key = w.dedupe_key
+       AND (d.recipient_key = w.recipient_key OR w.address <> '' AND d.channel = w.channel AND d.address = w.address)
+ ORDER BY w.place, d.recipient_key = w.recipient_key, d.requested_at DESC
 """
 GET = f"SELECT {COLUMNS} FROM delivery WHERE id = %(id)s"
 LOCK = f"{GET} FOR UPDATE"
@@ -199,12 +204,17 @@ async def add(tx: Transaction, deliveries: Sequence[Delivery]) -> set[str]:
     return {str(row["id"]) for row in found}
 
 
-async def find(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Delivery]:
-    """Those that are here, under (dedupe key, recipient key)."""
-    wanted = list(keys)
-    asked = {"keys": [key for key, _ in wanted], "recipients": [recipient for _, recipient in wanted]}
-    found = await tx.all(FIND, asked, into=Delivery) if wanted else []
-    return {(each.dedupe_key, each.recipient_key): each for each in found}
+async def find(tx: Transaction, wanted: Sequence[Delivery]) -> dict[str, Delivery]:
+    """Those of the same key that are here for the same recipient or address, under the ids of what is wanted."""
+    asked = [
+        {
+            "place": place,
+            **{name: getattr(each, name) for name in ("dedupe_key", "recipient_key", "channel", "address")},
+        }
+        for place, each in enumerate(wanted)
+    ]
+    found = await tx.all(FIND, {"rows": rows.pack(asked)}) if asked else []
+    return {wanted[row.pop("place")].id: Delivery(**row) for row in found}
 
 
 async def get(db: Reader, id: str) -> Delivery | None:
