@@ -47,6 +47,7 @@ from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
+from closedloop_integrations.sources.rules import PollRules
 
 Known = Any
 Outside = Callable[..., None]
@@ -365,11 +366,11 @@ async def test_what_arrives_is_heard_and_not_waited_for(
     login = f"imap://{quote(OURS, safe='')}:closedloop@127.0.0.1:{post.imap_port}/INBOX"
 
     def heard() -> bool:
-        with ImapMailbox(login, 10) as mailbox:
+        with ImapMailbox(login, PollRules()) as mailbox:
             return mailbox.wait(30)
 
     def silence() -> bool:
-        with ImapMailbox(login, 10) as mailbox:
+        with ImapMailbox(login, PollRules()) as mailbox:
             return mailbox.wait(0.3)
 
     assert not await asyncio.to_thread(silence)

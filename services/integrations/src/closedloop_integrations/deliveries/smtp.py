@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from closedloop_integrations.deliveries.gateway import Letter, Receipt
 from closedloop_integrations.outbound import NotSentError, SlowDownError, in_one_line
+from closedloop_integrations.paced import Pace, PacedSmtp, PacedSmtps
 from closedloop_integrations.sources.rules import PollRules
 
 # "Too many connections" and its kin.
@@ -29,7 +30,8 @@ class SmtpGateway:
         self._from_name, self._from_address = parseaddr(mail_from)
         self._limits = limits
         self._now = now
-        self._connection: smtplib.SMTP | None = None
+        self._pace = Pace(limits)
+        self._connection: PacedSmtp | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +39,7 @@ class SmtpGateway:
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
             with suppress(smtplib.SMTPException, OSError):
+                self._pace.begin()
                 self._connection.quit()
 
     def send(self, letter: Letter) -> Receipt:
@@ -45,6 +48,7 @@ class SmtpGateway:
             content = self._compose(letter).as_bytes(policy=SMTP)
         except ValueError as error:
             return Receipt("refused", f"cannot be written as a mail: {error}"[:300])
+        self._pace.begin()
         try:
             code, answer = connection.mail(self._from_address)
             sender_taken = code == 250
@@ -60,6 +64,7 @@ class SmtpGateway:
             self._drop()
             return Receipt("deferred", in_one_line(error))
         # From here on an answer can be lost.
+        self._pace.begin()
         try:
             code, answer = connection.data(content)
         except smtplib.SMTPDataError as error:
@@ -84,31 +89,30 @@ class SmtpGateway:
             self._connection.close()
         self._connection = None
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self) -> PacedSmtp:
         if self._connection is not None:
             return self._connection
-        parts = self._url
+        parts, host = self._url, self._url.hostname or ""
+        self._pace.begin()
         try:
             if parts.scheme == "smtps":
-                context = ssl.create_default_context()
-                made: smtplib.SMTP = smtplib.SMTP_SSL(
-                    parts.hostname or "", parts.port or 465, timeout=self._limits.timeout_seconds, context=context
-                )
+                self._connection = PacedSmtps(host, parts.port or 465, self._pace, ssl.create_default_context())
             else:
-                made = smtplib.SMTP(parts.hostname or "", parts.port or 587, timeout=self._limits.timeout_seconds)
+                self._connection = PacedSmtp(host, parts.port or 587, self._pace)
             if parts.scheme == "smtp+starttls":
-                made.starttls(context=ssl.create_default_context())
-            made.ehlo_or_helo_if_needed()
+                self._connection.starttls(context=ssl.create_default_context())
+            self._connection.ehlo_or_helo_if_needed()
             if parts.username:
-                made.login(unquote(parts.username), unquote(parts.password or ""))
+                self._connection.login(unquote(parts.username), unquote(parts.password or ""))
         except smtplib.SMTPResponseException as error:
+            self._drop()
             if error.smtp_code in TOO_MANY:
                 raise SlowDownError(self._limits.patience_seconds) from error
             raise NotSentError(f"SMTP {error.smtp_code}: {_text(error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError) as error:
+            self._drop()
             raise NotSentError(in_one_line(error)) from error
-        self._connection = made
-        return made
+        return self._connection
 
     def _compose(self, letter: Letter) -> EmailMessage:
         message = EmailMessage()

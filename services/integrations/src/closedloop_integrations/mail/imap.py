@@ -14,6 +14,8 @@ from typing import Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from closedloop_integrations.outbound import OutsideError, in_one_line
+from closedloop_integrations.paced import Pace, PacedImap, TooMuchError
+from closedloop_integrations.sources.rules import PollRules
 
 IDLE_TAG = b"LISTEN"
 _SIZE = re.compile(rb"UID (\d+)[^)]*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+)[^)]*?UID (\d+)")
@@ -28,6 +30,10 @@ class Waiting:
     size: int
 
 
+class TooLargeError(OutsideError):
+    """A message is larger than we read, whatever the server said before. Nothing more can be asked of the connection."""
+
+
 class Mailbox(Protocol):
     """Used in a `with`. Everything raises OutsideError when the server fails us."""
 
@@ -39,7 +45,7 @@ class Mailbox(Protocol):
         ...
 
     def fetch(self, uid: int) -> tuple[bytes, datetime | None]:
-        """The raw message and when it arrived."""
+        """The raw message and when it arrived. Raises TooLargeError."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -50,34 +56,33 @@ class Mailbox(Protocol):
 class ImapMailbox:
     """`url`: imap(s)://user:password@host[:port][/folder]; connects on entry."""
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, limits: PollRules) -> None:
         self._url = urlsplit(url)
-        self._seconds = seconds
+        self._pace = Pace(limits)
         self.folder = unquote(self._url.path.strip("/")) or "INBOX"
         self.uid_validity = 0
-        self._connection: imaplib.IMAP4 | None = None
+        self._connection: PacedImap | None = None
 
     def __enter__(self) -> Self:
         parts = self._url
+        self._pace.begin()
         try:
-            if parts.scheme == "imaps":
-                context = ssl.create_default_context()
-                self._connection = imaplib.IMAP4_SSL(
-                    parts.hostname or "", parts.port or 993, ssl_context=context, timeout=self._seconds
-                )
-            else:
-                self._connection = imaplib.IMAP4(parts.hostname or "", parts.port or 143, timeout=self._seconds)
+            context = ssl.create_default_context() if parts.scheme == "imaps" else None
+            port = parts.port or (143 if context is None else 993)
+            self._connection = PacedImap(parts.hostname or "", port, self._pace, context)
             self._connection.login(unquote(parts.username or ""), unquote(parts.password or ""))
             # EXAMINE: the server itself keeps us from changing anything.
             self._told(self._connection.select(f'"{self.folder}"', readonly=True))
             validity = self._connection.response("UIDVALIDITY")[1]
             self.uid_validity = int(validity[0]) if validity and validity[0] else 0
         except (imaplib.IMAP4.error, OSError, ValueError) as error:
+            self._give_up()
             raise OutsideError(in_one_line(error)) from error
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
+            self._pace.begin()
             with suppress(imaplib.IMAP4.error, OSError):
                 self._connection.logout()
 
@@ -109,9 +114,9 @@ class ImapMailbox:
         if "IDLE" not in connection.capabilities:
             raise OutsideError("the server knows no IDLE")
         try:
+            self._pace.begin(seconds)
             connection.send(IDLE_TAG + b" IDLE\r\n")
-            while (left := until - time.monotonic()) > 0:
-                connection.sock.settimeout(left)
+            while time.monotonic() < until:
                 line = connection.readline()
                 if not line or line.startswith(IDLE_TAG):
                     raise OutsideError("the server ended the IDLE")
@@ -127,19 +132,29 @@ class ImapMailbox:
 
     def _end_idle(self, connection: imaplib.IMAP4) -> None:
         """What imaplib would still read is ours; the connection is given up."""
-        self._connection = None
         with suppress(imaplib.IMAP4.error, OSError):
-            connection.sock.settimeout(self._seconds)
+            self._pace.begin()
             connection.send(b"DONE\r\n")
-        with suppress(imaplib.IMAP4.error, OSError):
-            connection.shutdown()
+        self._give_up()
 
     def _uid(self, *arguments: str) -> list[Any]:
         assert self._connection is not None
+        self._pace.begin()
         try:
             return self._told(self._connection.uid(*arguments))
+        except TooMuchError as error:
+            self._give_up()
+            raise TooLargeError(in_one_line(error)) from error
         except (imaplib.IMAP4.error, OSError) as error:
+            self._give_up()
             raise OutsideError(in_one_line(error)) from error
+
+    def _give_up(self) -> None:
+        """What is still on the way is not waited for."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(imaplib.IMAP4.error, OSError):
+                connection.shutdown()
 
     def _told(self, answer: tuple[str, list[Any]]) -> list[Any]:
         status, data = answer

@@ -39,7 +39,7 @@ def _listen(desk: Desk, url: str) -> None:
         limits = rules.poll(SOURCE)
         try:
             if row and row[0]:
-                with ImapMailbox(url, limits.timeout_seconds) as mailbox:
+                with ImapMailbox(url, limits) as mailbox:
                     if mailbox.wait(limits.idle_seconds):
                         wake(desk)
                     return

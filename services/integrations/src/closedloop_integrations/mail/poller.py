@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.courier.desk import Desk
-from closedloop_integrations.mail.imap import ImapMailbox, Mailbox
+from closedloop_integrations.mail.imap import ImapMailbox, Mailbox, TooLargeError
 from closedloop_integrations.polling import Turn, turn
 from closedloop_integrations.settings import outside
 
@@ -22,7 +22,7 @@ def poll(desk: Desk) -> None:
     url = outside().imap_url.get_secret_value()
     with turn(desk, SOURCE, "inbox", configured=bool(url)) as mine:
         if mine is not None:
-            with ImapMailbox(url, mine.rules.timeout_seconds) as mailbox:
+            with ImapMailbox(url, mine.rules) as mailbox:
                 fetch_new(desk, mine, mailbox)
 
 
@@ -34,18 +34,26 @@ def fetch_new(desk: Desk, mine: Turn, mailbox: Mailbox) -> None:
     for message in waiting[: mine.rules.max_requests]:
         source_id = f"{mailbox.folder}:{mailbox.uid_validity}:{message.uid}"
         id = uuid5(NAMESPACE_URL, f"{SOURCE}:{source_id}")
-        if message.size > mine.rules.max_bytes:
+        too_large = message.size > mine.rules.max_bytes
+        if not too_large:
+            try:
+                raw, arrived = mailbox.fetch(message.uid)
+            except TooLargeError:
+                too_large = mine.unfinished = True
+            else:
+                _observe(desk, source_id, raw, arrived or desk.now(), id=str(id))
+                mine.newest = arrived
+                mine.read += 1
+        if too_large:
             refused = events.ItemRefused(source=SOURCE, kind="mail", key=source_id, reason="MAIL_TOO_LARGE")
-            refused.message = f"{message.size} bytes; we read at most {mine.rules.max_bytes}"
+            refused.message = f"said to have {message.size} bytes; we read at most {mine.rules.max_bytes}"
             refused.fetch_time.FromDatetime(desk.now())
             desk.observe(refused, SOURCE, id=id)
             mine.refused += 1
-        else:
-            raw, arrived = mailbox.fetch(message.uid)
-            _observe(desk, source_id, raw, arrived or desk.now(), id=str(id))
-            mine.newest = arrived
-            mine.read += 1
         mine.cursor = {"validity": mailbox.uid_validity, "uid": message.uid}
+        if mine.unfinished:
+            # The connection is given up; the next turn goes on behind it.
+            return
     mine.unfinished = len(waiting) > mine.rules.max_requests
 
 

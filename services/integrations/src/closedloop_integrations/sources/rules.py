@@ -21,6 +21,8 @@ class PollRules(Part):
     every_seconds: float = Field(default=30, gt=0, le=86_400)
     timeout_seconds: float = Field(default=10, gt=0, le=120)
     max_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    # Mail only: whoever is slower than this is given up once the timeout is over.
+    least_bytes_per_second: float = Field(default=65_536, ge=1024)
     # Calls, or mails, in one turn; the next turn goes on where it stopped.
     max_requests: int = Field(default=50, ge=1, le=1000)
     # Mail only: how long one connection listens (IMAP IDLE); servers end it after half an hour.
