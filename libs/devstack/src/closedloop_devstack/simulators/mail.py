@@ -1,7 +1,8 @@
 """A mail server: SMTP takes every message for every address, IMAP reads it back.
 
 One password for all addresses; a mailbox exists from the first delivery or login on. SMTP offers AUTH (PLAIN, LOGIN)
-without TLS and does not insist on it. `refused` addresses are unknown here (550 5.1.1), the next `deferrals` messages
+without TLS and does not insist on it; with a `tls` context there is STARTTLS, and `smtps_port` and `imaps_port` speak TLS
+from the first byte. `refused` addresses are unknown here (550 5.1.1), the next `deferrals` messages
 are put off (451).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -38,7 +40,10 @@ class MailServer:
         seed: int = 1,
         password: str = "closedloop",
         clock: Callable[[], datetime] = utc_now,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
+        self.smtps_port = self.imaps_port = 0
         self.host, self.port, self.imap_port = host, port, imap_port
         self.seed, self.password, self.clock = seed, password, clock
         self.refused: set[str] = set()
@@ -92,7 +97,8 @@ class MailServer:
         """Returns when both ports answer. Raises OSError when one is taken."""
         listeners: list[socket.socket] = []
         try:
-            for port in (self.port, self.imap_port):
+            ports = (self.port, self.imap_port, self.smtps_port, self.imaps_port)
+            for port in ports[: 4 if self.tls else 2]:
                 listeners.append(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
                 listeners[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listeners[-1].bind((self.host, port))
@@ -100,11 +106,12 @@ class MailServer:
             for listener in listeners:
                 listener.close()
             raise
-        self.port, self.imap_port = (listener.getsockname()[1] for listener in listeners)
+        bound = [listener.getsockname()[1] for listener in listeners]
+        self.port, self.imap_port, self.smtps_port, self.imaps_port = bound if self.tls else [*bound, 0, 0]
         ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self._serve, args=(self._loop, *listeners, ready), name="MailServer", daemon=True
+            target=self._serve, args=(self._loop, listeners, ready), name="MailServer", daemon=True
         )
         self._thread.start()
         if not ready.wait(10):
@@ -157,9 +164,7 @@ class MailServer:
         right = isinstance(data, LoginPassword) and data.password == self.password.encode()
         return AuthResult(success=right, handled=False)
 
-    def _serve(
-        self, loop: asyncio.AbstractEventLoop, smtp: socket.socket, imap: socket.socket, ready: threading.Event
-    ) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop, listeners: list[socket.socket], ready: threading.Event) -> None:
         asyncio.set_event_loop(loop)
 
         def speak_smtp() -> SMTP:
@@ -170,16 +175,23 @@ class MailServer:
                 authenticator=self._check_login,
                 auth_require_tls=False,
                 enable_SMTPUTF8=True,
+                tls_context=self.tls,
             )
 
         async def speak_imap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await ImapSession(self, reader, writer).run()
 
-        async def listen() -> tuple[asyncio.Server, asyncio.Server]:
-            return (
+        async def listen() -> list[asyncio.Server]:
+            smtp, imap, *encrypted = listeners
+            open_ = [
                 await loop.create_server(speak_smtp, sock=smtp),
                 await asyncio.start_server(speak_imap, sock=imap, limit=MAX_COMMAND),
-            )
+            ]
+            if encrypted:
+                smtps, imaps = encrypted
+                open_.append(await loop.create_server(speak_smtp, sock=smtps, ssl=self.tls))
+                open_.append(await asyncio.start_server(speak_imap, sock=imaps, limit=MAX_COMMAND, ssl=self.tls))
+            return open_
 
         servers = loop.run_until_complete(listen())
         ready.set()
