@@ -1,8 +1,10 @@
-"""Mails as customers write them, with what each states: practice mails to mend the patterns by, held-out ones to measure with.
+"""Mails as customers write them, with what each states.
 
-The two parts share no sentence: what one says in its words the other says in others. Both were written before the patterns
-were mended. A mail is composed by its seed: a greeting, small talk, sentences that state something, sentences that look as
-if they did, a farewell, and often a quoted history whose statements are not the sender's.
+Three parts that share no sentence. `practice` is what the patterns were mended by. `known` was written together with it, before
+they were mended, but by the same hand, which knew it. `held_out` was written after they were mended, measured, and nothing was
+mended after that: it alone says how they fare with what they were not made for. (Still of the same hand, and composed; real mail
+is longer.) A mail is composed by its seed: a greeting, small talk, sentences that state something, sentences that look as if they
+did, a farewell, and often a quoted history whose statements are not the sender's.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from email.message import EmailMessage
 from itertools import cycle
 from typing import Literal
 
-Part = Literal["practice", "held_out"]
+Part = Literal["practice", "known", "held_out"]
 Sentences = dict[str, tuple[str, ...]]
 
 NOTHING = "nothing"
@@ -138,7 +140,7 @@ PRACTICE_EN: Sentences = {
         "My new laptop arrived today.",
     ),
 }
-HELD_OUT_ZH: Sentences = {
+KNOWN_ZH: Sentences = {
     "job_change": (
         "上周起我到{unit}了，职务是{title}。",
         "学校让我负责{unit}，任{title}。",
@@ -201,7 +203,7 @@ HELD_OUT_ZH: Sentences = {
         "我们不打算换投影。",
     ),
 }
-HELD_OUT_EN: Sentences = {
+KNOWN_EN: Sentences = {
     "job_change": (
         "As of {day} I am the {title} of our group.",
         "I have taken on the role of {title}.",
@@ -264,8 +266,130 @@ HELD_OUT_EN: Sentences = {
         "You can leave the boxes at the gate.",
     ),
 }
+HELD_OUT_ZH: Sentences = {
+    "job_change": (
+        "我这边刚调整完，目前在{unit}做{title}。",
+        "从{day}开始由我主持{unit}的工作。",
+        "我升职了，现在管整个{unit}。",
+        "{name}老师接任{title}。",
+        "学校任命我为{title}。",
+        "我换部门了，去了{unit}。",
+    ),
+    "left_company": (
+        "我{day}就要办退休了。",
+        "我从{company}出来了，准备自己创业。",
+        "{name}前两周辞了职。",
+        "合同到期，我不再续签，{day}离校。",
+        "最后上班日是{day}，感谢您的照顾。",
+        "{name}已调离我单位。",
+    ),
+    "new_contact": (
+        "这件事请直接跟{name}说，电话{phone}。",
+        "{name}会接着跟您谈。",
+        "以后的验收都是{name}在管。",
+        "联系人改一下，写{name}。",
+        "我把您的微信推给{name}了，他是新的负责人。",
+        "请加{name}的微信，号码{phone}。",
+    ),
+    "new_project": (
+        "{day}要开始{goods}的招标。",
+        "我们缺一套{goods}，麻烦报个价。",
+        "教育局给了{sum}万做{goods}。",
+        "暑假里把老的{goods}全部更新。",
+        "新校区需要配{goods}，请出方案。",
+        "{goods}的采购意向已经公示。",
+    ),
+    "absence": (
+        "我{day}前都在休产假。",
+        "这两天参加党校学习，回复会晚一些。",
+        "我{day}不上班，有事发微信。",
+        "正在外省调研，{day}返回。",
+    ),
+    "contact_detail": (
+        "旧号码{day}停机，新号是{phone}。",
+        "以后邮件发到{mail}。",
+        "座机改了：{phone}。",
+    ),
+    NOTHING: (
+        "贵公司的{name}经理昨天来过。",
+        "上次说的离职补偿条款删掉吧。",
+        "教室里的旧投影还能用。",
+        "请让{name}把发票寄来。",
+        "你们准备什么时候发货。",
+        "我们主任看过了，说可以。",
+        "采购流程走完要两周。",
+        "项目款下周支付。",
+        "这套系统升级以后很好用。",
+        "请假期间的值班表见附件。",
+        "我在会议室等您。",
+        "电话里说的那个型号我记下了。",
+        "建设单位请写我们学校。",
+        "我到公司楼下了。",
+        "负责人签字后寄回。",
+        "新手机壳不错。",
+    ),
+}
+HELD_OUT_EN: Sentences = {
+    "job_change": (
+        "I'm taking over as {title} on {day}.",
+        "They made me {title}.",
+        "I've stepped up to {title}.",
+        "{name} is our new {title}.",
+        "Starting {day} I'll be running {unit}.",
+    ),
+    "left_company": (
+        "I handed in my notice yesterday.",
+        "{day} will be my final day with {company}.",
+        "{name} moved on last month.",
+        "I'm off to a new employer from {day}.",
+        "I won't be at {company} after {day}.",
+    ),
+    "new_contact": (
+        "{name} is your contact from {day} on.",
+        "I've copied {name}, who takes this over.",
+        "Any questions, ask {name}.",
+        "{name} is the person to talk to now.",
+        "Send the papers to {name} ({mail}) instead of me.",
+    ),
+    "new_project": (
+        "We're going to need {goods} by {day}.",
+        "Kindly quote for {goods}, we are replacing the old ones.",
+        "The city has funded {goods} for us.",
+        "Replacement of {goods} is due this year.",
+        "We are putting {goods} out to tender.",
+    ),
+    "absence": (
+        "I'm off sick this week.",
+        "I won't be in the office before {day}.",
+        "Away at a conference, back {day}.",
+    ),
+    "contact_detail": (
+        "I have a new mobile number, {phone}.",
+        "Use {mail} from now on, the old one is dead.",
+        "My direct line is now {phone}.",
+    ),
+    NOTHING: (
+        "Your manager called me yesterday.",
+        "I left a message with {name}.",
+        "We moved the date to {day}.",
+        "I have started as many tests as I could.",
+        "Is {name} still with you?",
+        "The director approved the quote.",
+        "We need to replace the fuse in the rack.",
+        "I want to buy you a coffee.",
+        "My number of seats is 30.",
+        "He will take over the shift at nine.",
+        "We are planning to meet on {day}.",
+        "The driver left at noon.",
+        "Please contact me in case anything is unclear.",
+        "Out of the ten units two were broken.",
+        "I am back on track with the forms.",
+        "{name} can help you find the entrance.",
+    ),
+}
 SENTENCES: dict[Part, dict[str, Sentences]] = {
     "practice": {"zh": PRACTICE_ZH, "en": PRACTICE_EN},
+    "known": {"zh": KNOWN_ZH, "en": KNOWN_EN},
     "held_out": {"zh": HELD_OUT_ZH, "en": HELD_OUT_EN},
 }
 WORDS: dict[str, dict[str, tuple[str, ...]]] = {

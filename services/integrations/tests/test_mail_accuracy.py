@@ -51,19 +51,3 @@ def rates(counts: Counter[tuple[str, str, str]], kind: str, language: str = "") 
 
     right, wrong, missed = of("right"), of("wrong"), of("missed")
     return right / max(right + wrong, 1), right / max(right + missed, 1), right + missed
-
-
-if __name__ == "__main__":
-    import sys
-
-    part = sys.argv[1]
-    counts, errors = measure(mails(part, 1))  # type: ignore[arg-type]
-    for kind in KINDS:
-        line = [f"{kind:15}"]
-        for language in ("zh", "en", ""):
-            precision, recall, stated_ = rates(counts, kind, language)
-            line.append(f"{language or 'all':3} {precision:.3f} {recall:.3f} ({stated_})")
-        print(" | ".join(line))
-    if part == "practice":
-        for error, n in sorted(Counter(errors).items()):
-            print(n, error)

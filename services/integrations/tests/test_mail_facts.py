@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from closedloop_integrations.mail.facts import facts_in, sentences
-from closedloop_integrations.mail.rules import FactRule, MailRules, language_of
+from closedloop_integrations.mail.phrases import FactRule
+from closedloop_integrations.mail.rules import MailRules, language_of
 
 RULES = MailRules()
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import regex
 import structlog
 
-from closedloop_integrations.mail.rules import FactKind, FactRule, MailRules
+from closedloop_integrations.mail.phrases import FactKind, FactRule
+from closedloop_integrations.mail.rules import MailRules
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,16 @@ def sentences(text: str, longest: int) -> Iterator[tuple[int, str]]:
             yield found.start() + len(found[0]) - len(found[0].lstrip()), sentence
 
 
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    """English words as whole ones and in any case ("another" is no "not"); Chinese and endings ("n't") wherever they stand."""
+    return any(
+        re.search(rf"(?<![a-z]){re.escape(word)}(?![a-z])", text, re.I)
+        if word.strip().isalpha() and word.isascii()
+        else word in text
+        for word in words
+    )
+
+
 def _fact(
     sentence: str,
     offset: int,
@@ -78,10 +89,10 @@ def _fact(
     except TimeoutError:
         log.warning("a pattern takes too long, the rest of the mail is not read", rule=rule.name)
         return None
-    if match is None or any(word in sentence for word in rules.open_words):
+    if match is None or _holds(sentence, rules.open_words):
         return None
     before_and_in = sentence[max(0, match.start() - 6) : match.end()]
-    if any(word in before_and_in for word in rules.negations):
+    if _holds(before_and_in, rules.negations):
         return None
     groups = {name: value.strip() for name, value in match.groupdict().items() if value and value.strip()}
     person = groups.pop("person", "")
