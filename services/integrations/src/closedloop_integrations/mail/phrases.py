@@ -4,6 +4,9 @@ What a pattern asks for beyond the verb keeps it from everyday sentences: an off
 that is bought. How often they are right is measured in `tests/test_mail_accuracy.py`.
 """
 
+# A pattern is read in one piece, as long as it may be.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import Literal
