@@ -115,7 +115,7 @@ class PacedImap(imaplib.IMAP4):
         self.pace, self._context = pace, context
         super().__init__(host, port, timeout=pace.left())
 
-    def open(self, host: str = "", port: int = imaplib.IMAP4_PORT, timeout: float | None = None) -> None:
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         self.host, self.port = host, port
         self.sock = socket.create_connection((host, port), timeout)
         if self._context is not None:
