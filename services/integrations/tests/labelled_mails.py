@@ -1,10 +1,10 @@
 """Mails as customers write them, with what each states.
 
-Three parts that share no sentence. `practice` is what the patterns were mended by. `known` was written together with it, before
-they were mended, but by the same hand, which knew it. `held_out` was written after they were mended, measured, and nothing was
-mended after that: it alone says how they fare with what they were not made for. (Still of the same hand, and composed; real mail
-is longer.) A mail is composed by its seed: a greeting, small talk, sentences that state something, sentences that look as if they
-did, a farewell, and often a quoted history whose statements are not the sender's.
+Two parts that share no sentence. `practice` is what the patterns were mended by. `held_out` was written after that, measured
+once, and nothing was mended by it: it says how the patterns fare with what they were not made for. Both are of the hand that
+made the patterns, and composed; real mail is longer and wilder. A mail is composed by its seed: a greeting, small talk, sentences
+that state something, sentences that look as if they did, a farewell, and often a quoted history whose statements are not the
+sender's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from itertools import cycle
 from typing import Literal
 
-Part = Literal["practice", "known", "held_out"]
+Part = Literal["practice", "held_out"]
 Sentences = dict[str, tuple[str, ...]]
 
 NOTHING = "nothing"
@@ -266,7 +266,7 @@ KNOWN_EN: Sentences = {
         "You can leave the boxes at the gate.",
     ),
 }
-HELD_OUT_ZH: Sentences = {
+MORE_ZH: Sentences = {
     "job_change": (
         "我这边刚调整完，目前在{unit}做{title}。",
         "从{day}开始由我主持{unit}的工作。",
@@ -329,7 +329,7 @@ HELD_OUT_ZH: Sentences = {
         "新手机壳不错。",
     ),
 }
-HELD_OUT_EN: Sentences = {
+MORE_EN: Sentences = {
     "job_change": (
         "I'm taking over as {title} on {day}.",
         "They made me {title}.",
@@ -387,9 +387,135 @@ HELD_OUT_EN: Sentences = {
         "{name} can help you find the entrance.",
     ),
 }
+HELD_OUT_ZH: Sentences = {
+    "job_change": (
+        "我上个月升任{title}，以后多联系。",
+        "人事刚宣布，我调到{unit}了。",
+        "向您汇报一下，我现在担任{title}。",
+        "{name}已经被提拔为{title}。",
+        "我的岗位做了调整，不再管设备。",
+        "本人{day}到{unit}报到。",
+    ),
+    "left_company": (
+        "我已于{day}离职。",
+        "下个月我就离开这里了。",
+        "{name}老师{day}退休了。",
+        "我换了一家单位，这个邮箱即将停用。",
+        "和您说一声，我辞职了。",
+        "{name}离开我们学校有一阵子了。",
+    ),
+    "new_contact": (
+        "我不在期间请联系{name}，电话{phone}。",
+        "这个项目改由{name}负责。",
+        "新来的{name}会和您对接。",
+        "价格方面您问{name}就行。",
+        "我的接替者是{name}，邮箱{mail}。",
+        "麻烦以后直接找{name}老师。",
+    ),
+    "new_project": (
+        "我校计划{day}采购{goods}。",
+        "今年预算里列了{goods}。",
+        "我们正在筹备{goods}项目，希望了解一下贵司产品。",
+        "明年要更换{goods}，想先看看样品。",
+        "{goods}项目已经立项。",
+        "领导想建{goods}，让我先询价。",
+    ),
+    "absence": (
+        "我出差到{day}。",
+        "我在休产假，{day}后回来。",
+        "下周我请年假，不看邮件。",
+        "我这几天生病在家。",
+    ),
+    "contact_detail": (
+        "我的手机号改为{phone}。",
+        "我的新邮箱是{mail}。",
+        "电话换了，现在是{phone}。",
+    ),
+    NOTHING: (
+        "离职手续的办理指南已经上传。",
+        "我找到那份合同了。",
+        "请联系我确认。",
+        "我到您公司参观时很受启发。",
+        "项目经理证书请附上。",
+        "我们学校去年采购的黑板很好用。",
+        "您换手机了吗？",
+        "方便的话请介绍一下产品。",
+        "陈列柜的尺寸对不上。",
+        "出差费用请开在一张票上。",
+        "我想建议把交期提前。",
+        "新闻稿我发给校办了。",
+    ),
+}
+HELD_OUT_EN: Sentences = {
+    "job_change": (
+        "I have just been promoted to {title}.",
+        "I recently moved into a new role as {title}.",
+        "I am now {title}.",
+        "From {day} I will be {title}.",
+        "{name} has become {title}.",
+        "I've transferred to {unit}.",
+    ),
+    "left_company": (
+        "I will be leaving {company} on {day}.",
+        "This is my last week at {company}.",
+        "I have left {company}.",
+        "I've resigned and will finish on {day}.",
+        "{name} left us in {day}.",
+        "I am retiring this summer.",
+    ),
+    "new_contact": (
+        "Please contact my colleague {name} instead.",
+        "{name} will be your new contact.",
+        "{name} ({mail}) is looking after this now.",
+        "My successor is {name}.",
+        "While I am gone, please reach out to {name} at {mail}.",
+        "Please send all invoices to {name} in future.",
+    ),
+    "new_project": (
+        "We are planning to replace {goods} this autumn.",
+        "We have a new project coming up for {goods}.",
+        "We are in the market for {goods}.",
+        "Our budget for {goods} was approved.",
+        "We would like to install {goods} in {day}.",
+        "We intend to buy {goods}.",
+    ),
+    "absence": (
+        "I am on vacation until {day}.",
+        "I will be out of the office from {day}.",
+        "I am travelling this week with limited access to mail.",
+        "I'm on leave and return on {day}.",
+    ),
+    "contact_detail": (
+        "My phone number has changed to {phone}.",
+        "My new email is {mail}.",
+        "Please note my new number: {phone}.",
+    ),
+    NOTHING: (
+        "I left you a voicemail.",
+        "The meeting was moved to {day}.",
+        "I am planning to look at it tonight.",
+        "Please contact us with any questions.",
+        "Our director is pleased with the result.",
+        "We bought the displays last year.",
+        "I have taken your comments on board.",
+        "Nobody was in the office when the parcel came.",
+        "The leaving date on the form is wrong.",
+        "I would like to see your new catalogue.",
+        "Do you have a new phone number?",
+        "We started the pilot as agreed.",
+    ),
+}
+
+
+def _together(*parts: Sentences) -> Sentences:
+    return {kind: tuple(sentence for part in parts for sentence in part[kind]) for kind in (*KINDS, NOTHING)}
+
+
 SENTENCES: dict[Part, dict[str, Sentences]] = {
-    "practice": {"zh": PRACTICE_ZH, "en": PRACTICE_EN},
-    "known": {"zh": KNOWN_ZH, "en": KNOWN_EN},
+    "practice": {
+        "zh": _together(PRACTICE_ZH, KNOWN_ZH, MORE_ZH),
+        "en": _together(PRACTICE_EN, KNOWN_EN, MORE_EN),
+    },
     "held_out": {"zh": HELD_OUT_ZH, "en": HELD_OUT_EN},
 }
 WORDS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -65,7 +65,7 @@ def sentences(text: str, longest: int) -> Iterator[tuple[int, str]]:
 def _holds(text: str, words: tuple[str, ...]) -> bool:
     """English words as whole ones and in any case ("another" is no "not"); Chinese and endings ("n't") wherever they stand."""
     return any(
-        re.search(rf"(?<![a-z]){re.escape(word)}(?![a-z])", text, re.I)
+        re.search(rf"(?<![a-z]){re.escape(word.strip())}(?![a-z])", text, re.I)
         if word.strip().isalpha() and word.isascii()
         else word in text
         for word in words
@@ -92,7 +92,7 @@ def _fact(
     if match is None or _holds(sentence, rules.open_words):
         return None
     before_and_in = sentence[max(0, match.start() - 6) : match.end()]
-    if _holds(before_and_in, rules.negations):
+    if not rule.by_denial and _holds(before_and_in, rules.negations):
         return None
     groups = {name: value.strip() for name, value in match.groupdict().items() if value and value.strip()}
     person = groups.pop("person", "")
