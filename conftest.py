@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from closedloop_devstack import ports
+
 LONGEST_NAME = 100
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A platform that is down for a moment comes up again on its ports: no other worker takes them meanwhile."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        number, of = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        # A worker that fell is followed by one of a higher number.
+        os.environ[ports.RANGE] = ports.share(number % of, of)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections.abc import Mapping
@@ -12,6 +13,9 @@ from closedloop_devstack.errors import PlatformError
 
 # Below the range from which the kernel takes ports for outgoing connections.
 LOWEST, HIGHEST = 20_000, 32_000
+# "20000-24000": a range of one's own. Several who look at once would find the same port free, or one that another has
+# only left for a moment.
+RANGE = "CLOSEDLOOP_FREE_PORTS"
 LOOPBACK = "127.0.0.1"
 
 
@@ -27,13 +31,25 @@ def is_free(port: int) -> bool:
 
 def free_block(size: int) -> int:
     """The first of `size` neighbouring free ports, chosen at random."""
+    lowest, highest = _range()
     for _ in range(200):
-        base = random.randrange(LOWEST, HIGHEST - size)
+        base = random.randrange(lowest, highest - size)
         if all(is_free(port) for port in range(base, base + size)):
             return base
     raise PlatformError(
-        f"There are no {size} neighbouring free ports between {LOWEST} and {HIGHEST}; end something that listens there."
+        f"There are no {size} neighbouring free ports between {lowest} and {highest}; end something that listens there."
     )
+
+
+def share(number: int, of: int) -> str:
+    """One of so many equal ranges, as `RANGE` says it; `number` counts from 0."""
+    size = (HIGHEST - LOWEST) // of
+    return f"{LOWEST + number * size}-{LOWEST + (number + 1) * size}"
+
+
+def _range() -> tuple[int, int]:
+    lowest, _, highest = os.environ.get(RANGE, "").partition("-")
+    return (int(lowest), int(highest)) if highest else (LOWEST, HIGHEST)
 
 
 def free_port() -> int:
