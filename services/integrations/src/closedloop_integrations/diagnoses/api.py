@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from weakref import WeakKeyDictionary
 
@@ -36,9 +37,13 @@ async def diagnose_dataset(request: pb.DiagnoseDatasetRequest, call: Call) -> by
 
 async def _in_child(request: bytes, rules: DiagnosisRules) -> bytes:
     pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(sys.executable, *CHILD, stdin=pipe, stdout=pipe, stderr=pipe)
+    # Whole before the child begins, and in memory: a child that ends before it has read everything breaks no pipe.
+    with os.fdopen(os.memfd_create("data set"), "w+b") as given:
+        given.write(rules.model_dump_json().encode() + b"\n" + request)
+        given.seek(0)
+        child = await asyncio.create_subprocess_exec(sys.executable, *CHILD, stdin=given, stdout=pipe, stderr=pipe)
     try:
-        said, complaint = await child.communicate(rules.model_dump_json().encode() + b"\n" + request)
+        said, complaint = await child.communicate()
     finally:
         # Whoever hung up waits for nothing.
         if child.returncode is None:
