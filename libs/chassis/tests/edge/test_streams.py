@@ -66,6 +66,21 @@ async def test_a_caller_who_leaves_ends_the_handler_at_once(serve: Any) -> None:
         await asyncio.wait_for(closed.wait(), 5)
 
 
+async def test_a_caller_who_leaves_in_mid_write_is_no_error(serve: Any, log_lines: Any) -> None:
+    async def pouring(request: Any, call: Any) -> AsyncIterator[Any]:
+        while True:
+            yield sample.pb.Sample(id="x" * 50_000)
+
+    async with serve() as edge:
+        edge.handlers.watch_samples = pouring
+        for _ in range(120):
+            stream = edge.stub.WatchSamples(sample.pb.EchoRequest(), metadata=edge.operations)
+            await anext(aiter(stream))
+            stream.cancel()
+        await asyncio.sleep(0.2)
+    assert "rpc failed" not in {line["event"] for line in log_lines()}
+
+
 async def test_open_streams_do_not_use_up_the_places_of_calls(serve: Any) -> None:
     async def endless(request: Any, call: Any) -> AsyncIterator[Any]:
         yield sample.pb.Sample(id="first")

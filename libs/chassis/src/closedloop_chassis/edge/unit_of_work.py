@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
+import grpc.aio
 import psycopg
 from psycopg_pool import PoolTimeout
 
@@ -91,7 +92,11 @@ def _stream(method: Method, edge: Edge, serve: StreamHandler) -> Handler:
             # Closed at once when the caller leaves, so that what the handler holds is given back.
             async with aclosing(cast(Any, serve(exchange.request, _call(process, exchange, no_tx, "")))) as messages:
                 async for message in messages:
-                    await write(message.SerializeToString())
+                    try:
+                        await write(message.SerializeToString())
+                    except grpc.aio.InternalError:
+                        # Nothing else ends a write so but a caller who has left, of whom we have not heard yet.
+                        break
         return b""
 
     return stream
