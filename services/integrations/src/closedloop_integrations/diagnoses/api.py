@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from subprocess import PIPE, Popen
 from weakref import WeakKeyDictionary
 
 from closedloop.integrations.v1 import diagnoses_pb2 as pb
@@ -36,19 +37,19 @@ async def diagnose_dataset(request: pb.DiagnoseDatasetRequest, call: Call) -> by
 
 
 async def _in_child(request: bytes, rules: DiagnosisRules) -> bytes:
-    pipe = asyncio.subprocess.PIPE
     # Whole before the child begins, and in memory: a child that ends before it has read everything breaks no pipe.
     with os.fdopen(os.memfd_create("data set"), "w+b") as given:
         given.write(rules.model_dump_json().encode() + b"\n" + request)
         given.seek(0)
-        child = await asyncio.create_subprocess_exec(sys.executable, *CHILD, stdin=given, stdout=pipe, stderr=pipe)
+        # Not by the loop: libuv forks, and what gRPC does in a fork of its threads ends some of them by a SIGSEGV; Popen
+        # goes by vfork, which runs nothing of ours.
+        child = await asyncio.to_thread(Popen, (sys.executable, *CHILD), stdin=given, stdout=PIPE, stderr=PIPE)
     try:
-        said, complaint = await child.communicate()
+        said, complaint = await asyncio.to_thread(child.communicate)
     finally:
         # Whoever hung up waits for nothing.
         if child.returncode is None:
             child.kill()
-            await child.wait()
     if child.returncode == REFUSED:
         refusal = json.loads(said)
         raise errors.InvalidArgument(refusal["reason"], refusal["message"], refusal["violations"])
