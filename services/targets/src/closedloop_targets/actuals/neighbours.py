@@ -15,8 +15,8 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.events.newest import newest
 from closedloop_chassis.work import Heard, Work
 from closedloop_targets.actuals import store
-from closedloop_targets.actuals.reactions import CRM, ERP, ONE, Said, reactions, restate
-from closedloop_targets.actuals.rules import ActualRules, Fact
+from closedloop_targets.actuals.reactions import CRM, ERP, Said, reactions, restate
+from closedloop_targets.actuals.rules import ActualRules, Fact, measurement
 from closedloop_targets.alignment.rules import AlignmentRules
 from closedloop_targets.amounts import MILLIONTHS
 
@@ -120,29 +120,16 @@ def _department(work: Work, metric: str) -> str:
 def _fact(
     work: Work, metric: str, unit_id: str, source: str, subject: str, day: date, value: Decimal, revision: int
 ) -> Fact:
-    minor = round(value * MILLIONTHS)
-    return Fact(
-        metric=metric,
-        owner_id="",
-        unit_id=unit_id,
-        product_id="",
-        product_line="",
-        segment="",
-        account_id="",
+    return measurement(
+        metric,
+        round(value * MILLIONTHS),
         subject=subject,
-        date=day,
-        minor=minor,
-        currency="",
-        base_minor=minor,
-        base_currency="",
-        weight=ONE,
-        stage="",
-        reason="",
+        day=day,
         source=source,
-        source_id=f"{subject}:{metric}",
+        revision=revision,
         brought_by=work.actor,
         observed_at=work.now,
-        revision=revision,
+        unit_id=unit_id,
     )
 
 

@@ -18,7 +18,7 @@ from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_targets.actuals import rules, store
-from closedloop_targets.actuals.rules import ActualRules, Fact, Row
+from closedloop_targets.actuals.rules import ActualRules, Fact, Row, measurement
 from closedloop_targets.amounts import MILLIONTHS
 from closedloop_targets.book import rates
 from closedloop_targets.book.rates import Rates
@@ -213,28 +213,18 @@ async def process_metrics_measured(event: Heard[funnel.ProcessMetricsMeasured], 
             continue
         minor = round(Decimal(str(one.value)) * MILLIONTHS)
         facts.append(
-            Fact(
-                metric=metric.code,
-                owner_id=measured.person_id,
-                unit_id=known.units.get((measured.person_id, week), measured.unit_id),
-                product_id="",
-                product_line="",
-                segment="",
-                account_id="",
+            measurement(
+                metric.code,
+                minor,
                 subject=subject,
-                date=week,
-                minor=minor,
-                currency="",
-                base_minor=minor,
-                base_currency="",
-                weight=Decimal(max(one.sample_size, 1)),
-                stage="",
-                reason="",
+                day=week,
                 source=FUNNEL,
-                source_id=f"{subject}:{metric.code}",
+                revision=measured.version,
                 brought_by=event.source,
                 observed_at=event.time,
-                revision=measured.version,
+                owner_id=measured.person_id,
+                unit_id=known.units.get((measured.person_id, week), measured.unit_id),
+                weight=Decimal(max(one.sample_size, 1)),
             )
         )
     restate(work, known, FUNNEL, [Said(subject, measured.version, facts, "the week was measured anew")])
@@ -254,28 +244,18 @@ async def stewardship_measured(event: Heard[customers.StewardshipMeasured], work
         return
     care = (told.fresh_ratio + told.fill_ratio + told.resolved_ratio) / 3
     minor = round(Decimal(str(care)) * MILLIONTHS)
-    fact = Fact(
-        metric=metric.code,
-        owner_id=person_id,
-        unit_id=known.units.get((person_id, month), told.ownership.unit_id),
-        product_id="",
-        product_line="",
-        segment="",
-        account_id="",
+    fact = measurement(
+        metric.code,
+        minor,
         subject=subject,
-        date=month,
-        minor=minor,
-        currency="",
-        base_minor=minor,
-        base_currency="",
-        weight=Decimal(told.accounts),
-        stage="",
-        reason="",
+        day=month,
         source=CRM,
-        source_id=f"{subject}:{metric.code}",
+        revision=revision,
         brought_by=event.source,
         observed_at=event.time,
-        revision=revision,
+        owner_id=person_id,
+        unit_id=known.units.get((person_id, month), told.ownership.unit_id),
+        weight=Decimal(told.accounts),
     )
     restate(work, known, CRM, [Said(subject, revision, [fact], "the month was measured anew")])
 
@@ -307,28 +287,17 @@ def _response(
     unit_id = known.units.get((person_id, day), told.ownership.unit_id)
     came, answered = protos.instant(told.receive_time), protos.instant(told.respond_time)
     minor = round(work.calendars.between(came, answered, "business", unit_id) / HOUR * MILLIONTHS)
-    return Fact(
-        metric=metric,
-        owner_id=person_id,
-        unit_id=unit_id,
-        product_id="",
-        product_line="",
-        segment="",
-        account_id="",
+    return measurement(
+        metric,
+        minor,
         subject=subject,
-        date=day,
-        minor=minor,
-        currency="",
-        base_minor=minor,
-        base_currency="",
-        weight=ONE,
-        stage="",
-        reason="",
+        day=day,
         source=CRM,
-        source_id=f"{subject}:{metric}",
+        revision=told.version,
         brought_by=event.source,
         observed_at=event.time,
-        revision=told.version,
+        owner_id=person_id,
+        unit_id=unit_id,
     )
 
 

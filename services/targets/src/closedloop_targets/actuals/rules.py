@@ -56,6 +56,47 @@ class Fact:
     revision: int
 
 
+def measurement(
+    metric: str,
+    minor: int,
+    *,
+    subject: str,
+    day: date,
+    source: str,
+    revision: int,
+    brought_by: str,
+    observed_at: datetime,
+    owner_id: str = "",
+    unit_id: str = "",
+    weight: Decimal = Decimal(1),
+) -> Fact:
+    """What was measured rather than sold: no money (`minor` in millionths), of no product or customer, and one for each
+    subject and metric."""
+    return Fact(
+        metric=metric,
+        owner_id=owner_id,
+        unit_id=unit_id,
+        product_id="",
+        product_line="",
+        segment="",
+        account_id="",
+        subject=subject,
+        date=day,
+        minor=minor,
+        currency="",
+        base_minor=minor,
+        base_currency="",
+        weight=weight,
+        stage="",
+        reason="",
+        source=source,
+        source_id=f"{subject}:{metric}",
+        brought_by=brought_by,
+        observed_at=observed_at,
+        revision=revision,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A fact in the ledger."""
