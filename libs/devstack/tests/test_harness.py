@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -89,11 +90,25 @@ def test_a_killed_sessions_servers_are_ended_by_the_next(folder: Path) -> None:
     left = folder / f"{PREFIX}killed"
     left.mkdir()
     server = RedisServer(left / "redis").start()
-    dead = Identity(os.getpid(), "another boot:1")
-    (left / OWNER).write_text(json.dumps({"pid": dead.pid, "born": dead.born}))
+    disown(left)
     sweep(folder, PREFIX)
     assert not ports.accepts(server.port)
     assert not left.exists()
+
+
+def test_workers_that_start_at_once_do_not_stumble_over_each_other_in_what_was_left(folder: Path) -> None:
+    left = folder / f"{PREFIX}killed"
+    for number in range(2_000):
+        (left / str(number)).mkdir(parents=True)
+    disown(left)
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(lambda _: sweep(folder, PREFIX), range(8)))
+    assert not left.exists()
+
+
+def disown(left: Path) -> None:
+    dead = Identity(os.getpid(), "another boot:1")
+    (left / OWNER).write_text(json.dumps({"pid": dead.pid, "born": dead.born}))
 
 
 def test_the_project_is_found_from_anywhere_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import tempfile
@@ -35,12 +36,14 @@ def sweep(temporary: Path, prefix: str) -> None:
     """Ends the servers, and removes the folders, of owners that were killed."""
     for left in temporary.glob(f"{prefix}*"):
         try:
-            owner = json.loads((left / OWNER).read_text())
-            dead = not alive(Identity(int(owner["pid"]), str(owner["born"])))
+            with (left / OWNER).open() as claim:
+                # Workers of one session start at once and find the same folder: one of them removes it.
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                owner = json.load(claim)
+                if (left / OWNER).exists() and not alive(Identity(int(owner["pid"]), str(owner["born"]))):
+                    _remove(left)
         except (OSError, ValueError, KeyError):
             continue
-        if dead:
-            _remove(left)
 
 
 def _remove(folder: Path) -> None:
