@@ -49,19 +49,24 @@ SELECT * FROM jsonb_to_recordset(%(audited)s)
     AS audited (id uuid, time timestamptz, actor_id text, on_behalf_of text, cause text, business_action text,
                 subject text, action text, changes jsonb, trace_id text)
 """
+REMEMBER_MANY = """
+INSERT INTO idempotency (caller, request_id, method, request_hash, response)
+SELECT * FROM jsonb_to_recordset(%(answered)s)
+    AS answered (caller text, request_id text, method text, request_hash bytea, response bytea)
+"""
 REMEMBER = """
 INSERT INTO idempotency (caller, request_id, method, request_hash, response)
 VALUES (%(caller)s, %(request_id)s, %(method)s, %(request_hash)s, %(response)s)
 """
 
-_shapes: dict[tuple[int, int, bool], str] = {}
+_shapes: dict[tuple[int, int, int], str] = {}
 
 
 class Records:
     def __init__(self) -> None:
         self._told: list[tuple[Any, ...]] = []
         self._audited: list[tuple[Any, ...]] = []
-        self._answer: dict[str, Any] | None = None
+        self._answers: list[dict[str, Any]] = []
 
     def tell(self, message: Message, subject: str, time: datetime) -> None:
         route = contract.route(type(message))
@@ -91,22 +96,28 @@ class Records:
         self._audited.append((new_id(), work.now, *who, subject, action, documents.written(changes), trace_id))
 
     def remember(self, caller: str, request_id: str, method: str, request_hash: bytes, response: bytes) -> None:
-        self._answer = {"caller": caller, "request_id": request_id, "method": method}
-        self._answer |= {"request_hash": request_hash, "response": response}
+        answer = {"caller": caller, "request_id": request_id, "method": method}
+        self._answers.append(answer | {"request_hash": request_hash, "response": response})
+
+    def take_over(self, others: Records) -> None:
+        self._told += others._told
+        self._audited += others._audited
+        self._answers += others._answers
 
     def clear(self) -> None:
         self._told.clear()
         self._audited.clear()
-        self._answer = None
+        self._answers.clear()
 
     def statement(self) -> tuple[str, dict[str, Any]] | None:
         """All of it as one statement with its parameters; None when there is nothing."""
-        if not self._told and not self._audited and self._answer is None:
+        if not self._told and not self._audited and not self._answers:
             return None
-        shape = (_in_values(self._told), _in_values(self._audited), self._answer is not None)
+        one = len(self._answers) == 1
+        shape = (_in_values(self._told), _in_values(self._audited), 1 if one else -bool(self._answers))
         if shape not in _shapes:
             _shapes[shape] = _sql(*shape)
-        params = {**(self._answer or {})}
+        params = {**self._answers[0]} if one else {"answered": Jsonb(self._answers)}
         params |= _params("told", TOLD, self._told, in_values=shape[0] >= 0)
         params |= _params("audited", AUDITED, self._audited, in_values=shape[1] >= 0)
         return _shapes[shape], params
@@ -127,14 +138,14 @@ def _params(prefix: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], 
     return {prefix: Jsonb([dict(zip(columns, row, strict=True)) for row in rows])}
 
 
-def _sql(told: int, audited: int, answered: bool) -> str:
+def _sql(told: int, audited: int, answered: int) -> str:
     parts = []
     if told:
         parts.append(TELL_MANY if told < 0 else _insert("outbox", "told", TOLD, told))
     if audited:
         parts.append(AUDIT_MANY if audited < 0 else _insert("audit_entry", "audited", AUDITED, audited))
     if answered:
-        parts.append(REMEMBER)
+        parts.append(REMEMBER_MANY if answered < 0 else REMEMBER)
     *first, last = parts
     named = ", ".join(f"part_{n} AS ({part})" for n, part in enumerate(first))
     return f"WITH {named} {last}" if named else last

@@ -8,7 +8,7 @@ nothing costs one round trip.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 
 from closedloop_chassis import errors
 from closedloop_chassis.data.connections import Connection, Pool
+from closedloop_chassis.data.gathering import Gathering, Party, Queued, Rows, Statements, Then, Write
 from closedloop_chassis.data.records import Records
 from closedloop_chassis.data.wire import Answer, Params, StalePlan, Statement
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 Refusals = Mapping[str, errors.DomainError]
-Rows = list[dict[str, Any]]
-Then = Callable[[Rows], None]
 
 RECALL = (
     "SELECT method, request_hash, response FROM idempotency WHERE caller = %(caller)s AND request_id = %(request_id)s"
@@ -57,14 +56,15 @@ ROLLBACK: Statement = ("ROLLBACK", NOTHING)
 class Transaction:
     """State, events, audit and answer of one unit of work; all of it or nothing. A connection is taken when first needed."""
 
-    def __init__(self, pool: Pool, told: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, pool: Pool, gathering: Gathering, told: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
+        self._gathering = gathering
         # Called when events have become true.
         self._on_told = told
         self._tells = False
         self._connection: Connection | None = None
         # What is still to be sent, and what waits for the rows of each that was sent and not yet answered.
-        self._queue: list[tuple[Statement, Then | None]] = []
+        self._queue: list[Queued] = []
         self._flying: list[Then | None] = []
         self._answers: list[tuple[Then, Rows]] = []
         self._refusals: dict[str, errors.DomainError] = {}
@@ -127,6 +127,16 @@ class Transaction:
         if refuse:
             self._refusals.update(refuse)
 
+    def write(
+        self, statements: Statements, item: Any, *, touches: Collection[str] = (), refuse: Refusals | None = None
+    ) -> None:
+        """Queues an item that may be written together with its like of other units of work: `statements(items)` makes
+        what writes all of them, in any order. `touches` names rows (kind and id) that no two of them may touch at once.
+        As with `do` the order within one unit of work is kept where all write in the same order."""
+        self._queue.append((Write(statements, item, frozenset(touches)), None))
+        if refuse:
+            self._refusals.update(refuse)
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         self._after_commit.append(callback)
 
@@ -166,6 +176,38 @@ class Transaction:
 
         Once begun it is seen to its end, and a cancellation passed on then: half of it would leave nobody knowing what
         became of it."""
+        if self._connection is not None or not any(isinstance(one, Write) for one, _ in self._queue):
+            await self._commit_alone()
+        elif over := self._gathering.begins():
+            try:
+                await self._commit_alone()
+            finally:
+                over()
+        else:
+            await self._commit_with_others()
+
+    async def _commit_with_others(self) -> None:
+        self._refuse_if_failed()
+        party = Party(self._queue, self._records)
+        try:
+            answers = await self._gathering.taken_along(party)
+        except psycopg.Error as error:
+            await self.rollback()
+            raise party.left or self._translated(error) from error
+        if answers is None:
+            if party.left is not None:
+                raise party.left
+            await self._commit_alone()
+            return
+        self._answers += answers
+        self._queue.clear()
+        self._records.clear()
+        self._over()
+        self._committed()
+        if party.left is not None:
+            raise party.left
+
+    async def _commit_alone(self) -> None:
         self._gather_records()
         if self._connection is None and not self._queue:
             self._over()
@@ -251,9 +293,11 @@ class Transaction:
             self._begun = True
             statements.append(BEGIN)
             self._flying.append(None)
-        for statement, then in self._queue:
-            statements.append(statement)
-            self._flying.append(then)
+        for one, then in self._queue:
+            made = one.statements([one.item]) if isinstance(one, Write) else (one,)
+            for statement in made:
+                statements.append(statement)
+                self._flying.append(then)
         self._queue.clear()
         return statements
 
@@ -354,11 +398,12 @@ class Database:
             dsn, minimum=minimum, maximum=maximum, wait_seconds=wait_seconds, idle_seconds=idle_seconds, name=name
         )
         self.reader = Reader(self.pool)
+        self._gathering = Gathering(self.pool)
         # What every transaction that told events calls once it has committed.
         self.told: Callable[[], None] = lambda: None
 
     def transaction(self) -> Transaction:
-        return Transaction(self.pool, lambda: self.told())
+        return Transaction(self.pool, self._gathering, lambda: self.told())
 
     async def recall(self, caller: str, request_id: str) -> Remembered | None:
         """The answer given to an earlier call with this request_id, if there was one."""
