@@ -227,12 +227,12 @@ async def test_a_chain_written_anew_or_cut_back_is_missed_by_the_audit_trail(com
     assert reading.broken(request, links, audited) == []
     lie = links[-1].content.replace("利润太低", "没有意见")
     anew = [*links[:-1], replace(links[-1], content=lie, hash=trail.link(links[-1].previous_hash, lie))]
-    rewritten = request.but(trail_hash=anew[-1].hash)
+    rewritten = replace(request, trail_hash=anew[-1].hash)
     assert reading.broken(rewritten, anew) == []
     [found] = reading.broken(rewritten, anew, audited)
     assert (found.kind, found.sequence, found.expected_hash) == ("missing", 3, done.trail_hash)
     [found] = reading.broken(
-        request.but(trail_hash=links[1].hash, trail_length=2, route=request.route), links[:2], audited
+        replace(request, trail_hash=links[1].hash, trail_length=2, route=request.route), links[:2], audited
     )
     assert (found.kind, found.expected_hash) == ("missing", done.trail_hash)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from closedloop_approvals.requests import rules
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.ledger import Change, stand_ins
 from closedloop_approvals.requests.route import OPEN, Placement, Route, Signer
 from closedloop_approvals.requests.store import Held, Request
@@ -130,7 +131,7 @@ def decide(held: Held, actor: str, decision: Decision, now: datetime) -> Change:
     on_behalf_of = at.on_behalf_of(actor)
     if route.state in ("approved", "rejected"):
         changes |= {"decided_by": actor, "decided_for": on_behalf_of}
-    after = request.but(**changes)
+    after = replace(request, **changes)
     entry = Entry(
         action=PAST[decision.verdict],
         actor_id=actor,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from closedloop.approvals.v1 import policies_pb2
@@ -13,6 +12,7 @@ from closedloop.common.v1.common_pb2 import Provenance, RowError
 from closedloop_approvals import routing
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests import standing, store, trail
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.route import OPEN, Route, State
 from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.submission import as_dict, own_matter

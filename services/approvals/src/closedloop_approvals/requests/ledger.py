@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
 
 from closedloop_approvals.requests import messages, rules, standing, store, trail
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Request, Written
 from closedloop_approvals.requests.trail import Entry, Sealed
@@ -24,7 +25,7 @@ SELF = "approvals"
 ANSWERS = frozenset({"approved", "rejected", "returned"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Change:
     """A request before (None: there was none) and after, and what is to be said of it on the trail."""
 
@@ -85,13 +86,13 @@ async def _timed(work: Work, change: Change) -> Request:
         if was == "pending":
             return after
         due_at = await work.clocks.resume(CLOCK, after.id) if was == "returned" else None
-        return after.but(due_at=due_at or _start(work, after), running_since=now)
+        return replace(after, due_at=due_at or _start(work, after), running_since=now)
     if was == "pending" and after.running_since is not None:
         spent = work.calendars.between(after.running_since, now, after.decision["calendar"], after.unit_id)
-        after = after.but(elapsed=after.elapsed + spent, running_since=None)
+        after = replace(after, elapsed=after.elapsed + spent, running_since=None)
     if after.state == "returned" and was == "pending":
         await work.clocks.pause(CLOCK, after.id)
-    return after.but(due_at=None, closed_at=now if change.closes or before is None else after.closed_at)
+    return replace(after, due_at=None, closed_at=now if change.closes or before is None else after.closed_at)
 
 
 def _start(work: Work, request: Request) -> datetime:
@@ -119,14 +120,15 @@ def _sealed(work: Work, change: Change, after: Request) -> tuple[Request, list[S
     moved = change.action != "remind"
     people = [signer.person_id for step in after.route.steps for signer in step.signers]
     named = [person for entry in change.entries for person in entry.person_ids]
-    after = after.but(
+    after = replace(
+        after,
         version=before.version + moved if before else 1,
         participants=sorted({*after.participants, *people, *named}),
     )
     if entries:
         entries[-1] = replace(entries[-1], state_hash=standing.state_hash(after))
     links = trail.seal(after.id, length, last, work.now, after.subject_version, entries)
-    return after.but(trail_length=length + len(links), trail_hash=links[-1].hash if links else last), links
+    return replace(after, trail_length=length + len(links), trail_hash=links[-1].hash if links else last), links
 
 
 def _with_figures(entry: Entry, before: Request | None, work: Work) -> Entry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 import protovalidate
 
@@ -13,6 +12,7 @@ from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT
 from closedloop_approvals import signatories
 from closedloop_approvals.requests import messages, rules, store, succession
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.deciding import withdraw
 from closedloop_approvals.requests.ledger import CLOCK, Change, record, stand_ins
 from closedloop_approvals.requests.route import OPEN

@@ -2,6 +2,7 @@
 
 A step holds slots; a slot is one signature that any of its signers may give (anyone of finance; or the one asked and
 whoever it escalated to). An added signer (加签) has a slot of its own that counts as part of the slot it was added to.
+Without slots, because they are copied (`copies.replace`) more often than kept.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Placement = Literal["before", "beside", "after"]
 OPEN: frozenset[State] = frozenset({"pending", "returned"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signer:
     """One person's part in a slot. `waits_for` is the slot that comes first, `added_to` the one it was added to."""
 
@@ -35,7 +36,7 @@ class Signer:
     from_person_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """One station. It is asked from `started_at` to `ended_at`."""
 
@@ -107,7 +108,7 @@ class Step:
         return len(self.roots) - refused < self.quorum if self.mode == "quorum" else refused > 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """Where a matter stands."""
 

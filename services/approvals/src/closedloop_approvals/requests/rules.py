@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.route import Placement, Route, Signer, SignerState, Step
 from closedloop_chassis import errors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from closedloop_approvals import standing_in
 from closedloop_approvals.requests import moving
+from closedloop_approvals.requests.copies import made
 from closedloop_approvals.requests.route import Route, Signer, State, Step
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_approvals.standing_in import StandIn
@@ -24,8 +25,7 @@ from closedloop_chassis.data.wire import Statement
 class Request:
     """A request as it is kept; jsonb columns are dicts and lists. `route` holds its state and steps.
 
-    Without slots, so that it is copied as one dict and not field by field: there are more than forty, and a decision
-    copies it twice.
+    Without slots, so that it is copied as one dict: there are more than forty fields, and a decision copies it twice.
     """
 
     id: str
@@ -77,18 +77,6 @@ class Request:
     route: Route
     # The rule of each step by its number.
     step_rules: dict[int, dict[str, Any]]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Request:
-        """With every field in `values`, as a row has them."""
-        made = object.__new__(cls)
-        made.__dict__.update(values)
-        return made
-
-    def but(self, **changes: Any) -> Request:
-        """As `dataclasses.replace` makes it."""
-        assert changes.keys() <= self.__dict__.keys(), changes.keys()
-        return Request.of({**self.__dict__, **changes})
 
     @property
     def state(self) -> State:
@@ -183,7 +171,10 @@ UPDATE approval_request r
        conditions = n.conditions, decided_step = n.decided_step,
        decided_by = n.decided_by, decided_for = n.decided_for, version = n.version,
        trail_length = n.trail_length, trail_hash = n.trail_hash
-  FROM jsonb_populate_recordset(NULL::approval_request, %(rows)s) n
+  FROM jsonb_to_recordset(%(rows)s)
+       AS n (id uuid, state text, participants text[], due_at timestamptz, closed_at timestamptz,
+             running_since timestamptz, elapsed interval, escalation_level integer, conditions text,
+             decided_step integer, decided_by text, decided_for text, version bigint, trail_length bigint, trail_hash text)
  WHERE r.id = n.id AND jsonb_build_array(r.version, r.trail_length) = %(read)s::jsonb -> r.id::text
 """
 # All of them as they were read; who was overtaken is undone, and begins again.
@@ -339,19 +330,27 @@ class Written:
 
 def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -> None:
     """Queues requests as they are after; the ones before tell what need not be written."""
+    anew = any(change.anew for change in changes)
+    refuse = {"approval_request_version_key": TAKEN, "approval_request_open_key": TAKEN} if anew else None
+    tx.write(_saving, (changes, links), touches=[f"request:{change.after.id}" for change in changes], refuse=refuse)
+
+
+def _saving(saves: Sequence[tuple[Sequence[Written], Sequence[Sealed]]]) -> Iterator[Statement]:
+    changes = [change for some, _ in saves for change in some]
+    links = [link for _, some in saves for link in some]
     if len(changes) == 1 and (one := _alone(changes[0], links)) is not None:
-        tx.do(*one)
+        yield one
         return
     anew = [change.after for change in changes if change.anew]
-    moved = [change.after for change in changes if not change.anew]
     if anew:
-        refuse = {"approval_request_version_key": TAKEN, "approval_request_open_key": TAKEN}
-        tx.do(PUT, {"rows": rows.pack(map(_row, anew))}, refuse=refuse)
+        yield PUT, {"rows": rows.pack(map(_row, anew))}
         for statement in FORGET_ROUTE:
-            tx.do(statement, {"ids": [request.id for request in anew]})
+            yield statement, {"ids": [request.id for request in anew]}
+    moved = [(change.before, change.after) for change in changes if not change.anew]
     if moved:
-        read = {c.before.id: [c.before.version, c.before.trail_length] for c in changes if c.before and not c.anew}
-        tx.do(MOVE, {"rows": rows.pack(map(_row, moved)), "read": Jsonb(read), "count": len(read)})
+        read = {before.id: [before.version, before.trail_length] for before, _ in moved if before}
+        told = rows.pack(_moved_row(after) for _, after in moved)
+        yield MOVE, {"rows": told, "read": Jsonb(read), "count": len(read)}
     steps, signers = [], []
     for change in changes:
         after, old = change.after, {}
@@ -364,11 +363,11 @@ def save(tx: Transaction, changes: Sequence[Written], links: Sequence[Sealed]) -
             written = set(before.signers) if before else set()
             signers += [_signer_row(after.id, step.number, signer) for signer in step.signers if signer not in written]
     if steps:
-        tx.do(PUT_STEPS, {"rows": rows.pack(steps)})
+        yield PUT_STEPS, {"rows": rows.pack(steps)}
     if signers:
-        tx.do(PUT_SIGNERS, {"rows": rows.pack(signers)})
+        yield PUT_SIGNERS, {"rows": rows.pack(signers)}
     if links:
-        tx.do(APPEND, {"rows": rows.pack(links)})
+        yield APPEND, {"rows": rows.pack(links)}
 
 
 def _alone(change: Written, links: Sequence[Sealed]) -> Statement | None:
@@ -382,13 +381,14 @@ def _held(row: dict[str, Any]) -> Held:
     by_step: dict[int, list[Signer]] = {}
     for told in signers:
         number = told.pop("step")
-        by_step.setdefault(number, []).append(Signer(**_times(told, "asked_at", "answered_at")))
+        by_step.setdefault(number, []).append(made(Signer, _times(told, "asked_at", "answered_at")))
     rules = {told["number"]: told.pop("rule") for told in steps}
     stations = tuple(
-        Step(**_times(told, "started_at", "ended_at"), signers=tuple(by_step.get(told["number"], ()))) for told in steps
+        made(Step, {**_times(told, "started_at", "ended_at"), "signers": tuple(by_step.get(told["number"], ()))})
+        for told in steps
     )
     route = Route(row.pop("state"), stations, row.pop("decided_step"))
-    return Held(Request.of({**row, "route": route, "step_rules": rules}), standing_in.parse(stand_ins))
+    return Held(made(Request, {**row, "route": route, "step_rules": rules}), standing_in.parse(stand_ins))
 
 
 def _times(row: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -399,6 +399,12 @@ def _times(row: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _row(request: Request) -> dict[str, Any]:
     return rows.row(request, only=COLUMNS) | {"state": request.state, "decided_step": request.route.decided_step}
+
+
+def _moved_row(request: Request) -> dict[str, Any]:
+    only = [name for name in moving.REQUEST if name not in ("state", "decided_step")]
+    told = rows.row(request, only=["id", "participants", *only])
+    return told | {"state": request.state, "decided_step": request.route.decided_step}
 
 
 def _step_row(request: Request, step: Step) -> dict[str, Any]:

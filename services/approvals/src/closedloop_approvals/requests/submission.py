@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from closedloop.common.v1.common_pb2 import Evidence, Provenance
 from closedloop_approvals import routing
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests import rules, standing, store, trail
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.ledger import Change
 from closedloop_approvals.requests.route import OPEN, Step, sequence
 from closedloop_approvals.requests.store import Request

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from closedloop_approvals import signatories
 from closedloop_approvals.policies.rulebook import ApprovalPolicyRules
 from closedloop_approvals.requests import messages, rules
+from closedloop_approvals.requests.copies import replace
 from closedloop_approvals.requests.ledger import SELF, Change
 from closedloop_approvals.requests.route import Signer
 from closedloop_approvals.requests.store import Held, Request

@@ -34,7 +34,7 @@ STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """What happened, before it is sealed; `content_hash` pins subject and facts as they were submitted, `terms_hash` what
     else came with them, `state_hash` where the request stands after it (the last entry of each act has one).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.work import Scope
 from closedloop_funnel.activities.record import Activity, Around, DailyLog, Seen
 from closedloop_funnel.pipelines import scope
@@ -58,6 +59,21 @@ UPDATE opportunity SET last_activity_at = %(at)s
  WHERE id = %(id)s AND (last_activity_at IS NULL OR last_activity_at < %(at)s)
 """
 TOUCH_AS_KNOWN = f"WITH touched AS ({TOUCH}) {AS_KNOWN}"
+TOUCH_MANY_AS_KNOWN = """
+WITH known AS (
+    SELECT * FROM jsonb_to_recordset(%(known)s)
+        AS k (id uuid, owner_id text, unit_id text, participant_ids text[], account_id uuid, account_name text,
+              closed_at timestamptz, at timestamptz)
+), touched AS (
+    UPDATE opportunity o SET last_activity_at = k.at FROM known k
+     WHERE o.id = k.id AND (o.last_activity_at IS NULL OR o.last_activity_at < k.at)
+)
+SELECT presumed(count(*) = %(count)s)
+  FROM known k JOIN opportunity o ON o.id = k.id LEFT JOIN account a ON a.id = o.account_id
+ WHERE o.owner_id = k.owner_id AND o.unit_id = k.unit_id AND o.participant_ids = k.participant_ids
+   AND o.account_id IS NOT DISTINCT FROM k.account_id AND coalesce(a.name, '') = k.account_name
+   AND o.closed_at IS NOT DISTINCT FROM k.closed_at
+"""
 # Two imports of one source at once wait for each other, or both would create.
 ONE_AT_A_TIME = """
 SELECT pg_advisory_xact_lock(hashtext('activity import'), hashtext(source))
@@ -155,7 +171,15 @@ async def around(tx: Transaction, *, opportunity_id: str, account_id: str, plann
 def touch_as_known(tx: Transaction, known: Around, at: datetime) -> None:
     """Notes the contact on a deal that must still be as it is known here."""
     assert known.opportunity is not None
-    tx.do(TOUCH_AS_KNOWN, {**known.opportunity, "at": at})
+    deal = known.opportunity
+    tx.write(_touching, {**deal, "at": at}, touches=[f"opportunity:{deal['id']}"])
+
+
+def _touching(known: Sequence[dict[str, Any]]) -> Iterator[Statement]:
+    if len(known) == 1:
+        yield TOUCH_AS_KNOWN, known[0]
+    else:
+        yield TOUCH_MANY_AS_KNOWN, {"known": rows.pack(known), "count": len(known)}
 
 
 @cache
@@ -164,7 +188,11 @@ def _around(named: tuple[str, ...]) -> str:
 
 
 def add(tx: Transaction, activity: Activity) -> None:
-    add_many(tx, [activity])
+    tx.write(_adding, activity, refuse=DUPLICATE)
+
+
+def _adding(activities: Sequence[Activity]) -> Iterator[Statement]:
+    yield rows.added("activity", activities, Activity)
 
 
 def save(tx: Transaction, activity: Activity) -> None:
