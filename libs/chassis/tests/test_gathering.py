@@ -19,6 +19,11 @@ TABLE = "CREATE TABLE thing (id int CONSTRAINT thing_key PRIMARY KEY, name text)
 ADD = "INSERT INTO thing SELECT * FROM unnest(%(ids)s::int[], %(names)s::text[])"
 THING_EXISTS = errors.AlreadyExists("THING_EXISTS", "there is one already")
 
+KILL = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+ WHERE query LIKE '%%pg_sleep%%' AND datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
+"""
+
 # What was written by one statement.
 written: list[list[int]] = []
 
@@ -104,16 +109,17 @@ async def test_who_leaves_while_waiting_is_left_behind(process: Process) -> None
 
 def slowly(things: Sequence[tuple[int, str]]) -> Iterator[Statement]:
     yield from adding(things)
-    yield "SELECT pg_sleep(0.3)", {}
+    yield "SELECT pg_sleep(%(seconds)s)", {"seconds": 0.3}
+
+
+def adds_slowly(process: Process, number: int) -> Transaction:
+    tx = process.database.transaction()
+    tx.write(slowly, (number, "slow"))
+    return tx
 
 
 async def test_who_leaves_when_it_is_under_way_is_seen_to_the_end(process: Process) -> None:
-    def slow(number: int) -> Transaction:
-        tx = process.database.transaction()
-        tx.write(slowly, (number, "slow"))
-        return tx
-
-    commits = [asyncio.ensure_future(slow(number).commit()) for number in range(3)]
+    commits = [asyncio.ensure_future(adds_slowly(process, number).commit()) for number in range(3)]
     while len(written) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     commits[1].cancel()
@@ -137,18 +143,12 @@ async def test_who_waits_for_a_lock_does_not_keep_the_next_from_going(process: P
 
 
 async def test_where_the_connection_goes_nobody_tries_again_what_may_be_done(process: Process) -> None:
-    def slow(number: int) -> Transaction:
-        tx = process.database.transaction()
-        tx.write(slowly, (number, "slow"))
-        return tx
-
-    commits = [asyncio.ensure_future(slow(number).commit()) for number in range(3)]
+    commits = [asyncio.ensure_future(adds_slowly(process, number).commit()) for number in range(3)]
     while len(written) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    await process.database.reader.value(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%'"
-        " AND datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'"
-    )
+    while not commits[2].done():  # noqa: ASYNC110
+        await process.database.reader.value(KILL)
+        await asyncio.sleep(0.01)
     outcomes = await asyncio.gather(*commits, return_exceptions=True)
     assert all(isinstance(outcome, psycopg.OperationalError) for outcome in outcomes[1:])
     assert written == [[0], [1, 2]]
