@@ -146,7 +146,7 @@ async def test_where_the_connection_goes_nobody_tries_again_what_may_be_done(pro
     commits = [asyncio.ensure_future(adds_slowly(process, number).commit()) for number in range(3)]
     while len(written) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    while not commits[2].done():  # noqa: ASYNC110
+    while not commits[2].done():
         await process.database.reader.value(KILL)
         await asyncio.sleep(0.01)
     outcomes = await asyncio.gather(*commits, return_exceptions=True)
