@@ -166,10 +166,10 @@ class Live:
         await self.move_to(self.now + timedelta(**span))
 
     @contextmanager
-    def refused(self, code: str, reason: str = "") -> Iterator[None]:
-        """The block must end in this gRPC code and `ErrorInfo.reason`."""
+    def refused(self, code: str, reason: str = "") -> Iterator[pytest.ExceptionInfo[grpc.aio.AioRpcError]]:
+        """The block must end in this gRPC code and `ErrorInfo.reason`; what was said can be read afterwards."""
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            yield
+            yield raised
         error = raised.value
         assert error.code().name == code, f"{error.code().name}: {error.details()}"
         if reason:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from fractions import Fraction
 from typing import cast
 
@@ -16,7 +15,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
 from closedloop_targets import amounts, ledger
 from closedloop_targets.book.model import Target
-from closedloop_targets.cascade import members, rules, spread, store
+from closedloop_targets.cascade import members, profiles, rules, spread, store
 from closedloop_targets.cascade.apportion import apportion, integers
 from closedloop_targets.cascade.rules import CascadeDefaults, Given, Key, LevelRule, Member, Method, Node
 from closedloop_targets.metrics.rules import MetricRules
@@ -86,7 +85,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
         nodes = rules.cascade(root, branch.base, given, past.of(branch.product_id))
         split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
     grains = tuple(period_shapes.grain(one) for one in asked.time.grains) or defaults.grains
-    shape = await _shape(call, reader, asked.time, target, period)
+    shape = await profiles.shape(call, reader, asked.time, target, period)
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
     padding = {rule.kind: rule.padding for rule in asked.tree}
     return Split(target, split, method, step, grains, period, spreader, padding)
@@ -235,55 +234,3 @@ class _Past:
         return ledger.Asked(
             holder[0], holder[1], target.metric, span.start, span.end, product_id, target.product_line, target.segment
         )
-
-
-async def _shape(
-    call: Call, reader: Reader | Transaction, asked: pb.TimeRule, target: Target, period: Period
-) -> Mapping[date, Fraction] | None:
-    """Weights of days where the profile is not working days."""
-    calendar = call.rules(FiscalCalendar)
-    if asked.profile == pb.TIME_PROFILE_SEASONAL:
-        raise errors.FailedPrecondition("SEASONALITY_UNKNOWN", "no forecast has told the seasons of this holder yet")
-    if asked.profile == pb.TIME_PROFILE_CUSTOM:
-        return _custom_shape(call, asked.weights, target, period)
-    if asked.profile != pb.TIME_PROFILE_HISTORY:
-        return None
-    before = periods.year_before(period, calendar)
-    params = {
-        "metric": target.metric,
-        "start": before.start,
-        "end": before.end,
-        "person_id": "",
-        "units": list(call.org.subtree(target.holder_id)),
-        "product_id": target.product_id,
-        "product_line": target.product_line,
-    }
-    last_year = {row["date"]: Fraction(row["minor"]) for row in await reader.all(store.BY_DAY, params)}
-    days = zip(period.days(), before.days(), strict=False)
-    shape = {day: last_year[then] for day, then in days if then in last_year}
-    return shape or None
-
-
-def _custom_shape(
-    call: Call, weights: Sequence[pb.PeriodWeight], target: Target, period: Period
-) -> Mapping[date, Fraction]:
-    calendar = call.rules(FiscalCalendar)
-    given = [(periods.parse(one.period, calendar), Fraction(one.weight.value)) for one in weights]
-    if len({one.grain for one, _ in given}) > 1 or any(not period.overlaps(one) for one, _ in given):
-        raise errors.InvalidArgument(
-            "WEIGHTS_OF_ONE_GRAIN",
-            "weights are of periods of one grain inside the target's",
-            {"rules.time.weights": "mixed"},
-        )
-    if any(weight < 0 for _, weight in given) or not any(weight for _, weight in given):
-        raise errors.FailedPrecondition(
-            "WEIGHT_NOT_POSITIVE", "weights of periods are not negative, and one is positive"
-        )
-    inside = [
-        (Period(one.code, one.grain, max(one.start, period.start), min(one.end, period.end)), weight)
-        for one, weight in given
-    ]
-    days = sum((one.end - one.start).days + 1 for one, _ in inside)
-    if days != (period.end - period.start).days + 1:
-        raise errors.FailedPrecondition("WEIGHT_MISSING", f"weights do not cover every day of {period.code} once")
-    return spread.by_period(inside, lambda day: call.calendars.is_workday(day, "business", target.unit_id))

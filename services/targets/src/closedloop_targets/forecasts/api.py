@@ -119,6 +119,10 @@ async def list_forecast_accuracy(
                 horizon_months=row["fold_months"],
                 verdict=row["verdict"],
                 test_time=protos.timestamp(row["stated_at"]),
+                model_mase=row["model_mase"],
+                model_coverage_ratio=row["model_coverage"],
+                seasonal_naive_mase=row["plain_mase"],
+                seasonal_naive_coverage_ratio=row["plain_coverage"],
             )
             for row in page
         ],

@@ -45,9 +45,10 @@ SELECT asked.position, month.number, round(sum(d.minor * d.probability))::bigint
     ON d.close_date BETWEEN month.first AND month.last
  GROUP BY 1, 2
 """
+# Series are not told apart by segments: what the market does to one moves none.
 TRENDS = """
-SELECT unit_id, product_id, start_date, end_date, growth_ratio FROM market_trend
- WHERE superseded_by = '' AND start_date <= %(until)s AND end_date >= %(since)s
+SELECT unit_id, product_id, product_line, start_date, end_date, growth_ratio FROM market_trend
+ WHERE superseded_by = '' AND segment = '' AND start_date <= %(until)s AND end_date >= %(since)s
  ORDER BY recorded_at
 """
 ADD = "INSERT INTO forecast SELECT (jsonb_populate_record(NULL::forecast, given)).* FROM jsonb_array_elements(%(rows)s) AS given"
@@ -65,6 +66,7 @@ UPDATE forecast_run
 """
 RUNNING = "SELECT id FROM forecast_run WHERE state IN ('queued', 'running') AND unit_id = ANY(%(units)s) LIMIT 1"
 PRODUCTS = "SELECT id FROM product WHERE NOT retired ORDER BY id"
+LINES = "SELECT id, line FROM product WHERE id = ANY(%(ids)s)"
 LATEST = (
     """
 SELECT f.*, before.points AS previous
@@ -174,6 +176,11 @@ class Forecast:
     folds: int
     fold_months: int
     verdict: str
+    seasons: list[float]
+    model_mase: float | None
+    model_coverage: float | None
+    plain_mase: float | None
+    plain_coverage: float | None
 
 
 @dataclass(frozen=True, slots=True)
