@@ -202,7 +202,7 @@ def _pack_id(run: Session, which: str, period: str) -> str:
 
 def _pack_page(run: Session, pack: reviews_pb2.ReviewPack) -> Page:
     words = run.words
-    state = shapes.word(reviews_pb2.ReviewPackState, pack.state)
+    state = shapes.word(reviews_pb2.ReviewPackState, pack.state).replace("_", " ")
     lines = [
         words("pack_of", person=pack.ownership.owner_id, state=state, time=shapes.when(pack.prepare_time)),
         words("pack_alarms", count=len(pack.alarm_ids)),
