@@ -206,6 +206,7 @@ async def test_refusals_of_cascades(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))
     rep = await set_(company, plan, target(10, person="rep4"))
+    taken = plans_pb2.Padding(name="relief", ratio=-0.6, reason="half a year of leave")
     cases: list[tuple[plans_pb2.Target, pb.CascadeRules, str, str]] = [
         (rep, pb.CascadeRules(), "FAILED_PRECONDITION", "NO_CHILDREN"),
         (top, pb.CascadeRules(tree=[pb.TreeRule(method=CUSTOM)]), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
@@ -228,6 +229,12 @@ async def test_refusals_of_cascades(company: Live) -> None:
             "FALLBACK_INVALID",
         ),
         (top, pb.CascadeRules(product=pb.ProductRule(method=WEIGHTED)), "FAILED_PRECONDITION", "NO_CHILDREN"),
+        (
+            top,
+            pb.CascadeRules(tree=[pb.TreeRule(method=EVEN, padding=2 * [taken])]),
+            "INVALID_ARGUMENT",
+            "PADDING_BELOW_NOTHING",
+        ),
     ]
     for which, rules, code, reason in cases:
         with company.refused(code, reason):

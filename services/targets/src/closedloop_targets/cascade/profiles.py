@@ -16,6 +16,8 @@ from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import FiscalCalendar, Period
 
 Shape = Mapping[date, Fraction]
+# Nobody knows a season better than to a tenth of a per mille, and a million cells are shared out in small numbers.
+FINENESS = 10_000
 
 
 async def shape(
@@ -68,7 +70,7 @@ async def _seasonal(call: Call, reader: Reader | Transaction, target: Target, pe
         )
         known = {"history_months": str(told["history_months"] if told else 0)}
         raise errors.FailedPrecondition("SEASONALITY_UNKNOWN", said, **known)
-    weights = [Fraction(str(ratio)) for ratio in told["seasons"]]
+    weights = [Fraction(round(ratio * FINENESS), FINENESS) for ratio in told["seasons"]]
     first = date.fromisoformat(told["start"])
     months = [periods.containing(part.start, "month", calendar) for part in periods.split(period, "month", calendar)]
     weighed = [(month, weights[_months_between(first, month.start) % len(weights)]) for month in months]

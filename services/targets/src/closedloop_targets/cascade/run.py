@@ -120,6 +120,10 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
         raise errors.InvalidArgument(
             "KIND_REPEATED", "at most one rule per kind", {"rules.tree": "a kind stands twice"}
         )
+    if any(sum(rule.padding) < -1 for rule in levels):
+        raise errors.InvalidArgument(
+            "PADDING_BELOW_NOTHING", "the layers of a level take away more than everything", {"rules.tree": "padding"}
+        )
     if not any(rule.kind == "" for rule in levels):
         levels += (LevelRule("", defaults.method, {}, defaults.fallback),)
     pins = {key(pin.holder): _minor(pin.amount, target, "rules.pins.amount") for pin in asked.pins}
