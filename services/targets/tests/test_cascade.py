@@ -207,6 +207,9 @@ async def test_refusals_of_cascades(company: Live) -> None:
     top = await set_(company, plan, target(1000, unit="co"))
     rep = await set_(company, plan, target(10, person="rep4"))
     taken = plans_pb2.Padding(name="relief", ratio=-0.6, reason="half a year of leave")
+    nobody = plans_pb2.Holder(person_id="nobody")
+    pin = pb.Pin(holder=plans_pb2.Holder(unit_id="east"), amount=cny(1))
+    half = pb.HolderWeight(holder=pin.holder, weight=Decimal(value="0.5"))
     cases: list[tuple[plans_pb2.Target, pb.CascadeRules, str, str]] = [
         (rep, pb.CascadeRules(), "FAILED_PRECONDITION", "NO_CHILDREN"),
         (top, pb.CascadeRules(tree=[pb.TreeRule(method=CUSTOM)]), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
@@ -234,6 +237,22 @@ async def test_refusals_of_cascades(company: Live) -> None:
             pb.CascadeRules(tree=[pb.TreeRule(method=EVEN, padding=2 * [taken])]),
             "INVALID_ARGUMENT",
             "PADDING_BELOW_NOTHING",
+        ),
+        (top, pb.CascadeRules(pins=[pb.Pin(holder=nobody, amount=cny(1))]), "INVALID_ARGUMENT", "HOLDER_UNKNOWN"),
+        (top, pb.CascadeRules(pins=[pin], excluded=[pin.holder]), "INVALID_ARGUMENT", "HOLDER_UNKNOWN"),
+        (top, pb.CascadeRules(excluded=[nobody]), "INVALID_ARGUMENT", "HOLDER_UNKNOWN"),
+        (top, pb.CascadeRules(pins=[pin, pin]), "INVALID_ARGUMENT", "HOLDER_REPEATED"),
+        (
+            top,
+            pb.CascadeRules(tree=[pb.TreeRule(method=CUSTOM, weights=2 * [half])]),
+            "INVALID_ARGUMENT",
+            "HOLDER_REPEATED",
+        ),
+        (
+            top,
+            pb.CascadeRules(product=pb.ProductRule(method=EVEN, product_ids=["nothing"])),
+            "FAILED_PRECONDITION",
+            "PRODUCT_NOT_FOUND",
         ),
     ]
     for which, rules, code, reason in cases:

@@ -76,6 +76,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     given = _given(asked, target, defaults, step)
     excluded = frozenset(key(holder) for holder in asked.excluded)
     root = members.below(call.org, target.holder_id, defaults.carriers, excluded)
+    _check_holders(call, asked, root)
     period = periods.parse(target.period, calendar)
     past = _Past(call, reader, target, period, root, {rule.method for rule in given.levels_rules})
     branches, method = await _products(call, reader, asked, target, period, given)
@@ -137,6 +138,30 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
     return Given(levels, pins, asked.levels, rounding, step)
 
 
+def _check_holders(call: Call, asked: pb.CascadeRules, root: Member) -> None:
+    """Nobody is named in vain: what is pinned lies below, what is left out exists, and each is named once.
+
+    Raises InvalidArgument HOLDER_UNKNOWN or HOLDER_REPEATED."""
+    there = {member.key for member in members.flat(root)}
+    wrong = {
+        f"rules.pins[{at}].holder": f"{pin.holder.unit_id or pin.holder.person_id} gets nothing of {root.key[1]}"
+        for at, pin in enumerate(asked.pins)
+        if key(pin.holder) not in there
+    } | {
+        f"rules.excluded[{at}]": f"there is no {one.unit_id or one.person_id}"
+        for at, one in enumerate(asked.excluded)
+        if call.org.unit(one.unit_id) is None and call.org.person(one.person_id) is None
+    }
+    if wrong:
+        raise errors.InvalidArgument("HOLDER_UNKNOWN", "rules name who gets nothing of this target", wrong)
+    named = {"rules.pins": [key(pin.holder) for pin in asked.pins]} | {
+        f"rules.tree[{at}].weights": [key(one.holder) for one in rule.weights] for at, rule in enumerate(asked.tree)
+    }
+    twice = {field: "a holder stands twice" for field, keys in named.items() if len(set(keys)) < len(keys)}
+    if twice:
+        raise errors.InvalidArgument("HOLDER_REPEATED", "who is named twice gets which of the two?", twice)
+
+
 def _minor(amount: Amount, target: Target, field: str) -> int:
     quantity = amounts.read(amount, field)
     if quantity.currency != target.currency:
@@ -154,7 +179,12 @@ async def _products(
     rule = asked.product
     method = method_name(rule.method, "even")
     weights = {one.product_id: Fraction(one.weight.value) for one in rule.weights}
-    sold = await store.products(reader, list(rule.product_ids) or list(weights), target.product_line, period.start)
+    wanted = list(rule.product_ids) or list(weights)
+    sold = await store.products(reader, wanted, target.product_line, period.start)
+    if missing := sorted({*wanted, *weights} - {product for product, _ in sold}):
+        raise errors.FailedPrecondition(
+            "PRODUCT_NOT_FOUND", f"nothing of {', '.join(missing[:10])} belongs to what the target is about"
+        )
     span = (
         periods.year_before(period, call.rules(FiscalCalendar))
         if method == "history"
