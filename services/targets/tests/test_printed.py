@@ -98,5 +98,11 @@ async def test_packs_deviation_and_health_as_pages_and_files(company: Live, tmp_
         await typed(company, "health", "--month", "2026-M01", "--by", "person", "--out", str(name))
     assert page.read_text(encoding="utf-8").startswith("# co: health of targets in 2026-M01")
     assert {row[0] for row in sheet(book, 2)[1:]} >= {"rep1", "rep2", "rep3", "rep4"}
+    # Of a month in which nobody was asked for anything nothing is said to be decomposed.
+    none = json.loads(await typed(company, "health", "--month", "2025-M06", "--json"))
+    assert none["total"]["targetsHeld"] == 0
+    await typed(company, "health", "--month", "2025-M06", "--out", str(book))
+    assert sheet(book, 1)[1][:2] == ["2025-M06", ""]
+    assert "grade that makes a key customer" in await typed(company, "customers")
     two = json.loads(await typed(company, "health", "--month", "2026-M01", "--by", "person", "--limit", "2", "--json"))
     assert len(two["slices"]) == 2

@@ -115,7 +115,10 @@ async def test_a_supervisors_fortnight_from_the_pack_to_what_became_of_its_tasks
         (pb.PROPOSAL_KIND_RESOURCE, "l-east-1"),
     ]
     assert [(one.text, one.author_id) for one in written.decisions] == [("rep1 visits with the team lead", "l-east-1")]
-    assert [one.task_state for one in written.follow_ups] == ["requested", "requested"]
+    assert [(one.title, one.task_state) for one in written.follow_ups] == [
+        ("visit the five largest customers", "requested"),
+        ("write the logs", "requested"),
+    ]
     with company.refused("ABORTED", "ETAG_MISMATCH"):
         await record(company, pack, minutes="older")
     with company.refused("FAILED_PRECONDITION", "PACK_IN_USE"):

@@ -69,7 +69,8 @@ def customers(
     run = session(ctx)
     request = boards_pb2.ListKeyCustomersRequest(unit_id=unit, person_id=person, stale_only=stale)
     method = run.stub("targets", boards_pb2_grpc.BoardServiceStub).ListKeyCustomers
-    records(run, run.words("page_customers"), _CUSTOMER, list(run.pages(method, request, "customers", limit)), out)
+    found = list(run.pages(method, request, "customers", limit))
+    records(run, run.words("page_customers"), _CUSTOMER, found, out, "customers_empty")
 
 
 @app.command()
@@ -164,12 +165,14 @@ def view(live: bool) -> boards_pb2.BoardView.ValueType:
     return boards_pb2.BOARD_VIEW_LIVE if live else boards_pb2.BOARD_VIEW_UNSPECIFIED
 
 
-def records(run: Session, title: str, columns: list[Column], found: list[Any], out: Path | None) -> None:
+def records(
+    run: Session, title: str, columns: list[Column], found: list[Any], out: Path | None, empty: str = "board_empty"
+) -> None:
     """A board: JSON lines, a table, or a page."""
     if out is None:
-        run.screen.records(columns, found, empty="board_empty")
+        run.screen.records(columns, found, empty=empty)
     else:
-        printing.show(Page(title, [], [Section(title, columns, found, "board_empty")]), run.screen, out)
+        printing.show(Page(title, [], [Section(title, columns, found, empty)]), run.screen, out)
 
 
 def _whole(run: Session, method: Any, request: Any, field: str, limit: int = 0) -> Any:
@@ -355,8 +358,8 @@ _FOLLOW_UP = [
 _HEALTH = [
     Column("slice", lambda row: row.key),
     Figure(
-        "decomposed", lambda row: shapes.ratio(row.figures.decomposed_ratio), right=True,
-        number=lambda row: row.figures.decomposed_ratio,
+        "decomposed", lambda row: shapes.ratio(row.figures.decomposed_ratio) if row.figures.targets_held else "",
+        right=True, number=lambda row: row.figures.decomposed_ratio if row.figures.targets_held else None,
     ),
     Column("leaking", lambda row: f"{row.figures.leaking_nodes} ({row.figures.excepted_nodes})", right=True),
     Column("actions", lambda row: f"{row.figures.actions_done} / {row.figures.actions_planned}", right=True),

@@ -37,7 +37,7 @@ SELECT seasons, points -> 0 ->> 'start' AS start, explanation, history_months
          WHERE holder_kind = %(kind)s AND holder_id = %(holder_id)s AND metric = %(metric)s
            AND product_id IN ('', %(product_id)s)
          ORDER BY product_id, stated_at DESC) AS newest
- ORDER BY jsonb_array_length(seasons) > 0 DESC, product_id DESC LIMIT 1
+ ORDER BY coalesce(jsonb_array_length(seasons), 0) > 0 DESC, product_id DESC LIMIT 1
 """
 ADD = """
 INSERT INTO cascade (id, plan_id, number, target_id, unit_id, owner_id, rules, minor, allocated_minor,

@@ -64,5 +64,5 @@ def forecast(
         interval_ratio=row.interval_ratio,
         run_id=row.run_id,
         statement_time=protos.timestamp(row.stated_at),
-        season_ratios=row.seasons,
+        season_ratios=row.seasons or (),
     )

@@ -176,7 +176,7 @@ class Forecast:
     folds: int
     fold_months: int
     verdict: str
-    seasons: list[float]
+    seasons: list[float] | None
     model_mase: float | None
     model_coverage: float | None
     plain_mase: float | None
