@@ -278,6 +278,41 @@ async def test_refusals_of_cascades(company: Live) -> None:
         await split(company, top, pb.CascadeRules())
 
 
+async def test_over_time_by_given_weights_and_in_every_grain_of_the_calendar(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+
+    def months(*given: tuple[str, str]) -> pb.TimeRule:
+        weights = [pb.PeriodWeight(period=period, weight=Decimal(value=value)) for period, value in given]
+        return pb.TimeRule(profile=pb.TIME_PROFILE_CUSTOM, weights=weights)
+
+    cases = [
+        (months(("2026-M01", "1"), ("2026-M02", "1")), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
+        # As many days as the quarter has, and yet not its own.
+        (months(("2026-M01", "1"), ("2026-M01", "1"), ("2026-M02", "1")), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
+        (
+            months(("2026-M01", "1"), ("2026-M02", "-1"), ("2026-M03", "1")),
+            "FAILED_PRECONDITION",
+            "WEIGHT_NOT_POSITIVE",
+        ),
+        (months(("2026-M01", "1"), ("2026-W08", "1")), "INVALID_ARGUMENT", "WEIGHTS_OF_ONE_GRAIN"),
+        (pb.TimeRule(grains=[periods_pb2.PERIOD_GRAIN_CUSTOM]), "INVALID_ARGUMENT", ""),
+    ]
+    for time_rule, code, reason in cases:
+        with company.refused(code, reason):
+            await split(company, top, pb.CascadeRules(time=time_rule))
+    rule = months(("2026-M01", "1"), ("2026-M02", "2"), ("2026-M03", "5"))
+    every = [grain for grain in periods_pb2.PeriodGrain.values() if 0 < grain < periods_pb2.PERIOD_GRAIN_CUSTOM]
+    rule.grains.extend(every)
+    await split(company, top, pb.CascadeRules(time=rule))
+    for grain in every:
+        request = pb.ListCellsRequest(plan_id=plan.id, version=1, target_id=top.id, grain=grain, page_size=1000)  # type: ignore[arg-type]
+        found = [fen(one.amount) for one in (await cascades(company).ListCells(request)).cells]
+        assert sum(found) == 100_000
+        if grain == periods_pb2.PERIOD_GRAIN_MONTH:
+            assert found == [12_500, 25_000, 62_500]
+
+
 async def test_a_manager_splits_one_level_of_their_own(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))

@@ -16,7 +16,7 @@ from closedloop_targets.boards import rules as boards
 from closedloop_targets.boards.rules import BoardRules, Standing
 from closedloop_targets.cascade import rules as cascade
 from closedloop_targets.cascade.apportion import apportion, integers
-from closedloop_targets.cascade.rules import Given, LevelRule, Member, Node
+from closedloop_targets.cascade.rules import CascadeDefaults, Given, LevelRule, Member, Node
 from closedloop_targets.cascade.spread import Piece, Spreader, by_period
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.org import dated
@@ -190,6 +190,12 @@ def test_cascades_that_cannot_be_run(given_: Given, reason: str) -> None:
     with pytest.raises(errors.FailedPrecondition) as refused:
         cascade.cascade(tree([1, 1]), 1000, given_, no_history)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("grains", [("custom",), ("week", "week"), ()])
+def test_grains_that_no_calendar_has(grains: tuple[Grain, ...]) -> None:
+    with pytest.raises(ValueError, match="grain|at least 1"):
+        CascadeDefaults(grains=grains)
 
 
 def test_nobody_to_pass_on_to() -> None:

@@ -102,7 +102,7 @@ def _custom(call: Call, weights: Sequence[pb.PeriodWeight], target: Target, peri
         (Period(one.code, one.grain, max(one.start, period.start), min(one.end, period.end)), weight)
         for one, weight in given
     ]
-    days = sum((one.end - one.start).days + 1 for one, _ in inside)
-    if days != (period.end - period.start).days + 1:
+    covered = sorted(day for one, _ in inside for day in one.days())
+    if covered != list(period.days()):
         raise errors.FailedPrecondition("WEIGHT_MISSING", f"weights do not cover every day of {period.code} once")
     return spread.by_period(inside, lambda day: call.calendars.is_workday(day, "business", target.unit_id))
