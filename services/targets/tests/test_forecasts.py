@@ -338,6 +338,9 @@ async def test_beside_it_stands_where_it_will_end_and_what_is_to_be_done_today(c
     quarter = sum(fen(point.value) for point in stood.points[:3])
     mine = (await people(company))["rep1"]
     assert fen(mine.progress.forecast) == quarter > 0
+    # Beside the forecast of each month of the plan stands what its targets ask for.
+    assert sum(fen(point.target) for point in stood.points[:3]) == fen(mine.progress.target) == 100_000
+    assert [point.HasField("target") for point in stood.points] == [True] * 3 + [False] * 9
     # Of whom nothing is known nothing is forecast.
     assert fen((await people(company))["rep2"].progress.forecast) == 0
     # What was done before the forecast's first month counts as it is, of a period that began then.

@@ -194,7 +194,7 @@ def test_cascades_that_cannot_be_run(given_: Given, reason: str) -> None:
 
 @pytest.mark.parametrize("grains", [("custom",), ("week", "week"), ()])
 def test_grains_that_no_calendar_has(grains: tuple[Grain, ...]) -> None:
-    with pytest.raises(ValueError, match="grain|at least 1"):
+    with pytest.raises(ValueError, match=r"grain|at least 1"):
         CascadeDefaults(grains=grains)
 
 
