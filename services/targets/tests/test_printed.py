@@ -104,5 +104,7 @@ async def test_packs_deviation_and_health_as_pages_and_files(company: Live, tmp_
     await typed(company, "health", "--month", "2025-M06", "--out", str(book))
     assert sheet(book, 1)[1][:2] == ["2025-M06", ""]
     assert "grade that makes a key customer" in await typed(company, "customers")
+    assert "2 are shown, and there are more" in await typed(company, "board", "--limit", "2")
+    assert "more" not in await typed(company, "board", "--limit", "4")
     two = json.loads(await typed(company, "health", "--month", "2026-M01", "--by", "person", "--limit", "2", "--json"))
     assert len(two["slices"]) == 2
