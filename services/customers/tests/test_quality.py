@@ -230,3 +230,4 @@ async def test_once_a_month_it_is_told_how_owners_keep_what_they_own(house: Hous
     await house.live.move_to(house.live.now.replace(month=3, day=1, hour=3))
     second = (await house.live.told(events.StewardshipMeasured))[-1]
     assert (second.month.month, second.resolved_ratio) == (2, 0.0)
+    assert second.version > first.version > 0

@@ -246,7 +246,7 @@ async def test_the_map_shows_lift_with_its_sample_and_refuses_to_claim_on_too_fe
     ],
 )
 def test_claims(done: list[float], not_done: list[float], verdict: str) -> None:
-    assert rules.effect(done, not_done, 10).verdict.startswith(verdict)
+    assert rules.effect(done, not_done, 10, 0.95).verdict.startswith(verdict)
 
 
 def test_a_catalogue_that_cannot_be_kept() -> None:

@@ -73,6 +73,18 @@ def test_whoever_is_measured_by_all_that_is_fed_is_not_untracked() -> None:
     assert not MetricRules().metric("won_value").model_copy(update={"fed_by": ("ImportActuals",)}).fed
 
 
+def test_what_a_full_pipeline_takes_away_of_the_doubt_is_data() -> None:
+    signs = Signs(growth=0.5, carried=1.0, spread=0.27, heads=2)
+
+    def share(allowed: CauseRules, cause: str = "unrealistic_target") -> float:
+        return next(one.share for one in rules.rank(signs, allowed) if one.cause == cause)
+
+    assert share(CauseRules()) == pytest.approx(0.5 / 1.5)
+    assert share(CauseRules(pipeline_relief=1.0)) == 0
+    assert share(CauseRules(pipeline_relief=0.0)) == 0.5
+    assert share(CauseRules(least_heads=3), "uneven_allocation") == 0
+
+
 def test_nothing_known_speaks_for_nothing() -> None:
     assert {one.share for one in rules.rank(Signs(), CauseRules())} == {0.25}
 
@@ -94,11 +106,19 @@ def test_before_and_after_with_an_interval_or_not_at_all() -> None:
         [0.27, -0.25, 0.2, -0.22, 0.24, -0.21, 0.26, -0.2],
         [0.063, -0.05, 0.04, -0.06, 0.05, 0.04, -0.03, 0.05],
     )
-    shrank = comparison.change(wide, narrow, 8)
+    shrank = comparison.change(wide, narrow, 8, 0.95)
     assert shrank.ratio == pytest.approx(-0.79, abs=0.02)
     assert shrank.verdict.startswith("shrank")
     assert shrank.upper is not None
     assert shrank.upper < 0
-    assert comparison.change(wide, narrow[:7], 8).verdict.startswith("cannot say: 8 and 7")
-    assert comparison.change([0.0] * 8, narrow, 8).ratio is None
-    assert comparison.change(wide, wide, 8).verdict.startswith("no change")
+    assert comparison.change(wide, narrow[:7], 8, 0.95).verdict.startswith("cannot say: 8 and 7")
+    assert comparison.change([0.0] * 8, narrow, 8, 0.95).ratio is None
+    # Whoever wants to be surer gets a wider interval.
+    surer = comparison.change(wide, narrow, 8, 0.99)
+    assert surer.lower is not None
+    assert shrank.lower is not None
+    assert (surer.ratio, (surer.lower - shrank.ratio) / (shrank.lower - shrank.ratio)) == (
+        shrank.ratio,
+        pytest.approx(2.5758 / 1.96, abs=0.001),
+    )
+    assert comparison.change(wide, wide, 8, 0.95).verdict.startswith("no change")

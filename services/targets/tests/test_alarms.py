@@ -120,6 +120,13 @@ async def test_the_story_of_s14_from_27_to_6_3_percent_and_from_42_to_6_8_hours(
     assert told.upper_ratio < -0.6
     assert told.verdict.startswith("shrank")
     assert len(told.weeks) == 10
+    paged, request.page_size = [], 4
+    for _ in range(3):
+        page = await alarms(company, "boss", "executive").CompareDeviation(request)
+        assert page.change_ratio == told.change_ratio
+        paged += page.weeks
+        request.page_token = page.next_page_token
+    assert (paged, request.page_token) == (list(told.weeks), "")
     off = pb.ListDeviationsRequest(period="2026-W09", light=common_pb2.LIGHT_BLUE)
     lines = (await alarms(company).ListDeviations(off)).deviations
     assert {one.light for one in lines} == {common_pb2.LIGHT_BLUE}

@@ -31,18 +31,18 @@ RULES = AlignmentRules()
 @pytest.mark.mission("S18")
 def test_a_tie_is_stated_with_its_interval_or_not_at_all() -> None:
     months = [0.10, 0.12, 0.11, 0.15, 0.18, 0.17, 0.20, 0.22, 0.25, 0.24]
-    together = rules.tie(months, [value * 4 + 0.1 for value in months], 6)
+    together = rules.tie(months, [value * 4 + 0.1 for value in months], 6, 0.95)
     assert together.correlation == pytest.approx(1)
     assert together.lower > 0.8
     assert together.verdict.startswith("they rise and fall together")
-    against = rules.tie(months, [1 - value for value in months], 6)
+    against = rules.tie(months, [1 - value for value in months], 6, 0.95)
     assert (against.correlation, against.upper < -0.8) == (pytest.approx(-1), True)
-    chance = rules.tie(months, [0.5, 0.9, 0.2, 0.7, 0.3, 0.8, 0.1, 0.6, 0.4, 0.7], 6)
+    chance = rules.tie(months, [0.5, 0.9, 0.2, 0.7, 0.3, 0.8, 0.1, 0.6, 0.4, 0.7], 6, 0.95)
     assert chance.verdict.startswith("no tie that can be told from chance")
-    few = rules.tie([*months[:5], None, 0.3], [1.0] * 5 + [1.0, None], 6)
+    few = rules.tie([*months[:5], None, 0.3], [1.0] * 5 + [1.0, None], 6, 0.95)
     assert (few.correlation, few.sample) == (None, 5)
     assert few.verdict == "cannot say: 5 months are known, 6 are needed"
-    assert rules.tie(months, [1.0] * 10, 6).verdict.startswith("cannot say: one of the two stood still")
+    assert rules.tie(months, [1.0] * 10, 6, 0.95).verdict.startswith("cannot say: one of the two stood still")
     assert rules.ranks([3, 1, 3, 2]) == [3.5, 1, 3.5, 2]
 
 

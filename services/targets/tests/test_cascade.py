@@ -206,6 +206,10 @@ async def test_refusals_of_cascades(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))
     rep = await set_(company, plan, target(10, person="rep4"))
+    taken = plans_pb2.Padding(name="relief", ratio=-0.6, reason="half a year of leave")
+    nobody = plans_pb2.Holder(person_id="nobody")
+    pin = pb.Pin(holder=plans_pb2.Holder(unit_id="east"), amount=cny(1))
+    half = pb.HolderWeight(holder=pin.holder, weight=Decimal(value="0.5"))
     cases: list[tuple[plans_pb2.Target, pb.CascadeRules, str, str]] = [
         (rep, pb.CascadeRules(), "FAILED_PRECONDITION", "NO_CHILDREN"),
         (top, pb.CascadeRules(tree=[pb.TreeRule(method=CUSTOM)]), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
@@ -228,6 +232,28 @@ async def test_refusals_of_cascades(company: Live) -> None:
             "FALLBACK_INVALID",
         ),
         (top, pb.CascadeRules(product=pb.ProductRule(method=WEIGHTED)), "FAILED_PRECONDITION", "NO_CHILDREN"),
+        (
+            top,
+            pb.CascadeRules(tree=[pb.TreeRule(method=EVEN, padding=2 * [taken])]),
+            "INVALID_ARGUMENT",
+            "PADDING_BELOW_NOTHING",
+        ),
+        (top, pb.CascadeRules(pins=[pb.Pin(holder=nobody, amount=cny(1))]), "INVALID_ARGUMENT", "HOLDER_UNKNOWN"),
+        (top, pb.CascadeRules(pins=[pin], excluded=[pin.holder]), "INVALID_ARGUMENT", "HOLDER_UNKNOWN"),
+        (top, pb.CascadeRules(excluded=[nobody]), "INVALID_ARGUMENT", "HOLDER_UNKNOWN"),
+        (top, pb.CascadeRules(pins=[pin, pin]), "INVALID_ARGUMENT", "HOLDER_REPEATED"),
+        (
+            top,
+            pb.CascadeRules(tree=[pb.TreeRule(method=CUSTOM, weights=2 * [half])]),
+            "INVALID_ARGUMENT",
+            "HOLDER_REPEATED",
+        ),
+        (
+            top,
+            pb.CascadeRules(product=pb.ProductRule(method=EVEN, product_ids=["nothing"])),
+            "FAILED_PRECONDITION",
+            "PRODUCT_NOT_FOUND",
+        ),
     ]
     for which, rules, code, reason in cases:
         with company.refused(code, reason):
@@ -250,6 +276,41 @@ async def test_refusals_of_cascades(company: Live) -> None:
     await publish(company, plan)
     with company.refused("FAILED_PRECONDITION", "VERSION_NOT_DRAFT"):
         await split(company, top, pb.CascadeRules())
+
+
+async def test_over_time_by_given_weights_and_in_every_grain_of_the_calendar(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+
+    def months(*given: tuple[str, str]) -> pb.TimeRule:
+        weights = [pb.PeriodWeight(period=period, weight=Decimal(value=value)) for period, value in given]
+        return pb.TimeRule(profile=pb.TIME_PROFILE_CUSTOM, weights=weights)
+
+    cases = [
+        (months(("2026-M01", "1"), ("2026-M02", "1")), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
+        # As many days as the quarter has, and yet not its own.
+        (months(("2026-M01", "1"), ("2026-M01", "1"), ("2026-M02", "1")), "FAILED_PRECONDITION", "WEIGHT_MISSING"),
+        (
+            months(("2026-M01", "1"), ("2026-M02", "-1"), ("2026-M03", "1")),
+            "FAILED_PRECONDITION",
+            "WEIGHT_NOT_POSITIVE",
+        ),
+        (months(("2026-M01", "1"), ("2026-W08", "1")), "INVALID_ARGUMENT", "WEIGHTS_OF_ONE_GRAIN"),
+        (pb.TimeRule(grains=[periods_pb2.PERIOD_GRAIN_CUSTOM]), "INVALID_ARGUMENT", ""),
+    ]
+    for time_rule, code, reason in cases:
+        with company.refused(code, reason):
+            await split(company, top, pb.CascadeRules(time=time_rule))
+    rule = months(("2026-M01", "1"), ("2026-M02", "2"), ("2026-M03", "5"))
+    every = [grain for grain in periods_pb2.PeriodGrain.values() if 0 < grain < periods_pb2.PERIOD_GRAIN_CUSTOM]
+    rule.grains.extend(every)
+    await split(company, top, pb.CascadeRules(time=rule))
+    for grain in every:
+        request = pb.ListCellsRequest(plan_id=plan.id, version=1, target_id=top.id, grain=grain, page_size=1000)  # type: ignore[arg-type]
+        found = [fen(one.amount) for one in (await cascades(company).ListCells(request)).cells]
+        assert sum(found) == 100_000
+        if grain == periods_pb2.PERIOD_GRAIN_MONTH:
+            assert found == [12_500, 25_000, 62_500]
 
 
 async def test_a_manager_splits_one_level_of_their_own(company: Live) -> None:

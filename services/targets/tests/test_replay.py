@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.integrations.v1 import tickets_pb2
 from closedloop.targets.v1 import actuals_pb2, boards_pb2
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
@@ -146,8 +147,82 @@ def deeds(rep: str, seed: random.Random) -> list[tuple[Any, str, str]]:
     return told
 
 
+def care(rep: str, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """How a rep keeps what he owns, measured anew within one second."""
+    return [
+        (
+            customers.StewardshipMeasured(
+                ownership=Ownership(owner_id=rep, unit_id="east-1"), month=protos.date_proto(date(2025, 12, 1)),
+                accounts=seed.randint(1, 9), fresh_ratio=seed.random(), fill_ratio=1.0, resolved_ratio=1.0,
+                version=1_767_229_200_000_000 + version,
+            ),
+            rep,
+            "customers",
+        )
+        for version in range(1, seed.randint(2, 4))
+    ]  # fmt: skip
+
+
+# The first lead, order and ticket have figures whatever the seed.
+
+
+def lead(number: int, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """An inquiry that is answered, by one person and then rather by another, and becomes an opportunity, or an account, or
+    nothing."""
+    name, came = f"lead-{number}", datetime(2026, 1, seed.randint(1, 3), 9, tzinfo=UTC)
+    told: list[Any] = [customers.LeadReceived(lead_id=name, receive_time=protos.timestamp(came))]
+    for version in range(1, seed.randint(1 if number else 2, 4)):
+        rep, hours = seed.choice(REPS), timedelta(hours=seed.randint(1, 30))
+        told.append(
+            customers.LeadResponded(
+                lead_id=name, ownership=Ownership(owner_id=rep, unit_id="east-1"), version=version,
+                receive_time=protos.timestamp(came), respond_time=protos.timestamp(came + hours),
+            )
+        )  # fmt: skip
+    if seed.random() < 0.6:
+        told.append(customers.LeadConverted(lead_id=name, open_opportunity=seed.random() < 0.7, version=9))
+    return [(one, name, "customers") for one in told]
+
+
+def order(number: int, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """Promised, delivered on its day or after, perhaps cancelled, perhaps booked anew."""
+    told = []
+    for version in range(1, seed.randint(2, 5)):
+        recorded = integrations.OrderRecorded(
+            number=f"order-{number}", version=version, cancelled=number > 0 and seed.random() < 0.2,
+            promised_date=protos.date_proto(date(2026, 1, 3)),
+        )  # fmt: skip
+        if number == 0 or seed.random() < 0.7:
+            recorded.delivered_date.CopyFrom(protos.date_proto(date(2026, 1, seed.randint(2, 5))))
+        told.append((recorded, recorded.number, "integrations"))
+    return told
+
+
+def ticket(number: int, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """Opened, resolved within the same second or days later, opened again, closed."""
+    opened = datetime(2026, 1, 1, 8, tzinfo=UTC)
+    told, at = [], opened
+    states = (tickets_pb2.TICKET_STATE_OPEN, tickets_pb2.TICKET_STATE_RESOLVED, tickets_pb2.TICKET_STATE_OPEN, 4)
+    for state in states[: seed.randint(1, 4) if number else 4]:
+        one = tickets_pb2.Ticket(
+            id=f"ticket-{number}", state=state, open_time=protos.timestamp(opened), update_time=protos.timestamp(at)
+        )
+        if state in (tickets_pb2.TICKET_STATE_RESOLVED, tickets_pb2.TICKET_STATE_CLOSED):
+            one.resolve_time.CopyFrom(protos.timestamp(at))
+        told.append((integrations.TicketReceived(ticket=one), one.id, "integrations"))
+        # Within the second only forwards: who opens again takes a moment.
+        late = timedelta(hours=seed.randint(1, 20))
+        at += late if state != tickets_pb2.TICKET_STATE_OPEN or seed.random() < 0.6 else timedelta(0)
+    return told
+
+
+MEASURED = (
+    "visit_quality", "customer_care", "first_response", "lead_conversion", "on_time_delivery", "resolution_time",
+)  # fmt: skip
+
+
 async def board(live: Live) -> dict[str, Any]:
-    """Everything people look at: people, ranking, key customers, process metrics, pipeline."""
+    """Everything people look at: people, ranking, key customers, neighbours, process metrics, pipeline."""
     found: dict[str, Any] = {}
     for metric in ("won_value", "invoiced_value", "new_opportunities"):
         for name, one in (await people(live, metric=metric)).items():
@@ -156,11 +231,15 @@ async def board(live: Live) -> dict[str, Any]:
     found["ranking"] = [one.SerializeToString(deterministic=True) for one in ranked.ranks]
     key = await boards(live).ListKeyCustomers(boards_pb2.ListKeyCustomersRequest(page_size=1000))
     found["customers"] = [one.SerializeToString(deterministic=True) for one in key.customers]
-    request = actuals_pb2.SummarizeActualsRequest(
-        filter=actuals_pb2.ActualFilter(metrics=["visit_quality"]), group_by=[actuals_pb2.ACTUAL_DIMENSION_PERSON]
-    )
-    summed = await ledger(live).SummarizeActuals(request)
-    found["process"] = [one.SerializeToString(deterministic=True) for one in summed.sums]
+    request = boards_pb2.ListAlignmentRequest(view=boards_pb2.BOARD_VIEW_LIVE)
+    lines = (await boards(live).ListAlignment(request)).lines
+    found["alignment"] = [one.SerializeToString(deterministic=True) for one in lines]
+    for metric in MEASURED:
+        summing = actuals_pb2.SummarizeActualsRequest(
+            filter=actuals_pb2.ActualFilter(metrics=[metric]), group_by=[actuals_pb2.ACTUAL_DIMENSION_PERSON]
+        )
+        summed = await ledger(live).SummarizeActuals(summing)
+        found[metric] = [one.SerializeToString(deterministic=True) for one in summed.sums]
     found["pipeline"] = await live.db.all(PIPELINE)
     found["actions"] = await live.db.all(ACTIONS)
     return found
@@ -188,12 +267,13 @@ def replays(company: Live) -> Any:
             state["published"] = True
         events = [one for deal in range(8) for one in life(deal, seed)]
         events += [one for account in range(4) for one in customer(account, seed)]
-        events += [one for rep in REPS for one in (*process(rep, seed), *deeds(rep, seed))]
+        events += [one for rep in REPS for one in (*process(rep, seed), *deeds(rep, seed), *care(rep, seed))]
+        events += [one for number in range(4) for make in (lead, order, ticket) for one in make(number, seed)]
         await company.db.all(FORGET)
         for message, subject, source in events:
             await company.hear(message, subject, source=source)
         scratch = await board(company)
-        assert scratch["process"]
+        assert all(scratch[metric] for metric in MEASURED)
         assert scratch["actions"]
         await company.db.all(FORGET)
         again = [one for one in events for _ in range(seed.randint(1, 3))]

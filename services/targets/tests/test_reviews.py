@@ -76,6 +76,15 @@ async def test_a_supervisors_fortnight_from_the_pack_to_what_became_of_its_tasks
     assert rep1.deviation.deviation_ratio == pytest.approx(-0.5, abs=0.001)
     assert rep1.deviation.period.code == "2026-F02"
     assert [one.rank for one in rep1.causes] == [1, 2, 3, 4]
+    request = pb.GetReviewPackRequest(pack_id=pack.id, page_size=1)
+    first = await reviews(company).GetReviewPack(request)
+    request.page_token = first.next_page_token
+    second = await reviews(company).GetReviewPack(request)
+    assert [*first.deviations, *second.deviations] == list(pack.deviations)
+    assert (len(first.deviations), second.next_page_token, pack.next_page_token) == (1, "", "")
+    request.page_token = "nothing"
+    with company.refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):
+        await reviews(company).GetReviewPack(request)
     assert not rep2.causes
     assert (pack.progress[0].metric, pack.progress[0].period.code) == ("won_value", "2026-Q1")
     assert {one.holder.person_id or one.holder.unit_id for one in await listed(company) if one.id in pack.alarm_ids} == {
@@ -106,7 +115,10 @@ async def test_a_supervisors_fortnight_from_the_pack_to_what_became_of_its_tasks
         (pb.PROPOSAL_KIND_RESOURCE, "l-east-1"),
     ]
     assert [(one.text, one.author_id) for one in written.decisions] == [("rep1 visits with the team lead", "l-east-1")]
-    assert [one.task_state for one in written.follow_ups] == ["requested", "requested"]
+    assert [(one.title, one.task_state) for one in written.follow_ups] == [
+        ("visit the five largest customers", "requested"),
+        ("write the logs", "requested"),
+    ]
     with company.refused("ABORTED", "ETAG_MISMATCH"):
         await record(company, pack, minutes="older")
     with company.refused("FAILED_PRECONDITION", "PACK_IN_USE"):

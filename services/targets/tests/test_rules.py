@@ -16,7 +16,7 @@ from closedloop_targets.boards import rules as boards
 from closedloop_targets.boards.rules import BoardRules, Standing
 from closedloop_targets.cascade import rules as cascade
 from closedloop_targets.cascade.apportion import apportion, integers
-from closedloop_targets.cascade.rules import Given, LevelRule, Member, Node
+from closedloop_targets.cascade.rules import CascadeDefaults, Given, LevelRule, Member, Node
 from closedloop_targets.cascade.spread import Piece, Spreader, by_period
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.org import dated
@@ -157,33 +157,6 @@ def check_exact(nodes: list[Node], base: int) -> None:
         assert node.base >= 0
 
 
-@pytest.mark.mission("S2", "U6")
-@given(
-    base=st.integers(0, 10**11),
-    teams=st.lists(st.integers(1, 6), min_size=1, max_size=8),
-    past=st.lists(st.one_of(st.none(), st.integers(-(10**6), 10**8)), min_size=60, max_size=60),
-    method=st.sampled_from(["even", "history"]),
-    rounding=st.sampled_from([1, 100, 1_000_00]),
-    seed=st.randoms(),
-)
-@settings(max_examples=60, deadline=None)
-def test_children_sum_to_their_parent_whatever_the_order(base, teams, past, method, rounding, seed) -> None:  # type: ignore[no-untyped-def]
-    root = tree(teams)
-    known = {member.key: past[at % 60] for at, member in enumerate(m for t in root.children for m in (t, *t.children))}
-
-    def history(_: cascade.Method, key: cascade.Key) -> Fraction | None:
-        value = known[key]
-        return None if value is None else Fraction(value)
-
-    rules = even(LevelRule("", method, {}, "even"), rounding=rounding)
-    nodes = cascade.cascade(root, base, rules, history)
-    check_exact(nodes, base)
-    children = list(root.children)
-    seed.shuffle(children)
-    again = cascade.cascade(Member(root.key, "co", "company", root.heads, tuple(children)), base, rules, history)
-    assert {node.key: node.base for node in again} == {node.key: node.base for node in nodes}
-
-
 def test_pins_are_kept_and_the_rest_is_shared() -> None:
     nodes = cascade.cascade(tree([2, 2]), 1000, even(pins={("unit", "t0"): 700, ("person", "t0-p1"): 100}), no_history)
     assert {node.key[1]: node.base for node in nodes} == {
@@ -217,6 +190,12 @@ def test_cascades_that_cannot_be_run(given_: Given, reason: str) -> None:
     with pytest.raises(errors.FailedPrecondition) as refused:
         cascade.cascade(tree([1, 1]), 1000, given_, no_history)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("grains", [("custom",), ("week", "week"), ()])
+def test_grains_that_no_calendar_has(grains: tuple[Grain, ...]) -> None:
+    with pytest.raises(ValueError, match=r"grain|at least 1"):
+        CascadeDefaults(grains=grains)
 
 
 def test_nobody_to_pass_on_to() -> None:

@@ -85,7 +85,7 @@ class Session:
         return self._runner.run(all_of_it())
 
     def pages(self, method: Callable[..., Awaitable[Any]], request: Any, field: str, limit: int = 0) -> Iterator[Any]:
-        """Records of a list, page by page; `limit` 0 is all of them."""
+        """Records of a list, page by page; `limit` 0 is all of them. Where there are more, a remark says so."""
         given = 0
         while True:
             request.page_size = min(limit - given, LARGEST_PAGE) if limit else LARGEST_PAGE
@@ -93,7 +93,10 @@ class Session:
             found = list(getattr(answer, field))
             yield from found
             given += len(found)
-            if not answer.next_page_token or (limit and given >= limit):
+            if not answer.next_page_token:
+                return
+            if limit and given >= limit:
+                self.screen.note("list_cut", count=given)
                 return
             request.page_token = answer.next_page_token
 

@@ -147,6 +147,11 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "尚无组织；请用 `closedloop import org FILE` 导入。",
     ),
     "board_empty": ("No targets in this period; publish a plan first.", "本期没有目标；请先发布计划。"),
+    "list_cut": (
+        "{count} are shown, and there are more: --limit 0 shows all.",
+        "已显示 {count} 条，还有更多：--limit 0 显示全部。",
+    ),
+    "customers_empty": ("No customer here has a grade that makes a key customer.", "没有达到关键客户等级的客户。"),
     "inbox_empty": ("Nothing waits for a signature.", "没有待审批事项。"),
     "tasks_empty": ("No task waits.", "没有待办任务。"),
     "parked_none": ("No event is parked.", "没有搁置的事件。"),

@@ -8,10 +8,13 @@ import uuid
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then randomness."""
-    moment, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
-    variant = "89ab"[int(chance[3], 16) & 3]
-    return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
+    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, 12 of the part of one (6.2, method 3), then randomness.
+
+    What one process makes in a row sorts in that order: rows that are written together are read as they were written."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    moment, part, chance = f"{milliseconds:012x}", f"{rest * 4096 // 1_000_000:03x}", os.urandom(8).hex()
+    variant = "89ab"[int(chance[0], 16) & 3]
+    return f"{moment[:8]}-{moment[8:]}-7{part}-{variant}{chance[1:4]}-{chance[4:]}"
 
 
 def born(identifier: str) -> float | None:

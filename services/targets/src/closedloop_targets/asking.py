@@ -7,7 +7,7 @@ from datetime import datetime
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
-from closedloop.common.v1.common_pb2 import Evidence, Light, Ownership, RuleReference
+from closedloop.common.v1.common_pb2 import Evidence, Ownership, RuleReference
 from closedloop_chassis import protos
 from closedloop_chassis.work import Work
 
@@ -28,8 +28,8 @@ def task(
     assignee_id: str,
     owner_id: str,
     unit_id: str,
+    light: int,
     cause: str = "",
-    light: int = Light.LIGHT_YELLOW,
     due_time: datetime | None = None,
     cause_time: datetime | None = None,
     evidence: Sequence[Evidence] = (),

@@ -41,14 +41,23 @@ class Accuracy:
     folds: int
 
 
+UNTESTED = Accuracy(None, None, None, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
+    """`accuracy` is of the method that was chosen, `model` and `plain` of both that stood for election. `seasons` are what
+    the months of a season come to, 1 being their mean, from the forecast's first month on; none without a season."""
+
     path: Path
     season: int
     method: str
     naive: bool
     explanation: str
     accuracy: Accuracy
+    model: Accuracy = UNTESTED
+    plain: Accuracy = UNTESTED
+    seasons: tuple[float, ...] = ()
 
 
 def many(histories: Sequence[Sequence[float]], options: Options) -> list[Outlook | str]:
@@ -71,20 +80,36 @@ def outlook(history: Sequence[float], options: Options) -> Outlook:
         said = (
             f"{len(known)} months of history are too short for a model ({least} are needed): the mean of the last three"
         )
-        return Outlook(naive(known, 1, options), 1, "naive", True, said, Accuracy(None, None, None, 0))
+        return Outlook(naive(known, 1, options), 1, "naive", True, said, UNTESTED)
+    seasons = rhythm(known, season)
     if not any(now - then for then, now in zip(known, known[season:], strict=False)):
         flat = not pstdev(known)
         said = "the history is flat: it goes on" if flat else f"every season of {season} months is like the one before"
         method = "naive" if flat else "seasonal_naive"
-        return Outlook(naive(known, season, options), season, method, True, said, Accuracy(None, None, None, 0))
+        return Outlook(naive(known, season, options), season, method, True, said, UNTESTED, seasons=seasons)
     model, plain = (backtest(known, season, options, how) for how in (theta, naive))
     if model.mase is not None and plain.mase is not None and model.mase > plain.mase:
         said = f"seasonal-naive (season of {season} months) was closer than theta before: MASE {plain.mase:.2f} to {model.mase:.2f}"
-        return Outlook(naive(known, season, options), season, "seasonal_naive", True, said, plain)
+        path = naive(known, season, options)
+        return Outlook(path, season, "seasonal_naive", True, said, plain, model, plain, seasons)
     said = f"theta with a season of {season} months"
     if model.mase is not None and plain.mase is not None:
         said += f"; MASE {model.mase:.2f}, seasonal-naive {plain.mase:.2f} over {model.folds} origins"
-    return Outlook(theta(known, season, options), season, "theta", False, said, model)
+    return Outlook(theta(known, season, options), season, "theta", False, said, model, model, plain, seasons)
+
+
+def rhythm(known: Sequence[float], season: int) -> tuple[float, ...]:
+    """The last season of the library's decomposition over its mean level; of at least two seasons.
+
+    R. Cleveland et al., STL: A Seasonal-Trend Decomposition Procedure Based on Loess, J. Official Statistics 6 (1990)."""
+    import numpy as np
+    from statsforecast.mstl import mstl
+
+    found = mstl(np.asarray(known, dtype=float), season)
+    level = fmean(found["trend"][-season:])
+    if level <= 0:
+        return ()
+    return tuple(max(1 + float(part) / level, 0.0) for part in found["seasonal"][-season:])
 
 
 def naive(known: Sequence[float], season: int, options: Options) -> Path:
@@ -140,7 +165,7 @@ def backtest(known: Sequence[float], season: int, options: Options, how: Any) ->
             actuals += abs(actual)
             held += low <= actual <= high
     if not scaled:
-        return Accuracy(None, None, None, 0)
+        return UNTESTED
     return Accuracy(fmean(scaled), absolute / actuals if actuals else None, held / len(scaled), folds)
 
 

@@ -20,7 +20,7 @@ from closedloop_cli import printing, shapes
 from closedloop_cli.failures import Refused, Usage
 from closedloop_cli.printing import Figure, Page, Section, amounts
 from closedloop_cli.screen import Column, bar, plain
-from closedloop_cli.session import Session, session
+from closedloop_cli.session import LARGEST_PAGE, Session, session
 
 app = typer.Typer()
 
@@ -69,7 +69,8 @@ def customers(
     run = session(ctx)
     request = boards_pb2.ListKeyCustomersRequest(unit_id=unit, person_id=person, stale_only=stale)
     method = run.stub("targets", boards_pb2_grpc.BoardServiceStub).ListKeyCustomers
-    records(run, run.words("page_customers"), _CUSTOMER, list(run.pages(method, request, "customers", limit)), out)
+    found = list(run.pages(method, request, "customers", limit))
+    records(run, run.words("page_customers"), _CUSTOMER, found, out, "customers_empty")
 
 
 @app.command()
@@ -99,7 +100,7 @@ def deviation(
     """Deviation and time to response before and after, so that one sees whether they shrank."""
     run = session(ctx)
     request = alarms_pb2.CompareDeviationRequest(before=before, after=after, unit_id=unit, metric=metric)
-    found = run.call(run.stub("targets", alarms_pb2_grpc.AlarmServiceStub).CompareDeviation, request)
+    found = _whole(run, run.stub("targets", alarms_pb2_grpc.AlarmServiceStub).CompareDeviation, request, "weeks")
     if run.screen.as_json:
         run.screen.document(plain(found))
         return
@@ -124,11 +125,12 @@ def pack(
     if prepare:
         if not period:
             raise Usage("pack_needs_period")
-        found = run.call(
-            stub.PreparePack, reviews_pb2.PreparePackRequest(request_id=new_id(), unit_id=which, period=period)
-        )
+        making = reviews_pb2.PreparePackRequest(request_id=new_id(), unit_id=which, period=period)
+        pack_id = run.call(stub.PreparePack, making).id
     else:
-        found = run.call(stub.GetReviewPack, reviews_pb2.GetReviewPackRequest(pack_id=_pack_id(run, which, period)))
+        pack_id = _pack_id(run, which, period)
+    asked = reviews_pb2.GetReviewPackRequest(pack_id=pack_id)
+    found = _whole(run, stub.GetReviewPack, asked, "deviations")
     if run.screen.as_json:
         run.screen.document(plain(found))
         return
@@ -150,31 +152,43 @@ def health(
         unit_id=unit,
         period=month,
         dimension=shapes.number(reviews_pb2.HealthDimension, by, "--by"),
-        page_size=limit or 1000,
     )
     stub = run.stub("targets", reviews_pb2_grpc.ReviewServiceStub)
-    report = run.call(stub.GetHealthReport, request)
-    slices, token = list(report.slices), report.next_page_token
-    while token and not limit:
-        request.page_token = token
-        more = run.call(stub.GetHealthReport, request)
-        slices, token = [*slices, *more.slices], more.next_page_token
+    report = _whole(run, stub.GetHealthReport, request, "slices", limit)
     if run.screen.as_json:
-        run.screen.document(plain(report) | {"slices": [plain(one) for one in slices]})
+        run.screen.document(plain(report))
         return
-    printing.show(_health_page(run, report, slices, by), run.screen, out)
+    printing.show(_health_page(run, report, by), run.screen, out)
 
 
 def view(live: bool) -> boards_pb2.BoardView.ValueType:
     return boards_pb2.BOARD_VIEW_LIVE if live else boards_pb2.BOARD_VIEW_UNSPECIFIED
 
 
-def records(run: Session, title: str, columns: list[Column], found: list[Any], out: Path | None) -> None:
+def records(
+    run: Session, title: str, columns: list[Column], found: list[Any], out: Path | None, empty: str = "board_empty"
+) -> None:
     """A board: JSON lines, a table, or a page."""
     if out is None:
-        run.screen.records(columns, found, empty="board_empty")
+        run.screen.records(columns, found, empty=empty)
     else:
-        printing.show(Page(title, [], [Section(title, columns, found, "board_empty")]), run.screen, out)
+        printing.show(Page(title, [], [Section(title, columns, found, empty)]), run.screen, out)
+
+
+def _whole(run: Session, method: Any, request: Any, field: str, limit: int = 0) -> Any:
+    """One answer with a list in it: all of that, or so many, whatever the pages it comes in."""
+    request.page_size = min(limit or LARGEST_PAGE, LARGEST_PAGE)
+    found = run.call(method, request)
+    token, records = found.next_page_token, getattr(found, field)
+    while token and (not limit or len(records) < limit):
+        request.page_token = token
+        more = run.call(method, request)
+        records.extend(getattr(more, field))
+        token = more.next_page_token
+    if limit:
+        del records[limit:]
+    found.ClearField("next_page_token")
+    return found
 
 
 def _pack_id(run: Session, which: str, period: str) -> str:
@@ -191,7 +205,7 @@ def _pack_id(run: Session, which: str, period: str) -> str:
 
 def _pack_page(run: Session, pack: reviews_pb2.ReviewPack) -> Page:
     words = run.words
-    state = shapes.word(reviews_pb2.ReviewPackState, pack.state)
+    state = shapes.word(reviews_pb2.ReviewPackState, pack.state).replace("_", " ")
     lines = [
         words("pack_of", person=pack.ownership.owner_id, state=state, time=shapes.when(pack.prepare_time)),
         words("pack_alarms", count=len(pack.alarm_ids)),
@@ -212,14 +226,14 @@ def _pack_page(run: Session, pack: reviews_pb2.ReviewPack) -> Page:
     return Page(words("page_pack", unit=pack.ownership.unit_id, period=pack.period.code), lines, sections)
 
 
-def _health_page(run: Session, report: reviews_pb2.HealthReport, slices: list[Any], by: str) -> Page:
+def _health_page(run: Session, report: reviews_pb2.HealthReport, by: str) -> Page:
     words = run.words
     total = [reviews_pb2.HealthSlice(key=report.period.code, figures=report.total)]
     if report.HasField("previous_month"):
         total.append(reviews_pb2.HealthSlice(key=words("before"), figures=report.previous_month))
     sections = [
         Section(words("health_total"), _HEALTH, total),
-        Section(words("health_by", dimension=by), _HEALTH, slices),
+        Section(words("health_by", dimension=by), _HEALTH, report.slices),
         Section(words("health_causes"), _CAUSE, report.total.causes),
     ]
     return Page(
@@ -344,8 +358,8 @@ _FOLLOW_UP = [
 _HEALTH = [
     Column("slice", lambda row: row.key),
     Figure(
-        "decomposed", lambda row: shapes.ratio(row.figures.decomposed_ratio), right=True,
-        number=lambda row: row.figures.decomposed_ratio,
+        "decomposed", lambda row: shapes.ratio(row.figures.decomposed_ratio) if row.figures.targets_held else "",
+        right=True, number=lambda row: row.figures.decomposed_ratio if row.figures.targets_held else None,
     ),
     Column("leaking", lambda row: f"{row.figures.leaking_nodes} ({row.figures.excepted_nodes})", right=True),
     Column("actions", lambda row: f"{row.figures.actions_done} / {row.figures.actions_planned}", right=True),

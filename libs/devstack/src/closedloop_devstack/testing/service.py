@@ -91,6 +91,10 @@ class Live:
         finally:
             await other.close()
 
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._server.port}"
+
     def token(self, person: str, *roles: str) -> str:
         return self._keys.token(person, roles)
 
@@ -98,7 +102,7 @@ class Live:
         """A client of the service as that person; without a person it carries no token."""
         token = self.token(person, *roles) if person else ""
         interceptors: list[Any] = [_Bearer(token), _StreamBearer(token)] if token else []
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._server.port}", interceptors=interceptors)
+        channel = grpc.aio.insecure_channel(self.address, interceptors=interceptors)
         self._channels.append(channel)
         return make(channel)
 
@@ -166,10 +170,10 @@ class Live:
         await self.move_to(self.now + timedelta(**span))
 
     @contextmanager
-    def refused(self, code: str, reason: str = "") -> Iterator[None]:
-        """The block must end in this gRPC code and `ErrorInfo.reason`."""
+    def refused(self, code: str, reason: str = "") -> Iterator[pytest.ExceptionInfo[grpc.aio.AioRpcError]]:
+        """The block must end in this gRPC code and `ErrorInfo.reason`; what was said can be read afterwards."""
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            yield
+            yield raised
         error = raised.value
         assert error.code().name == code, f"{error.code().name}: {error.details()}"
         if reason:

@@ -26,6 +26,8 @@ async def tell(work: Work) -> None:
     month = (this - timedelta(days=1)).replace(day=1)
     span = {"start": work.home.moment(month), "end": work.home.moment(this)}
     within = {"within": timedelta(days=rules.work_off_days)}
+    # Nothing counts how often a month was measured; its moment orders as well.
+    version = protos.timestamp(work.now).ToMicroseconds()
     for row in await work.tx.all(store.STEWARDSHIP, {**span, **within}):
         person = work.org.person(row["owner_id"])
         if person is None or not person.active:
@@ -40,6 +42,7 @@ async def tell(work: Work) -> None:
             fresh_ratio=1 - row["stale"] / row["accounts"],
             fill_ratio=1 - row["missing"] / wanted if wanted else 1.0,
             resolved_ratio=row["in_time"] / row["due"] if row["due"] else 1.0,
+            version=version,
         )
         work.tell(told, person.id)
 

@@ -40,21 +40,21 @@ async def get_action_result_map(request: pb.GetActionResultMapRequest, call: Cal
     after = pages.after(request, "", "")
     wanted = [key for key in sorted(groups) if list(key) > after][: pages.size(request) + 1]
     page, token = pages.split(wanted, request, lambda key: key)
-    least = call.rules(ActionRules).least_sample
+    allowed = call.rules(ActionRules)
     return pb.ActionResultMap(
         period=period_shapes.stored(period.code, period.grain, period.start, period.end),
         unit_id=unit_id,
-        effects=[_effect(*key, groups[key], least) for key in page],
+        effects=[_effect(*key, groups[key], allowed) for key in page],
         next_page_token=token,
     )
 
 
-def _effect(kind: str, metric: str, rows: list[dict[str, float]], least: int) -> pb.ActionEffect:
+def _effect(kind: str, metric: str, rows: list[dict[str, float]], allowed: ActionRules) -> pb.ActionEffect:
     """Done as planned: every planned one was verified."""
     known = [row for row in rows if row["completion"] is not None]
     done = [row["completion"] for row in known if row["verified"] >= row["planned"]]
     not_done = [row["completion"] for row in known if row["verified"] < row["planned"]]
-    found = rules.effect(done, not_done, least)
+    found = rules.effect(done, not_done, allowed.least_sample, allowed.confidence)
     planned = sum(row["planned"] for row in rows)
     return pb.ActionEffect(
         action_kind=kind,
@@ -66,7 +66,7 @@ def _effect(kind: str, metric: str, rows: list[dict[str, float]], least: int) ->
         lift=found.lift,
         lower=found.lower,
         upper=found.upper,
-        method=rules.METHOD,
+        method=rules.METHOD.format(confidence=allowed.confidence),
         verdict=found.verdict,
         execution_ratio=float(sum(row["done"] for row in rows) / planned) if planned else 0,
     )

@@ -69,7 +69,7 @@ async def day_over(_: Sequence[Rung], work: Work) -> None:
         findings.append(
             Finding(
                 kind="actions_behind",
-                light="yellow",
+                light=allowed.behind_light,
                 owner_id=row["owner_id"],
                 unit_id=row["unit_id"],
                 holder_kind="person",

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from math import sqrt
 from statistics import fmean, variance
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_targets.certainty import quantile
 
-# Two-sided 95 % of the normal distribution.
-Z = 1.959963984540054
+Warned = Literal["blue", "yellow", "red"]
 
 
 class ActionKind(Part):
@@ -60,8 +60,11 @@ class ActionRules(Rules):
     # Share of due actions done below which the holder is warned, once so many were due.
     behind_below: float = Field(default=0.5, ge=0, le=1)
     behind_after: int = Field(default=3, ge=1, le=1000)
+    behind_light: Warned = "yellow"
     # Targets either side without which nothing is claimed.
     least_sample: int = Field(default=10, ge=2, le=10000)
+    # Of the interval of a lift.
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
     # The hour of the company's day at which days are closed.
     hour: int = Field(default=5, ge=0, le=23)
 
@@ -100,10 +103,10 @@ class Effect:
     verdict: str
 
 
-METHOD = "difference of means, Welch's standard error, normal 95 % interval"
+METHOD = "difference of means, Welch's standard error, normal {confidence:.0%} interval"
 
 
-def effect(done: Sequence[float], not_done: Sequence[float], least: int) -> Effect:
+def effect(done: Sequence[float], not_done: Sequence[float], least: int, confidence: float) -> Effect:
     """Completions of targets either side. An observation, not a proof of cause; it refuses to claim on too few."""
     with_mean = fmean(done) if done else None
     without_mean = fmean(not_done) if not_done else None
@@ -112,7 +115,7 @@ def effect(done: Sequence[float], not_done: Sequence[float], least: int) -> Effe
         said = f"cannot say: {counts[0]} targets with and {counts[1]} without, {least} of each are needed"
         return Effect(*counts, with_mean, without_mean, None, None, None, said)
     lift = with_mean - without_mean
-    half = Z * sqrt(variance(done) / len(done) + variance(not_done) / len(not_done))
+    half = quantile(confidence) * sqrt(variance(done) / len(done) + variance(not_done) / len(not_done))
     lower, upper = lift - half, lift + half
     sample = f"{counts[0]} with, {counts[1]} without; {lower:+.1%} to {upper:+.1%}"
     if lower > 0:

@@ -238,7 +238,9 @@ async def stewardship_measured(event: Heard[customers.StewardshipMeasured], work
     metric = work.rules(MetricRules).find(CARE)
     if metric is None or not told.accounts:
         return
-    subject, revision = f"care:{person_id}:{month}", int(event.time.timestamp())
+    subject = f"care:{person_id}:{month}"
+    # Of senders that do not count yet their moment, which is what those that do count by.
+    revision = told.version or protos.timestamp(event.time).ToMicroseconds()
     known = await store.known(work.tx, source=CRM, subjects=[subject], holders=[(person_id, month)])
     if not known.news(subject, revision):
         return

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, median, variance
 
-# Two-sided 95 % of the normal distribution.
-Z = 1.959963984540054
+from closedloop_targets.certainty import quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def span(deviations: Sequence[float], responses: Sequence[float], unanswered: in
     )
 
 
-def change(before: Sequence[float], after: Sequence[float], least: int) -> Change:
+def change(before: Sequence[float], after: Sequence[float], least: int, confidence: float) -> Change:
     """After over before, less 1, with the delta method's interval of a ratio of two independent means.
 
     Source: G. Casella, R. Berger, Statistical Inference, 2nd ed., 5.5.4 (delta method for a ratio of means).
@@ -60,7 +59,7 @@ def change(before: Sequence[float], after: Sequence[float], least: int) -> Chang
     ratio = mean_after / mean_before
     spread = variance(absolute_after) / len(after) / mean_before**2
     spread += mean_after**2 * variance(absolute_before) / len(before) / mean_before**4
-    half = Z * sqrt(spread)
+    half = quantile(confidence) * sqrt(spread)
     lower, upper = ratio - 1 - half, ratio - 1 + half
     said = f"{ratio - 1:+.0%} ({lower:+.0%} to {upper:+.0%}, {len(before)} and {len(after)} holder-weeks)"
     verdict = "shrank" if upper < 0 else "grew" if lower > 0 else "no change that can be told from chance"

@@ -81,7 +81,11 @@ async def compare_deviation(request: pb.CompareDeviationRequest, call: Call) -> 
             week = Period(row["period"], "week", row["start_date"], row["end_date"])
             weeks.append(shapes.span(week, comparison.span(row["deviations"], [], 0)))
     (before, was, was_span), (after, now, now_span) = sides
-    change = comparison.change(was, now, call.rules(AlarmRules).comparison_sample)
+    (place,) = pages.after(request, -1)
+    numbered = [one for one in enumerate(weeks) if one[0] > place][: pages.size(request) + 1]
+    page, token = pages.split(numbered, request, lambda one: (one[0],))
+    allowed = call.rules(AlarmRules)
+    change = comparison.change(was, now, allowed.comparison_sample, allowed.confidence)
     return pb.DeviationComparison(
         before=shapes.span(before, was_span),
         after=shapes.span(after, now_span),
@@ -89,5 +93,6 @@ async def compare_deviation(request: pb.CompareDeviationRequest, call: Call) -> 
         lower_ratio=change.lower,
         upper_ratio=change.upper,
         verdict=change.verdict,
-        weeks=weeks,
+        weeks=[week for _, week in page],
+        next_page_token=token,
     )

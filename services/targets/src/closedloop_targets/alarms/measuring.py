@@ -167,7 +167,7 @@ async def _quarter(work: Work, metric: str, quarter: Period, day: date) -> None:
         findings.append(
             Finding(
                 kind="low_attainment",
-                light="red",
+                light=allowed.attainment_light,
                 owner_id=one.holder_id if kind == "person" else leader.id if leader else "",
                 unit_id=one.unit_id,
                 holder_kind=kind,
@@ -200,13 +200,14 @@ async def _orphans(work: Work, today: date) -> None:
     gone = gone_people + [unit.id for unit in org.units.values() if not unit.active]
     if not gone:
         return
+    allowed = work.rules(AlarmRules)
     findings = []
     for row in await work.tx.all(store.ORPHANED, {"today": today, "gone": gone, "gone_people": gone_people}):
         leader = org.manager_of(row["unit_id"])
         findings.append(
             Finding(
                 kind="orphaned_target",
-                light="yellow",
+                light=allowed.orphaned_light,
                 owner_id=leader.id if leader else "",
                 unit_id=row["unit_id"],
                 holder_kind=row["holder_kind"],
@@ -217,8 +218,8 @@ async def _orphans(work: Work, today: date) -> None:
                 end_date=row["end_date"],
                 message=f"{row['holder_id']} is gone; {amounts.words(row['minor'], row['currency'])} of "
                 f"{row['period']} have nobody who answers for them",
-                rule="orphaned_target",
-                rule_version=0,
+                rule="orphaned_light",
+                rule_version=work.process.rulebooks.version(AlarmRules, work.now),
                 reference=row["minor"],
                 currency=row["currency"],
                 target_id=row["id"],

@@ -12,6 +12,8 @@ from closedloop_chassis.rulebook.rules import ClockSetting, Rules
 
 Light = Literal["none", "blue", "yellow", "red"]
 LIGHTS: tuple[Light, ...] = ("none", "blue", "yellow", "red")
+# Of what is warned of without steps.
+Warned = Literal["blue", "yellow", "red"]
 
 
 class AlarmRules(Rules):
@@ -31,6 +33,9 @@ class AlarmRules(Rules):
     attainment_floor: float = Field(default=0.6, gt=0, le=1)
     # … once so many of its weeks are over.
     attainment_after_weeks: int = Field(default=4, ge=1, le=13)
+    attainment_light: Warned = "red"
+    # Of targets whose holder or owner is gone (S5).
+    orphaned_light: Warned = "yellow"
     # Weeks before the last one that are measured again, for actuals that come late.
     measured_again: int = Field(default=4, ge=0, le=52)
     # ISO weekday and hour of the company's day at which the week before is measured.
@@ -47,6 +52,8 @@ class AlarmRules(Rules):
     effect_at_least: float = Field(default=0.2, ge=0, le=1)
     # Holder-weeks without which before and after are not compared.
     comparison_sample: int = Field(default=8, ge=2, le=10000)
+    # Of the interval of the change.
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
     # Metrics that are watched; the catalogue's main one when empty.
     metrics: tuple[str, ...] = ()
 
@@ -62,8 +69,12 @@ class CauseRules(Rules):
 
     # Growth over the year before that is wholly unrealistic; half of it scores half.
     unrealistic_growth: float = Field(default=0.5, gt=0, le=100)
+    # What a pipeline that carries the whole target takes away of that; one that carries half takes half as much.
+    pipeline_relief: float = Field(default=0.5, ge=0, le=1)
     # Mean distance of people from their team's mean that is wholly uneven.
     uneven_spread: float = Field(default=0.27, gt=0, le=10)
+    # People without whom nothing is said of evenness.
+    least_heads: int = Field(default=2, ge=2, le=1000)
     # Hours from an event to our knowing, or from a warning to its answer, that are wholly late.
     late_hours: float = Field(default=42, gt=0, le=10000)
     # Days back in which a process metric must have been measured; some are once a month.
@@ -147,8 +158,7 @@ def _unrealistic(signs: Signs, rules: CauseRules) -> Scored:
         said = f"the target is {signs.growth:+.0%} on the year before; {rules.unrealistic_growth:+.0%} counts as wholly unrealistic"
         numbers: tuple[tuple[str, float, str], ...] = (("growth", signs.growth, "1"),)
         if signs.carried is not None:
-            # A pipeline that carries the target takes half of the doubt away.
-            score *= 1 - _clamp(signs.carried) / 2
+            score *= 1 - _clamp(signs.carried) * rules.pipeline_relief
             said += f"; done and pipeline carry {signs.carried:.0%}"
             numbers += (("carried", signs.carried, "1"),)
         return cause, score, said, numbers
@@ -159,7 +169,7 @@ def _unrealistic(signs: Signs, rules: CauseRules) -> Scored:
 
 
 def _uneven(signs: Signs, rules: CauseRules) -> Scored:
-    if signs.spread is None or signs.heads < 2:
+    if signs.spread is None or signs.heads < rules.least_heads:
         return "uneven_allocation", 0.0, "too few people to compare", (("heads", signs.heads, "1"),)
     said = (
         f"{signs.heads} people lie {signs.spread:.0%} off their mean on average; "

@@ -48,7 +48,9 @@ async def figures(
     for at, (one, metric) in enumerate(known):
         value, target = values.get((at, 0)), targets[at]
         series = [values.get((at, month)) for month in range(1, len(months) + 1)]
-        tied = rules.tie([None if v is None else float(v) for v in series], reached[1:], allowed.least_months)
+        tied = rules.tie(
+            [None if v is None else float(v) for v in series], reached[1:], allowed.least_months, allowed.confidence
+        )
         light = rules.light(value, target, metric.lower_is_better, allowed)
         found.append(Figure(one, metric, value, target, light, tied))
     return found, reached[0]

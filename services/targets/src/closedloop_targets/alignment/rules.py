@@ -12,11 +12,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_targets.certainty import quantile
 
 Light = Literal["none", "blue", "yellow", "red"]
 LIGHTS: tuple[Light, ...] = ("none", "blue", "yellow", "red")
-# Two-sided 95 % of the normal distribution.
-Z = 1.959963984540054
 METHOD = "Spearman's rank correlation, Fisher's z with the variance of Bonett and Wright"
 
 
@@ -52,6 +51,8 @@ class AlignmentRules(Rules):
     months: int = Field(default=12, ge=3, le=60)
     # Months in which both are known, without which nothing is claimed.
     least_months: int = Field(default=6, ge=4, le=60)
+    # Of the interval of a tie.
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
     # The hour of the company's day at which the board is taken, and the ISO weekday on which warnings are looked at.
     hour: int = Field(default=6, ge=0, le=23)
     weekday: int = Field(default=1, ge=1, le=7)
@@ -90,7 +91,7 @@ class Tie:
     verdict: str
 
 
-def tie(values: Sequence[float | None], attainments: Sequence[float | None], least: int) -> Tie:
+def tie(values: Sequence[float | None], attainments: Sequence[float | None], least: int, confidence: float) -> Tie:
     """Month by month, of months in which both are known.
 
     Source: D. Bonett, T. Wright, Sample size requirements for estimating correlations, Psychometrika 65 (2000).
@@ -106,7 +107,7 @@ def tie(values: Sequence[float | None], attainments: Sequence[float | None], lea
         return Tie(None, None, None, len(pairs), f"cannot say: one of the two stood still for {len(pairs)} months")
     # A perfect order of few months is no certainty.
     held = min(max(found, -0.999), 0.999)
-    half = Z * sqrt((1 + held * held / 2) / (len(pairs) - 3))
+    half = quantile(confidence) * sqrt((1 + held * held / 2) / (len(pairs) - 3))
     lower, upper = tanh(atanh(held) - half), tanh(atanh(held) + half)
     sample = f"{len(pairs)} months; {lower:+.2f} to {upper:+.2f}"
     if lower > 0:

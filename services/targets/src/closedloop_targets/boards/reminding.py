@@ -5,7 +5,7 @@ from __future__ import annotations
 from closedloop_chassis.work import Work
 from closedloop_targets import asking
 from closedloop_targets.boards import customers_store as store
-from closedloop_targets.boards.rules import BoardRules
+from closedloop_targets.boards.rules import LIGHTS, BoardRules
 
 WARNING = "targets.stale_key_customer"
 
@@ -27,6 +27,7 @@ async def remind(work: Work) -> None:
             assignee_id=row["owner_id"],
             owner_id=row["owner_id"],
             unit_id=row["unit_id"],
+            light=LIGHTS.index(allowed.stale_light) + 1,
         )
     for row in await work.tx.all(store.MOVED_AGAIN, params):
         asking.withdraw(work, f"{WARNING}:{row['id']}", row["id"])

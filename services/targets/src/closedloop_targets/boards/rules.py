@@ -38,6 +38,8 @@ class BoardRules(Rules):
     key_grades: tuple[str, ...] = Field(default=("A",), min_length=1)
     stale_after_days: int = Field(default=14, ge=1, le=366)
     remind_every_days: int = Field(default=7, ge=1, le=366)
+    # Of that reminder.
+    stale_light: Light = "yellow"
 
     def model_post_init(self, context: object, /) -> None:
         if not self.blue_beyond <= self.yellow_beyond <= self.red_beyond:

@@ -34,6 +34,10 @@ class CascadeDefaults(Rules):
     fallback: Method = "even"
     grains: tuple[Grain, ...] = Field(default=("month", "fortnight", "week"), min_length=1)
 
+    def model_post_init(self, context: object, /) -> None:
+        if "custom" in self.grains or len(set(self.grains)) < len(self.grains):
+            raise ValueError("what a target is spread over are calendar periods, each grain once")
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

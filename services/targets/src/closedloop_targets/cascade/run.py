@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from fractions import Fraction
 from typing import cast
 
@@ -16,7 +15,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
 from closedloop_targets import amounts, ledger
 from closedloop_targets.book.model import Target
-from closedloop_targets.cascade import members, rules, spread, store
+from closedloop_targets.cascade import members, profiles, rules, spread, store
 from closedloop_targets.cascade.apportion import apportion, integers
 from closedloop_targets.cascade.rules import CascadeDefaults, Given, Key, LevelRule, Member, Method, Node
 from closedloop_targets.metrics.rules import MetricRules
@@ -77,6 +76,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     given = _given(asked, target, defaults, step)
     excluded = frozenset(key(holder) for holder in asked.excluded)
     root = members.below(call.org, target.holder_id, defaults.carriers, excluded)
+    _check_holders(call, asked, root)
     period = periods.parse(target.period, calendar)
     past = _Past(call, reader, target, period, root, {rule.method for rule in given.levels_rules})
     branches, method = await _products(call, reader, asked, target, period, given)
@@ -86,7 +86,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
         nodes = rules.cascade(root, branch.base, given, past.of(branch.product_id))
         split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
     grains = tuple(period_shapes.grain(one) for one in asked.time.grains) or defaults.grains
-    shape = await _shape(call, reader, asked.time, target, period)
+    shape = await profiles.shape(call, reader, asked.time, target, period)
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
     padding = {rule.kind: rule.padding for rule in asked.tree}
     return Split(target, split, method, step, grains, period, spreader, padding)
@@ -121,6 +121,10 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
         raise errors.InvalidArgument(
             "KIND_REPEATED", "at most one rule per kind", {"rules.tree": "a kind stands twice"}
         )
+    if any(sum(rule.padding) < -1 for rule in levels):
+        raise errors.InvalidArgument(
+            "PADDING_BELOW_NOTHING", "the layers of a level take away more than everything", {"rules.tree": "padding"}
+        )
     if not any(rule.kind == "" for rule in levels):
         levels += (LevelRule("", defaults.method, {}, defaults.fallback),)
     pins = {key(pin.holder): _minor(pin.amount, target, "rules.pins.amount") for pin in asked.pins}
@@ -132,6 +136,30 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
             "ROUNDING_INVALID", "rounding is a multiple of the smallest amount", {"rules.rounding": "not one"}
         )
     return Given(levels, pins, asked.levels, rounding, step)
+
+
+def _check_holders(call: Call, asked: pb.CascadeRules, root: Member) -> None:
+    """Nobody is named in vain: what is pinned lies below, what is left out exists, and each is named once.
+
+    Raises InvalidArgument HOLDER_UNKNOWN or HOLDER_REPEATED."""
+    there = {member.key for member in members.flat(root)}
+    wrong = {
+        f"rules.pins[{at}].holder": f"{pin.holder.unit_id or pin.holder.person_id} gets nothing of {root.key[1]}"
+        for at, pin in enumerate(asked.pins)
+        if key(pin.holder) not in there
+    } | {
+        f"rules.excluded[{at}]": f"there is no {one.unit_id or one.person_id}"
+        for at, one in enumerate(asked.excluded)
+        if call.org.unit(one.unit_id) is None and call.org.person(one.person_id) is None
+    }
+    if wrong:
+        raise errors.InvalidArgument("HOLDER_UNKNOWN", "rules name who gets nothing of this target", wrong)
+    named = {"rules.pins": [key(pin.holder) for pin in asked.pins]} | {
+        f"rules.tree[{at}].weights": [key(one.holder) for one in rule.weights] for at, rule in enumerate(asked.tree)
+    }
+    twice = {field: "a holder stands twice" for field, keys in named.items() if len(set(keys)) < len(keys)}
+    if twice:
+        raise errors.InvalidArgument("HOLDER_REPEATED", "who is named twice gets which of the two?", twice)
 
 
 def _minor(amount: Amount, target: Target, field: str) -> int:
@@ -151,7 +179,12 @@ async def _products(
     rule = asked.product
     method = method_name(rule.method, "even")
     weights = {one.product_id: Fraction(one.weight.value) for one in rule.weights}
-    sold = await store.products(reader, list(rule.product_ids) or list(weights), target.product_line, period.start)
+    wanted = list(rule.product_ids) or list(weights)
+    sold = await store.products(reader, wanted, target.product_line, period.start)
+    if missing := sorted({*wanted, *weights} - {product for product, _ in sold}):
+        raise errors.FailedPrecondition(
+            "PRODUCT_NOT_FOUND", f"nothing of {', '.join(missing[:10])} belongs to what the target is about"
+        )
     span = (
         periods.year_before(period, call.rules(FiscalCalendar))
         if method == "history"
@@ -235,55 +268,3 @@ class _Past:
         return ledger.Asked(
             holder[0], holder[1], target.metric, span.start, span.end, product_id, target.product_line, target.segment
         )
-
-
-async def _shape(
-    call: Call, reader: Reader | Transaction, asked: pb.TimeRule, target: Target, period: Period
-) -> Mapping[date, Fraction] | None:
-    """Weights of days where the profile is not working days."""
-    calendar = call.rules(FiscalCalendar)
-    if asked.profile == pb.TIME_PROFILE_SEASONAL:
-        raise errors.FailedPrecondition("SEASONALITY_UNKNOWN", "no forecast has told the seasons of this holder yet")
-    if asked.profile == pb.TIME_PROFILE_CUSTOM:
-        return _custom_shape(call, asked.weights, target, period)
-    if asked.profile != pb.TIME_PROFILE_HISTORY:
-        return None
-    before = periods.year_before(period, calendar)
-    params = {
-        "metric": target.metric,
-        "start": before.start,
-        "end": before.end,
-        "person_id": "",
-        "units": list(call.org.subtree(target.holder_id)),
-        "product_id": target.product_id,
-        "product_line": target.product_line,
-    }
-    last_year = {row["date"]: Fraction(row["minor"]) for row in await reader.all(store.BY_DAY, params)}
-    days = zip(period.days(), before.days(), strict=False)
-    shape = {day: last_year[then] for day, then in days if then in last_year}
-    return shape or None
-
-
-def _custom_shape(
-    call: Call, weights: Sequence[pb.PeriodWeight], target: Target, period: Period
-) -> Mapping[date, Fraction]:
-    calendar = call.rules(FiscalCalendar)
-    given = [(periods.parse(one.period, calendar), Fraction(one.weight.value)) for one in weights]
-    if len({one.grain for one, _ in given}) > 1 or any(not period.overlaps(one) for one, _ in given):
-        raise errors.InvalidArgument(
-            "WEIGHTS_OF_ONE_GRAIN",
-            "weights are of periods of one grain inside the target's",
-            {"rules.time.weights": "mixed"},
-        )
-    if any(weight < 0 for _, weight in given) or not any(weight for _, weight in given):
-        raise errors.FailedPrecondition(
-            "WEIGHT_NOT_POSITIVE", "weights of periods are not negative, and one is positive"
-        )
-    inside = [
-        (Period(one.code, one.grain, max(one.start, period.start), min(one.end, period.end)), weight)
-        for one, weight in given
-    ]
-    days = sum((one.end - one.start).days + 1 for one, _ in inside)
-    if days != (period.end - period.start).days + 1:
-        raise errors.FailedPrecondition("WEIGHT_MISSING", f"weights do not cover every day of {period.code} once")
-    return spread.by_period(inside, lambda day: call.calendars.is_workday(day, "business", target.unit_id))

@@ -30,6 +30,15 @@ SELECT date, sum(base_minor)::bigint AS minor
    AND %(product_id)s IN ('', product_id) AND %(product_line)s IN ('', product_line)
  GROUP BY date HAVING sum(base_minor) > 0
 """
+# What the newest forecasts of the holder tell of seasons: the product's own go before everything's, if it has any.
+SEASONS = """
+SELECT seasons, points -> 0 ->> 'start' AS start, explanation, history_months
+  FROM (SELECT DISTINCT ON (product_id) * FROM forecast
+         WHERE holder_kind = %(kind)s AND holder_id = %(holder_id)s AND metric = %(metric)s
+           AND product_id IN ('', %(product_id)s)
+         ORDER BY product_id, stated_at DESC) AS newest
+ ORDER BY coalesce(jsonb_array_length(seasons), 0) > 0 DESC, product_id DESC LIMIT 1
+"""
 ADD = """
 INSERT INTO cascade (id, plan_id, number, target_id, unit_id, owner_id, rules, minor, allocated_minor,
     padding_minor, currency,

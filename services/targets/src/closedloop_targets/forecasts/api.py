@@ -9,7 +9,7 @@ from closedloop.targets.v1.plans_pb2 import TargetScope
 from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.work import Call
 from closedloop_targets import company, holders, ledger
-from closedloop_targets.forecasts import shapes, stating, store
+from closedloop_targets.forecasts import reading, shapes, stating, store
 from closedloop_targets.forecasts.rpcs import rpcs
 from closedloop_targets.forecasts.store import Forecast, Run
 from closedloop_targets.metrics.rules import MetricRules
@@ -50,8 +50,19 @@ async def list_forecasts(request: pb.ListForecastsRequest, call: Call) -> pb.Lis
         for start, end in shapes.begun(one, today)
     ]
     actuals = iter(await ledger.sums(call.db, asked, call.org))
+    goals = await reading.targets(call, call.db, [one for one, _ in known])
     return pb.ListForecastsResponse(
-        forecasts=[shapes.forecast(one, previous or [], actuals, today, period) for one, previous in known],
+        forecasts=[
+            shapes.forecast(
+                one,
+                previous or [],
+                actuals,
+                goals.get((one.holder_kind, one.holder_id, one.product_id), ()),
+                today,
+                period,
+            )
+            for one, previous in known
+        ],
         next_page_token=token,
     )
 
@@ -119,6 +130,10 @@ async def list_forecast_accuracy(
                 horizon_months=row["fold_months"],
                 verdict=row["verdict"],
                 test_time=protos.timestamp(row["stated_at"]),
+                model_mase=row["model_mase"],
+                model_coverage_ratio=row["model_coverage"],
+                seasonal_naive_mase=row["plain_mase"],
+                seasonal_naive_coverage_ratio=row["plain_coverage"],
             )
             for row in page
         ],
@@ -152,4 +167,5 @@ async def latest_of(call: Call, kind: str, holder_id: str, metric: str, product_
     spans = shapes.begun(rows[0], today)
     asked = [ledger.Asked(kind, holder_id, metric, start, end, product_id) for start, end in spans]  # type: ignore[arg-type]
     actuals = iter(await ledger.sums(call.db, asked, call.org))
-    return shapes.forecast(rows[0], rows[1].points if rows[1:] else [], actuals, today, None)
+    goals = (await reading.targets(call, call.db, rows[:1])).get((kind, holder_id, product_id), ())
+    return shapes.forecast(rows[0], rows[1].points if rows[1:] else [], actuals, goals, today, None)

@@ -8,8 +8,9 @@ from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
-from closedloop_targets import ledger
+from closedloop_targets import company, ledger
 from closedloop_targets.forecasts import store
+from closedloop_targets.forecasts.store import Forecast
 from closedloop_targets.ledger import HolderKind
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import DAY, Period
@@ -58,6 +59,31 @@ async def ends(
         ahead.append(sum(parts))
     done = await ledger.sums(reader, asked, work.org)
     return {one.holder_id: (minor or 0) + round(part) for one, minor, part in zip(asked, done, ahead, strict=True)}
+
+
+Asked = dict[tuple[str, str, str], list[tuple[date, int]]]
+
+
+async def targets(work: Work, reader: Reader | Transaction, rows: Sequence[Forecast]) -> Asked:
+    """What targets in force ask for: (first day of a month's cell, amount in the books' money) by holder and product.
+
+    `rows` are of one metric. One round trip, none without rows."""
+    if not rows:
+        return {}
+    params = {
+        "kinds": [row.holder_kind for row in rows],
+        "holders": [row.holder_id for row in rows],
+        "products": [row.product_id for row in rows],
+        "metric": rows[0].metric,
+        "since": min(date.fromisoformat(row.points[0]["start"]) for row in rows),
+        "until": max(date.fromisoformat(row.points[-1]["end"]) for row in rows),
+        "tops": company.tops(work.org),
+    }
+    found: Asked = {}
+    for row in await reader.all(store.TARGETS, params):
+        key = (row["kind"], row["holder_id"], row["product_id"])
+        found.setdefault(key, []).append((row["start_date"], row["minor"]))
+    return found
 
 
 def _share(

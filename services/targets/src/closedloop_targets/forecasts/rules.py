@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Rules
-from closedloop_targets.extrapolation import Accuracy, Options, Outlook
+from closedloop_targets.extrapolation import Options, Outlook
 
 
 class ForecastRules(Rules):
@@ -84,12 +84,20 @@ def points(outlook: Outlook, pipeline: Sequence[int], market: Sequence[float], r
     return found
 
 
-def verdict(accuracy: Accuracy, level: float) -> str:
-    if accuracy.mase is None:
-        return "cannot say: the history is too short for a backtest"
-    better = "better" if accuracy.mase < 1 else "no better"
+def verdict(found: Outlook, level: float) -> str:
+    """What was chosen, held against what was not."""
+    accuracy, model, plain = found.accuracy, found.model, found.plain
+    if accuracy.mase is None or model.mase is None or plain.mase is None:
+        return "cannot say: the history is too short for a backtest, or moves too little for one"
     held = (
         f"{accuracy.coverage:.0%} of months fell into the {level:.0%} interval" if accuracy.coverage is not None else ""
     )
+    said = (
+        f"seasonal-naive is used (MASE {plain.mase:.2f}), the model was no better (MASE {model.mase:.2f})"
+        if found.naive
+        else f"better than seasonal-naive (MASE {model.mase:.2f} to {plain.mase:.2f})"
+        if model.mase < plain.mase
+        else f"no better than seasonal-naive (MASE {model.mase:.2f} to {plain.mase:.2f})"
+    )
     few = " (very few)" if accuracy.folds < 3 else ""
-    return f"{better} than seasonal-naive (MASE {accuracy.mase:.2f}) over {accuracy.folds} origins{few}; {held}"
+    return f"{said} over {accuracy.folds} origins{few}; {held}"

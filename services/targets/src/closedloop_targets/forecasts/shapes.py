@@ -24,9 +24,15 @@ def begun(row: Forecast, today: date) -> list[tuple[date, date]]:
 
 
 def forecast(
-    row: Forecast, previous: Sequence[dict[str, Any]], actuals: Iterator[int | None], today: date, within: Period | None
+    row: Forecast,
+    previous: Sequence[dict[str, Any]],
+    actuals: Iterator[int | None],
+    targets: Sequence[tuple[date, int]],
+    today: date,
+    within: Period | None,
 ) -> pb.Forecast:
-    """`actuals` yields one figure for each month that has begun, in order."""
+    """`actuals` yields one figure for each month that has begun, in order; `targets` are cells of months by their first
+    day."""
     before = {point["period"]: point["value"] for point in previous}
     points = []
     for point in row.points:
@@ -49,6 +55,9 @@ def forecast(
         )
         if point["period"] in before:
             shape.previous.CopyFrom(amounts.amount(before[point["period"]], row.currency))
+        asked = [minor for day, minor in targets if start <= day <= end]
+        if asked:
+            shape.target.CopyFrom(amounts.amount(sum(asked), row.currency))
         if start <= today:
             shape.actual.CopyFrom(amounts.amount(actual or 0, row.currency))
         points.append(shape)
@@ -64,4 +73,5 @@ def forecast(
         interval_ratio=row.interval_ratio,
         run_id=row.run_id,
         statement_time=protos.timestamp(row.stated_at),
+        season_ratios=row.seasons or (),
     )

@@ -128,13 +128,15 @@ async def _state(work: Work, run: Run, piece: Sequence[Series], allowed: Forecas
     histories = _grid(len(piece), len(past), await work.tx.all(store.MONTHS, params))
     pipeline = _grid(len(piece), len(ahead), await work.tx.all(store.PIPELINE, params))
     trends = await work.tx.all(store.TRENDS, {"since": ahead[0].start, "until": ahead[-1].end})
+    products = sorted({one[3] for one in piece if one[3]})
+    lines = {row["id"]: row["line"] for row in await work.tx.all(store.LINES, {"ids": products})} if products else {}
     outlooks = await _worker.ask(histories, allowed.options())
     rows, failed, error = [], 0, ""
     for one, history, open_deals, found in zip(piece, histories, pipeline, outlooks, strict=True):
         if isinstance(found, str):
             failed, error = failed + 1, error or found
             continue
-        rows.append(_row(work, run, one, history, open_deals, found, trends, ahead, allowed))
+        rows.append(_row(work, run, one, history, open_deals, found, trends, lines.get(one[3], ""), ahead, allowed))
     work.tx.do(store.ADD, {"rows": Jsonb(rows)})
     return sum(row["naive"] for row in rows), failed, error
 
@@ -147,6 +149,7 @@ def _row(
     open_deals: Sequence[int],
     found: Outlook,
     trends: Sequence[dict[str, Any]],
+    line: str,
     ahead: Sequence[Period],
     allowed: ForecastRules,
 ) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def _row(
     person = work.org.person(holder) if kind == "person" else None
     unit_id = person.unit_id if person else holder
     leader = work.org.manager_of(unit_id)
-    market = [_growth(work, trends, unit_id, product, month) for month in ahead]
+    market = [_growth(work, trends, unit_id, product, line, month) for month in ahead]
     points = rules.points(found, open_deals, market, allowed)
     money = work.rules(MetricRules).metric(metric).kind == "money"
     return {
@@ -186,7 +189,12 @@ def _row(
         "coverage": found.accuracy.coverage,
         "folds": found.accuracy.folds,
         "fold_months": allowed.backtest_months,
-        "verdict": rules.verdict(found.accuracy, allowed.interval),
+        "verdict": rules.verdict(found, allowed.interval),
+        "seasons": found.seasons,
+        "model_mase": found.model.mase,
+        "model_coverage": found.model.coverage,
+        "plain_mase": found.plain.mase,
+        "plain_coverage": found.plain.coverage,
     }
 
 
@@ -209,14 +217,23 @@ def _grid(series: int, months: int, rows: Sequence[dict[str, Any]]) -> list[list
     return grid
 
 
-def _growth(work: Work, trends: Sequence[dict[str, Any]], unit_id: str, product: str, month: Period) -> float:
-    """Of the nearest unit at or above, and of the product before everything; the newest where several overlap."""
+def _growth(
+    work: Work, trends: Sequence[dict[str, Any]], unit_id: str, product: str, line: str, month: Period
+) -> float:
+    """Of the nearest unit at or above; of the product before its line, of that before everything. The newest where several
+    overlap."""
+    scopes = [("", "")]
+    if line:
+        scopes.insert(0, ("", line))
+    if product:
+        scopes.insert(0, (product, ""))
     for unit in work.org.ancestry(unit_id):
-        for scope in (product, "") if product else ("",):
+        for scope in scopes:
             held = [
                 one["growth_ratio"]
                 for one in trends
-                if (one["unit_id"], one["product_id"]) == (unit, scope)
+                if one["unit_id"] == unit
+                and (one["product_id"], "" if one["product_id"] else one["product_line"]) == scope
                 and one["start_date"] <= month.start
                 and one["end_date"] >= month.end
             ]

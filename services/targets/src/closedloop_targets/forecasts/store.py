@@ -45,9 +45,10 @@ SELECT asked.position, month.number, round(sum(d.minor * d.probability))::bigint
     ON d.close_date BETWEEN month.first AND month.last
  GROUP BY 1, 2
 """
+# Series are not told apart by segments: what the market does to one moves none.
 TRENDS = """
-SELECT unit_id, product_id, start_date, end_date, growth_ratio FROM market_trend
- WHERE superseded_by = '' AND start_date <= %(until)s AND end_date >= %(since)s
+SELECT unit_id, product_id, product_line, start_date, end_date, growth_ratio FROM market_trend
+ WHERE superseded_by = '' AND segment = '' AND start_date <= %(until)s AND end_date >= %(since)s
  ORDER BY recorded_at
 """
 ADD = "INSERT INTO forecast SELECT (jsonb_populate_record(NULL::forecast, given)).* FROM jsonb_array_elements(%(rows)s) AS given"
@@ -65,6 +66,7 @@ UPDATE forecast_run
 """
 RUNNING = "SELECT id FROM forecast_run WHERE state IN ('queued', 'running') AND unit_id = ANY(%(units)s) LIMIT 1"
 PRODUCTS = "SELECT id FROM product WHERE NOT retired ORDER BY id"
+LINES = "SELECT id, line FROM product WHERE id = ANY(%(ids)s)"
 LATEST = (
     """
 SELECT f.*, before.points AS previous
@@ -124,6 +126,24 @@ SELECT DISTINCT ON (holder_id) holder_id, unit_id, points
    AND stated_at <= %(moment)s
  ORDER BY holder_id, stated_at DESC
 """
+# Months of targets in force, of series of one metric: of everything together, or of one product. Of several plans that
+# reach a holder, those of the highest unit.
+TARGETS = """
+WITH asked AS (
+    SELECT * FROM unnest(%(kinds)s::text[], %(holders)s::text[], %(products)s::text[]) AS a (kind, holder_id, product_id)
+), reached AS (
+    SELECT asked.*, t.id, t.book_rate,
+           rank() OVER (PARTITION BY asked.kind, asked.holder_id, asked.product_id
+                        ORDER BY array_position(%(tops)s::text[], t.plan_unit_id)) AS place
+      FROM asked JOIN target_in_force t ON t.holder_kind = asked.kind AND t.holder_id = asked.holder_id
+       AND CASE asked.product_id WHEN '' THEN t.counts ELSE t.product_id = asked.product_id END
+     WHERE t.metric = %(metric)s AND t.start_date <= %(until)s AND t.end_date >= %(since)s
+)
+SELECT r.kind, r.holder_id, r.product_id, c.start_date, sum(in_books(c.minor, r.book_rate))::bigint AS minor
+  FROM reached r JOIN cell c ON c.target_id = r.id AND c.grain = 'month'
+ WHERE r.place = 1 AND c.start_date BETWEEN %(since)s AND %(until)s
+ GROUP BY 1, 2, 3, 4
+"""
 ADD_TREND = """
 INSERT INTO market_trend (id, unit_id, product_id, product_line, segment, period, start_date, end_date, growth_ratio,
                           reason, author_id, provenance, recorded_at)
@@ -174,6 +194,11 @@ class Forecast:
     folds: int
     fold_months: int
     verdict: str
+    seasons: list[float] | None
+    model_mase: float | None
+    model_coverage: float | None
+    plain_mase: float | None
+    plain_coverage: float | None
 
 
 @dataclass(frozen=True, slots=True)

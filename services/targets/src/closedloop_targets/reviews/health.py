@@ -77,6 +77,7 @@ class Figures:
     causes: tuple[CauseCount, ...]
     missed: int
     attributed: int
+    held: int
     accuracy: float | None
     attainment: float | None
 
@@ -128,6 +129,7 @@ class Tree:
             causes=_causes(missed),
             missed=len(missed),
             attributed=len(told),
+            held=len(counted),
             accuracy=agreed / len(told) if told else None,
             attainment=_by_metric(tops, lambda node: (node.done, node.asked)),
         )

@@ -76,6 +76,7 @@ async def _tree(call: Call, unit_id: str, month: Period) -> Tree:
 def _figures(one: Figures) -> pb.HealthFigures:
     return pb.HealthFigures(
         decomposed_ratio=one.decomposed,
+        targets_held=one.held,
         leaking_nodes=one.leaking,
         excepted_nodes=one.excepted,
         action_execution_ratio=one.execution or 0.0,

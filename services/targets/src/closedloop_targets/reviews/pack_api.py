@@ -45,7 +45,7 @@ async def list_review_packs(request: pb.ListReviewPacksRequest, call: Call) -> p
 async def get_review_pack(request: pb.GetReviewPackRequest, call: Call) -> pb.ReviewPack:
     pack = await store.pack(call.db, request.pack_id)
     call.authorize(pack.owner_id, pack.unit_id)
-    return await shapes.whole(call.db, pack)
+    return await shapes.whole(call.db, pack, request)
 
 
 @rpcs.method

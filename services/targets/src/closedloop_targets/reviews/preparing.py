@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time
 from typing import Any
 
-from closedloop.common.v1.common_pb2 import Light
 from closedloop.targets.v1 import reviews_pb2 as pb
 from closedloop_chassis import errors, ids
 from closedloop_chassis.org.snapshot import Person, Unit
@@ -222,7 +221,7 @@ def _ask(work: Work, unit: Unit, pack_id: str, fortnight: Period) -> None:
         assignee_id=who,
         owner_id=who,
         unit_id=unit.id,
-        light=Light.LIGHT_BLUE,
+        light=LIGHTS.index(work.rules(ReviewRules).review_light) + 1,
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, time
 
-from closedloop.common.v1.common_pb2 import Light
 from closedloop.targets.v1 import alarms_pb2
 from closedloop.targets.v1 import reviews_pb2 as pb
 from closedloop_chassis import enums, errors, etags, ids, protos
 from closedloop_chassis.work import Call
 from closedloop_targets import asking, company
+from closedloop_targets.alarms.rules import LIGHTS
 from closedloop_targets.periods.rules import DAY
 from closedloop_targets.reviews import preparing, shapes, store
 from closedloop_targets.reviews.rpcs import rpcs
@@ -68,7 +68,8 @@ async def _confirm(request: pb.RecordReviewRequest, call: Call, pack: Pack) -> N
     """Causes of deviations that stand in the pack; the last word counts."""
     if not request.causes:
         return
-    there = {(row["holder_id"], row["metric"]) for row in await store.deviations(call.tx, pack.id)}
+    asked = {"id": pack.id, "holders": [one.holder_id for one in request.causes]}
+    there = {(row["holder_id"], row["metric"]) for row in await call.tx.all(store.MEASURED, asked)}
     unknown = {
         f"causes[{at}].holder_id": f"{one.holder_id} has no deviation of {one.metric}"
         for at, one in enumerate(request.causes)
@@ -111,7 +112,7 @@ async def _asked(call: Call, pack: Pack, given: pb.FollowUp, field: str) -> Foll
         assignee_id=person.id,
         owner_id=person.id,
         unit_id=person.unit_id,
-        light=Light.LIGHT_BLUE,
+        light=LIGHTS.index(call.rules(ReviewRules).follow_up_light) + 1,
         due_time=call.home.moment(day + DAY, time(), person.unit_id),
     )
     return follow_up

@@ -11,6 +11,7 @@ from pydantic import Field
 from closedloop_chassis.rulebook.rules import Part, Rules
 
 Kind = Literal["strategy", "resource", "target"]
+Light = Literal["none", "blue", "yellow", "red"]
 
 
 class Remedy(Part):
@@ -28,7 +29,11 @@ class ReviewRules(Rules):
     # Days after the fortnight's last one, and the hour of that day, at which packs are prepared.
     after_days: int = Field(default=1, ge=1, le=14)
     hour: int = Field(default=8, ge=0, le=23)
-    most_deviations: int = Field(default=200, ge=1, le=200)
+    # Of one pack, the largest first; a page at a time is shown.
+    most_deviations: int = Field(default=10_000, ge=1, le=100_000)
+    # Of the task to hold a review, and of those that follow from it.
+    review_light: Light = "blue"
+    follow_up_light: Light = "blue"
     # What the system proposes at most; the largest misses first.
     most_proposals: int = Field(default=5, ge=0, le=100)
     # Of what people write into one pack.

@@ -8,18 +8,25 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.targets.v1 import alarms_pb2
 from closedloop.targets.v1 import reviews_pb2 as pb
-from closedloop_chassis import enums, etags, protos
+from closedloop_chassis import enums, etags, pages, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.reviews import store
 from closedloop_targets.reviews.store import FollowUp, Note, Pack
 
 
-async def whole(reader: Reader | Transaction, pack: Pack) -> pb.ReviewPack:
-    """With everything in it, and what became of what the pack before asked for. Four round trips."""
+async def whole(
+    reader: Reader | Transaction, pack: Pack, asked: pb.GetReviewPackRequest | None = None
+) -> pb.ReviewPack:
+    """With a page of its deviations (the first where nobody asked for another), everything else, and what became of what
+    the pack before asked for. Four round trips."""
+    asked = asked or pb.GetReviewPackRequest(pack_id=pack.id)
+    (after,) = pages.after(asked, -1)
     before = await reader.one(store.BEFORE, {"unit_id": pack.unit_id, "start": pack.start_date}, into=Pack)
     shape = await without_deviations(reader, [pack], before.id if before else "")
-    shape[0].deviations.extend(_deviation(row) for row in await store.deviations(reader, pack.id))
+    rows = await store.deviations(reader, pack.id, after, pages.size(asked) + 1)
+    page, shape[0].next_page_token = pages.split(rows, asked, lambda row: (row["position"],))
+    shape[0].deviations.extend(_deviation(row) for row in page)
     return shape[0]
 
 

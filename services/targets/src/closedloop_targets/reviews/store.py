@@ -59,7 +59,10 @@ INSERT INTO review_deviation (pack_id, position, holder_kind, holder_id, metric,
 SELECT * FROM unnest(%(packs)s::uuid[], %(positions)s::int[], %(kinds)s::text[], %(holders)s::text[], %(metrics)s::text[],
                      %(data)s::bytea[], %(causes)s::text[])
 """
-DEVIATIONS = "SELECT * FROM review_deviation WHERE pack_id = %(id)s ORDER BY position"
+DEVIATIONS = """
+SELECT * FROM review_deviation WHERE pack_id = %(id)s AND position > %(after)s ORDER BY position LIMIT %(limit)s
+"""
+MEASURED = "SELECT holder_id, metric FROM review_deviation WHERE pack_id = %(id)s AND holder_id = ANY(%(holders)s)"
 NOTES = "SELECT * FROM review_note WHERE pack_id = ANY(%(ids)s::uuid[]) ORDER BY id"
 FOLLOW_UPS = "SELECT * FROM review_follow_up WHERE pack_id = ANY(%(ids)s::uuid[]) ORDER BY id"
 CONFIRM = """
@@ -136,8 +139,8 @@ async def pack(reader: Reader | Transaction, pack_id: str, sql: str = BY_ID) -> 
     return found
 
 
-async def deviations(reader: Reader | Transaction, pack_id: str) -> list[dict[str, Any]]:
-    return await reader.all(DEVIATIONS, {"id": pack_id})
+async def deviations(reader: Reader | Transaction, pack_id: str, after: int, limit: int) -> list[dict[str, Any]]:
+    return await reader.all(DEVIATIONS, {"id": pack_id, "after": after, "limit": limit})
 
 
 async def notes(reader: Reader | Transaction, *ids: str) -> list[Note]:
