@@ -88,7 +88,7 @@ def difference(hits: int, tries: int, other_hits: int, other_tries: int, least: 
 def spread(values: Sequence[float], unit: str, least: int = 2) -> pb.Estimate:
     """A mean with its bootstrap interval (Efron 1979), percentile method; the draws are the same at every call."""
     if len(values) < max(least, 2):
-        return _cannot_say(unit, len(values), f"{len(values)} cases, it takes {max(least, 2)}")
+        return cannot_say(unit, len(values), f"{len(values)} cases, it takes {max(least, 2)}")
     low, high = _drawn(lambda sample: sample.mean(axis=-1), values)
     return pb.Estimate(
         value=fmean(values),
@@ -106,7 +106,7 @@ def relative(before: Sequence[float], after: Sequence[float], least: int = 2) ->
     """(after - before) / before of the means: -0.41 for -41 %; higher or lower only when zero lies outside its bootstrap
     interval."""
     if min(len(before), len(after)) < max(least, 2) or not fmean(before):
-        return _cannot_say("1", len(before) + len(after), f"{len(before)} before and {len(after)} after")
+        return cannot_say("1", len(before) + len(after), f"{len(before)} before and {len(after)} after")
     low, high = _drawn(_change, before, after)
     return pb.Estimate(
         value=fmean(after) / fmean(before) - 1,
@@ -147,7 +147,7 @@ def _drawn(statistic: Callable[..., Any], *samples: Sequence[float]) -> tuple[fl
     return float(low), float(high)
 
 
-def _cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
+def cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
     return pb.Estimate(unit=unit, sample_size=cases, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation=why)
 
 
@@ -160,10 +160,18 @@ def change_against(changes: Sequence[float], others: Sequence[float], unit: str 
     return found
 
 
+def change_alone(changes: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
+    """Mean change of those it was done to, held against nobody: what changed for everybody is in it, too."""
+    found = spread(changes, unit, max(least, 2))
+    if found.method:
+        found.method, found.verdict = "before_after, bootstrap", _verdict(found.low, found.high)
+    return found
+
+
 def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
     """First mean less the second, with its bootstrap interval; higher or lower only when zero lies outside of it."""
     if min(len(ones), len(others)) < max(least, 2):
-        return _cannot_say(
+        return cannot_say(
             unit, len(ones) + len(others), f"{len(ones)} against {len(others)} cases, it takes {max(least, 2)} each"
         )
     low, high = _drawn(lambda one, other: one.mean(axis=-1) - other.mean(axis=-1), ones, others)
@@ -180,12 +188,38 @@ def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1",
     )
 
 
+def welch(ones: Sequence[float], others: Sequence[float], unit: str, confidence: float, least: int = 2) -> pb.Estimate:
+    """First mean less the second by Welch's t-test (Welch 1947), with the interval at `confidence`; higher or lower only when
+    zero lies outside of it."""
+    cases = len(ones) + len(others)
+    if min(len(ones), len(others)) < max(least, 2):
+        return cannot_say(unit, cases, f"{len(ones)} against {len(others)}, it takes {max(least, 2)} each")
+    if min(ones) == max(ones) and min(others) == max(others):
+        return cannot_say(unit, cases, "neither side varies")
+    from scipy.stats import ttest_ind
+
+    found = ttest_ind(ones, others, equal_var=False)
+    low, high = map(float, found.confidence_interval(confidence))
+    return pb.Estimate(
+        value=fmean(ones) - fmean(others),
+        unit=unit,
+        low=low,
+        high=high,
+        confidence_ratio=confidence,
+        sample_size=cases,
+        method="welch_t",
+        p_value=float(found.pvalue),
+        verdict=_verdict(low, high),
+        explanation=f"{fmean(ones):.4g} of {len(ones)} against {fmean(others):.4g} of {len(others)}",
+    )
+
+
 def correlation(xs: Sequence[float], ys: Sequence[float], least: int = 4) -> pb.Estimate:
     """Pearson's r with the interval of Fisher's z transformation (Fisher 1921); one side that does not vary says nothing."""
     if len(xs) < max(least, 4):
-        return _cannot_say("1", len(xs), f"{len(xs)} cases, it takes {max(least, 4)}")
+        return cannot_say("1", len(xs), f"{len(xs)} cases, it takes {max(least, 4)}")
     if min(xs) == max(xs) or min(ys) == max(ys):
-        return _cannot_say("1", len(xs), "one of the two does not vary")
+        return cannot_say("1", len(xs), "one of the two does not vary")
     from scipy.stats import pearsonr
 
     found = pearsonr(xs, ys)

@@ -45,6 +45,10 @@ from closedloop_funnel.knowledge.rules import KnowledgeRules
 from closedloop_funnel.lessons import api as lessons
 from closedloop_funnel.lessons import offering as lesson_offers
 from closedloop_funnel.lessons.rules import LessonRules
+from closedloop_funnel.management import api as management
+from closedloop_funnel.management import reactions as management_reactions
+from closedloop_funnel.management.rules import ManagementRules
+from closedloop_funnel.measures.rules import MeasureRules
 from closedloop_funnel.mentoring import api as mentoring
 from closedloop_funnel.mentoring.rules import MentoringRules
 from closedloop_funnel.newcomers import api as newcomers
@@ -150,6 +154,10 @@ SERVICE = Service(
         Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
         Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs), rules=(PracticeRules,)),
         Slice("certifications", rpcs=(certifications.rpcs,), rules=(CertificationRules,)),
+        Slice("measures", rules=(MeasureRules,)),
+        Slice(
+            "management", rpcs=(management.rpcs,), reactions=management_reactions.reactions, rules=(ManagementRules,)
+        ),
         Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),

@@ -41,7 +41,8 @@ def sample_size(base: float, effect: float, power: float, significance: float) -
     from statsmodels.stats.proportion import proportion_effectsize
 
     other = base + effect if base + effect <= 1 else base - effect
-    return ceil(NormalIndPower().solve_power(proportion_effectsize(other, base), power=power, alpha=significance))
+    wanted: float = NormalIndPower().solve_power(proportion_effectsize(other, base), power=power, alpha=significance)
+    return ceil(wanted)
 
 
 def graded(exercise: Mapping[str, Any], answer: str) -> float | None:
