@@ -39,6 +39,9 @@ from closedloop_funnel.drills.rules import DrillRules
 from closedloop_funnel.effects import api as effects
 from closedloop_funnel.effects import reactions as effect_reactions
 from closedloop_funnel.effects.rules import EffectRules
+from closedloop_funnel.experiments import api as experiments
+from closedloop_funnel.experiments import reactions as experiment_reactions
+from closedloop_funnel.experiments.rules import ExperimentRules
 from closedloop_funnel.knowledge import api as knowledge
 from closedloop_funnel.knowledge import importing as knowledge_imports
 from closedloop_funnel.knowledge.rules import KnowledgeRules
@@ -157,6 +160,12 @@ SERVICE = Service(
         Slice("measures", rules=(MeasureRules,)),
         Slice(
             "management", rpcs=(management.rpcs,), reactions=management_reactions.reactions, rules=(ManagementRules,)
+        ),
+        Slice(
+            "experiments",
+            rpcs=(experiments.rpcs,),
+            reactions=experiment_reactions.reactions,
+            rules=(ExperimentRules,),
         ),
         Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
