@@ -67,6 +67,9 @@ from closedloop_funnel.performance import win_rates
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.personal import reactions as personal
 from closedloop_funnel.personal.rules import FunnelPersonalRules
+from closedloop_funnel.pilots import api as pilots
+from closedloop_funnel.pilots import reactions as pilot_reactions
+from closedloop_funnel.pilots.rules import PilotRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.points import api as points
@@ -167,6 +170,7 @@ SERVICE = Service(
             reactions=experiment_reactions.reactions,
             rules=(ExperimentRules,),
         ),
+        Slice("pilots", rpcs=(pilots.rpcs,), reactions=pilot_reactions.reactions, rules=(PilotRules,)),
         Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),

@@ -73,11 +73,16 @@ async def values(
 
 
 async def owned(
-    db: Reader | Transaction, work: Work, metric: Metric, stretch: Stretch, units: Collection[str]
-) -> dict[str, list[float]]:
-    """Each case of these units by its owner, oldest first."""
+    db: Reader | Transaction, work: Work, metrics: Collection[Metric], stretch: Stretch, units: Collection[str]
+) -> dict[str, dict[str, list[float]]]:
+    """By key each case of these units by its owner, oldest first."""
+    found: dict[str, dict[str, list[float]]] = {metric.key: {} for metric in metrics}
+    if not found or not units:
+        return found
     params = {**expected(work), "from": stretch[0], "to": stretch[1], "units": list(units), "now": work.now}
-    return {one.owner_id: one.values for one in await store.owned(db, metric.key, params)}
+    for one in await store.owned(db, list(found), params):
+        found[one.key][one.owner_id] = one.values
+    return found
 
 
 def folded(found: Mapping[str, Value], into: Mapping[str, str], *, total: bool) -> dict[str, Value]:

@@ -25,6 +25,9 @@ class Summed:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
+    """One metric's cases of one person, oldest first."""
+
+    key: str
     owner_id: str
     values: list[float]
 
@@ -46,9 +49,9 @@ SELECT '{key}' AS key, (w.place - 1)::int AS part, c.{group}::text AS group_key,
  GROUP BY 1, 2, 3
 """
 OWNED = """
-SELECT c.owner_id, array_agg(c.value ORDER BY c.at, c.value) AS values FROM ({cases}) c
+SELECT '{key}' AS key, c.owner_id, array_agg(c.value ORDER BY c.at, c.value) AS values FROM ({cases}) c
  WHERE c.at >= %(from)s AND c.at < %(to)s AND c.unit_id = ANY(%(units)s) AND c.value IS NOT NULL
- GROUP BY 1 ORDER BY 1
+ GROUP BY 1, 2
 """
 
 
@@ -59,5 +62,6 @@ async def summed(
     return await db.all(sql, params, into=Summed)
 
 
-async def owned(db: Reader | Transaction, key: str, params: dict[str, Any]) -> list[Owned]:
-    return await db.all(OWNED.format(cases=COUNTED[key]), params, into=Owned)
+async def owned(db: Reader | Transaction, keys: Sequence[str], params: dict[str, Any]) -> list[Owned]:
+    sql = "\nUNION ALL\n".join(OWNED.format(key=key, cases=COUNTED[key]) for key in keys)
+    return await db.all(f"SELECT * FROM ({sql}) o ORDER BY key, owner_id", params, into=Owned)
