@@ -56,6 +56,11 @@ def test_power_is_known_beforehand() -> None:
     assert again is not None
     assert again.power == pytest.approx(0.8), "what is detectable is found at the power wanted"
     assert power.plan(values, -1.0, 0.8, 0.05) == plan, "which way is no matter of power"
+    # What is as good as nothing, or larger than anything, is said as well, and not by a solver that gives up.
+    tiny, huge = (power.plan(values, effect, 0.8, 0.05) for effect in (1e-300, 1e9))
+    assert tiny is not None
+    assert huge is not None
+    assert (tiny.needed > 10**9, round(tiny.power, 3), huge.needed, round(huge.power, 3)) == (True, 0.05, 2, 1)
     assert power.plan([1.0] * 40, 1.0, 0.8, 0.05) is None
     assert power.plan([1.0, 2.0, 3.0], 1.0, 0.8, 0.05) is None
 

@@ -119,7 +119,10 @@ async def test_two_flat_quarters_send_the_comparison_and_are_warned_of(company: 
     wanted.metric_key, wanted.owner_id = "visit_completion", "m2"
     with refused("PERMISSION_DENIED"):
         await me.CreateManagementAction(wanted)
-    wanted.owner_id = ""
+    wanted.owner_id, wanted.start_date.year = "", 1999
+    with refused("INVALID_ARGUMENT", "TOO_LONG_AGO"):
+        await me.CreateManagementAction(wanted)
+    wanted.start_date.year = 2026
     made = await me.CreateManagementAction(wanted)
     assert (made.ownership.owner_id, made.ownership.unit_id) == ("m1", "east")
     assert (made.core, made.state) == (True, pb.MANAGEMENT_ACTION_STATE_ACTIVE)

@@ -182,6 +182,8 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
         ({"comparison_unit_ids": ["team1"]}, "UNITS_OVERLAP"),
         ({"end_date": day(2026, 1, 4)}, "DATES_REVERSED"),
         ({"end_date": day(2026, 12, 31)}, "PILOT_TOO_LONG"),
+        ({"start_date": day(2025, 12, 1)}, "START_OUT_OF_RANGE"),
+        ({"start_date": day(2027, 1, 1)}, "START_OUT_OF_RANGE"),
         ({"baseline_period": span(at(5, month=1), at(12, month=1))}, "BASELINE_NOT_OVER"),
     ):
         with refused("INVALID_ARGUMENT", reason):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 from statistics import stdev
 
+# In deviations: below, no company has units enough; above, two tell it from nothing. The solver is asked for nothing beyond.
+SMALLEST, LARGEST = 1e-6, 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -28,7 +31,7 @@ def plan(values: Sequence[float], least_effect: float, power: float, error: floa
         return None
     from statsmodels.stats.power import TTestIndPower
 
-    test, effect = TTestIndPower(), abs(least_effect) / deviation
+    test, effect = TTestIndPower(), min(max(abs(least_effect) / deviation, SMALLEST), LARGEST)
     one, other = len(values) // 2, len(values) - len(values) // 2
     known = {"nobs1": one, "alpha": error, "ratio": other / one}
     return Plan(

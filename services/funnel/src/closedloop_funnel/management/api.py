@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf import json_format
@@ -15,6 +16,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel.management import store
+from closedloop_funnel.management.rules import ManagementRules
 from closedloop_funnel.management.store import Action, Quarter, Seen
 from closedloop_funnel.measures import measuring
 from closedloop_funnel.words import number, word
@@ -31,6 +33,11 @@ async def create_management_action(request: pb.CreateManagementActionRequest, ca
     if owner is None:
         raise errors.InvalidArgument("PERSON_UNKNOWN", f"nobody here is {owner_id}", {"owner_id": "unknown"})
     call.authorize(owner_id, owner.unit_id)
+    start = protos.day(request.start_date, "start_date")
+    most = call.rules(ManagementRules).most_days_ago
+    if start < call.home.today() - timedelta(days=most):
+        said = f"{most} days ago at the most"
+        raise errors.InvalidArgument("TOO_LONG_AGO", said, {"start_date": said})
     made = Action(
         id=new_id(),
         owner_id=owner_id,
@@ -39,7 +46,7 @@ async def create_management_action(request: pb.CreateManagementActionRequest, ca
         description=request.description,
         metric_key=measuring.named(request.metric_key, call).key,
         core=request.core,
-        start_date=protos.day(request.start_date, "start_date"),
+        start_date=start,
         created_at=call.now,
         updated_at=call.now,
     )

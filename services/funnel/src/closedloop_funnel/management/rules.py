@@ -18,7 +18,7 @@ class ManagementRules(Rules):
     whole quarter before the action; it takes `least_people` of them on each side. After `flat_quarters` in a row the
     owner is sent a comparison, by a task of `task_kind`: with the `best_share` of the others, `least_people` at the least.
     Each quarter `core_actions` of the company are under test; if fewer are `plan_days` after its beginning, who holds
-    the role `planner` is told."""
+    the role `planner` is told. An action may have begun `most_days_ago` before it is registered."""
 
     rulebook: ClassVar[str] = "funnel.management"
 
@@ -30,6 +30,7 @@ class ManagementRules(Rules):
     best_share: float = Field(default=0.25, gt=0, le=1)
     core_actions: int = Field(default=3, ge=0, le=100)
     plan_days: int = Field(default=21, ge=1, le=80)
+    most_days_ago: int = Field(default=366, ge=0, le=3660)
     planner: str = Field(default="operations", min_length=1, max_length=64)
     task_kind: str = Field(default="review", min_length=1, max_length=64)
 

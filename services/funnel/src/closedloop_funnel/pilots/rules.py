@@ -14,6 +14,8 @@ from closedloop_chassis.rulebook.rules import ClockSetting, Rules
 
 class PilotRules(Rules):
     """A pilot lasts `days`, `most_days` at the most, on `most_bottlenecks`; they are looked for in the `period_days` before.
+    It may have begun `late_days` before it is registered, when nobody knew yet what would come of it, or begin
+    `ahead_days` after.
     With fewer than `least_cases` nothing is said; a net effect takes `least_people` on each side. A share of
     `overdue_healthy` of the stays in a stage, or of quotes and contracts in approval, may last too long; an approval
     that names no time may take `approval_within`. After `feedback_after` of its time the sellers are asked what they
@@ -23,6 +25,8 @@ class PilotRules(Rules):
 
     days: int = Field(default=30, ge=7, le=366)
     most_days: int = Field(default=92, ge=7, le=366)
+    late_days: int = Field(default=7, ge=0, le=366)
+    ahead_days: int = Field(default=92, ge=0, le=366)
     most_bottlenecks: int = Field(default=2, ge=1, le=2)
     period_days: int = Field(default=90, ge=7, le=366)
     least_cases: int = Field(default=20, ge=2, le=100_000)

@@ -91,6 +91,10 @@ def _days(request: pb.CreatePilotRequest, call: Call) -> tuple[date, date]:
     last = protos.day_of(request, "end_date") or first + timedelta(days=judged_by.days - 1)
     if last < first:
         raise errors.InvalidArgument("DATES_REVERSED", "it ends before it begins", {"end_date": "before start_date"})
+    until_then = (first - call.home.today()) / DAY
+    if not -judged_by.late_days <= until_then <= judged_by.ahead_days:
+        said = f"from {judged_by.late_days} days ago to {judged_by.ahead_days} days ahead"
+        raise errors.InvalidArgument("START_OUT_OF_RANGE", said, {"start_date": said})
     if (last - first) / DAY + 1 > judged_by.most_days:
         said = f"{judged_by.most_days} days at the most"
         raise errors.InvalidArgument("PILOT_TOO_LONG", said, {"end_date": said})
