@@ -222,7 +222,7 @@ async def test_a_test_is_fixed_begun_looked_at_and_concluded(company: Company) -
             await create(**fields)
     draft = await create(strata=["unit", "tenure"], interim_looks=1)
     assert (draft.state, draft.design.power_ratio, draft.design.unit_id) == (pb.EXPERIMENT_STATE_DRAFT, 0.8, "east")
-    assert (draft.baseline.sample_size, draft.baseline.method) == (40, "bootstrap")
+    assert (draft.baseline.sample_size, draft.baseline.method) == (40, "student_t")
     assert draft.baseline.low < 0.5 < draft.baseline.high
     assert draft.power_ratio > 0.99
     assert 0 < draft.detectable_effect < 0.2

@@ -50,7 +50,7 @@ def test_what_cannot_be_said_neither_breaks_a_run_nor_makes_it_longer() -> None:
     faster = estimates.change_against([-3.0, -2.0, -4.0, -3.0], [0.0, 0.5, -0.5, 0.0], "d")
     assert (moved(faster, pace), moved(faster, Metric("x", "x", "1", rising=True))) == ("better", "worse")
     alone = estimates.change_alone([0.1, -0.1, 0.2, -0.2])
-    assert (alone.method, moved(alone, pace)) == ("before_after, bootstrap", "same")
+    assert (alone.method, moved(alone, pace)) == ("before_after, student_t", "same")
     assert moved(estimates.change_alone([0.1]), pace) == "unknown"
 
 
@@ -148,8 +148,8 @@ async def test_two_flat_quarters_send_the_comparison_and_are_warned_of(company: 
     first = await me.GetManagementAction(pb.GetManagementActionRequest(action_id=made.id))
     [quarter] = first.quarters
     assert (quarter.quarter, quarter.flat, first.flat_quarters) == (day(2026, 1, 1), True, 1)
-    assert (quarter.value.sample_size, quarter.value.method) == (8, "bootstrap")
-    assert (quarter.change.sample_size, quarter.change.method) == (20, "difference_in_differences, bootstrap")
+    assert (quarter.value.sample_size, quarter.value.method) == (8, "student_t")
+    assert (quarter.change.sample_size, quarter.change.method) == (20, "difference_in_differences, welch_t")
     assert not [one for one in tasks if one.subject_id == made.id]
 
     await _morning(company, moment(date(2026, 7, 6), 9))

@@ -237,7 +237,7 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
         experiments_pb2.ESTIMATE_VERDICT_LOWER,
         12,
     )
-    assert seen.net_effects[0].method == "difference_in_differences, bootstrap"
+    assert seen.net_effects[0].method == "difference_in_differences, welch_t"
     assert visits.change.verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE
     assert seen.net_effects[1].verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE
     with refused("PERMISSION_DENIED"):

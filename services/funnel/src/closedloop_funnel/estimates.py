@@ -6,6 +6,7 @@ them (0.7 s, 155 MB): a process that states none goes without.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
@@ -86,10 +87,11 @@ def difference(hits: int, tries: int, other_hits: int, other_tries: int, least: 
 
 
 def spread(values: Sequence[float], unit: str, least: int = 2) -> pb.Estimate:
-    """A mean with its bootstrap interval (Efron 1979), percentile method; the draws are the same at every call."""
+    """A mean with Student's interval (Student 1908): that of percentiles of samples drawn anew holds 81 of 100 where there
+    are five values, this one 95."""
     if len(values) < max(least, 2):
         return cannot_say(unit, len(values), f"{len(values)} cases, it takes {max(least, 2)}")
-    low, high = _drawn(lambda sample: sample.mean(axis=-1), values)
+    low, high = _around(values)
     return pb.Estimate(
         value=fmean(values),
         unit=unit,
@@ -97,14 +99,14 @@ def spread(values: Sequence[float], unit: str, least: int = 2) -> pb.Estimate:
         high=high,
         confidence_ratio=CONFIDENCE,
         sample_size=len(values),
-        method="bootstrap",
+        method="student_t",
         verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE,
     )
 
 
 def relative(before: Sequence[float], after: Sequence[float], least: int = 2) -> pb.Estimate:
     """(after - before) / before of the means: -0.41 for -41 %; higher or lower only when zero lies outside its bootstrap
-    interval."""
+    interval (Efron 1979), percentile method; the draws are the same at every call."""
     if min(len(before), len(after)) < max(least, 2) or not fmean(before):
         return cannot_say("1", len(before) + len(after), f"{len(before)} before and {len(after)} after")
     low, high = _drawn(_change, before, after)
@@ -118,6 +120,30 @@ def relative(before: Sequence[float], after: Sequence[float], least: int = 2) ->
         method="bootstrap",
         verdict=_verdict(low, high),
     )
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """What does not vary is as wide as it is."""
+    if min(values) == max(values):
+        return values[0], values[0]
+    from scipy.stats import ttest_1samp
+
+    low, high = ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
+    return float(low), float(high)
+
+
+def _apart(ones: Sequence[float], others: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """Interval of the difference and p-value."""
+    if min(ones) == max(ones) and min(others) == max(others):
+        return ones[0] - others[0], ones[0] - others[0], float(ones[0] == others[0])
+    from scipy.stats import ttest_ind
+
+    with warnings.catch_warnings():
+        # That one side alone does not vary is no loss of precision.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = ttest_ind(ones, others, equal_var=False)
+    low, high = found.confidence_interval(confidence)
+    return float(low), float(high), float(found.pvalue)
 
 
 def _change(before: Any, after: Any) -> Any:
@@ -152,11 +178,11 @@ def cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
 
 
 def change_against(changes: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
-    """Difference in differences: mean change of those it was done to less that of the others, each person once, with its
-    bootstrap interval (people drawn anew on both sides); higher or lower only when zero lies outside of it."""
+    """Difference in differences: mean change of those it was done to less that of the others, each person once, with
+    Welch's interval; higher or lower only when zero lies outside of it."""
     found = means_apart(changes, others, unit, least)
     if found.method:
-        found.method = "difference_in_differences, bootstrap"
+        found.method = "difference_in_differences, welch_t"
     return found
 
 
@@ -164,17 +190,17 @@ def change_alone(changes: Sequence[float], unit: str = "1", least: int = 2) -> p
     """Mean change of those it was done to, held against nobody: what changed for everybody is in it, too."""
     found = spread(changes, unit, max(least, 2))
     if found.method:
-        found.method, found.verdict = "before_after, bootstrap", _verdict(found.low, found.high)
+        found.method, found.verdict = "before_after, student_t", _verdict(found.low, found.high)
     return found
 
 
 def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
-    """First mean less the second, with its bootstrap interval; higher or lower only when zero lies outside of it."""
+    """First mean less the second, with Welch's interval (Welch 1947); higher or lower only when zero lies outside of it."""
     if min(len(ones), len(others)) < max(least, 2):
         return cannot_say(
             unit, len(ones) + len(others), f"{len(ones)} against {len(others)} cases, it takes {max(least, 2)} each"
         )
-    low, high = _drawn(lambda one, other: one.mean(axis=-1) - other.mean(axis=-1), ones, others)
+    low, high, _ = _apart(ones, others, CONFIDENCE)
     return pb.Estimate(
         value=fmean(ones) - fmean(others),
         unit=unit,
@@ -182,24 +208,20 @@ def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1",
         high=high,
         confidence_ratio=CONFIDENCE,
         sample_size=len(ones) + len(others),
-        method="bootstrap",
+        method="welch_t",
         verdict=_verdict(low, high),
         explanation=f"{fmean(ones):+.3f} of {len(ones)} against {fmean(others):+.3f} of {len(others)} others",
     )
 
 
 def welch(ones: Sequence[float], others: Sequence[float], unit: str, confidence: float, least: int = 2) -> pb.Estimate:
-    """First mean less the second by Welch's t-test (Welch 1947), with the interval at `confidence`; higher or lower only when
-    zero lies outside of it."""
+    """The same for a test that was planned: at its own confidence, with the p-value, and nothing said of what does not vary."""
     cases = len(ones) + len(others)
     if min(len(ones), len(others)) < max(least, 2):
         return cannot_say(unit, cases, f"{len(ones)} against {len(others)}, it takes {max(least, 2)} each")
     if min(ones) == max(ones) and min(others) == max(others):
         return cannot_say(unit, cases, "neither side varies")
-    from scipy.stats import ttest_ind
-
-    found = ttest_ind(ones, others, equal_var=False)
-    low, high = map(float, found.confidence_interval(confidence))
+    low, high, p_value = _apart(ones, others, confidence)
     return pb.Estimate(
         value=fmean(ones) - fmean(others),
         unit=unit,
@@ -208,7 +230,7 @@ def welch(ones: Sequence[float], others: Sequence[float], unit: str, confidence:
         confidence_ratio=confidence,
         sample_size=cases,
         method="welch_t",
-        p_value=float(found.pvalue),
+        p_value=p_value,
         verdict=_verdict(low, high),
         explanation=f"{fmean(ones):.4g} of {len(ones)} against {fmean(others):.4g} of {len(others)}",
     )

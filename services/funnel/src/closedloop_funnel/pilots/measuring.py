@@ -78,7 +78,7 @@ def _due(allowed: ClockSetting, one: Stay, work: Work) -> datetime:
 
 
 def estimate(subject: Subject, values: Sequence[float], judged_by: PilotRules) -> pb.Estimate:
-    """A share with Wilson's interval, or a mean with that of the bootstrap."""
+    """A share with Wilson's interval, or a mean with Student's."""
     if is_share(subject):
         return estimates.share(int(sum(values)), len(values), judged_by.least_cases)
     return estimates.spread(values, subject.unit, judged_by.least_cases)
