@@ -23,7 +23,7 @@ from .charts import SOURCES
 
 ROOT = SOURCES.parents[1]
 FILE = ROOT / "deploy" / "docker" / "Dockerfile"
-# One of four that are alike; targets is larger by its forecasts.
+# One of four that are alike; targets and funnel are larger by their statistics.
 SERVICE = "approvals"
 # What our layer may take, unpacked and as a registry keeps it.
 MOST_MEBIBYTES, MOST_PACKED_MEBIBYTES = 180, 60

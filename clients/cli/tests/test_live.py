@@ -493,6 +493,29 @@ def test_events_and_notices(closedloop: Any, loaded: Any) -> None:
     assert "Nothing found." in closedloop("knowledge", "search", "换线太慢")
 
 
+@pytest.mark.mission("S95", "S101")
+def test_management_is_put_to_the_test(closedloop: Any, loaded: Any) -> None:
+    me = ("--as", "melvin-marxen")
+    begins = (date.today() - timedelta(days=30)).isoformat()
+    made = closedloop.json(
+        "experiments", "register", "每日晨会", "--metric", "won_amount", "--since", begins, "--core", *me
+    )
+    assert [one["id"] for one in closedloop.lines("experiments", "actions", "--core", *me)] == [made["id"]]
+    assert "每日晨会" in closedloop("experiments", "action", made["id"], *me)
+    design = ("experiments", "design", made["id"], "晨会带来赢单", "--metric", "won_amount", "--days", 30)
+    assert "NOTHING_VARIES" in closedloop(*design, "--effect", 1000, "--of", "account", *me, status=1), (
+        "nobody won lately"
+    )
+    assert "METRIC_UNKNOWN" in closedloop(*design[:5], "moon", *design[6:], "--effect", 1, *me, status=1)
+    assert "Nothing found." in closedloop("experiments", "list", "--state", "running", *me)
+    assert "Nothing found." in closedloop("pilots", "bottlenecks", *me), "history says nothing of the last 90 days"
+    start = ("pilots", "start", "提速", "--bottleneck", "stage:b2b/need", "--measures", "每周清点")
+    assert "TOO_LITTLE_DATA" in closedloop(
+        *start, "--unit", made["ownership"]["unitId"], "--from", date.today(), *me, status=1
+    )
+    assert "Nothing found." in closedloop("pilots", "list", *me)
+
+
 @pytest.mark.mission("S83", "S79")
 def test_a_foreign_export_is_diagnosed_and_nothing_of_it_is_kept(closedloop: Any, crm: Path) -> None:
     found = closedloop.json("diagnose", crm)

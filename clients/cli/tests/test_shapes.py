@@ -11,6 +11,7 @@ from google.type.money_pb2 import Money
 
 from closedloop.common.v1 import common_pb2
 from closedloop.customers.v1 import leads_pb2
+from closedloop.funnel.v1 import experiments_pb2
 from closedloop.targets.v1 import metrics_pb2
 from closedloop_cli import shapes
 from closedloop_cli.failures import Usage
@@ -101,3 +102,14 @@ def test_periods(text: str, first: str, last: str) -> None:
 def test_what_is_no_period(text: str) -> None:
     with pytest.raises(Usage):
         shapes.parse_period(text, "--period")
+
+
+def test_an_estimate_comes_with_what_is_known_of_it() -> None:
+    known = experiments_pb2.Estimate(
+        value=0.8333, unit="1", low=0.72, high=0.9, confidence_ratio=0.95, sample_size=72, method="wilson"
+    )
+    assert shapes.estimate(known) == "0.833 (0.72 .. 0.9 at 95 %, n = 72, wilson)"
+    days = experiments_pb2.Estimate(value=4.5, unit="d", sample_size=3, method="mean")
+    assert shapes.estimate(days) == "4.5 d (n = 3, mean)"
+    assert shapes.estimate(experiments_pb2.Estimate(explanation="3 cases, it takes 20")) == "? (3 cases, it takes 20)"
+    assert shapes.estimate(experiments_pb2.Estimate()) == "?"

@@ -144,7 +144,7 @@ async def test_what_short_and_profitable_deals_share_becomes_cards_and_cases_are
     lead = cards["technical_lead_early"].features[0]
     assert (lead.benchmark.value, lead.others.value, lead.difference.method) == (1, 0, "newcombe")
     rounds = cards["poc_iterations"].features[0]
-    assert (rounds.benchmark.value, rounds.difference.method) == (3, "bootstrap")
+    assert (rounds.benchmark.value, rounds.difference.method) == (3, "welch_t")
     assert rounds.difference.low > 2
     states = [pb.PRACTICE_CARD_STATE_PROPOSED, pb.PRACTICE_CARD_STATE_PUBLISHED]
     for state in states:

@@ -15,6 +15,7 @@ from google.type.money_pb2 import Money
 from rich.text import Text
 
 from closedloop.common.v1 import common_pb2
+from closedloop.funnel.v1.experiments_pb2 import Estimate
 from closedloop_chassis import protos
 from closedloop_cli.failures import Usage
 
@@ -67,6 +68,17 @@ def hours(value: Duration) -> str:
 
 def ratio(value: float) -> str:
     return f"{value:.1%}"
+
+
+def estimate(value: Estimate) -> str:
+    """0.83 (0.72 .. 0.9 at 95 %, n = 72, wilson); or a question mark, and why it cannot be said."""
+    if not value.HasField("value"):
+        return f"? ({value.explanation})" if value.explanation else "?"
+    unit = "" if value.unit in ("", "1") else f" {value.unit}"
+    known = [f"n = {value.sample_size}", value.method]
+    if value.HasField("low"):
+        known.insert(0, f"{value.low:.3g} .. {value.high:.3g} at {value.confidence_ratio * 100:.4g} %")
+    return f"{value.value:.3g}{unit} ({', '.join(known)})"
 
 
 def light(value: int) -> Text:

@@ -1,17 +1,22 @@
-"""Figures with what is known of them: shares, differences, means, changes; or the word that it cannot be said."""
+"""Figures with what is known of them: shares, differences, means, changes; or the word that it cannot be said.
+
+What is said comes from here, the statistics from statsmodels and SciPy. They are imported by the first figure that needs
+them (0.7 s, 155 MB): a process that states none goes without.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import atanh, tanh
-from random import Random
-from statistics import NormalDist, fmean
-from statistics import correlation as _pearson
+import warnings
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
 
 from closedloop.funnel.v1 import experiments_pb2 as pb
 
 CONFIDENCE = 0.95
 DRAWS = 1000
+# So many values are drawn at once, whatever the sample: what a draw takes of memory is bounded.
+AT_ONCE = 1_000_000
 
 
 def share(hits: int, tries: int, least: int = 1) -> pb.Estimate:
@@ -38,10 +43,10 @@ def share(hits: int, tries: int, least: int = 1) -> pb.Estimate:
 
 
 def wilson(hits: int, tries: int) -> tuple[float, float]:
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    middle = (hits + z * z / 2) / (tries + z * z)
-    half = z / (tries + z * z) * (hits * (tries - hits) / tries + z * z / 4) ** 0.5
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(hits, tries, alpha=1 - CONFIDENCE, method="wilson")
+    return float(low), float(high)
 
 
 def mean(total: float, count: int) -> pb.Estimate:
@@ -63,63 +68,48 @@ def difference(hits: int, tries: int, other_hits: int, other_tries: int, least: 
             verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY,
             explanation=f"{tries} against {other_tries} cases, it takes {max(least, 1)} each",
         )
-    one, other = hits / tries, other_hits / other_tries
-    (low, high), (other_low, other_high) = wilson(hits, tries), wilson(other_hits, other_tries)
-    bottom = one - other - ((one - low) ** 2 + (other_high - other) ** 2) ** 0.5
-    top = one - other + ((high - one) ** 2 + (other - other_low) ** 2) ** 0.5
-    verdict = pb.ESTIMATE_VERDICT_NO_DIFFERENCE
-    if bottom > 0:
-        verdict = pb.ESTIMATE_VERDICT_HIGHER
-    elif top < 0:
-        verdict = pb.ESTIMATE_VERDICT_LOWER
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = confint_proportions_2indep(
+        hits, tries, other_hits, other_tries, method="newcomb", compare="diff", alpha=1 - CONFIDENCE
+    )
     return pb.Estimate(
-        value=one - other,
+        value=hits / tries - other_hits / other_tries,
         unit="1",
-        low=bottom,
-        high=top,
+        low=low,
+        high=high,
         confidence_ratio=CONFIDENCE,
         sample_size=tries + other_tries,
         method="newcombe",
-        verdict=verdict,
+        verdict=_verdict(low, high),
         explanation=f"{hits} of {tries} against {other_hits} of {other_tries}",
     )
 
 
 def spread(values: Sequence[float], unit: str, least: int = 2) -> pb.Estimate:
-    """A mean with its bootstrap interval (Efron 1979), percentile method; the draws are the same at every call."""
-    if len(values) < least:
-        return _cannot_say(unit, len(values), f"{len(values)} cases, it takes {least}")
-    drawn = sorted(fmean(Random(number).choices(values, k=len(values))) for number in range(DRAWS))
+    """A mean with Student's interval (Student 1908): that of percentiles of samples drawn anew holds 81 of 100 where there
+    are five values, this one 95."""
+    if len(values) < max(least, 2):
+        return cannot_say(unit, len(values), f"{len(values)} cases, it takes {max(least, 2)}")
+    low, high = _around(values)
     return pb.Estimate(
         value=fmean(values),
         unit=unit,
-        low=drawn[round(DRAWS * (1 - CONFIDENCE) / 2)],
-        high=drawn[-1 - round(DRAWS * (1 - CONFIDENCE) / 2)],
+        low=low,
+        high=high,
         confidence_ratio=CONFIDENCE,
         sample_size=len(values),
-        method="bootstrap",
+        method="student_t",
         verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE,
     )
 
 
 def relative(before: Sequence[float], after: Sequence[float], least: int = 2) -> pb.Estimate:
     """(after - before) / before of the means: -0.41 for -41 %; higher or lower only when zero lies outside its bootstrap
-    interval."""
-    if min(len(before), len(after)) < least or not fmean(before):
-        return _cannot_say("1", len(before) + len(after), f"{len(before)} before and {len(after)} after")
-    drawn = []
-    for number in range(DRAWS):
-        chance = Random(number)
-        earlier = fmean(chance.choices(before, k=len(before)))
-        if earlier:
-            drawn.append(fmean(chance.choices(after, k=len(after))) / earlier - 1)
-    drawn.sort()
-    low, high = (drawn[round((len(drawn) - 1) * edge)] for edge in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    verdict = pb.ESTIMATE_VERDICT_NO_DIFFERENCE
-    if low > 0:
-        verdict = pb.ESTIMATE_VERDICT_HIGHER
-    elif high < 0:
-        verdict = pb.ESTIMATE_VERDICT_LOWER
+    interval (Efron 1979), percentile method; the draws are the same at every call."""
+    if min(len(before), len(after)) < max(least, 2) or not fmean(before):
+        return cannot_say("1", len(before) + len(after), f"{len(before)} before and {len(after)} after")
+    low, high = _drawn(_change, before, after)
     return pb.Estimate(
         value=fmean(after) / fmean(before) - 1,
         unit="1",
@@ -128,35 +118,89 @@ def relative(before: Sequence[float], after: Sequence[float], least: int = 2) ->
         confidence_ratio=CONFIDENCE,
         sample_size=len(before) + len(after),
         method="bootstrap",
-        verdict=verdict,
+        verdict=_verdict(low, high),
     )
 
 
-def _cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """What does not vary is as wide as it is."""
+    if min(values) == max(values):
+        return values[0], values[0]
+    from scipy.stats import ttest_1samp
+
+    low, high = ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
+    return float(low), float(high)
+
+
+def _apart(ones: Sequence[float], others: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """Interval of the difference and p-value."""
+    if min(ones) == max(ones) and min(others) == max(others):
+        return ones[0] - others[0], ones[0] - others[0], float(ones[0] == others[0])
+    from scipy.stats import ttest_ind
+
+    with warnings.catch_warnings():
+        # That one side alone does not vary is no loss of precision.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = ttest_ind(ones, others, equal_var=False)
+    low, high = found.confidence_interval(confidence)
+    return float(low), float(high), float(found.pvalue)
+
+
+def _change(before: Any, after: Any) -> Any:
+    """Of the means; not a number where a draw of `before` comes to nothing."""
+    import numpy
+
+    earlier = before.mean(axis=-1)
+    return after.mean(axis=-1) / numpy.where(earlier, earlier, numpy.nan) - 1
+
+
+def _drawn(statistic: Callable[..., Any], *samples: Sequence[float]) -> tuple[float, float]:
+    """Percentiles of the statistic over samples drawn anew, each by itself; the draws are the same at every call."""
+    import numpy
+    from scipy.stats import bootstrap
+
+    drawn = bootstrap(
+        samples,
+        lambda *given, axis: statistic(*given),
+        n_resamples=DRAWS,
+        batch=max(1, AT_ONCE // sum(map(len, samples))),
+        vectorized=True,
+        method="percentile",
+        rng=0,
+    )
+    edges = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+    low, high = numpy.nanquantile(drawn.bootstrap_distribution, edges)
+    return float(low), float(high)
+
+
+def cannot_say(unit: str, cases: int, why: str) -> pb.Estimate:
     return pb.Estimate(unit=unit, sample_size=cases, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation=why)
 
 
 def change_against(changes: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
-    """Difference in differences: mean change of those it was done to less that of the others, each person once, with its
-    bootstrap interval (people drawn anew on both sides); higher or lower only when zero lies outside of it."""
+    """Difference in differences: mean change of those it was done to less that of the others, each person once, with
+    Welch's interval; higher or lower only when zero lies outside of it."""
     found = means_apart(changes, others, unit, least)
     if found.method:
-        found.method = "difference_in_differences, bootstrap"
+        found.method = "difference_in_differences, welch_t"
+    return found
+
+
+def change_alone(changes: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
+    """Mean change of those it was done to, held against nobody: what changed for everybody is in it, too."""
+    found = spread(changes, unit, max(least, 2))
+    if found.method:
+        found.method, found.verdict = "before_after, student_t", _verdict(found.low, found.high)
     return found
 
 
 def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1", least: int = 2) -> pb.Estimate:
-    """First mean less the second, with its bootstrap interval; higher or lower only when zero lies outside of it."""
+    """First mean less the second, with Welch's interval (Welch 1947); higher or lower only when zero lies outside of it."""
     if min(len(ones), len(others)) < max(least, 2):
-        return _cannot_say(
+        return cannot_say(
             unit, len(ones) + len(others), f"{len(ones)} against {len(others)} cases, it takes {max(least, 2)} each"
         )
-    drawn = []
-    for number in range(DRAWS):
-        chance = Random(number)
-        drawn.append(fmean(chance.choices(ones, k=len(ones))) - fmean(chance.choices(others, k=len(others))))
-    drawn.sort()
-    low, high = (drawn[round((DRAWS - 1) * edge)] for edge in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    low, high, _ = _apart(ones, others, CONFIDENCE)
     return pb.Estimate(
         value=fmean(ones) - fmean(others),
         unit=unit,
@@ -164,23 +208,44 @@ def means_apart(ones: Sequence[float], others: Sequence[float], unit: str = "1",
         high=high,
         confidence_ratio=CONFIDENCE,
         sample_size=len(ones) + len(others),
-        method="bootstrap",
+        method="welch_t",
         verdict=_verdict(low, high),
         explanation=f"{fmean(ones):+.3f} of {len(ones)} against {fmean(others):+.3f} of {len(others)} others",
+    )
+
+
+def welch(ones: Sequence[float], others: Sequence[float], unit: str, confidence: float, least: int = 2) -> pb.Estimate:
+    """The same for a test that was planned: at its own confidence, with the p-value, and nothing said of what does not vary."""
+    cases = len(ones) + len(others)
+    if min(len(ones), len(others)) < max(least, 2):
+        return cannot_say(unit, cases, f"{len(ones)} against {len(others)}, it takes {max(least, 2)} each")
+    if min(ones) == max(ones) and min(others) == max(others):
+        return cannot_say(unit, cases, "neither side varies")
+    low, high, p_value = _apart(ones, others, confidence)
+    return pb.Estimate(
+        value=fmean(ones) - fmean(others),
+        unit=unit,
+        low=low,
+        high=high,
+        confidence_ratio=confidence,
+        sample_size=cases,
+        method="welch_t",
+        p_value=p_value,
+        verdict=_verdict(low, high),
+        explanation=f"{fmean(ones):.4g} of {len(ones)} against {fmean(others):.4g} of {len(others)}",
     )
 
 
 def correlation(xs: Sequence[float], ys: Sequence[float], least: int = 4) -> pb.Estimate:
     """Pearson's r with the interval of Fisher's z transformation (Fisher 1921); one side that does not vary says nothing."""
     if len(xs) < max(least, 4):
-        return _cannot_say("1", len(xs), f"{len(xs)} cases, it takes {max(least, 4)}")
+        return cannot_say("1", len(xs), f"{len(xs)} cases, it takes {max(least, 4)}")
     if min(xs) == max(xs) or min(ys) == max(ys):
-        return _cannot_say("1", len(xs), "one of the two does not vary")
-    r = _pearson(xs, ys)
-    # A perfect line has no interval by this method; it is as narrow as can be told apart from one.
-    z = atanh(max(min(r, 1 - 1e-12), -1 + 1e-12))
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) / (len(xs) - 3) ** 0.5
-    low, high = tanh(z - half), tanh(z + half)
+        return cannot_say("1", len(xs), "one of the two does not vary")
+    from scipy.stats import pearsonr
+
+    found = pearsonr(xs, ys)
+    r, (low, high) = float(found.statistic), found.confidence_interval(CONFIDENCE)
     return pb.Estimate(
         value=r,
         unit="1",

@@ -39,12 +39,19 @@ from closedloop_funnel.drills.rules import DrillRules
 from closedloop_funnel.effects import api as effects
 from closedloop_funnel.effects import reactions as effect_reactions
 from closedloop_funnel.effects.rules import EffectRules
+from closedloop_funnel.experiments import api as experiments
+from closedloop_funnel.experiments import reactions as experiment_reactions
+from closedloop_funnel.experiments.rules import ExperimentRules
 from closedloop_funnel.knowledge import api as knowledge
 from closedloop_funnel.knowledge import importing as knowledge_imports
 from closedloop_funnel.knowledge.rules import KnowledgeRules
 from closedloop_funnel.lessons import api as lessons
 from closedloop_funnel.lessons import offering as lesson_offers
 from closedloop_funnel.lessons.rules import LessonRules
+from closedloop_funnel.management import api as management
+from closedloop_funnel.management import reactions as management_reactions
+from closedloop_funnel.management.rules import ManagementRules
+from closedloop_funnel.measures.rules import MeasureRules
 from closedloop_funnel.mentoring import api as mentoring
 from closedloop_funnel.mentoring.rules import MentoringRules
 from closedloop_funnel.newcomers import api as newcomers
@@ -60,6 +67,9 @@ from closedloop_funnel.performance import win_rates
 from closedloop_funnel.performance.rules import PerformanceRules
 from closedloop_funnel.personal import reactions as personal
 from closedloop_funnel.personal.rules import FunnelPersonalRules
+from closedloop_funnel.pilots import api as pilots
+from closedloop_funnel.pilots import reactions as pilot_reactions
+from closedloop_funnel.pilots.rules import PilotRules
 from closedloop_funnel.pipelines import api as pipelines
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.points import api as points
@@ -150,6 +160,17 @@ SERVICE = Service(
         Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
         Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs), rules=(PracticeRules,)),
         Slice("certifications", rpcs=(certifications.rpcs,), rules=(CertificationRules,)),
+        Slice("measures", rules=(MeasureRules,)),
+        Slice(
+            "management", rpcs=(management.rpcs,), reactions=management_reactions.reactions, rules=(ManagementRules,)
+        ),
+        Slice(
+            "experiments",
+            rpcs=(experiments.rpcs,),
+            reactions=experiment_reactions.reactions,
+            rules=(ExperimentRules,),
+        ),
+        Slice("pilots", rpcs=(pilots.rpcs,), reactions=pilot_reactions.reactions, rules=(PilotRules,)),
         Slice("abilities", rpcs=(abilities.rpcs,), rules=(AbilityRules,)),
         Slice("warnings", rpcs=(warnings.rpcs,), reactions=warning_reactions.reactions, rules=(WarningRules,)),
         Slice("watch", rpcs=(watch.rpcs,), reactions=watch_reactions.reactions, rules=(WatchRules,)),

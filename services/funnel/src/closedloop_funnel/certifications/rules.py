@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, sqrt
-from statistics import NormalDist
+from math import ceil
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -36,12 +35,14 @@ class CertificationRules(Rules):
 
 
 def sample_size(base: float, effect: float, power: float, significance: float) -> int:
-    """Of each arm, to find a difference of two shares (normal approximation, two-sided; Fleiss 1981, without correction)."""
-    other = min(max(base + effect, 0.0), 1.0)
-    mean = (base + other) / 2
-    alpha, beta = NormalDist().inv_cdf(1 - significance / 2), NormalDist().inv_cdf(power)
-    wide = alpha * sqrt(2 * mean * (1 - mean)) + beta * sqrt(base * (1 - base) + other * (1 - other))
-    return ceil((wide / (other - base)) ** 2)
+    """Of each arm, to find a difference of two shares (two-sided; Cohen 1988, chapter 6). A share that cannot rise so far
+    falls as far."""
+    from statsmodels.stats.power import NormalIndPower
+    from statsmodels.stats.proportion import proportion_effectsize
+
+    other = base + effect if base + effect <= 1 else base - effect
+    wanted: float = NormalIndPower().solve_power(proportion_effectsize(other, base), power=power, alpha=significance)
+    return ceil(wanted)
 
 
 def graded(exercise: Mapping[str, Any], answer: str) -> float | None:

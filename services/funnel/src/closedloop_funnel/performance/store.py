@@ -10,6 +10,8 @@ from typing import Any
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
+from closedloop_funnel.performance.cases import CASES
+from closedloop_funnel.performance.rules import MetricWord
 from closedloop_funnel.pipelines import scope
 
 
@@ -44,48 +46,10 @@ NARROWED = f"""{Scope.SQL} AND (%(owner)s = '' OR owner_id = %(owner)s)
  AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))"""
 WEEK = "date_trunc('week', {0} AT TIME ZONE %(zone)s)::date"
 
-# Planned visits whose time has passed: done or not. One called off does not count; one found false was not made.
-VISITS = f"""
-SELECT 'visit_completion' AS key, {{group}} AS group_key, {WEEK.format("planned_to")} AS week, count(*) AS cases,
-       avg((state = 'done' AND authenticity <> 'confirmed_false')::int)::float8 AS value
-  FROM activity
- WHERE kind = 'visit' AND state IN ('planned', 'done') AND planned_to >= %(from)s AND planned_to < %(to)s
-   AND planned_to <= %(now)s AND {NARROWED}
- GROUP BY 1, 2, 3
+WEEKLY = f"""
+SELECT '{{key}}' AS key, {{group}} AS group_key, {WEEK.format("at")} AS week, count(*) AS cases, avg(value) AS value
+  FROM ({{cases}}) c WHERE at >= %(from)s AND at < %(to)s AND {NARROWED} GROUP BY 1, 2, 3
 """
-# Days of stays that ended in the week, by each stage's calendar.
-PACE = f"""
-SELECT 'stage_pace' AS key, {{group}} AS group_key, {WEEK.format("m.at")} AS week, count(*) AS cases,
-       avg(m.dwell_days) AS value
-  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id
- WHERE m.at >= %(from)s AND m.at < %(to)s AND m.dwell_days IS NOT NULL AND NOT m.imported AND {NARROWED}
- GROUP BY 1, 2, 3
-"""
-# Deals that left a stage where a custom proposal is expected: with one, or without.
-PROPOSALS = f"""
-SELECT 'proposals_made' AS key, {{group}} AS group_key, {WEEK.format("m.at")} AS week, count(*) AS cases,
-       avg(EXISTS (SELECT FROM proposal p WHERE p.opportunity_id = o.id AND p.custom
-                      AND p.submitted_at <= m.at)::int)::float8 AS value
-  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id
-       JOIN unnest(%(pipelines)s::text[], %(stages)s::text[]) AS e (pipeline_id, stage_key)
-         ON e.pipeline_id = m.pipeline_id AND e.stage_key = m.from_stage_key
- WHERE m.at >= %(from)s AND m.at < %(to)s AND m.direction IN ('forward', 'won') AND NOT m.imported AND {NARROWED}
- GROUP BY 1, 2, 3
-"""
-FEEDBACK = f"""
-SELECT 'feedback_collected' AS key, {{group}} AS group_key, {WEEK.format("at")} AS week, count(*) AS cases,
-       avg((customer_feedback <> '')::int)::float8 AS value
-  FROM activity
- WHERE kind IN ('visit', 'meeting', 'demo') AND state = 'done' AND authenticity <> 'confirmed_false'
-   AND at >= %(from)s AND at < %(to)s AND {NARROWED}
- GROUP BY 1, 2, 3
-"""
-SOURCES = {
-    "visit_completion": VISITS,
-    "stage_pace": PACE,
-    "proposals_made": PROPOSALS,
-    "feedback_collected": FEEDBACK,
-}
 
 KEEP = rows.insert("process_metric", Kept) + " ON CONFLICT (person_id, week, key) DO NOTHING"
 KNOWN = "SELECT person_id, key FROM process_metric WHERE week = %(week)s"
@@ -136,8 +100,8 @@ SELECT * FROM told
 
 
 async def weeks(
-    db: Reader | Transaction, keys: Sequence[str], params: dict[str, Any], *, by_person: bool
+    db: Reader | Transaction, keys: Sequence[MetricWord], params: dict[str, Any], *, by_person: bool
 ) -> list[Week]:
     group = "owner_id" if by_person else "unit_id"
-    sql = "\nUNION ALL\n".join(SOURCES[key].format(group=group) for key in keys)
+    sql = "\nUNION ALL\n".join(WEEKLY.format(key=key, group=group, cases=CASES[key]) for key in keys)
     return await db.all(f"SELECT * FROM ({sql}) w ORDER BY key, group_key, week", params, into=Week)

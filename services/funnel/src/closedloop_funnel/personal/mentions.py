@@ -67,6 +67,7 @@ TEXTS: tuple[Text, ...] = (
         "daily_log", ("summary", "plan", "help_needed"), "person_id = ANY(%(people)s)", "person_id || '/' || day",
         "person_id || '/' || day",
     ),
+    Text("pilot_feedback", ("text",), "person_id = ANY(%(people)s)", subject="pilot_id::text"),
 )  # fmt: skip
 # Deals with the person's company, and who of ours wrote about them.
 AROUND = """

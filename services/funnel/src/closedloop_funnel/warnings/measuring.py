@@ -181,6 +181,23 @@ async def _actions(work: Work, warnings: Sequence[Warning]) -> dict[str, Standin
     return found
 
 
+async def _management(work: Work, warnings: Sequence[Warning]) -> dict[str, Standing]:
+    """By the newest quarter judged since; without one nothing can be told."""
+    rows = {row["subject"]: row for row in await work.tx.all(store.FLAT_QUARTERS, _since(warnings))}
+    return {
+        one.id: Standing(
+            "holds" if rows[one.subject_id]["flat"] else "passed",
+            [
+                evidence(
+                    "flat", float(rows[one.subject_id]["flat"]), "1", f"quarter from {rows[one.subject_id]['quarter']}"
+                )
+            ],
+        )
+        for one in warnings
+        if one.subject_id in rows
+    }
+
+
 async def _breakers(work: Work, warnings: Sequence[Warning]) -> dict[str, Standing]:
     subjects = [one.subject_id for one in warnings]
     rows = {row["person_id"]: row for row in await work.tx.all(store.BREAKERS, {"subjects": subjects})}
@@ -225,5 +242,6 @@ MEASURES: Mapping[str, Measure] = {
     "intake_burst": _bursts,
     "action_without_result": _actions,
     "empty_visits": _breakers,
+    "management_action_flat": _management,
     "stage_conversion": _stages,
 }

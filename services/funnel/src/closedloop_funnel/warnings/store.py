@@ -72,6 +72,14 @@ SELECT s.owner_id, count(r.id) AS reviews
 BREAKERS = """
 SELECT person_id, state, visit_count, opportunity_count FROM breaker WHERE person_id = ANY(%(subjects)s)
 """
+# The newest quarter of each management action of which something could be said since.
+FLAT_QUARTERS = """
+SELECT s.subject, q.flat, q.quarter
+  FROM unnest(%(subjects)s::text[], %(since)s::timestamptz[]) AS s (subject, since)
+       CROSS JOIN LATERAL (SELECT flat, quarter FROM management_quarter
+                            WHERE action_id = s.subject::uuid AND measured_at > s.since AND flat IS NOT NULL
+                            ORDER BY quarter DESC LIMIT 1) q
+"""
 STANDING = """
 SELECT pipeline_id, stage_key, count(*) AS deals FROM opportunity WHERE state = 'open' GROUP BY 1, 2
 """

@@ -1,0 +1,1 @@
+"""What managers hold to, quarter by quarter: whether it moves what it should."""
