@@ -287,7 +287,7 @@ def test_a_merge_takes_what_is_missing_and_gives_it_back() -> None:
     assert joined.profile == {"name": "甲", "industry": "education", "address": "1", "phones": ["3"]}
     assert joined.choices == {"industry": "b", "address": "b", "phones": "c"}
     written_since = {**joined.profile, "address": "9"}
-    parted = merging.part(written_since, survivor, dict(absorbed), joined.choices)
+    parted = merging.part(written_since, survivor, joined.profile)
     assert parted == {"name": "甲", "industry": "medical", "address": "9"}
     with pytest.raises(errors.InvalidArgument, match="holds nothing"):
         merging.join(survivor, absorbed, {"colour": "b"})

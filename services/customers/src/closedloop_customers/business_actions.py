@@ -13,6 +13,9 @@ from closedloop_chassis import errors, protos
 from closedloop_chassis.rulebook.rules import Part, Rules
 from closedloop_chassis.work import Work
 
+# Two records are found to be one, or not to be: said by the service itself, with the reason that was given.
+MERGE = "merge"
+
 
 class ActionKind(Part):
     title: str
