@@ -22,6 +22,7 @@ from closedloop_customers.identity.portraits import portrait
 from closedloop_customers.identity.rules import IdentityRules, RecordType
 from closedloop_customers.potential import desk as potential
 from closedloop_customers.quality import desk as quality
+from closedloop_customers.reminders import desk as reminders
 
 rpcs = Rpcs("closedloop.customers.v1.IdentityService")
 
@@ -131,6 +132,7 @@ async def merge_records(request: pb.MergeRecordsRequest, call: Call) -> pb.Merge
     verdict = {"ids": ids, "by": call.actor, "now": call.now, "reason": request.reason}
     call.tx.do(store.MERGED_PAIRS, verdict)
     desk.tell(call, merge, undone=False)
+    reminders.owned_anew(call, [survivor_id])
     if kind == "account":
         await _judge_anew(call, [survivor_id], "event:RecordsMerged")
     return wire.merge(merge)
@@ -157,6 +159,7 @@ async def unmerge_records(request: pb.UnmergeRecordsRequest, call: Call) -> pb.M
     call.tx.do(store.UNMERGED_PAIRS, verdict)
     undone = replace(merge, unmerged_by=call.actor, unmerged_at=call.now)
     desk.tell(call, undone, undone=True)
+    reminders.owned_anew(call, list(held))
     if merge.record_type == "account":
         await _judge_anew(call, list(held), "event:RecordsUnmerged")
     return wire.merge(undone)

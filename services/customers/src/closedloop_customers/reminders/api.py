@@ -77,7 +77,7 @@ async def update_reminder(request: pb.UpdateReminderRequest, call: Call) -> pb.R
     paths = set(request.update_mask.paths)
     if unknown := paths - FIELDS:
         raise errors.InvalidArgument("UNKNOWN_FIELD", f"there is no field {unknown}", {"update_mask": str(unknown)})
-    new: Reminder = old
+    new = old
     if "title" in paths:
         new = replace(new, title=_title(request.title))
     if "agreed_date" in paths:
