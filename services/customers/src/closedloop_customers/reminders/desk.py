@@ -33,8 +33,7 @@ def zone(work: Work, owner_id: str, unit_id: str) -> str:
 
 def whom(work: Work, one: Owned) -> str:
     """Who is reminded: the owner; where nobody owns, or the owner has left, who leads them."""
-    owner = work.org.person(one.owner_id)
-    return one.owner_id if owner is not None and owner.active else asking.manager_of(work, one.owner_id, one.unit_id)
+    return asking.working(work, one.owner_id, one.unit_id)
 
 
 def notices(work: Work, one: Owned, zones: Mapping[str, str] | None = None) -> list[Notice]:
