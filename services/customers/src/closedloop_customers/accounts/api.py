@@ -99,7 +99,6 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
             "ACCOUNT_MERGED", f"it is part of {old.merged_into_id} now", account_id=old.merged_into_id
         )
     etags.check(request.etag, old.version)
-    action = business_actions.cited(call, request.business_action)
     paths = set(request.update_mask.paths)
     profile = profiles.masked(old.profile, profiles.read(request.profile), paths - BESIDES_PROFILE, pb.AccountProfile)
     if not profile.get("name"):
@@ -120,6 +119,7 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
         await desk.refuse_twins(call, fresh, own_id=old.id)
     if new.profile.get("parent_account_id") != old.profile.get("parent_account_id"):
         new = await _hung(call, new)
+    action = business_actions.cited(call, request.business_action, "confirm" if new == old else "change")
     if new == old:
         # Nothing else to write down than that somebody looked and found it right.
         new = replace(new, last_verify_at=call.now)

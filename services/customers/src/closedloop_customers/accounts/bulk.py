@@ -48,7 +48,7 @@ class _Outcome:
 
 async def upsert(request: pb.BulkUpsertAccountsRequest, call: Call) -> BulkSummary:
     cited = (
-        business_actions.cited(call, request.business_action)
+        business_actions.cited(call, request.business_action, "import")
         if request.HasField("business_action")
         else business_actions.text("import", request.request_id)
     )
