@@ -26,6 +26,7 @@ from closedloop_chassis.ids import new_id
 
 from .conftest import Desk, House
 from .test_identity import account, contact, merge, seen, unmerge
+from .test_personal_data import patiently
 
 CALL = accounts_pb2.BusinessAction(kind="call")
 
@@ -273,9 +274,8 @@ async def relate(house: House, account_id: str, one: str, other: str, kind: str)
 
 async def brief(house: House, account_id: str) -> visit_brief_pb2.VisitBrief:
     await house.live.advance(minutes=1)
-    shown: visit_brief_pb2.VisitBrief = await house.rep1.brief.GetVisitBrief(
-        visit_brief_pb2.GetVisitBriefRequest(account_id=account_id)
-    )
+    asked = visit_brief_pb2.GetVisitBriefRequest(account_id=account_id)
+    shown: visit_brief_pb2.VisitBrief = await patiently(house.rep1.brief.GetVisitBrief, asked)
     return shown
 
 

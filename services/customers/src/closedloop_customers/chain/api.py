@@ -175,7 +175,8 @@ async def find_introductions(request: pb.FindIntroductionsRequest, call: Call) -
     passed = {end.removeprefix("contact:") for path in found for end in path.ends if end.startswith("contact:")}
     people = await call.db.all(store.WHO, {"ids": sorted(passed)}, into=store.Known)
     names = {f"contact:{row.id}": row for row in people}
-    return pb.FindIntroductionsResponse(paths=[_path(path, names, call) for path in found])
+    answer = pb.FindIntroductionsResponse(paths=[_path(path, names, call) for path in found])
+    return await accesses.shown(call, answer)
 
 
 async def _ties_around(call: Call, goal: str, longest: int, settings: ChainRules) -> list[paths.Tie]:

@@ -13,7 +13,7 @@ from closedloop_chassis.edge import authorization
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Scope
-from closedloop_customers import profiles, records
+from closedloop_customers import accesses, profiles, records
 from closedloop_customers.grades import desk as grades
 from closedloop_customers.health import desk as health
 from closedloop_customers.identifiers import MatchingRules
@@ -44,8 +44,10 @@ async def find_duplicates(request: pb.FindDuplicatesRequest, call: Call) -> pb.F
         for record, comparison in found
         if comparison.probability >= least
     ]
-    limit = request.limit or DEFAULT_MATCHES
-    return pb.FindDuplicatesResponse(matches=matches[:limit], rule=wire.rule(call, rules))
+    answer = pb.FindDuplicatesResponse(matches=matches[: request.limit or DEFAULT_MATCHES], rule=wire.rule(call, rules))
+    if matches and kind != "account":
+        await accesses.note(call, [id_])  # what it is compared by is shown as well
+    return await accesses.shown(call, answer)
 
 
 @rpcs.method
@@ -64,7 +66,8 @@ async def list_duplicate_pairs(request: pb.ListDuplicatePairsRequest, call: Call
     }
     found = await call.db.all(store.LIST_PAIRS, params, into=store.ShownPair)
     page, token = pages.split(found, request, lambda row: (-row.probability, row.id))
-    return pb.ListDuplicatePairsResponse(pairs=[wire.pair(row, call.scope) for row in page], next_page_token=token)
+    listed = pb.ListDuplicatePairsResponse(pairs=[wire.pair(row, call.scope) for row in page], next_page_token=token)
+    return await accesses.shown(call, listed)
 
 
 @rpcs.method
