@@ -176,6 +176,13 @@ async def test_a_change_without_business_is_refused(house: House, rid: Any) -> N
     for kind, reference in (("rumour", ""), ("contract", "")):
         with house.live.refused("INVALID_ARGUMENT", "BUSINESS_ACTION_UNKNOWN"):
             await house.rep1.accounts.UpdateAccount(changing(account, rid, ["industry"], kind, reference=reference))
+    # What the service notes of itself, or what only says that nothing has changed, teaches nothing new.
+    for kind in ("import", "creation", "merge", "verification"):
+        with house.live.refused("INVALID_ARGUMENT", "BUSINESS_ACTION_UNFIT"):
+            await house.rep1.accounts.UpdateAccount(changing(account, rid, ["industry"], kind, reference="x"))
+    seen = await house.rep1.accounts.UpdateAccount(changing(account, rid, [], "verification"))
+    assert seen.profile == account.profile
+    account = seen
     with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_FIELD"):
         await house.rep1.accounts.UpdateAccount(changing(account, rid, ["colour"]))
     with house.live.refused("INVALID_ARGUMENT", "NAME_MISSING"):

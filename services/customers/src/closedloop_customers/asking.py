@@ -108,6 +108,12 @@ def message(
     work.tell(integrations.DeliveryRequested(content=content), subject_id)
 
 
+def working(work: Work, owner_id: str, unit_id: str) -> str:
+    """The owner; where nobody owns, or the owner has left, who leads them. Empty where nobody does."""
+    owner = work.org.person(owner_id)
+    return owner_id if owner is not None and owner.active else manager_of(work, owner_id, unit_id)
+
+
 def manager_of(work: Work, owner_id: str, unit_id: str) -> str:
     """Who leads the owner, or the unit where nobody owns; empty where nobody does."""
     line = work.org.line_of(owner_id) if owner_id else []

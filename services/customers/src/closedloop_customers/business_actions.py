@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,9 +13,18 @@ from closedloop_chassis import errors, protos
 from closedloop_chassis.rulebook.rules import Part, Rules
 from closedloop_chassis.work import Work
 
+# Two records are found to be one, or not to be: said by the service itself, with the reason that was given.
+MERGE = "merge"
+
+
+Use = Literal["change", "confirm", "import", "service"]
+
 
 class ActionKind(Part):
     title: str
+    # What it may be cited for: a "change" (and whatever is less), to "confirm" what stands, an "import"; "service" is noted
+    # by the service itself and cited by nobody.
+    use: Use = "change"
     # Whether the action must be named where it is kept: a contract number, a ticket.
     reference_required: bool = False
 
@@ -41,15 +50,17 @@ class BusinessActionRules(Rules):
             "registry": ActionKind(title="工商登记"),
             "suggestion": ActionKind(title="确认的建议", reference_required=True),
             "lead": ActionKind(title="线索转化", reference_required=True),
-            "import": ActionKind(title="导入"),
-            "creation": ActionKind(title="新建"),
-            "verification": ActionKind(title="核实"),
+            "import": ActionKind(title="导入", use="import"),
+            "creation": ActionKind(title="新建", use="service"),
+            "merge": ActionKind(title="合并与拆分", use="service"),
+            "verification": ActionKind(title="核实", use="confirm"),
         }
     )
 
 
-def cited(work: Work, action: pb.BusinessAction) -> str:
-    """The action as the trail keeps it. Raises InvalidArgument BUSINESS_ACTION_UNKNOWN, TIME_IN_FUTURE."""
+def cited(work: Work, action: pb.BusinessAction, use: Use = "change") -> str:
+    """The action as the trail keeps it. Raises InvalidArgument BUSINESS_ACTION_UNKNOWN, BUSINESS_ACTION_UNFIT (not for
+    this use), TIME_IN_FUTURE."""
     kind = work.rules(BusinessActionRules).kinds.get(action.kind)
     if kind is None:
         known = ", ".join(work.rules(BusinessActionRules).kinds)
@@ -57,6 +68,12 @@ def cited(work: Work, action: pb.BusinessAction) -> str:
             "BUSINESS_ACTION_UNKNOWN",
             f"{action.kind} is no business action; known are {known}",
             {"business_action.kind": action.kind},
+        )
+    if kind.use not in ("change", use):
+        raise errors.InvalidArgument(
+            "BUSINESS_ACTION_UNFIT",
+            f"{action.kind} is no business that teaches us something new; cite the call, visit, contract that did",
+            {"business_action.kind": f"{action.kind} is not cited for this: {use}"},
         )
     if kind.reference_required and not action.reference.strip():
         raise errors.InvalidArgument(

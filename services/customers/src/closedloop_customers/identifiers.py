@@ -35,6 +35,7 @@ class MatchingRules(Rules):
     telling: tuple[str, ...] = names.TELLING
     departments: tuple[str, ...] = names.DEPARTMENTS
     short_forms: dict[str, str] = names.SHORT_FORMS
+    branches: tuple[str, ...] = names.BRANCHES
     # Domains of everybody, which say nothing about the company.
     public_domains: frozenset[str] = frozenset(
         {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net",
@@ -50,6 +51,7 @@ class MatchingRules(Rules):
             self.telling,
             self.departments,
             tuple(self.short_forms.items()),
+            self.branches,
         )
 
 

@@ -28,6 +28,8 @@ TELLING = (
     "集团", "公司", "分行", "支行", "办事处", "研究院", "研究所", "附属", "分校", "校区", "院区", "分院", "分厂", "工厂", "医院",
     "学院", "学校", "工会", "协会", "基金会", "门店", "分店", "项目部",
 )  # fmt: skip
+# Ends of names that are branches: whose form is the head office's, and who are other customers than it.
+BRANCHES = ("分公司", "分行", "支行", "办事处")
 # Parts of a company that are the same customer: "采购部", "信息中心", "销售二部".
 DEPARTMENTS = (
     "采购", "销售", "市场", "营销", "技术", "研发", "财务", "行政", "人事", "人力资源", "工程", "质量", "品质", "生产", "设备",
@@ -42,6 +44,8 @@ SHORT_FORMS = {
     "师大": "师范大学", "师大附中": "师范大学附属中学", "师大附小": "师范大学附属小学",
     "文旅局": "文化和旅游局", "文旅厅": "文化和旅游厅", "中医院": "中医医院",
 }  # fmt: skip
+# Below: how Chinese is written and said, and how the parser reads. No company's affair, so in no rulebook; what it may see
+# otherwise stands above.
 # Characters that are taken for one another by eye; each group is read as its first.
 LOOK_ALIKES = (
     "大太犬", "天夭", "未末", "土士", "己已巳", "人入", "日曰", "干千于", "王玉主", "白自", "田由甲申", "治冶", "刀力", "今令",
@@ -62,7 +66,6 @@ _ADMINISTRATIVE = re.compile(
     r"^(\w{2,9}?(?:省|自治区|特别行政区)|(?!城市)\w{2,4}?(?:市|自治州|区|县|旗)(?![政场民容域块]))"
 )
 _ENDING = re.compile(r"(?:省|市|(?:维吾尔|壮族|回族)?自治区|特别行政区|自治州|区|县|旗)$")
-_BRANCHES = ("分公司", "分行", "支行", "办事处")
 _FORM_WITHIN = re.compile("(?:有限责任|股份有限|责任有限|有限)公司(?=.)")
 # A tail of nothing but these is a legal form, however it was typed.
 _FORM_TAIL = re.compile("[有限责任公司股份]{3,9}$")
@@ -90,6 +93,7 @@ class Lexicon:
     telling: tuple[str, ...] = TELLING
     departments: tuple[str, ...] = DEPARTMENTS
     short_forms: tuple[tuple[str, str], ...] = tuple(SHORT_FORMS.items())
+    branches: tuple[str, ...] = BRANCHES
 
     @cached_property
     def endings(self) -> tuple[str, ...]:
@@ -132,7 +136,16 @@ class Lexicon:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.forms, self.provinces, self.places, self.telling, self.departments, self.short_forms))
+        told = (
+            self.forms,
+            self.provinces,
+            self.places,
+            self.telling,
+            self.departments,
+            self.short_forms,
+            self.branches,
+        )
+        return hash(told)
 
 
 LEXICON = Lexicon()
@@ -209,7 +222,7 @@ def _without_behind(words: str, lexicon: Lexicon) -> tuple[str, str]:
     within = _FORM_WITHIN.search(words)
     if within and within.start() > 1:
         rest = words[within.end() :].strip()
-        if not rest.endswith(_BRANCHES) and not any(word in rest for word in lexicon.telling):
+        if not rest.endswith(lexicon.branches) and not any(word in rest for word in lexicon.telling):
             return words[: within.start()], rest
         # "华东精密有限公司苏州分公司": the form of the head office says nothing about the branch either.
         return _FORM_WITHIN.sub("", words), ""
@@ -220,7 +233,7 @@ def _without_behind(words: str, lexicon: Lexicon) -> tuple[str, str]:
 
 
 def _without_form(words: str, lexicon: Lexicon) -> str:
-    if words.endswith(_BRANCHES):
+    if words.endswith(lexicon.branches):
         return words
     words = _without_mistyped_form(words, lexicon)
     while words.endswith(lexicon.endings):

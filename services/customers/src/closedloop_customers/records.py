@@ -26,9 +26,11 @@ SELECT 'account' AS type, a.id AS asked_id, coalesce(s.id, a.id) AS id, coalesce
   FROM account a LEFT JOIN account s ON s.id = a.merged_into_id
  WHERE a.id = ANY(%(account_ids)s::uuid[])
 UNION ALL
-SELECT 'contact', c.id, c.id, c.account_id, c.name, a.owner_id, a.unit_id, a.participant_ids,
-       c.state NOT IN ('merged', 'erased'), c.last_interaction_at
-  FROM contact c JOIN account a ON a.id = c.account_id
+SELECT 'contact', c.id, coalesce(s.id, c.id), coalesce(s.account_id, c.account_id), coalesce(s.name, c.name), a.owner_id,
+       a.unit_id, a.participant_ids, coalesce(s.state, c.state) NOT IN ('merged', 'erased'),
+       coalesce(s.last_interaction_at, c.last_interaction_at)
+  FROM contact c LEFT JOIN contact s ON s.id = c.merged_into_id
+  JOIN account a ON a.id = coalesce(s.account_id, c.account_id)
  WHERE c.id = ANY(%(contact_ids)s::uuid[])
 UNION ALL
 SELECT 'lead', l.id, coalesce(s.id, l.id), coalesce(s.account_id, l.account_id), l.profile->>'company_name',

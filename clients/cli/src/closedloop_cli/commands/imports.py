@@ -29,7 +29,12 @@ Errors = Annotated[Path | None, typer.Option("--errors", dir_okay=False, help="C
 Batch = Annotated[int, typer.Option(min=1, max=LARGEST_BATCH, help="rows per call")]
 Source = Annotated[str, typer.Option(help="where the rows come from, for their provenance")]
 File = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, help="CSV with the contract's fields as columns, or JSON lines")
+    Path,
+    typer.Argument(
+        exists=True,
+        dir_okay=False,
+        help="CSV or Excel with the contract's fields as columns, or JSON lines",
+    ),
 ]
 
 

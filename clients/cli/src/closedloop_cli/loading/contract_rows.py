@@ -1,8 +1,8 @@
-"""Files whose columns are the contract's own fields: CSV with a heading of field paths, or JSON lines of proto JSON."""
+"""Files whose columns are the contract's own fields: CSV or a workbook with a heading of field paths, or JSON lines of proto
+JSON."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from closedloop_cli import shapes
 from closedloop_cli.failures import Usage
+from closedloop_cli.loading import tables
 from closedloop_cli.loading.ledger import Ledger, Rejection, RowRefused
 from closedloop_cli.loading.loader import Item
 
@@ -43,19 +44,17 @@ def items(
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if path.suffix not in JSON_LINES:
+        yield from tables.records(path)
+        return
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix in JSON_LINES:
-                for line, text in enumerate(file, start=1):
-                    if text.strip():
-                        yield line, json.loads(text)
-                return
-            rows = csv.DictReader(file)
-            for row in rows:
-                yield rows.line_num, {name.strip(): value.strip() for name, value in row.items() if name and value}
+        with path.open(encoding=tables.charset(path), newline="") as file:
+            for line, text in enumerate(file, start=1):
+                if text.strip():
+                    yield line, json.loads(text)
     except OSError as error:
         raise Usage("file_unreadable", file=path, problem=error.strerror or error) from None
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, AttributeError, RecursionError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise Usage("file_unreadable", file=path, problem=error) from None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from closedloop_cli import shapes
 from closedloop_cli.failures import Usage
+from closedloop_cli.loading import tables
 from closedloop_cli.loading.ledger import Ledger, RowRefused
 from closedloop_cli.loading.mapping import NEEDED, Kind, Mapping
 
@@ -79,11 +80,11 @@ class Row:
 
 
 def read(folder: Path, kind: Kind, mapping: Mapping, ledger: Ledger | None = None) -> Iterator[Row]:
-    """Raises Usage for a file that is not there, is no UTF-8, or lacks a needed column."""
+    """Raises Usage for a file that is not there, is neither UTF-8 nor GBK, or lacks a needed column."""
     layout = mapping.files[kind]
     path = folder / layout.name
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=tables.charset(path), newline="") as file:
             rows = csv.reader(file)
             heading = [name.strip() for name in next(rows, [])]
             missing = [layout.columns[word] for word in sorted(NEEDED[kind]) if layout.columns[word] not in heading]

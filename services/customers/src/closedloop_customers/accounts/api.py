@@ -72,8 +72,7 @@ async def create_account(request: pb.CreateAccountRequest, call: Call) -> pb.Acc
     profile = desk.checked(call, profiles.read(request.profile))
     source = provenance.by_hand(call, request.provenance)
     await desk.refuse_twins(call, desk.keys_of(call, profile), request.not_duplicate_reason)
-    account = desk.made(call, profile, owner_id, unit_id, source, request.participant_ids)
-    await _check_parent(call, account)
+    account = await _hung(call, desk.made(call, profile, owner_id, unit_id, source, request.participant_ids))
     await assignment.check_account_limit(call, owner_id)
     desk.create(call, [account], business_actions.text("creation", note=request.not_duplicate_reason))
     method = "brought" if owner_id == call.caller.subject else "manual"
@@ -89,6 +88,8 @@ async def create_account(request: pb.CreateAccountRequest, call: Call) -> pb.Acc
 
 @rpcs.method
 async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Account:
+    if "parent_account_id" in request.update_mask.paths:
+        desk.hold_tree(call)
     old = (await store.lock(call.tx, [request.id])).get(request.id)
     if old is None:
         raise errors.NotFound("ACCOUNT_NOT_FOUND", f"no account {request.id}")
@@ -98,7 +99,6 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
             "ACCOUNT_MERGED", f"it is part of {old.merged_into_id} now", account_id=old.merged_into_id
         )
     etags.check(request.etag, old.version)
-    action = business_actions.cited(call, request.business_action)
     paths = set(request.update_mask.paths)
     profile = profiles.masked(old.profile, profiles.read(request.profile), paths - BESIDES_PROFILE, pb.AccountProfile)
     if not profile.get("name"):
@@ -118,7 +118,8 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
     if fresh:
         await desk.refuse_twins(call, fresh, own_id=old.id)
     if new.profile.get("parent_account_id") != old.profile.get("parent_account_id"):
-        await _check_parent(call, new)
+        new = await _hung(call, new)
+    action = business_actions.cited(call, request.business_action, "confirm" if new == old else "change")
     if new == old:
         # Nothing else to write down than that somebody looked and found it right.
         new = replace(new, last_verify_at=call.now)
@@ -184,13 +185,16 @@ def _seen(call: Call, account: Account | None, asked: str) -> Account:
     return account
 
 
-async def _check_parent(call: Call, account: Account) -> None:
-    parent = account.profile.get("parent_account_id", "")
-    if not parent:
-        return
-    parents = await store.ancestry(call.tx, [parent])
-    field = {"profile.parent_account_id": parent}
-    if parent not in parents:
-        raise errors.InvalidArgument("ACCOUNT_NOT_FOUND", f"no account {parent} to be the parent", field)
-    if rules.in_cycle(account.id, parent, parents):
+async def _hung(call: Call, account: Account) -> Account:
+    """The account below the parent it names, or below what that one is part of. Raises InvalidArgument
+    ACCOUNT_NOT_FOUND, PARENT_CYCLE. Two round trips where it names one."""
+    named = account.profile.get("parent_account_id", "")
+    if not named:
+        return account
+    field = {"profile.parent_account_id": named}
+    parent = (await records.survivors(call.tx, [named])).get(named)
+    if parent is None:
+        raise errors.InvalidArgument("ACCOUNT_NOT_FOUND", f"no account {named} to be the parent", field)
+    if rules.in_cycle(account.id, parent, await store.ancestry(call.tx, [parent])):
         raise errors.InvalidArgument("PARENT_CYCLE", "an account cannot belong to one that belongs to it", field)
+    return replace(account, profile={**account.profile, "parent_account_id": parent})

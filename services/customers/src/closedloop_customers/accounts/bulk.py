@@ -48,7 +48,7 @@ class _Outcome:
 
 async def upsert(request: pb.BulkUpsertAccountsRequest, call: Call) -> BulkSummary:
     cited = (
-        business_actions.cited(call, request.business_action)
+        business_actions.cited(call, request.business_action, "import")
         if request.HasField("business_action")
         else business_actions.text("import", request.request_id)
     )
@@ -56,6 +56,8 @@ async def upsert(request: pb.BulkUpsertAccountsRequest, call: Call) -> BulkSumma
     rows = list(_judged(call, good, refused))
     outcome = _Outcome(refused=refused)
     parents = {row.parent_source for row in rows if row.parent_source is not None}
+    if parents or any("parent_account_id" in row.profile for row in rows):
+        desk.hold_tree(call)
     known = await store.lock_by_source(call.tx, list({row.source for row in rows} | parents))
     outcome.by_source = {source: account.merged_into_id or account.id for source, account in known.items()}
     twins = await _twins(call, [row for row in rows if row.source not in known])

@@ -14,7 +14,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles
 from closedloop_customers.accounts import store, wire
-from closedloop_customers.accounts.rules import Account, AccountRules
+from closedloop_customers.accounts.rules import Account, AccountRules, status_by_deals
 from closedloop_customers.assignment.desk import Subject
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
@@ -267,6 +267,23 @@ def seen(account: Account) -> Subject:
         industry=account.profile.get("industry", ""),
         product_lines=tuple(account.profile.get("product_lines", ())),
     )
+
+
+def hold_tree(work: Work) -> None:
+    """Queues that nobody else changes what belongs to what until the transaction ends; before any account is held."""
+    work.tx.do(store.HOLD_TREE)
+
+
+async def above(tx: Transaction, ids: Collection[str]) -> dict[str, str]:
+    """Child to parent ("" at the top), for these accounts and all above them; one that is part of another hangs below
+    that one. One round trip."""
+    return await store.ancestry(tx, ids)
+
+
+async def by_deals(work: Work, ids: Collection[str]) -> dict[str, str]:
+    """The status that follows from the deals of each account. One round trip."""
+    today, rules = work.now.date(), work.rules(AccountRules)
+    return {id_: status_by_deals(won, today, rules) for id_, _, won in await store.standings(work.tx, ids)}
 
 
 async def children(tx: Transaction, ids: Collection[str]) -> list[Account]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -87,6 +87,11 @@ def requested_status(present: str, wanted: str, by_business: str) -> str:
     raise errors.FailedPrecondition(
         "STATUS_FOLLOWS_BUSINESS", f"an account is retired and taken back by hand; it becomes {wanted} through business"
     )
+
+
+def hung(account_id: str, wishes: Iterable[str], parents: Mapping[str, str]) -> str:
+    """The first of these parents below which the account closes no circle; "" where there is none."""
+    return next((parent for parent in wishes if parent and not in_cycle(account_id, parent, parents)), "")
 
 
 def in_cycle(account_id: str, parent_id: str, parents: Mapping[str, str]) -> bool:

@@ -86,14 +86,17 @@ SELECT k.key, coalesce(a.merged_into_id, a.id) AS account_id
  ORDER BY k.key, a.id
 """
 
-# Parents of parents, from these accounts upwards.
+# Who changes what belongs to what holds it until the transaction ends, before any account: two changes that are right each
+# may be a circle together.
+HOLD_TREE = "SELECT pg_advisory_xact_lock(hashtext('customers.account_parents'))"
+# Parents of parents, from these accounts upwards. One that is part of another hangs below that one.
 ANCESTRY = """
 WITH RECURSIVE up AS (
-    SELECT id, parent_account_id FROM account WHERE id = ANY(%(ids)s::uuid[])
+    SELECT id, coalesce(merged_into_id, parent_account_id) AS parent FROM account WHERE id = ANY(%(ids)s::uuid[])
     UNION
-    SELECT a.id, a.parent_account_id FROM account a JOIN up ON a.id = up.parent_account_id
+    SELECT a.id, coalesce(a.merged_into_id, a.parent_account_id) FROM account a JOIN up ON a.id = up.parent
 )
-SELECT id, coalesce(parent_account_id::text, '') AS parent_id FROM up
+SELECT id, coalesce(parent::text, '') AS parent_id FROM up
 """
 
 LIST = f"""

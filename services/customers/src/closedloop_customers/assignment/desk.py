@@ -16,6 +16,7 @@ from closedloop_customers.assignment import market, rules, store
 from closedloop_customers.assignment.market import Question, everybody
 from closedloop_customers.assignment.rules import AssignmentRules, Candidate, Seller, Subject
 from closedloop_customers.explanations import Explanation
+from closedloop_customers.reminders import desk as reminders
 
 __all__ = ["Choice", "Question", "Seller", "Subject", "everybody"]
 
@@ -93,6 +94,8 @@ def give(
         for id_, choice in chosen.items()
     ]
     if given:
+        if previous is not None:
+            reminders.owned_anew(work, [row.record_id for row in given if row.owner_id != row.previous_owner_id])
         most = {choice.owner_id: choice.most for choice in chosen.values() if choice.most is not None}
         store.replace_running(work.tx, record_type, given, most, work.now, first=previous is None)
         taken = market.of(work)

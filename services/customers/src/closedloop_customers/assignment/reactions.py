@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
-from closedloop_chassis.clocks.due import Rung
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
+from closedloop_customers import rounds
 from closedloop_customers.assignment import leaving, pooling, store
 from closedloop_customers.assignment.rules import AssignmentRules
 
@@ -19,22 +16,11 @@ reactions = Reactions()
 RECYCLING = "customers.recycling"
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    """From the first unit on what nobody follows up goes back to the pool; a timer that is set stays."""
-    _again(work, work.rules(AssignmentRules).recycle_every)
-
-
-@reactions.timer(RECYCLING)
-async def recycle(_: list[Rung], work: Work) -> None:
+@rounds.every(reactions, RECYCLING, lambda work: work.rules(AssignmentRules).recycle_every)
+async def recycle(work: Work) -> None:
     await pooling.recycle(work)
     work.tx.do(store.HOLD_ALL)
     work.tx.do(store.RECOUNT)
-    _again(work, work.rules(AssignmentRules).recycle_every)
-
-
-def _again(work: Work, setting: ClockSetting) -> None:
-    work.timers.set(RECYCLING, "company", work.calendars.due(setting, work.now, ""))
 
 
 @reactions.on(targets.PersonChanged)

@@ -156,8 +156,7 @@ async def update_concern(request: pb.UpdateConcernRequest, call: Call) -> pb.Con
 @rpcs.method
 async def find_introductions(request: pb.FindIntroductionsRequest, call: Call) -> pb.FindIntroductionsResponse:
     settings = call.rules(ChainRules)
-    known = {row.id: row for row in await call.db.all(store.WHO, {"ids": [request.contact_id]}, into=store.Known)}
-    goal = known.get(request.contact_id)
+    goal = await call.db.one(store.WHO, {"ids": [request.contact_id]}, into=store.Known)
     if goal is None:
         raise errors.NotFound("CONTACT_NOT_FOUND", f"no contact {request.contact_id}")
     call.authorize(goal.owner_id, goal.unit_id, goal.participant_ids)
@@ -176,7 +175,8 @@ async def find_introductions(request: pb.FindIntroductionsRequest, call: Call) -
     passed = {end.removeprefix("contact:") for path in found for end in path.ends if end.startswith("contact:")}
     people = await call.db.all(store.WHO, {"ids": sorted(passed)}, into=store.Known)
     names = {f"contact:{row.id}": row for row in people}
-    return pb.FindIntroductionsResponse(paths=[_path(path, names, call) for path in found])
+    answer = pb.FindIntroductionsResponse(paths=[_path(path, names, call) for path in found])
+    return await accesses.shown(call, answer)
 
 
 async def _ties_around(call: Call, goal: str, longest: int, settings: ChainRules) -> list[paths.Tie]:

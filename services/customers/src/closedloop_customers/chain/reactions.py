@@ -52,7 +52,7 @@ async def objections(event: Heard[funnel.TranscriptAnalyzed], work: Work) -> Non
     graph = await store.graph(work.tx, account_id, "", work.now, work.rules(ChainRules))
     assert graph is not None
     people = {row["id"]: row for row in graph.people or ()}
-    speaker = next((id_ for id_ in told.contact_ids if id_ in people), "")
+    speaker = next((id_ for id_ in await _people(work, told.contact_ids) if id_ in people), "")
     row = people.get(speaker, {"job_title": "", "department": "", "role": ""})
     role = row["role"] or rules.position(row["job_title"], row["department"], work.rules(ChainRules)).role
     stage = next((o["stage"] for o in graph.opportunities or () if o["opportunity_id"] == told.opportunity_id), "")
@@ -92,7 +92,7 @@ async def complaint(event: Heard[integrations.TicketReceived], work: Work) -> No
     await desk.raised(
         work,
         account_id=account_id,
-        contact_id=told.contact_id if ids.is_id(told.contact_id) else "",
+        contact_id=next(iter(await _people(work, [told.contact_id])), ""),
         opportunity_id="",
         kind="pain",
         topic=topic,
@@ -109,6 +109,13 @@ async def _known(work: Work, account_id: str) -> str | None:
     key = ("account", account_id)
     standing = (await records.find(work.tx, [key])).get(key)
     return standing.id if standing is not None else None
+
+
+async def _people(work: Work, contact_ids: Sequence[str]) -> list[str]:
+    """Who these are by now, in their order; unknown ones are missing. One round trip where one is named."""
+    keys = [("contact", id_) for id_ in contact_ids if ids.is_id(id_)]
+    standing = await records.find(work.tx, keys) if keys else {}
+    return [standing[key].id for key in keys if key in standing]
 
 
 def _kept(source: str, source_id: str, observed: str) -> dict[str, str]:

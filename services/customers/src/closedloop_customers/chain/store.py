@@ -119,7 +119,10 @@ ON CONFLICT (opportunity_id) DO UPDATE
 # Everybody one tie away: drawn relations, who of ours spoke with whom, colleagues at one account.
 TIES = """
 SELECT from_end AS one, to_end AS other, kind, strength, renewed_at, 0::bigint AS touches FROM relation
- WHERE from_end = ANY(%(ends)s) OR to_end = ANY(%(ends)s)
+ WHERE (from_end = ANY(%(ends)s) OR to_end = ANY(%(ends)s))
+   AND NOT EXISTS (SELECT FROM contact c WHERE c.merged_into_id IS NOT NULL
+                      AND c.id IN (CASE WHEN starts_with(from_end, 'contact:') THEN substr(from_end, 9)::uuid END,
+                                   CASE WHEN starts_with(to_end, 'contact:') THEN substr(to_end, 9)::uuid END))
 UNION ALL
 (SELECT 'person:' || person_id, 'contact:' || contact_id, 'knows', 0, max(occurred_at), count(*) FROM interaction
   WHERE contact_id = ANY(%(contacts)s::uuid[]) AND person_id <> '' AND effective
@@ -132,7 +135,9 @@ UNION ALL
 """
 WHO = """
 SELECT c.id, c.name, c.account_id, a.name AS account_name, a.owner_id, a.unit_id, a.participant_ids
-  FROM contact c JOIN account a ON a.id = c.account_id WHERE c.id = ANY(%(ids)s::uuid[]) AND c.state <> 'erased'
+  FROM contact c JOIN account a ON a.id = c.account_id
+ WHERE c.id IN (SELECT coalesce(merged_into_id, id) FROM contact WHERE id = ANY(%(ids)s::uuid[]))
+   AND c.state NOT IN ('erased', 'merged')
 """
 
 

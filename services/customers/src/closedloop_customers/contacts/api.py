@@ -76,7 +76,6 @@ async def create_contact(request: pb.CreateContactRequest, call: Call) -> pb.Con
 async def update_contact(request: pb.UpdateContactRequest, call: Call) -> pb.Contact:
     old = await _held(call, request.id)
     etags.check(request.etag, old.version)
-    action = business_actions.cited(call, request.business_action)
     profile = profiles.masked(old.profile, profiles.read(request.profile), request.update_mask.paths, pb.ContactProfile)
     if not profile.get("name"):
         raise errors.InvalidArgument("NAME_MISSING", "a contact has a name", {"profile.name": "value is required"})
@@ -84,7 +83,8 @@ async def update_contact(request: pb.UpdateContactRequest, call: Call) -> pb.Con
     fresh = set(desk.keys_of(call, profile)) - set(desk.keys_of(call, old.profile))
     if fresh:
         await desk.refuse_twins(call, fresh, own_id=old.id)
-    (after,) = desk.change(call, [(old, new)], action)
+    use: business_actions.Use = "confirm" if profile == old.profile else "change"
+    (after,) = desk.change(call, [(old, new)], business_actions.cited(call, request.business_action, use))
     return wire.to_proto(after)
 
 

@@ -31,7 +31,7 @@ class _Row:
 
 async def upsert(request: pb.BulkUpsertContactsRequest, call: Call) -> BulkSummary:
     action = (
-        business_actions.cited(call, request.business_action)
+        business_actions.cited(call, request.business_action, "import")
         if request.HasField("business_action")
         else business_actions.text("import", request.request_id)
     )

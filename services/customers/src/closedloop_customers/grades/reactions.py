@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedloop.funnel.v1 import events_pb2 as funnel
-from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import ids
-from closedloop_chassis.clocks.due import Rung
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import records
+from closedloop_customers import records, rounds
 from closedloop_customers.grades import desk
 from closedloop_customers.grades.rules import GradeRules
 
@@ -38,17 +35,6 @@ async def _regrade(work: Work, events: Sequence[Heard[Any]], cause: str) -> None
         await desk.evaluate(work, cause, named)
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    """From the first unit on customers are graded every day; a timer that is set stays."""
-    _again(work, work.rules(GradeRules).grade_every)
-
-
-@reactions.timer(DAILY)
-async def daily(_: list[Rung], work: Work) -> None:
+@rounds.every(reactions, DAILY, lambda work: work.rules(GradeRules).grade_every)
+async def daily(work: Work) -> None:
     await desk.evaluate(work, "daily")
-    _again(work, work.rules(GradeRules).grade_every)
-
-
-def _again(work: Work, setting: ClockSetting) -> None:
-    work.timers.set(DAILY, "company", work.calendars.due(setting, work.now, ""))

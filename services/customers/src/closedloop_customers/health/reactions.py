@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import tickets_pb2
-from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import enums, ids, protos
-from closedloop_chassis.clocks.due import Rung
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers import records
+from closedloop_customers import records, rounds
 from closedloop_customers.health import desk, store
 from closedloop_customers.health.rules import HealthRules
 
@@ -47,17 +42,6 @@ async def ticket(event: Heard[integrations.TicketReceived], work: Work) -> None:
         desk.touched(work, [account_id], "event:TicketReceived")
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    """From the first unit on days count; a timer that is set stays."""
-    _again(work, work.rules(HealthRules).evaluate_every)
-
-
-@reactions.timer(DAILY)
-async def daily(_: list[Rung], work: Work) -> None:
+@rounds.every(reactions, DAILY, lambda work: work.rules(HealthRules).evaluate_every)
+async def daily(work: Work) -> None:
     await desk.evaluate(work, "daily")
-    _again(work, work.rules(HealthRules).evaluate_every)
-
-
-def _again(work: Work, setting: ClockSetting) -> None:
-    work.timers.set(DAILY, "company", work.calendars.due(setting, work.now, ""))

@@ -13,12 +13,16 @@ from closedloop_chassis.edge import authorization
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Scope
-from closedloop_customers import profiles, records
+from closedloop_customers import accesses, profiles, records
+from closedloop_customers.grades import desk as grades
+from closedloop_customers.health import desk as health
 from closedloop_customers.identifiers import MatchingRules
-from closedloop_customers.identity import desk, finding, merging, references, store, wire
+from closedloop_customers.identity import desk, finding, keeping, merging, references, store, wire
 from closedloop_customers.identity.portraits import portrait
 from closedloop_customers.identity.rules import IdentityRules, RecordType
 from closedloop_customers.potential import desk as potential
+from closedloop_customers.quality import desk as quality
+from closedloop_customers.reminders import desk as reminders
 
 rpcs = Rpcs("closedloop.customers.v1.IdentityService")
 
@@ -40,8 +44,10 @@ async def find_duplicates(request: pb.FindDuplicatesRequest, call: Call) -> pb.F
         for record, comparison in found
         if comparison.probability >= least
     ]
-    limit = request.limit or DEFAULT_MATCHES
-    return pb.FindDuplicatesResponse(matches=matches[:limit], rule=wire.rule(call, rules))
+    answer = pb.FindDuplicatesResponse(matches=matches[: request.limit or DEFAULT_MATCHES], rule=wire.rule(call, rules))
+    if matches and kind != "account":
+        await accesses.note(call, [id_])  # what it is compared by is shown as well
+    return await accesses.shown(call, answer)
 
 
 @rpcs.method
@@ -60,7 +66,8 @@ async def list_duplicate_pairs(request: pb.ListDuplicatePairsRequest, call: Call
     }
     found = await call.db.all(store.LIST_PAIRS, params, into=store.ShownPair)
     page, token = pages.split(found, request, lambda row: (-row.probability, row.id))
-    return pb.ListDuplicatePairsResponse(pairs=[wire.pair(row, call.scope) for row in page], next_page_token=token)
+    listed = pb.ListDuplicatePairsResponse(pairs=[wire.pair(row, call.scope) for row in page], next_page_token=token)
+    return await accesses.shown(call, listed)
 
 
 @rpcs.method
@@ -107,7 +114,8 @@ async def merge_records(request: pb.MergeRecordsRequest, call: Call) -> pb.Merge
         survivor_id=survivor_id,
         absorbed_ids=list(request.absorbed_ids),
         choices=joined.choices,
-        before={id_: desk.snapshot(kind, record) for id_, record in held.items()},
+        before={id_: keeping.snapshot(kind, record) for id_, record in held.items()},
+        after={},
         moved={},
         owner_id=owner[0],
         unit_id=owner[1],
@@ -122,13 +130,14 @@ async def merge_records(request: pb.MergeRecordsRequest, call: Call) -> pb.Merge
     if request.validate_only:
         await call.tx.rollback()
         return wire.merge(merge)
-    await desk.absorb(call, kind, survivor, absorbed, joined, owner)
+    merge = await desk.absorb(call, merge, survivor, absorbed, joined, owner)
     store.add_merge(call.tx, merge)
     verdict = {"ids": ids, "by": call.actor, "now": call.now, "reason": request.reason}
     call.tx.do(store.MERGED_PAIRS, verdict)
     desk.tell(call, merge, undone=False)
+    reminders.owned_anew(call, [survivor_id])
     if kind == "account":
-        await potential.reevaluate(call, [survivor_id], "event:RecordsMerged")
+        await _judge_anew(call, [survivor_id], "event:RecordsMerged")
     return wire.merge(merge)
 
 
@@ -146,14 +155,16 @@ async def unmerge_records(request: pb.UnmergeRecordsRequest, call: Call) -> pb.M
             "MERGED_AGAIN", "its survivor was merged again; undo that one first", merge_id=later
         )
     references.give_back(call.tx, merge.record_type, merge.id, merge.survivor_id, merge.absorbed_ids)
-    await desk.release(call, merge, held[merge.survivor_id], [held[id_] for id_ in merge.absorbed_ids])
+    absorbed = [held[id_] for id_ in merge.absorbed_ids]
+    await desk.release(call, merge, held[merge.survivor_id], absorbed, request.reason)
     call.tx.do(store.UNMERGE, {"id": merge.id, "by": call.actor, "now": call.now})
     verdict = {"ids": list(held), "by": call.actor, "now": call.now, "reason": request.reason}
     call.tx.do(store.UNMERGED_PAIRS, verdict)
     undone = replace(merge, unmerged_by=call.actor, unmerged_at=call.now)
     desk.tell(call, undone, undone=True)
+    reminders.owned_anew(call, list(held))
     if merge.record_type == "account":
-        await potential.reevaluate(call, list(held), "event:RecordsUnmerged")
+        await _judge_anew(call, list(held), "event:RecordsUnmerged")
     return wire.merge(undone)
 
 
@@ -173,6 +184,14 @@ async def list_merges(request: pb.ListMergesRequest, call: Call) -> pb.ListMerge
     found = await call.db.all(store.LIST_MERGES, params, into=store.Merge)
     page, token = pages.split(found, request, lambda row: (row.id,))
     return pb.ListMergesResponse(merges=[wire.merge(row) for row in page], next_page_token=token)
+
+
+async def _judge_anew(call: Call, ids: list[str], cause: str) -> None:
+    """What deals, touches and tenders make of accounts that have others now."""
+    await grades.evaluate(call, cause, ids)
+    await quality.relight(call, ids)
+    health.touched(call, ids, cause)
+    await potential.reevaluate(call, ids, cause)
 
 
 async def _described(

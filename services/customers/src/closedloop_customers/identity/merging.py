@@ -41,12 +41,13 @@ def join(survivor: Profile, absorbed: Sequence[tuple[str, Profile]], chosen: Map
     return Joined(profile, choices)
 
 
-def part(now: Profile, before: Profile, absorbed: Mapping[str, Profile], choices: Mapping[str, str]) -> Profile:
-    """The survivor's profile without what it took: fields that still stand as taken are as they were before."""
+def part(now: Profile, before: Profile, after: Profile) -> Profile:
+    """The survivor's profile without what a merge gave it, which made `after` of `before`: fields that still stand as it
+    left them are as they were, what somebody has written since stays."""
     result = dict(now)
-    for name, id_ in choices.items():
-        if result.get(name) != absorbed.get(id_, {}).get(name):
-            continue  # somebody has written it since
+    for name in before.keys() | after.keys():
+        if before.get(name) == after.get(name) or result.get(name) != after.get(name):
+            continue
         if name in before:
             result[name] = before[name]
         else:

@@ -19,12 +19,6 @@ from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 from closedloop_customers import names
 from closedloop_customers.names import CompanyName
 
-# Of shorter names every order may be a name of its own.
-_LEAST_SHUFFLED = 3
-# One name in characters, the other in pinyin: some have two readings.
-_SAID_ALIKE = 90
-# A brand that is told without its trade.
-_LEAST_BRAND = 2
 _NOWHERE: Mapping[str, int] = {}
 
 RecordType = Literal["account", "contact", "lead"]
@@ -53,6 +47,12 @@ class NameWeights(Part):
     alike_share: float = Field(default=0.6, ge=0, le=1)
     lost_share: float = Field(default=0.42, ge=0, le=1)
     alike_from: float = Field(default=0.85, ge=0, le=1)
+    # One name in characters, the other in pinyin, this similar as they are said: some have two readings.
+    said_from: float = Field(default=0.9, ge=0, le=1)
+    # Names up to so long are each a name of its own in every order of their characters.
+    shuffled_above: int = Field(default=3, ge=1, le=100)
+    # A brand so long may be told without its wide trade.
+    brand_from: int = Field(default=2, ge=1, le=100)
     differ: float = Field(default=-5.0, ge=-30, le=0)
     # Trades so wide that they are left out as often as not.
     wide_trades: tuple[str, ...] = (
@@ -234,10 +234,13 @@ def _alike(one: CompanyName, other: CompanyName, weights: NameWeights) -> tuple[
     if ours == theirs:
         return similarity, weights.variant_share if len(one.core) == len(other.core) else weights.twice_share
     if (
-        (len(ours) > _LEAST_SHUFFLED and sorted(ours) == sorted(theirs))
+        (len(ours) > weights.shuffled_above and sorted(ours) == sorted(theirs))
         or names.said(one.core) == names.said(other.core)
         or names.said(ours) == names.said(theirs)
-        or (ours.isascii() != theirs.isascii() and fuzz.ratio(names.said(ours), names.said(theirs)) >= _SAID_ALIKE)
+        or (
+            ours.isascii() != theirs.isascii()
+            and fuzz.ratio(names.said(ours), names.said(theirs)) >= weights.said_from * 100
+        )
         or _wide(ours, theirs, weights)
     ):
         return similarity, weights.alike_share
@@ -249,7 +252,7 @@ def _alike(one: CompanyName, other: CompanyName, weights: NameWeights) -> tuple[
 def _wide(one: str, other: str, weights: NameWeights) -> bool:
     """Whether one is the other but for wide trades at its end."""
     short, long = sorted((one, other), key=len)
-    if len(short) < _LEAST_BRAND or not long.startswith(short):
+    if len(short) < weights.brand_from or not long.startswith(short):
         return False
     rest = long[len(short) :]
     while rest:

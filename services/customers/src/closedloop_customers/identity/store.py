@@ -157,7 +157,7 @@ SELECT p.id, p.record_type, p.left_id, p.right_id, p.probability, p.reasons, p.s
  ORDER BY p.probability DESC, p.id LIMIT %(limit)s
 """
 
-MERGE = """id, record_type, survivor_id, absorbed_ids, choices, before, moved, owner_id, unit_id, reason, merged_by,
+MERGE = """id, record_type, survivor_id, absorbed_ids, choices, before, after, moved, owner_id, unit_id, reason, merged_by,
        merged_at, unmerged_by, unmerged_at"""
 ADD_MERGE = f"INSERT INTO merge ({MERGE}) SELECT {MERGE} FROM jsonb_populate_recordset(NULL::merge, %(rows)s)"
 LOCK_MERGE = f"SELECT {MERGE} FROM merge WHERE id = %(id)s FOR UPDATE"
@@ -227,6 +227,7 @@ class Merge:
     absorbed_ids: list[str]
     choices: dict[str, str]
     before: dict[str, Any]
+    after: dict[str, Any]
     moved: dict[str, int]
     owner_id: str
     unit_id: str

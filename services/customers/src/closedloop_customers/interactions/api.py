@@ -9,7 +9,7 @@ from closedloop.customers.v1 import interactions_pb2 as pb
 from closedloop_chassis import bulk, enums, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import explanations, provenance, records
+from closedloop_customers import accesses, explanations, provenance, records
 from closedloop_customers.interactions import desk, store
 from closedloop_customers.interactions.rules import Touch
 
@@ -42,7 +42,8 @@ async def list_interactions(request: pb.ListInteractionsRequest, call: Call) -> 
     }
     found_rows = await store.page(call.db, params)
     page, token = pages.split(found_rows, request, lambda row: (row.occurred_at.isoformat(), row.id))
-    return pb.ListInteractionsResponse(interactions=[_to_proto(row) for row in page], next_page_token=token)
+    listed = pb.ListInteractionsResponse(interactions=[_to_proto(row) for row in page], next_page_token=token)
+    return await accesses.shown(call, listed)
 
 
 @rpcs.method

@@ -143,14 +143,8 @@ async def record_response(request: pb.RecordResponseRequest, call: Call) -> pb.L
         new = replace(new, last_interaction_at=max(at, old.last_interaction_at or at))
     (after,) = desk.save(call, [(old, new)], "respond", "first response")
     if after.responded_at is not None and old.responded_at is None:
-        call.clocks.meet(desk.FIRST_RESPONSE, after.id)
-        call.clocks.meet(desk.UNANSWERED, after.id)
-        silence.watch(call, "lead", [(after.id, after.owner_id, after.unit_id)])
         call.tell(wire.responded(after, request.channel), after.id)
-        if old.escalation_level:
-            asking.task_cleared(call, desk.FIRST_RESPONSE, after.id)
-        if old.response_light == "red":
-            asking.task_cleared(call, desk.UNANSWERED, after.id)
+    desk.answered(call, old, after)
     if request.HasField("next_contact_date"):
         await _agree_next(call, after, request)
     return wire.to_proto(after)

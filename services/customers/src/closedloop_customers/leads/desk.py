@@ -132,6 +132,24 @@ def _timed(lead: Lead) -> tuple[str, str, str, dict[str, Any]]:
     return lead.id, lead.owner_id, lead.unit_id, {}
 
 
+def answered(work: Work, old: Lead, new: Lead) -> None:
+    """Queues what the first answer ends, clocks and the managers' tasks; from now on silence is listened for."""
+    if new.responded_at is None or old.responded_at is not None:
+        return
+    work.clocks.meet(FIRST_RESPONSE, new.id)
+    work.clocks.meet(UNANSWERED, new.id)
+    silence.watch(work, "lead", [(new.id, new.owner_id, new.unit_id)])
+    if old.escalation_level:
+        asking.task_cleared(work, FIRST_RESPONSE, new.id)
+    if old.response_light == "red":
+        asking.task_cleared(work, UNANSWERED, new.id)
+
+
+async def first_answers(tx: Transaction, ids: Collection[str]) -> dict[str, datetime]:
+    """When each of these was first reached, by what is noted of it; those who never were are missing. One round trip."""
+    return {row["lead_id"]: row["at"] for row in await tx.all(store.FIRST_ANSWERS, {"ids": list(ids)})}
+
+
 def alarm_setting(work: Work, lead: Lead) -> ClockSetting:
     """What is left of the alarm's span for an inquiry that reached us late."""
     setting = work.rules(ResponseRules).unanswered

@@ -26,6 +26,14 @@ async def pause(work: Work, old: Lead, until: datetime, reason: str) -> Lead:
     return after
 
 
+async def pause_again(work: Work, lead: Lead) -> None:
+    """The clocks of a lead that comes back within its pause are kept as they were started now. Three round trips."""
+    assert lead.paused_until is not None
+    for kind in CLOCKS:
+        await work.clocks.pause(kind, lead.id)
+    work.timers.set(PAUSE, lead.id, lead.paused_until)
+
+
 async def resume(work: Work, old: Lead) -> Lead:
     """A first response that another owner owes since is owed from now on. Three round trips."""
     due = {kind: await work.clocks.resume(kind, old.id) for kind in CLOCKS}

@@ -32,10 +32,17 @@ SELECT {COLUMNS} FROM lead
               WHERE s.source = %(source)s AND s.source_id = %(source_id)s)
 """
 LOCK = f"SELECT {COLUMNS} FROM lead WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
+# A merged lead's opportunity is its survivor's.
 LOCK_OF_OPPORTUNITY = f"""
 SELECT {COLUMNS} FROM lead
  WHERE stage <> 'closed'
-        AND (id = %(lead_id)s::uuid OR opportunity_id = %(opportunity_id)s::uuid) ORDER BY id FOR UPDATE
+   AND (id = (SELECT coalesce(merged_into_id, id) FROM lead WHERE id = %(lead_id)s::uuid)
+        OR opportunity_id = %(opportunity_id)s::uuid)
+ ORDER BY id FOR UPDATE
+"""
+FIRST_ANSWERS = """
+SELECT lead_id, min(occurred_at) AS at FROM interaction
+ WHERE lead_id = ANY(%(ids)s::uuid[]) AND effective AND action = 'response' GROUP BY lead_id
 """
 PUT = f"""
 INSERT INTO lead ({COLUMNS}, search)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from closedloop.common.v1.common_pb2 import Light
-from closedloop.targets.v1 import events_pb2 as targets
-from closedloop_chassis.clocks.due import Due, Rung
-from closedloop_chassis.rulebook.rules import ClockSetting
+from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.service import Reactions
-from closedloop_chassis.work import Heard, Work
-from closedloop_customers import asking
+from closedloop_chassis.work import Work
+from closedloop_customers import asking, rounds
 from closedloop_customers.personal import erasing, store
 from closedloop_customers.personal.api import ANSWER
 from closedloop_customers.personal.rules import PersonalDataRules
@@ -42,14 +39,8 @@ async def unanswered(due: list[Due], work: Work) -> None:
         )
 
 
-@reactions.batch(targets.OrgUnitChanged)
-async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    """From the first unit on what is past its retention is looked for; a timer that is set stays."""
-    _again(work, work.rules(PersonalDataRules).look_every)
-
-
-@reactions.timer(RETENTION)
-async def past_retention(_: list[Rung], work: Work) -> None:
+@rounds.every(reactions, RETENTION, lambda work: work.rules(PersonalDataRules).look_every)
+async def past_retention(work: Work) -> None:
     """Leads that ended and contacts that left, so long ago that nothing allows us to keep them."""
     rules = work.rules(PersonalDataRules)
     params = {
@@ -63,8 +54,3 @@ async def past_retention(_: list[Rung], work: Work) -> None:
     if found:
         await erasing.erase(work, found)
     work.tx.do(store.FORGET_ACCESSES, {"before": work.now - timedelta(days=rules.access_days)})
-    _again(work, rules.look_every)
-
-
-def _again(work: Work, setting: ClockSetting) -> None:
-    work.timers.set(RETENTION, "company", work.calendars.due(setting, work.now, ""))

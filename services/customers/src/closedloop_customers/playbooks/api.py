@@ -12,7 +12,7 @@ from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import asking, explanations, profiles, records
+from closedloop_customers import accesses, asking, explanations, profiles, records
 from closedloop_customers.playbooks import desk, store
 from closedloop_customers.playbooks.rules import (
     Facts,
@@ -38,7 +38,8 @@ async def get_guidance(request: pb.GetGuidanceRequest, call: Call) -> pb.Guidanc
     standing = await records.reach(call.db, call, request.record)
     followed = await _followed(call.db, standing)
     key, playbook = _applying(call, followed)
-    return _guidance(call, standing, followed, key, playbook, await store.steps(call.db, standing.id, key))
+    guidance = _guidance(call, standing, followed, key, playbook, await store.steps(call.db, standing.id, key))
+    return await accesses.shown(call, guidance)
 
 
 @rpcs.method
@@ -64,7 +65,8 @@ async def list_playbook_steps(request: pb.ListPlaybookStepsRequest, call: Call) 
         found, request, lambda row: (row.due_at.isoformat(), row.record_id, row.playbook, row.step)
     )
     known = call.rules(PlaybookRules).playbooks
-    return pb.ListPlaybookStepsResponse(steps=[_listed(row, known) for row in page], next_page_token=token)
+    listed = pb.ListPlaybookStepsResponse(steps=[_listed(row, known) for row in page], next_page_token=token)
+    return await accesses.shown(call, listed)
 
 
 @rpcs.method

@@ -9,7 +9,7 @@ from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import explanations, provenance, records
+from closedloop_customers import accesses, explanations, provenance, records
 from closedloop_customers.points import desk, store
 from closedloop_customers.points.rules import PointRules
 from closedloop_customers.points.store import Point
@@ -21,7 +21,7 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 @rpcs.method
 async def get_opportunity_point(request: pb.GetOpportunityPointRequest, call: Call) -> pb.OpportunityPoint:
-    return to_proto(_seen(call, await store.get(call.db, request.id), request.id))
+    return await accesses.shown(call, to_proto(_seen(call, await store.get(call.db, request.id), request.id)))
 
 
 @rpcs.method
@@ -42,7 +42,8 @@ async def list_opportunity_points(
     }
     found = await call.db.all(store.LIST, params, into=Point)
     page, token = pages.split(found, request, lambda row: (row.created_at.isoformat(), row.id))
-    return pb.ListOpportunityPointsResponse(points=[to_proto(row) for row in page], next_page_token=token)
+    listed = pb.ListOpportunityPointsResponse(points=[to_proto(row) for row in page], next_page_token=token)
+    return await accesses.shown(call, listed)
 
 
 @rpcs.method

@@ -133,7 +133,7 @@ def _postponed(request: pb.ResolveFindingRequest, call: Call, finding: store.Fin
 
 
 async def _resolved(request: pb.ResolveFindingRequest, call: Call, finding: store.Finding, way: str) -> store.Finding:
-    action = business_actions.cited(call, request.business_action)
+    action = business_actions.cited(call, request.business_action, "change" if way == "retired" else "confirm")
     if way == "corrected" or (way == "verified" and finding.kind not in VERIFIABLE):
         if await desk.still(call, finding):
             raise errors.FailedPrecondition("STILL_STALE", "its cause stands; put it right first", kind=finding.kind)

@@ -9,6 +9,7 @@ from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
+from closedloop_customers import rounds
 from closedloop_customers.freshness import QualityRules
 from closedloop_customers.quality import desk, stewardship
 
@@ -19,8 +20,7 @@ LOOK = "customers.quality_look"
 
 @reactions.batch(targets.OrgUnitChanged)
 async def company_known(_: Sequence[Heard[targets.OrgUnitChanged]], work: Work) -> None:
-    """From the first unit on records are looked through; a timer that is set stays."""
-    _again(work, work.rules(QualityRules).look_every)
+    """From the first unit on months are told of; a timer that is set stays."""
     stewardship.again(work)
 
 
@@ -30,12 +30,7 @@ async def month_over(_: list[Rung], work: Work) -> None:
     stewardship.again(work)
 
 
-@reactions.timer(LOOK)
-async def look(_: list[Rung], work: Work) -> None:
-    rules = work.rules(QualityRules)
+@rounds.every(reactions, LOOK, lambda work: work.rules(QualityRules).look_every)
+async def look(work: Work) -> ClockSetting | None:
     more = await desk.look_through(work)
-    _again(work, rules.look_again if more else rules.look_every)
-
-
-def _again(work: Work, setting: ClockSetting) -> None:
-    work.timers.set(LOOK, "company", work.calendars.due(setting, work.now, ""))
+    return work.rules(QualityRules).look_again if more else None

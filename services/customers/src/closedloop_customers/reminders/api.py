@@ -11,7 +11,7 @@ from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import provenance, records
+from closedloop_customers import accesses, provenance, records
 from closedloop_customers.reminders import desk, store, wire
 from closedloop_customers.reminders.rules import Agreed, checked, zone_of
 from closedloop_customers.reminders.store import Owned, Reminder
@@ -28,7 +28,7 @@ async def get_reminder(request: pb.GetReminderRequest, call: Call) -> pb.Reminde
     if found is None:
         raise errors.NotFound("REMINDER_NOT_FOUND", f"no reminder {request.id}")
     call.authorize(found.owner_id, found.unit_id, found.participant_ids)
-    return wire.to_proto(found, (await store.notices(call.db, [found.id]))[found.id])
+    return await accesses.shown(call, wire.to_proto(found, (await store.notices(call.db, [found.id]))[found.id]))
 
 
 @rpcs.method
@@ -49,9 +49,8 @@ async def list_reminders(request: pb.ListRemindersRequest, call: Call) -> pb.Lis
     found = await call.db.all(store.LIST, params, into=Owned)
     page, token = pages.split(found, request, lambda row: (row.agreed_on.isoformat(), row.id))
     notices = await store.notices(call.db, [row.id for row in page]) if page else {}
-    return pb.ListRemindersResponse(
-        reminders=[wire.to_proto(row, notices.get(row.id, ())) for row in page], next_page_token=token
-    )
+    shown = [wire.to_proto(row, notices.get(row.id, ())) for row in page]
+    return await accesses.shown(call, pb.ListRemindersResponse(reminders=shown, next_page_token=token))
 
 
 @rpcs.method
@@ -77,7 +76,7 @@ async def update_reminder(request: pb.UpdateReminderRequest, call: Call) -> pb.R
     paths = set(request.update_mask.paths)
     if unknown := paths - FIELDS:
         raise errors.InvalidArgument("UNKNOWN_FIELD", f"there is no field {unknown}", {"update_mask": str(unknown)})
-    new: Reminder = old
+    new = old
     if "title" in paths:
         new = replace(new, title=_title(request.title))
     if "agreed_date" in paths:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import profiles
+from closedloop_customers import asking, profiles
 from closedloop_customers.provenance import Kept
 from closedloop_customers.records import Standing
 from closedloop_customers.reminders import store
 from closedloop_customers.reminders.rules import Agreed, Notice, ReminderRules, checked, planned
-from closedloop_customers.reminders.store import Reminder
+from closedloop_customers.reminders.store import Owned, Reminder
 
 # Timers of one reminder.
 DAY_BEFORE = "customers.reminder_day_before"
 THAT_MORNING = "customers.reminder_that_morning"
 DAY_OVER = "customers.reminder_day_over"
+OWNED_ANEW = "customers.reminder_owned_anew"
 KINDS = {"day_before": DAY_BEFORE, "that_morning": THAT_MORNING}
 
 
@@ -29,8 +31,20 @@ def zone(work: Work, owner_id: str, unit_id: str) -> str:
     return (person.time_zone if person is not None else "") or work.home.zone(unit_id).key
 
 
-def made(work: Work, standing: Standing, title: str, agreed: Agreed, kept: Kept, feed_version: int = 0) -> Reminder:
-    return Reminder(
+def whom(work: Work, one: Owned) -> str:
+    """Who is reminded: the owner; where nobody owns, or the owner has left, who leads them."""
+    return asking.working(work, one.owner_id, one.unit_id)
+
+
+def notices(work: Work, one: Owned, zones: Mapping[str, str] | None = None) -> list[Notice]:
+    """As they would be planned now, on the clocks of who is reminded now; `zones` by person, of those just heard of."""
+    person_id = whom(work, one)
+    place = (zones or {}).get(person_id) or zone(work, person_id, one.unit_id)
+    return planned(one.agreed, ZoneInfo(place), work.now, work.rules(ReminderRules))
+
+
+def made(work: Work, standing: Standing, title: str, agreed: Agreed, kept: Kept, feed_version: int = 0) -> Owned:
+    return Owned(
         id=new_id(),
         record_type=standing.type,
         record_id=standing.id,
@@ -45,15 +59,21 @@ def made(work: Work, standing: Standing, title: str, agreed: Agreed, kept: Kept,
         ended_at=None,
         end_note="",
         version=1,
+        owner_id=standing.owner_id,
+        unit_id=standing.unit_id,
+        participant_ids=standing.participant_ids,
+        account_id=standing.account_id,
+        name=standing.name,
+        record_open=standing.open,
     )
 
 
-def agree(work: Work, reminders: Sequence[Reminder]) -> list[list[Notice]]:
-    """Queues new reminders with their notices, and answers these."""
+def agree(work: Work, reminders: Sequence[Owned]) -> None:
+    """Queues new reminders with their notices."""
     store.put(work.tx, reminders)
     for one in reminders:
         work.audit(one.id, "agree", {}, trail(one))
-    return _plan(work, reminders)
+    _plan(work, reminders)
 
 
 async def agree_next(work: Work, standing: Standing, source: str, title: str, day: date) -> None:
@@ -69,7 +89,7 @@ async def agree_next(work: Work, standing: Standing, source: str, title: str, da
     agree(work, [made(work, standing, title, agreed, kept)])
 
 
-def change(work: Work, pairs: Sequence[tuple[Reminder, Reminder]]) -> list[Reminder]:
+def change(work: Work, pairs: Sequence[tuple[Owned, Owned]]) -> list[Owned]:
     """Queues reminders as they are after a change of (before, after). A moved one is told of anew."""
     after = [replace(new, version=old.version + 1) for old, new in pairs]
     store.put(work.tx, after)
@@ -120,13 +140,26 @@ def trail(one: Reminder) -> dict[str, Any]:
     }
 
 
-def _plan(work: Work, reminders: Sequence[Reminder]) -> list[list[Notice]]:
-    rules = work.rules(ReminderRules)
-    plans = [planned(one.agreed, work.now, rules) for one in reminders]
-    store.plan(work.tx, [(one, notice) for one, plan in zip(reminders, plans, strict=True) for notice in plan])
-    for one, plan in zip(reminders, plans, strict=True):
+def owned_anew(work: Work, record_ids: Collection[str]) -> None:
+    """Queues that what was agreed with these records is told on other clocks: they have another owner, or stand for more
+    than before."""
+    if record_ids:
+        work.timers.set(OWNED_ANEW, new_id(), work.now, {"record_ids": sorted(record_ids)})
+
+
+async def plan_again(work: Work, open_: Sequence[Owned], zones: Mapping[str, str] | None = None) -> None:
+    """Notices not sent yet, on the clocks of who is reminded now. One round trip."""
+    wanted = {(one.id, notice.kind): (one, notice) for one in open_ for notice in notices(work, one, zones)}
+    for id_, kind in await store.plan_again(work.tx, list(wanted.values())):
+        work.timers.cancel(KINDS[kind], id_)
+        work.timers.set(KINDS[kind], id_, wanted[id_, kind][1].plan_at)
+
+
+def _plan(work: Work, reminders: Sequence[Owned]) -> None:
+    plans = [(one, notices(work, one)) for one in reminders]
+    store.plan(work.tx, [(one, notice) for one, plan in plans for notice in plan])
+    for one, plan in plans:
         for notice in plan:
             if not notice.skip_reason:
                 work.timers.set(KINDS[notice.kind], one.id, notice.plan_at)
         work.timers.set(DAY_OVER, one.id, one.agreed.over)
-    return plans

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from closedloop.funnel.v1 import events_pb2 as funnel
+from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import ids, protos
 from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.events.newest import newest
@@ -14,8 +15,8 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import asking, records
 from closedloop_customers.reminders import desk, store
-from closedloop_customers.reminders.rules import Agreed, ReminderRules, timely
-from closedloop_customers.reminders.store import Owned, Reminder
+from closedloop_customers.reminders.rules import Agreed, Notice, ReminderRules, timely
+from closedloop_customers.reminders.store import Owned
 
 reactions = Reactions()
 
@@ -41,6 +42,21 @@ async def day_over(rung: list[Rung], work: Work) -> None:
             desk.end(work, one, state, note)
 
 
+@reactions.timer(desk.OWNED_ANEW)
+async def owned_anew(rung: list[Rung], work: Work) -> None:
+    ids_ = {id_ for one in rung for id_ in one.attributes["record_ids"]}
+    await desk.plan_again(work, await store.of_records(work.tx, ids_))
+
+
+@reactions.batch(targets.PersonChanged)
+async def moved(events: Sequence[Heard[targets.PersonChanged]], work: Work) -> None:
+    """Who is somewhere else is reminded on the clocks of that place."""
+    # Our copy of the tree in memory may not know yet.
+    people = [event.message for event in newest(events, lambda told: told.person_id).values()]
+    zones = {told.person_id: told.time_zone or work.home.zone(told.unit_id).key for told in people}
+    await desk.plan_again(work, await store.of_owners(work.tx, zones), zones)
+
+
 @reactions.batch(funnel.ActivityLogged)
 async def next_step(events: Sequence[Heard[funnel.ActivityLogged]], work: Work) -> None:
     """What a seller agreed on in the daily log is reminded of; a log told anew moves it."""
@@ -56,8 +72,8 @@ async def next_step(events: Sequence[Heard[funnel.ActivityLogged]], work: Work) 
     }
     standing = await records.find(work.tx, {key for key in keys.values() if ids.is_id(key[1])})
     known = await store.of_sources(work.tx, FUNNEL, list(dated))
-    fresh: list[Reminder] = []
-    moved: list[tuple[Reminder, Reminder]] = []
+    fresh: list[Owned] = []
+    moved: list[tuple[Owned, Owned]] = []
     for id_, told in dated.items():
         record = standing.get(keys[id_])
         if record is None or not record.open:
@@ -82,14 +98,20 @@ async def _notify(work: Work, rung: list[Rung], kind: str) -> None:
     rules = work.rules(ReminderRules)
     found = (await store.lock(work.tx, [one.subject for one in rung])).values()
     due: list[tuple[Owned, str]] = []
+    early: list[Owned] = []
     skipped: list[tuple[str, str, str]] = []
     for one in found:
-        person_id = _whom(work, one)
-        reason = _skip_reason(one, kind, work.now, person_id, rules)
+        person_id = desk.whom(work, one)
+        reason = _skip_reason(work, one, kind, person_id, rules)
         if reason:
             skipped.append((one.id, kind, reason))
+        elif _notice(work, one, kind).plan_at > work.now:
+            early.append(one)
         else:
             due.append((one, person_id))
+    for one in early:
+        work.timers.set(desk.KINDS[kind], one.id, _notice(work, one, kind).plan_at)
+    await desk.plan_again(work, early)
     store.skip(work.tx, [(id_, kind, None, reason) for id_, kind, reason in skipped])
     sent = await store.mark_sent(work.tx, [(one, kind) for one, _ in due], work.now)
     for one, person_id in due:
@@ -97,18 +119,17 @@ async def _notify(work: Work, rung: list[Rung], kind: str) -> None:
             _send(work, one, kind, person_id, rules)
 
 
-def _whom(work: Work, one: Owned) -> str:
-    """The owner; where nobody owns, or the owner has left, who leads them."""
-    owner = work.org.person(one.owner_id)
-    return one.owner_id if owner is not None and owner.active else asking.manager_of(work, one.owner_id, one.unit_id)
+def _notice(work: Work, one: Owned, kind: str) -> Notice:
+    return next(notice for notice in desk.notices(work, one) if notice.kind == kind)
 
 
-def _skip_reason(one: Owned, kind: str, now: datetime, person_id: str, rules: ReminderRules) -> str:
+def _skip_reason(work: Work, one: Owned, kind: str, person_id: str, rules: ReminderRules) -> str:
     if one.state != "open":
         return "ended_before"
     if not one.record_open:
         return "record_closed"
-    if not timely(kind, one.agreed, now, rules):
+    zone = ZoneInfo(desk.zone(work, person_id, one.unit_id))
+    if not timely(kind, one.agreed, zone, work.now, rules):
         return "too_late"
     return "" if person_id else "nobody_to_remind"
 

@@ -17,7 +17,7 @@ NoticeKind = Literal["day_before", "that_morning"]
 
 
 class ReminderRules(Rules):
-    """Hours are of the reminder's own zone."""
+    """Hours are of the zone of who is reminded, at the time they are."""
 
     rulebook: ClassVar[str] = "customers.reminders"
 
@@ -31,7 +31,7 @@ class ReminderRules(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """A day, perhaps an hour, and the zone whose clocks show them."""
+    """A day, perhaps an hour, and the zone whose clocks show them, wherever who is reminded of it may be by then."""
 
     day: date
     hour: time | None
@@ -41,6 +41,12 @@ class Agreed:
     def over(self) -> datetime:
         """When the day has gone by."""
         return moment(self.day + timedelta(days=1), time(), ZoneInfo(self.zone))
+
+    @property
+    def middle(self) -> datetime:
+        """The agreed moment, or the middle of the day: in every zone the day shown then is the one to be reminded of."""
+        begins = moment(self.day, time(), ZoneInfo(self.zone))
+        return begins + (self.over - begins) / 2 if self.hour is None else self.latest
 
     @property
     def latest(self) -> datetime:
@@ -75,21 +81,22 @@ def moment(day: date, hour: time, zone: ZoneInfo) -> datetime:
     return early + timedelta(seconds=bisect_left(range(seconds), True, key=changed))
 
 
-def planned(agreed: Agreed, now: datetime, rules: ReminderRules) -> list[Notice]:
-    """The notices of an agreed day; what lies behind us already is not sent."""
-    zone = ZoneInfo(agreed.zone)
-    before = moment(agreed.day - timedelta(days=1), rules.day_before_at, zone)
-    morning = moment(agreed.day, rules.that_morning_at, zone)
+def planned(agreed: Agreed, zone: ZoneInfo, now: datetime, rules: ReminderRules) -> list[Notice]:
+    """The notices of an agreed day on the clocks of `zone`, where who is reminded is; what lies behind us already is not
+    sent."""
+    day = agreed.middle.astimezone(zone).date()
+    before = moment(day - timedelta(days=1), rules.day_before_at, zone)
+    morning = moment(day, rules.that_morning_at, zone)
     if agreed.hour is not None:
         morning = min(morning, agreed.latest - timedelta(minutes=rules.ahead_minutes))
     plans: dict[NoticeKind, datetime] = {"day_before": min(before, morning), "that_morning": morning}
     return [Notice(kind, at, skip_reason="" if at >= now else "made_too_late") for kind, at in plans.items()]
 
 
-def timely(kind: str, agreed: Agreed, now: datetime, rules: ReminderRules) -> bool:
+def timely(kind: str, agreed: Agreed, zone: ZoneInfo, now: datetime, rules: ReminderRules) -> bool:
     """Whether a notice that rings now, perhaps after we were away, still says something that the next one does not."""
     if kind == "day_before":
-        return now < planned(agreed, now, rules)[1].plan_at
+        return now < planned(agreed, zone, now, rules)[1].plan_at
     return now < agreed.latest
 
 

@@ -46,6 +46,16 @@ SELECT {SHOWN} FROM (
     {OWNED} WHERE r.record_id = %(record_id)s AND r.source = %(source)s AND r.state = 'open' FOR UPDATE OF r) AS owned
  ORDER BY id
 """
+# What is agreed with these records, the people of an account among them, or with what these people own.
+OPEN = """
+SELECT {SHOWN} FROM (
+    {OWNED} WHERE r.state = 'open' AND ({whose}) FOR UPDATE OF r) AS owned
+ ORDER BY id
+"""
+OF_RECORDS = OPEN.format(
+    SHOWN=SHOWN, OWNED=OWNED, whose="r.record_id = ANY(%(ids)s::uuid[]) OR c.account_id = ANY(%(ids)s::uuid[])"
+)
+OF_OWNERS = OPEN.format(SHOWN=SHOWN, OWNED=OWNED, whose="coalesce(l.owner_id, a.owner_id) = ANY(%(ids)s)")
 LIST = f"""
 SELECT {SHOWN} FROM ({OWNED}) AS owned
  WHERE {Scope.SQL} AND {records.FILTERS}
@@ -75,6 +85,13 @@ SELECT reminder_id, agreed_on, kind, plan_at, skip_reason FROM jsonb_populate_re
 ON CONFLICT (reminder_id, agreed_on, kind) DO UPDATE
    SET plan_at = excluded.plan_at, skip_reason = excluded.skip_reason
  WHERE reminder_notice.sent_at IS NULL
+"""
+PLAN_AGAIN = """
+UPDATE reminder_notice n SET plan_at = p.plan_at
+  FROM jsonb_populate_recordset(NULL::reminder_notice, %(rows)s) AS p
+ WHERE n.reminder_id = p.reminder_id AND n.agreed_on = p.agreed_on AND n.kind = p.kind AND n.plan_at <> p.plan_at
+   AND n.sent_at IS NULL AND n.skip_reason = ''
+RETURNING n.reminder_id, n.kind
 """
 SENT = """
 UPDATE reminder_notice SET sent_at = %(now)s
@@ -155,11 +172,30 @@ async def notices(reader: Reader | Transaction, ids: Collection[str]) -> dict[st
 
 
 def plan(tx: Transaction, planned: Sequence[tuple[Reminder, Notice]]) -> None:
-    packed = [
+    if planned:
+        tx.do(PLAN, {"rows": _packed(planned)})
+
+
+async def plan_again(tx: Transaction, planned: Sequence[tuple[Reminder, Notice]]) -> list[tuple[str, str]]:
+    """(reminder, kind) of those that are told at another time now. One round trip."""
+    found = await tx.all(PLAN_AGAIN, {"rows": _packed(planned)}) if planned else []
+    return [(row["reminder_id"], row["kind"]) for row in found]
+
+
+async def of_records(tx: Transaction, ids: Collection[str]) -> list[Owned]:
+    """Open ones of these records and of the people at these accounts; held."""
+    return await tx.all(OF_RECORDS, {"ids": list(ids)}, into=Owned)
+
+
+async def of_owners(tx: Transaction, person_ids: Collection[str]) -> list[Owned]:
+    """Open ones of what these people own; held."""
+    return await tx.all(OF_OWNERS, {"ids": list(person_ids)}, into=Owned)
+
+
+def _packed(planned: Sequence[tuple[Reminder, Notice]]) -> Any:
+    return rows.pack(
         {"reminder_id": of.id, "agreed_on": of.agreed_on, **rows.row(notice, "sent_at")} for of, notice in planned
-    ]
-    if packed:
-        tx.do(PLAN, {"rows": rows.pack(packed)})
+    )
 
 
 def skip(tx: Transaction, reasons: Sequence[tuple[str, str | None, date | None, str]]) -> None:

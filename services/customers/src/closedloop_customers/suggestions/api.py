@@ -11,7 +11,7 @@ from closedloop.customers.v1 import suggestions_pb2 as pb
 from closedloop_chassis import enums, errors, etags, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import asking, profiles, provenance, records
+from closedloop_customers import accesses, asking, profiles, provenance, records
 from closedloop_customers.suggestions import deciding, proposing, store
 from closedloop_customers.suggestions.rules import RECORD_OF, Change, Suggestion, corrected, news
 
@@ -26,7 +26,7 @@ async def get_suggestion(request: pb.GetSuggestionRequest, call: Call) -> pb.Sug
     if suggestion is None:
         raise errors.NotFound("SUGGESTION_NOT_FOUND", f"no suggestion {request.id}")
     call.authorize(suggestion.owner_id, suggestion.unit_id)
-    return _to_proto(suggestion)
+    return await accesses.shown(call, _to_proto(suggestion))
 
 
 @rpcs.method
@@ -49,7 +49,8 @@ async def list_suggestions(request: pb.ListSuggestionsRequest, call: Call) -> pb
     }
     found = await call.db.all(store.LIST, params, into=Suggestion)
     page, token = pages.split(found, request, lambda row: (row.id,))
-    return pb.ListSuggestionsResponse(suggestions=[_to_proto(row) for row in page], next_page_token=token)
+    listed = pb.ListSuggestionsResponse(suggestions=[_to_proto(row) for row in page], next_page_token=token)
+    return await accesses.shown(call, listed)
 
 
 @rpcs.method

@@ -9,7 +9,7 @@ from closedloop.customers.v1 import wake_ups_pb2 as pb
 from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import explanations, records
+from closedloop_customers import accesses, explanations, records
 from closedloop_customers.wake_ups import desk, flow, report, silence, store
 from closedloop_customers.wake_ups.rules import Refusal, WakeUpRules
 
@@ -24,7 +24,7 @@ async def get_wake_up(request: pb.GetWakeUpRequest, call: Call) -> pb.WakeUp:
     if found is None:
         raise errors.NotFound("WAKE_UP_NOT_FOUND", f"no wake-up {request.id}")
     call.authorize(found.owner_id, found.unit_id)
-    return to_proto(found, (await store.messages(call.db, [found.id]))[found.id])
+    return await accesses.shown(call, to_proto(found, (await store.messages(call.db, [found.id]))[found.id]))
 
 
 @rpcs.method
@@ -47,7 +47,7 @@ async def list_wake_ups(request: pb.ListWakeUpsRequest, call: Call) -> pb.ListWa
     page, token = pages.split(found, request, lambda row: (row.id,))
     said = await store.messages(call.db, [row.id for row in page])
     wake_ups = [to_proto(row, said[row.id], bodies=False) for row in page]
-    return pb.ListWakeUpsResponse(wake_ups=wake_ups, next_page_token=token)
+    return await accesses.shown(call, pb.ListWakeUpsResponse(wake_ups=wake_ups, next_page_token=token))
 
 
 @rpcs.method

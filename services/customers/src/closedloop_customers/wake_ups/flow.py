@@ -156,7 +156,7 @@ def send(work: Work, wake_up: store.WakeUp, what: store.Message) -> None:
         expire_time=protos.timestamp(work.calendars.due(rules.answer, work.now)),
         subject_type="wake_up",
         subject_id=wake_up.id,
-        sender_id=wake_up.owner_id,
+        sender_id=kept["sender_id"],
     )
     work.tell(integrations.DeliveryRequested(content=content), wake_up.record_id)
 
@@ -167,7 +167,7 @@ def _kept(work: Work, standing: Standing, chosen: Plan) -> dict[str, Any]:
         **chosen.words,
         "contact": recipient.name,
         "account": standing.name or "",
-        "owner": asking.name_of(work, standing.owner_id) if standing.owner_id else "",
+        **_signature(work, standing),
     }
     return {
         "words": words,
@@ -178,7 +178,25 @@ def _kept(work: Work, standing: Standing, chosen: Plan) -> dict[str, Any]:
         "language": recipient.language,
         "time_zone": recipient.time_zone,
         "account_id": standing.account_id or "",
+        "sender_id": asking.working(work, standing.owner_id, standing.unit_id),
     }
+
+
+def handed_over(work: Work, wake_up: store.WakeUp, standing: Standing) -> store.WakeUp:
+    """The wake-up in the hands its record is in by now, signed by who works with the customer."""
+    sender = asking.working(work, standing.owner_id, standing.unit_id)
+    words = {**wake_up.plan["words"], **_signature(work, standing)}
+    return replace(
+        wake_up,
+        owner_id=standing.owner_id,
+        unit_id=standing.unit_id,
+        plan={**wake_up.plan, "words": words, "sender_id": sender},
+    )
+
+
+def _signature(work: Work, standing: Standing) -> dict[str, str]:
+    sender = asking.working(work, standing.owner_id, standing.unit_id)
+    return {"owner": asking.name_of(work, sender) if sender else ""}
 
 
 async def _recipients(

@@ -51,7 +51,7 @@ async def no_answer(due: list[Due], work: Work) -> None:
     found = await store.lock(work.tx, [d.subject for d in due if d.phase == "due"])
     running = [wake_up for wake_up in found.values() if wake_up.state == "running"]
     sent = await store.messages(work.tx, [wake_up.id for wake_up in running]) if running else {}
-    more = [wake_up for wake_up in running if len(sent[wake_up.id]) < rules.messages]
+    more = await _in_hand(work, [wake_up for wake_up in running if len(sent[wake_up.id]) < rules.messages])
     over = [wake_up for wake_up in running if len(sent[wake_up.id]) >= rules.messages]
     following = [flow.message(work, wake_up, len(sent[wake_up.id])) for wake_up in more]
     store.add_messages(work.tx, following)
@@ -71,6 +71,15 @@ async def no_answer(due: list[Due], work: Work) -> None:
             silence.watch(
                 work, wake_up.record_type, [(wake_up.record_id, wake_up.owner_id, wake_up.unit_id)], rules.rest
             )
+
+
+async def _in_hand(work: Work, following: list[store.WakeUp]) -> list[store.WakeUp]:
+    """These, whose records may have changed hands since the last message. One round trip."""
+    keys = {wake_up.id: (wake_up.record_type, wake_up.record_id) for wake_up in following}
+    standing = await records.find(work.tx, keys.values()) if keys else {}
+    held = [flow.handed_over(work, wake_up, standing[keys[wake_up.id]]) for wake_up in following]
+    store.hand_over(work.tx, [after for before, after in zip(following, held, strict=True) if before != after])
+    return held
 
 
 @reactions.on(integrations.DeliveryReported)

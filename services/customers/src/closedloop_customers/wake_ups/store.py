@@ -58,6 +58,10 @@ UPDATE wake_up SET state = %(state)s, ended_at = %(now)s, end_reason = %(reason)
 RETURNING {COLUMNS}
 """
 NEXT = "UPDATE wake_up SET next_message_at = %(at)s, version = version + 1 WHERE id = ANY(%(ids)s::uuid[])"
+HAND_OVER = """
+UPDATE wake_up w SET owner_id = r.owner_id, unit_id = r.unit_id, plan = r.plan, version = w.version + 1
+  FROM jsonb_populate_recordset(NULL::wake_up, %(rows)s) AS r WHERE w.id = r.id
+"""
 # The first telling of each holds, in whichever order they come.
 REPORT = """
 UPDATE wake_up_message
@@ -166,6 +170,11 @@ class Message:
 async def add(tx: Transaction, wake_ups: Sequence[WakeUp]) -> set[str]:
     """Ids of those that began; a record that is being woken already is left alone."""
     return {row["id"] for row in await tx.all(ADD, {"rows": rows.pack(wake_ups)})}
+
+
+def hand_over(tx: Transaction, wake_ups: Sequence[WakeUp]) -> None:
+    if wake_ups:
+        tx.do(HAND_OVER, {"rows": rows.pack(wake_ups)})
 
 
 def add_messages(tx: Transaction, messages: Sequence[Message]) -> None:
