@@ -27,6 +27,7 @@ from closedloop_cli.commands import (
     leads,
     notices,
     opportunities,
+    packs,
     pool,
     rules,
     sources,
@@ -132,6 +133,7 @@ def root(
 
 for name, group in {
     "import": imports.app,
+    "pack": packs.app,
     "targets": targets.app,
     "leads": leads.app,
     "opportunities": opportunities.app,

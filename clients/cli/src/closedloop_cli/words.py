@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from closedloop_cli.packs.sentences import SENTENCES as PACKS
+
 LANGUAGES = ("en", "zh")
 
 CATALOGUE: dict[str, tuple[str, str]] = {
@@ -428,6 +430,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "to_next_grade": ("to the next grade", "升级条件"),
     "topic": ("topic", "主题"),
     "weight": ("weight", "权重"),
+    **PACKS,
 }
 
 
