@@ -76,7 +76,11 @@ def test_a_standard_that_leaves_somebody_out_is_refused(grades: Any) -> None:
 
 def test_grades_stand_by_rank_and_name_in_whatever_order_they_are_told() -> None:
     some = (Condition(at_least={"deals": 1}),)
-    told = {"D": Grade(title="w"), "S": Grade(title="x", conditions=some), "A": Grade(title="y", rank=1, conditions=some)}
+    told = {
+        "D": Grade(title="w"),
+        "S": Grade(title="x", conditions=some),
+        "A": Grade(title="y", rank=1, conditions=some),
+    }
     assert list(GradeRules(grades=told).grades) == ["S", "A", "D"]
     assert list(GradeRules(grades=dict(reversed(told.items()))).grades) == ["S", "A", "D"]
 
