@@ -65,5 +65,74 @@ def test_a_company_taken_out_and_put_into_another_is_the_same(
     assert "not empty" in works("pack", "export", tmp_path / "first", status=2)
 
 
+@pytest.mark.mission("U14")
+def test_own_fields_come_in_are_found_and_go_out(works: Any, tmp_path: Path) -> None:
+    """Of the company that the industrial pack has set up: typed, refused by the row, sought, and exported."""
+    table = tmp_path / "accounts.csv"
+    table.write_text(
+        "provenance.source_id,name,industry,owner_id,工厂数量,custom_fields.automation_level,有防爆要求,下次审厂日\n"
+        "1,东海精密,machinery,EAST-SH-1-R1,3,产线自动,是,2026-03-01\n"
+        "2,江南化工,chemical,EAST-SH-2-R1,12,手工,否,2026-09-01\n"
+        "3,北方重工,machinery,NORTH-BJ-1-R1,三座,手工,,\n"
+        "4,西部能源,energy,SOUTH-CW-1-R1,1,全自动,,\n"
+        "5,无字段公司,machinery,EAST-SH-1-R1,,,,\n"
+    )
+    refused = tmp_path / "refused.csv"
+    said = works.json("import", "accounts", table, "--errors", refused, status=1)
+    assert {name: said["kinds"]["accounts"][name] for name in ("read", "created", "rejected")} == {
+        "read": 5,
+        "created": 3,
+        "rejected": 2,
+    }
+    told = refused.read_text()
+    assert "工厂数量" in told
+    assert "automation_level is none of 手工, 单机自动, 产线自动, 数字化工厂" in told
+
+    def found(*conditions: str) -> list[str]:
+        options = [part for condition in conditions for part in ("--field", condition)]
+        return [account["profile"]["name"] for account in works.lines("accounts", "list", *options)]
+
+    assert found("automation_level=产线自动") == ["东海精密"]
+    assert found("工厂数量>=4") == ["江南化工"]
+    assert found("plant_count<=3", "有防爆要求=是") == ["东海精密"]
+    assert found("下次审厂日>=2026-02-01", "下次审厂日<=2026-03-31") == ["东海精密"]
+    assert "is declared number" in works("accounts", "list", "--field", "工厂数量=三", status=2)
+    assert "no condition" in works("accounts", "list", "--field", "工厂数量", status=2)
+    assert "none of 手工" in works("accounts", "list", "--field", "automation_level=全自动", status=1)
+
+    for file in (tmp_path / "out.csv", tmp_path / "out.jsonl"):
+        assert "3 records" in works("export", "accounts", file, "--source", "spreadsheet")
+        again = works.json("import", "accounts", file)["kinds"]["accounts"]
+        assert (again["read"], again["unchanged"]) == (3, 3)
+    heading = (tmp_path / "out.csv").read_text().splitlines()[0]
+    assert "custom_fields.plant_count" in heading
+    assert "custom_fields.supplier_code" in heading
+
+
+@pytest.mark.mission("U14")
+def test_deals_carry_own_fields_through_files_too(works: Any, tmp_path: Path) -> None:
+    table = tmp_path / "deals.csv"
+    table.write_text(
+        "provenance.source_id,name,owner,stage,value,交付方式,技术协议已签,yearly_volume\n"
+        "d1,一号产线,EAST-SH-1-R1,推进中,2680000 CNY,整线总包,是,120\n"
+        "d2,备件,EAST-SH-1-R1,推进中,36000 CNY,标准机,否,\n"
+        "d3,改造,EAST-SH-1-R1,推进中,1 CNY,半线,,\n"
+    )
+    said = works.json("import", "opportunities", table, status=1)["kinds"]["opportunities"]
+    assert (said["created"], said["rejected"]) == (2, 1)
+    listed = works.lines("opportunities", "list", "--field", "交付方式=整线总包", "--field", "yearly_volume>=100")
+    assert [deal["name"] for deal in listed] == ["一号产线"]
+    assert "yearly_volume: 120" in works("opportunities", "show", listed[0]["id"])
+    works("export", "opportunities", tmp_path / "out.csv", "--source", "spreadsheet")
+    # The stage is now called by its key: other words, the same deal.
+    works("import", "opportunities", tmp_path / "out.csv")
+    works("export", "opportunities", tmp_path / "out.jsonl", "--source", "spreadsheet")
+    for file in (tmp_path / "out.csv", tmp_path / "out.jsonl"):
+        again = works.json("import", "opportunities", file)["kinds"]["opportunities"]
+        assert (again["read"], again["unchanged"]) == (2, 2)
+    after = works.lines("opportunities", "list", "--field", "yearly_volume>=100")
+    assert [(deal["name"], deal["customFields"]) for deal in after] == [("一号产线", listed[0]["customFields"])]
+
+
 def _files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.yaml")}

@@ -21,6 +21,7 @@ from closedloop_cli.commands import (
     doctor,
     duplicates,
     events,
+    exports,
     health,
     imports,
     knowledge,
@@ -133,6 +134,7 @@ def root(
 
 for name, group in {
     "import": imports.app,
+    "export": exports.app,
     "pack": packs.app,
     "targets": targets.app,
     "leads": leads.app,
