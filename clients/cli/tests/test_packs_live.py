@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from closedloop.customers.v1 import accounts_pb2, identity_pb2, identity_pb2_grpc
+from closedloop_chassis import client
+from closedloop_chassis.ids import new_id
 from closedloop_devstack.platform.home import project
 from closedloop_devstack.testing.companies import Company
 
@@ -16,15 +21,21 @@ PACKS = project() / "packs"
 
 
 @pytest.fixture(scope="module")
-def works(companies: Callable[[], Company], shell: Any) -> Any:
-    """The command line of the company that the industrial pack sets up."""
-    return shell(**companies().environment)
+def industry(companies: Callable[[], Company]) -> Company:
+    """The company that the industrial pack sets up."""
+    return companies()
+
+
+@pytest.fixture(scope="module")
+def works(industry: Company, shell: Any) -> Any:
+    """Its command line."""
+    return shell(**industry.environment())
 
 
 @pytest.fixture(scope="module")
 def shop(companies: Callable[[], Company], shell: Any) -> Any:
     """The command line of the company that the retail pack sets up."""
-    return shell(**companies().environment)
+    return shell(**companies().environment())
 
 
 def test_an_industrial_company_is_set_up_from_its_pack(works: Any) -> None:
@@ -44,6 +55,24 @@ def test_an_industrial_company_is_set_up_from_its_pack(works: Any) -> None:
     assert works.json("rules", "show", "funnel.quotes")["history"][0]["reason"] == "工业 B2B（设备与解决方案）"
 
 
+@pytest.mark.parametrize(("role", "reason"), [("manager", "ROLE_NOT_GRANTED"), ("operations", "RECORD_NOT_FOUND")])
+def test_permissions_are_data(works: Any, industry: Company, role: str, reason: str) -> None:
+    """The contract lets managers merge customers; the pack of this company does not."""
+    environment = industry.environment("EAST-SH-M", role)
+    request = identity_pb2.MergeRecordsRequest(
+        request_id=new_id(),
+        survivor=accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_ACCOUNT, id=new_id()),
+        survivor_etag="1",
+        absorbed_ids=[new_id()],
+        reason="重复",
+    )
+    with grpc.insecure_channel(json.loads(environment["CLOSEDLOOP_PEERS"])["customers"]) as channel:
+        stub = identity_pb2_grpc.IdentityServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.MergeRecords(request, metadata=(("authorization", f"Bearer {environment['CLOSEDLOOP_TOKEN']}"),))
+    assert client.info(refused.value).reason == reason
+
+
 def test_a_retail_company_is_set_up_from_its_pack(shop: Any) -> None:
     pack = PACKS / "retail-chain"
     applied = shop.json("pack", "apply", pack)
@@ -57,7 +86,7 @@ def test_a_company_taken_out_and_put_into_another_is_the_same(
     works("pack", "export", tmp_path / "first", "--title", "导出")
     works("pack", "validate", tmp_path / "first")
     assert works.json("pack", "diff", tmp_path / "first")["changes"] == []
-    other = shell(**companies().environment)
+    other = shell(**companies().environment())
     other("pack", "apply", tmp_path / "first")
     other("pack", "export", tmp_path / "second", "--title", "导出")
     assert _files(tmp_path / "first") == _files(tmp_path / "second")

@@ -12,9 +12,11 @@ from typing import Any
 import jsonschema_rs
 import protovalidate
 from google.protobuf.message import Message
+from pydantic import ValidationError
 
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import org_pb2
+from closedloop_chassis.permissions import PermissionRules
 from closedloop_cli import shapes
 from closedloop_cli.packs import shelf
 from closedloop_cli.packs.folder import Book, Pack, Problem, Row
@@ -56,6 +58,7 @@ def problems(pack: Pack) -> list[Problem]:
         _organisation(pack)
         _pipelines(pack)
         _signers(pack)
+        _permissions(pack)
     return sorted(pack.problems, key=lambda problem: (problem.file, problem.line, problem.where))
 
 
@@ -225,6 +228,18 @@ def _signers(pack: Pack) -> None:
                 if not any(_somebody(one, named, titles, kinds) for one in signer.split("|")):
                     where = ("policies", at, "steps", number, "signers", place)
                     pack.complain(book.document, where, "pack_signer", word=signer)
+
+
+def _permissions(pack: Pack) -> None:
+    """Names of RPCs and reaches against the contract, which is here as it is there."""
+    for book in pack.books:
+        if book.name == PermissionRules.rulebook:
+            for name, reaches in book.body.get("narrowed", {}).items():
+                try:
+                    PermissionRules.model_validate({"narrowed": {name: reaches}})
+                except ValidationError as error:
+                    problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+                    pack.complain(book.document, ("narrowed", name), "pack_wrong", problem=problem)
 
 
 def _somebody(word: str, named: set[str], titles: Mapping[str, str], kinds: set[str]) -> bool:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from closedloop_chassis.data.transaction import Reader
 from closedloop_chassis.edge.server import EdgeServer
 from closedloop_chassis.events.reactor import Reactor
 from closedloop_chassis.process import Process
@@ -36,7 +35,7 @@ PAUSE_SECONDS = 0.05
 
 
 class Company:
-    """Runs from `start` to `stop`, in a thread with a loop of its own. `environment` is a command line's."""
+    """Runs from `start` to `stop`, in a thread with a loop of its own."""
 
     def __init__(self, databases: dict[str, str], redis: str, folder: Path) -> None:
         self._databases = databases
@@ -49,10 +48,10 @@ class Company:
         self._reactors: list[Reactor] = []
         self._carrying: asyncio.Task[None] | None = None
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment(self, person: str = "operator", *roles: str) -> dict[str, str]:
+        """Of that person's command line; of an operator's when nobody is named."""
         peers = {name: f"127.0.0.1:{server.port}" for name, server in self._servers.items()}
-        token = self._keys.token("operator", ("operations", "admin"))
+        token = self._keys.token(person, roles or ("operations", "admin"))
         return {"CLOSEDLOOP_PEERS": json.dumps(peers), "CLOSEDLOOP_TOKEN": token}
 
     def start(self) -> Company:
@@ -65,13 +64,6 @@ class Company:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    def reader(self, service: str) -> Reader:
-        return self._processes[service].database.reader
-
-    def ask(self, service: str, question: Callable[[Reader], Coroutine[Any, Any, Any]]) -> Any:
-        """`company.ask("customers", lambda db: db.all(SQL))`"""
-        return self._run(question(self.reader(service)))
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
