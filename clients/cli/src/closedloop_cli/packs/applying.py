@@ -28,7 +28,7 @@ def apply(run: Session, plan: Plan, reason: str, step: Callable[[int], None] = l
     """Fills `plan.problems` with what the services refuse."""
     first = [one for one in plan.books if one.book.name == LEVELS]
     for one in first:
-        _publish(run, one, reason, step)
+        _publish(run, plan, one, reason, step)
     moved = _organisation(run, plan, step)
     if plan.problems:
         return
@@ -39,8 +39,8 @@ def apply(run: Session, plan: Plan, reason: str, step: Callable[[int], None] = l
         for listener in SERVICES[1:]:
             arrival.wait(run, ("targets",), listener)
     for one in plan.books:
-        if one not in first:
-            _publish(run, one, reason, step)
+        if one not in first and not plan.problems:
+            _publish(run, plan, one, reason, step)
 
 
 def _organisation(run: Session, plan: Plan, step: Callable[[int], None]) -> bool:
@@ -56,7 +56,7 @@ def _organisation(run: Session, plan: Plan, step: Callable[[int], None]) -> bool
         if not late or time.monotonic() > give_up:
             break
         time.sleep(PAUSE_SECONDS)
-    planning.refused(plan, planning.org_rows(plan.pack), summary)
+    planning.refused(plan, planning.org_rows(plan), summary)
     step(len(plan.organisation))
     return True
 
@@ -66,12 +66,12 @@ def _products(run: Session, plan: Plan, step: Callable[[int], None]) -> bool:
     if changed:
         stub = run.stub("targets", products_pb2_grpc.ProductServiceStub)
         summary = run.insist(stub.ImportProducts, planning.products_request(plan, dry=False))
-        planning.refused(plan, plan.pack.products, summary)
+        planning.refused(plan, planning.product_rows(plan), summary)
     step(len(plan.products))
     return changed
 
 
-def _publish(run: Session, one: Publication, reason: str, step: Callable[[int], None]) -> None:
+def _publish(run: Session, plan: Plan, one: Publication, reason: str, step: Callable[[int], None]) -> None:
     """Until it is in force, as whoever asks next must see it. Raises Refused where that takes longer than a minute."""
     step(1)
     if one.change.same:
@@ -83,9 +83,12 @@ def _publish(run: Session, one: Publication, reason: str, step: Callable[[int], 
             published = run.insist(stub.PublishRulebook, planning.publish_request(one, reason, dry=False))
             break
         except grpc.aio.AioRpcError as error:
-            # The people it names are on their way.
-            if not client.info(error).metadata.get("misfit") or time.monotonic() > give_up:
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
+            # The people it names may be on their way.
+            if not client.info(error).metadata.get("misfit") or time.monotonic() > give_up:
+                plan.blame(one.book, error)
+                return
         time.sleep(PAUSE_SECONDS)
     while company.rulebook(run, one.service, one.book.name).version < published.version:
         if time.monotonic() > give_up:

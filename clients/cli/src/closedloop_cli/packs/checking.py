@@ -19,7 +19,7 @@ from closedloop.targets.v1 import org_pb2
 from closedloop_chassis.permissions import PermissionRules
 from closedloop_cli import shapes
 from closedloop_cli.packs import shelf
-from closedloop_cli.packs.folder import Book, Pack, Problem, Row
+from closedloop_cli.packs.folder import MOST_ROWS, Book, Pack, Problem, Row
 from closedloop_cli.packs.reading import Where
 
 _SENTENCES = {
@@ -136,8 +136,11 @@ def _rows(pack: Pack) -> None:
             where: Where = tuple(_steps(proto.field.elements if proto.field else ()))
             where = where[1:] if where[:1] == (prefix,) else where
             pack.complain(row.document, (*row.where, *where), "pack_wrong", problem=proto.message or proto.rule_id)
+    everybody: list[Row[Any]] = [*pack.units, *pack.people]
     for rows in (pack.units, pack.people, pack.products):
         _once(pack, rows)
+    for row in (*everybody[MOST_ROWS:][:1], *pack.products[MOST_ROWS:][:1]):
+        pack.complain(row.document, row.where, "pack_too_many_rows", most=MOST_ROWS)
     for row in pack.products:
         if not row.message.name:
             pack.complain(row.document, row.where, "pack_word_missing", word="name")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -18,13 +18,15 @@ Shape = TypeVar("Shape", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """Active units, people and products by id, as a pack would say them. `apart`: units and people that begin later or
-    have ended. `opened`: the first day of the oldest unit."""
+    """Units, people and products by id, as a pack would say them; who has left and what was closed is not among them.
+    `coming`: ids of units and people that begin later. `gone`: how many have ended. `opened`: the first day of the oldest
+    unit."""
 
     units: dict[str, org_pb2.UnitInput]
     people: dict[str, org_pb2.PersonInput]
     products: dict[str, products_pb2.ProductInput]
-    apart: int
+    coming: frozenset[str]
+    gone: int
     opened: Date | None
 
 
@@ -34,16 +36,23 @@ def read(run: Session) -> Company:
     units = list(run.pages(org.ListUnits, org_pb2.ListUnitsRequest(), "units"))
     people = list(run.pages(org.ListPeople, org_pb2.ListPeopleRequest(), "people"))
     products = run.pages(catalogue.ListProducts, products_pb2.ListProductsRequest(include_retired=True), "products")
-    here = [unit for unit in units if unit.state == org_pb2.ORG_STATE_ACTIVE]
-    working = [person for person in people if person.state == org_pb2.ORG_STATE_ACTIVE]
-    opened = min((unit.open_date for unit in here), key=lambda day: (day.year, day.month, day.day), default=None)
+    both = [*units, *people]
+    opened = [unit.open_date for unit in units if unit.state == org_pb2.ORG_STATE_ACTIVE]
     return Company(
-        {unit.id: said(org_pb2.UnitInput, unit) for unit in here},
-        {person.id: said(org_pb2.PersonInput, person) for person in working},
+        {unit.id: said(org_pb2.UnitInput, unit) for unit in units if unit.state != org_pb2.ORG_STATE_CLOSED},
+        {one.id: said(org_pb2.PersonInput, one) for one in people if one.state != org_pb2.ORG_STATE_CLOSED},
         {product.id: said(products_pb2.ProductInput, product) for product in products},
-        len(units) + len(people) - len(here) - len(working),
-        opened,
+        frozenset(one.id for one in both if one.state == org_pb2.ORG_STATE_PLANNED),
+        sum(one.state == org_pb2.ORG_STATE_CLOSED for one in both),
+        min(opened, key=lambda day: (day.year, day.month, day.day), default=None),
     )
+
+
+def active(standing: Company) -> Company:
+    """What is there today, without what begins later."""
+    units = {id_: unit for id_, unit in standing.units.items() if id_ not in standing.coming}
+    people = {id_: person for id_, person in standing.people.items() if id_ not in standing.coming}
+    return replace(standing, units=units, people=people)
 
 
 def said(shape: type[Shape], record: Message) -> Shape:

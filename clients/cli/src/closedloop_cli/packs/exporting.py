@@ -49,7 +49,7 @@ def export(run: Session, folder: Path, title: str, *, people: bool) -> Exported:
     """Raises Usage for a folder that has something in it, Refused for one that cannot be written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Usage("pack_folder_taken", folder=folder)
-    standing = company.read(run)
+    standing = company.active(company.read(run))
     books = _books(run)
     documents: dict[str, Any] = {ABOUT: _about(standing, title)}
     documents |= {UNITS: [_unit(unit, people) for unit in _parents_first(standing)]} if standing.units else {}
@@ -66,7 +66,14 @@ def export(run: Session, folder: Path, title: str, *, people: bool) -> Exported:
     except OSError as error:
         raise Refused("pack_folder_closed", folder=folder, problem=error.strerror or error) from None
     told = len(standing.people) if people else 0
-    return Exported(len(documents), len(standing.units), told, len(standing.products), len(books), standing.apart)
+    return Exported(
+        len(documents),
+        len(standing.units),
+        told,
+        len(standing.products),
+        len(books),
+        standing.gone + len(standing.coming),
+    )
 
 
 def _about(standing: Company, title: str) -> dict[str, str]:

@@ -29,6 +29,8 @@ from closedloop_cli.words import Words
 Shape = TypeVar("Shape", bound=Message)
 ABOUT, UNITS, PEOPLE, PRODUCTS = "pack.yaml", "organisation/units.yaml", "organisation/people.yaml", "products.yaml"
 SUFFIXES = (".yaml", ".yml")
+# Of units and people together, and of products: what one call of the contract takes.
+MOST_ROWS = 10_000
 # Beside a pack, a folder may have pages and tables for people.
 MOST_FILES = 2000
 
@@ -153,6 +155,8 @@ def _about(pack: Pack, document: Document) -> None:
         pack.since = date.fromisoformat(str(since)) if since else None
     except ValueError:
         pack.complain(document, ("since",), "pack_wants_day", given=since)
+    if pack.since is not None and pack.since > date.today():
+        pack.complain(document, ("since",), "pack_since_later", day=pack.since)
 
 
 def _rows(pack: Pack, document: Document, shape: type[Shape], into: list[Row[Shape]]) -> None:

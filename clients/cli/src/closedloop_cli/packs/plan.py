@@ -27,8 +27,6 @@ from closedloop_cli.packs.reading import Where
 from closedloop_cli.session import Session
 
 Shape = TypeVar("Shape", bound=Message)
-# The tree is told in one call, since its rows lean on each other.
-LARGEST_BATCH = 10_000
 LEVELS = "targets.org"
 # Whoever applies an unreviewed change of a rule is asked why by the services; a pack says it for all.
 DRAFT = "pack, dry run"
@@ -83,6 +81,11 @@ class Plan:
         name, line = row.document.name, row.document.line(at)
         self.problems.append(Problem(name, line, dotted(at), "pack_wrong", {"problem": message}))
 
+    def blame(self, book: Book, error: grpc.aio.AioRpcError) -> None:
+        """A body that was refused, at the lines of what is wrong with it."""
+        for field_, message in (client.violations(error) or {"": client.status(error).message}).items():
+            self.complain(book, where_of(field_.removeprefix("body").lstrip(".")), message)
+
 
 def make(run: Session, pack: Pack) -> Plan:
     plan = Plan(pack)
@@ -98,14 +101,22 @@ def make(run: Session, pack: Pack) -> Plan:
 
 
 def org_request(plan: Plan, *, dry: bool) -> org_pb2.ImportOrgRequest:
-    told = [org_pb2.OrgRow(unit=row.message) for row in plan.pack.units]
-    told += [org_pb2.OrgRow(person=row.message) for row in plan.pack.people]
+    told = [_org_row(row.message) for row in org_rows(plan)]
     return org_pb2.ImportOrgRequest(request_id=new_id(), rows=told, effective_date=plan.since, validate_only=dry)
 
 
 def products_request(plan: Plan, *, dry: bool) -> products_pb2.ImportProductsRequest:
-    told = [row.message for row in plan.pack.products]
+    told = [row.message for row in product_rows(plan)]
     return products_pb2.ImportProductsRequest(request_id=new_id(), products=told, validate_only=dry)
+
+
+def org_rows(plan: Plan) -> list[Row[Any]]:
+    """Those that say something new, units first; what stands is leant on as it stands."""
+    return _new([*plan.pack.units, *plan.pack.people], plan.organisation)
+
+
+def product_rows(plan: Plan) -> list[Row[Any]]:
+    return _new(plan.pack.products, plan.products)
 
 
 def publish_request(one: Publication, reason: str, *, dry: bool) -> platform_pb2.PublishRulebookRequest:
@@ -125,8 +136,12 @@ def refused(plan: Plan, told: Sequence[Row[Any]], summary: BulkSummary) -> None:
         plan.complain(told[error.row], where, error.message)
 
 
-def org_rows(pack: Pack) -> list[Row[Any]]:
-    return [*pack.units, *pack.people]
+def _new(told: Sequence[Row[Any]], changes: Sequence[Change]) -> list[Row[Any]]:
+    return [row for row, change in zip(told, changes, strict=True) if not change.same]
+
+
+def _org_row(message: Any) -> org_pb2.OrgRow:
+    return org_pb2.OrgRow(unit=message) if isinstance(message, org_pb2.UnitInput) else org_pb2.OrgRow(person=message)
 
 
 def _organisation(run: Session, plan: Plan, standing: Company) -> None:
@@ -140,7 +155,7 @@ def _organisation(run: Session, plan: Plan, standing: Company) -> None:
     if pack.book(LEVELS) and any(error.reason == "KIND_UNKNOWN" for error in summary.errors):
         # The pack brings these levels; who lies below them is judged when they are there.
         return
-    refused(plan, org_rows(pack), summary)
+    refused(plan, org_rows(plan), summary)
 
 
 def _products(run: Session, plan: Plan, standing: Company) -> None:
@@ -148,7 +163,7 @@ def _products(run: Session, plan: Plan, standing: Company) -> None:
     plan.products += _compared("product", plan.pack.products, standing.products, fixed=("stage",))
     if any(not change.same for change in plan.products):
         stub = run.stub("targets", products_pb2_grpc.ProductServiceStub)
-        refused(plan, plan.pack.products, run.call(stub.ImportProducts, products_request(plan, dry=True)))
+        refused(plan, product_rows(plan), run.call(stub.ImportProducts, products_request(plan, dry=True)))
 
 
 def _compared(
@@ -184,8 +199,7 @@ def _book(run: Session, plan: Plan, book: Book, service: str) -> None:
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
         if not _waits(plan, error):
-            for field_, message in (client.violations(error) or {"": client.status(error).message}).items():
-                plan.complain(book, where_of(field_.removeprefix("body").lstrip(".")), message)
+            plan.blame(book, error)
             return
         told = {**json_format.MessageToDict(before.body), **book.body}
         after = platform_pb2.Rulebook(body=json_format.ParseDict(told, Struct()))

@@ -93,6 +93,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "nobody in organisation/people.yaml is {word}; give somebody that function or role",
         "organisation/people.yaml 中没有人是 {word}；请为某人设置该 function 或 roles",
     ),
+    "pack_since_later": (
+        "{day} is still to come; a pack sets up what is there from today or an earlier day on",
+        "{day} 尚未到来；配置包建立的是今天或更早起生效的组织",
+    ),
+    "pack_too_many_rows": (
+        "more than {most} rows; bring the rest with `closedloop import org` or `closedloop import products`",
+        "超过 {most} 行；其余请用 `closedloop import org` 或 `closedloop import products` 导入",
+    ),
     # What the commands say.
     "pack_sound": (
         "{title}: {files} files say {units} units, {people} people, {products} products and {books} rulebooks; nothing is wrong.",
