@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pytest
+from google.type.date_pb2 import Date
 
+from closedloop.common.v1.common_pb2 import CustomFieldRange
 from closedloop_chassis import errors
 from closedloop_chassis.custom_fields import CustomField, CustomFieldRules
 
@@ -34,6 +36,7 @@ class FleetRules(CustomFieldRules):
         ({"seats": 1, "leased": 1}, {"leased"}),
         ({"seats": 1, "tier": "tin", "since": "5 Jan"}, {"tier", "since"}),
         ({"seats": 1, "since": "2026-02-30"}, {"since"}),
+        ({"seats": 1, "since": "20260105"}, {"since"}),
         ({"seats": 1, "colour": "red"}, {"colour"}),
         ({"seats": 1, "a": 1, "b": 2, "c": 3, "d": 4}, {"a", "b", "c", "d", "*"}),
     ],
@@ -51,3 +54,36 @@ def test_declared_fields_are_typed_and_others_refused(values: dict[str, Any], wr
 
 def test_by_default_nobody_is_kept_from_adding_a_field() -> None:
     FleetRules().check("truck", {"seats": 1, "colour": ["red", "green"]})
+
+
+@pytest.mark.mission("S100")
+def test_what_a_list_looks_for_becomes_one_predicate() -> None:
+    rules = FleetRules()
+    assert rules.path("truck", {}, []) is None
+    asked = {"tier": "gold", 'a"b && true': "x\\\n中", "leased": True, "seats": 3.0}
+    assert rules.path("truck", asked, []) == (
+        '$."tier" == "gold" && $."a\\"b && true" == "x\\\\\\n\\u4e2d" && $."leased" == true && $."seats" == 3.0'
+    )
+    between = CustomFieldRange(name="seats", least=2, most=4.5)
+    since = CustomFieldRange(name="since", first_day=Date(year=2026, month=1, day=5))
+    assert rules.path("truck", {}, [between, since]) == (
+        '$."seats" >= 2.0 && $."seats" <= 4.5 && $."since" >= "2026-01-05"'
+    )
+
+
+@pytest.mark.mission("S100")
+def test_what_a_field_cannot_be_is_not_looked_for() -> None:
+    ranges = [
+        CustomFieldRange(name="since", least=1),
+        CustomFieldRange(name="seats", last_day=Date(year=2026, month=1, day=5)),
+        CustomFieldRange(name="elsewhere", least=1),
+    ]
+    asked = {"seats": "3", "tier": "tin", "since": None, "list": [1]}
+    with pytest.raises(errors.InvalidArgument) as refused:
+        FleetRules().path("truck", asked, ranges)
+    assert refused.value.reason == "CUSTOM_FIELD_INVALID"
+    assert set(refused.value.violations) == {
+        *(f"custom_fields.{name}" for name in asked),
+        "custom_field_ranges[0]",
+        "custom_field_ranges[1]",
+    }

@@ -11,11 +11,12 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
-from closedloop.common.v1.common_pb2 import Provenance
+from closedloop.common.v1.common_pb2 import CustomFieldRange, Provenance
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop_chassis import protos
+from closedloop_customers.accounts.store import CUSTOM_FIELDS
 
 from .conftest import House
 
@@ -265,6 +266,69 @@ async def test_lists_are_filtered_scoped_and_paged(house: House, rid: Any) -> No
         assert len(set(pages)) == len(pages) == 6
     with house.live.refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):
         await house.ops.accounts.ListAccounts(pb.ListAccountsRequest(page_token="nonsense"))
+
+
+FIELDS = {"plants": {"type": "number"}, "level": {"options": ["手工", "自动"]}, "audit": {"type": "date"}}
+
+
+@pytest.mark.mission("S100", "U14")
+async def test_accounts_come_with_the_companys_own_fields_and_are_found_by_them(house: House, rid: Any) -> None:
+    from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
+
+    rulebooks = house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    publish = platform_pb2.PublishRulebookRequest(request_id=rid(), name="customers.fields", reason="自定义字段")
+    publish.body.update({"account": FIELDS})
+    await rulebooks.PublishRulebook(publish)
+    await house.live.process.look()
+
+    rows = [pb.AccountRow(profile=pb.AccountProfile(name=f"工厂 {n}"), owner_id="rep1") for n in range(5)]
+    given: list[dict[str, Any]] = [
+        {"plants": 3, "level": "自动", "audit": "2026-03-01"},
+        {"plants": 30, "level": "手工", "free": 'it\'s "quoted" 😀'},
+        {"plants": "many"},
+        {"level": "半自动", "audit": "soon"},
+        {},
+    ]
+    for n, (row, fields) in enumerate(zip(rows, given, strict=True)):
+        row.provenance.CopyFrom(Provenance(source="crm", source_id=str(n)))
+        if fields:
+            row.profile.custom_fields.update(fields)
+    brought = await house.ops.accounts.BulkUpsertAccounts(pb.BulkUpsertAccountsRequest(request_id=rid(), rows=rows))
+    assert (brought.created, brought.rejected) == (3, 2)
+    assert [(error.row, error.reason) for error in brought.errors] == [(n, "CUSTOM_FIELD_INVALID") for n in (2, 3)]
+
+    async def found(equal: dict[str, Any], *ranges: CustomFieldRange, person: Any = house.ops) -> list[str]:
+        request = pb.ListAccountsRequest(custom_field_ranges=ranges, order=pb.ACCOUNT_ORDER_NAME)
+        request.custom_fields.update(equal)
+        return [account.profile.name for account in (await person.accounts.ListAccounts(request)).accounts]
+
+    assert await found({"level": "自动"}) == ["工厂 0"]
+    assert await found({"plants": 30, "level": "手工"}) == ["工厂 1"]
+    assert await found({"plants": 30, "level": "自动"}) == []
+    assert await found({"free": 'it\'s "quoted" 😀'}) == ["工厂 1"]
+    assert await found({}, CustomFieldRange(name="plants", least=2)) == ["工厂 0", "工厂 1"]
+    spring = CustomFieldRange(
+        name="audit", first_day=Date(year=2026, month=1, day=1), last_day=Date(year=2026, month=3, day=1)
+    )
+    assert await found({}, spring) == ["工厂 0"]
+    # Reach holds as in every list.
+    assert await found({"level": "自动"}, person=house.rep9) == []
+    for wrong in ({"plants": "3"}, {"level": "半自动"}, {"audit": "2026-3-1"}):
+        with house.live.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+            await found(wrong)
+    with house.live.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await found({}, CustomFieldRange(name="audit", most=3))
+    with house.live.refused("INVALID_ARGUMENT", "VALIDATION_FAILED"):
+        await found({}, CustomFieldRange(name="plants"))
+
+
+@pytest.mark.mission("S100")
+async def test_an_account_is_found_by_its_fields_through_an_index(house: House) -> None:
+    query = f"SELECT id FROM account WHERE {CUSTOM_FIELDS}".replace("%(custom_fields)s", '\'$."level" == "自动"\'')
+    tx = house.live.process.database.transaction()
+    tx.do("SET LOCAL enable_seqscan = off")
+    plan = "\n".join(row["QUERY PLAN"] for row in await tx.all(f"EXPLAIN {query}"))
+    assert "account_custom_fields" in plan
 
 
 def row(n: int, **fields: Any) -> pb.AccountRow:

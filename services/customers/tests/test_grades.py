@@ -74,6 +74,17 @@ def test_a_standard_that_leaves_somebody_out_is_refused(grades: Any) -> None:
         Condition()
 
 
+def test_grades_stand_by_rank_and_name_in_whatever_order_they_are_told() -> None:
+    some = (Condition(at_least={"deals": 1}),)
+    told = {
+        "D": Grade(title="w"),
+        "S": Grade(title="x", conditions=some),
+        "A": Grade(title="y", rank=1, conditions=some),
+    }
+    assert list(GradeRules(grades=told).grades) == ["S", "A", "D"]
+    assert list(GradeRules(grades=dict(reversed(told.items()))).grades) == ["S", "A", "D"]
+
+
 async def account(house: House, name: str, **profile: Any) -> accounts_pb2.Account:
     made: accounts_pb2.Account = await house.rep1.accounts.CreateAccount(
         accounts_pb2.CreateAccountRequest(

@@ -15,12 +15,13 @@ from google.type.interval_pb2 import Interval
 from google.type.money_pb2 import Money
 
 from closedloop.approvals.v1 import events_pb2 as approvals
-from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
+from closedloop.common.v1.common_pb2 import BulkSummary, CustomFieldRange, Provenance
 from closedloop.funnel.v1 import boards_pb2, boards_pb2_grpc
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop_funnel.opportunities.rules import OpportunityRules
+from closedloop_funnel.opportunities.store import FILTERS
 
 from .conftest import ACME, Company, account, cny, day, product, rid
 
@@ -250,6 +251,41 @@ async def test_a_row_nobody_can_store_is_that_rows_error(company: Company) -> No
     # No calendar knows 1999, and one such deal does not spoil the list.
     listed = await company.deals("ops", "operations").ListOpportunities(pb.ListOpportunitiesRequest())
     assert [(one.engage_date, one.dwell_days) for one in listed.opportunities] == [(day(1999, 5, 3), 0)]
+
+
+@pytest.mark.mission("S100", "U14")
+async def test_deals_come_with_the_companys_own_fields_and_are_found_by_them(company: Company) -> None:
+    rulebooks = company.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    publish = platform_pb2.PublishRulebookRequest(request_id=rid(), name="funnel.custom_fields", reason="自定义字段")
+    publish.body.update({"opportunity": {"volume": {"type": "number"}, "mode": {"options": ["整线", "单机"]}}})
+    await rulebooks.PublishRulebook(publish)
+    await company.live.process.look()
+    rows = [row(f"f-{n}") for n in range(4)]
+    for one, fields in zip(rows, ({"volume": 5, "mode": "整线"}, {"volume": 50}, {"mode": "半线"}, {}), strict=True):
+        one.custom_fields.update(fields)
+    answer = await bring(company, *rows)
+    assert [(error.row, error.reason) for error in answer.summary.errors] == [(2, "CUSTOM_FIELD_INVALID")]
+
+    async def found(equal: dict[str, object], *ranges: CustomFieldRange, basic: bool = False) -> list[str]:
+        view = pb.OPPORTUNITY_VIEW_BASIC if basic else pb.OPPORTUNITY_VIEW_UNSPECIFIED
+        request = pb.ListOpportunitiesRequest(custom_field_ranges=ranges, view=view)
+        request.custom_fields.update(equal)
+        answer = await company.deals("ops", "operations").ListOpportunities(request)
+        return sorted(answer.opportunities[n].id for n in range(len(answer.opportunities)))
+
+    first, second = answer.opportunity_ids[:2]
+    for basic in (False, True):
+        assert await found({"mode": "整线"}, basic=basic) == [first]
+        assert await found({}, CustomFieldRange(name="volume", least=6), basic=basic) == [second]
+    assert await found({"volume": 5}, CustomFieldRange(name="volume", most=4)) == []
+    assert len(await found({})) == 3
+    with company.live.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await found({"volume": "5"})
+    tx = company.live.process.database.transaction()
+    tx.do("SET LOCAL enable_seqscan = off")
+    asked = FILTERS["custom_fields"].replace("%(custom_fields)s", '\'$."mode" == "整线"\'')
+    plan = "\n".join(one["QUERY PLAN"] for one in await tx.all(f"EXPLAIN SELECT id FROM opportunity o WHERE {asked}"))
+    assert "opportunity_custom_fields" in plan
 
 
 @pytest.mark.mission("U15")

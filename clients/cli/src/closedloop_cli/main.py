@@ -22,12 +22,14 @@ from closedloop_cli.commands import (
     duplicates,
     events,
     experiments,
+    exports,
     health,
     imports,
     knowledge,
     leads,
     notices,
     opportunities,
+    packs,
     pilots,
     pool,
     rules,
@@ -134,6 +136,8 @@ def root(
 
 for name, group in {
     "import": imports.app,
+    "export": exports.app,
+    "pack": packs.app,
     "targets": targets.app,
     "leads": leads.app,
     "opportunities": opportunities.app,

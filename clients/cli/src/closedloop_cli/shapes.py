@@ -175,6 +175,15 @@ def parse_decimal(text: str) -> Decimal | None:
     return read if read.is_finite() and read.copy_abs() < LARGEST else None
 
 
+def whole(value: Any) -> Any:
+    """What came out of a Struct, which knows floating numbers only; 5.0 was written 5."""
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _prefix(enum: Enum) -> str:
     first: str = enum.Name(0)
     return first.removesuffix("UNSPECIFIED")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from closedloop_cli.packs.sentences import SENTENCES as PACKS
+
 LANGUAGES = ("en", "zh")
 
 CATALOGUE: dict[str, tuple[str, str]] = {
@@ -56,6 +58,14 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     ),
     # Wrong usage.
     "unknown_word": ("{option}: {word} is none of {known}.", "{option}：{word} 不在 {known} 之中。"),
+    "field_condition": (
+        '--field: {text} is no condition; write it like "level=自动", "plants>=10" or "audit<=2026-03-31".',
+        '--field：{text} 不是条件；请写成 "level=自动"、"plants>=10" 或 "audit<=2026-03-31"。',
+    ),
+    "field_value": (
+        "--field: {name} is declared {kind}; {text} cannot be looked for.",
+        "--field：{name} 声明为 {kind}；不能用 {text} 查找。",
+    ),
     "not_a_day": (
         "{option}: {text} is no day; write it like 2026-01-05.",
         "{option}：{text} 不是日期；请写成 2026-01-05。",
@@ -461,6 +471,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "to_next_grade": ("to the next grade", "升级条件"),
     "topic": ("topic", "主题"),
     "weight": ("weight", "权重"),
+    "exporting": ("Writing {kind}", "正在导出{kind}"),
+    "exported": ("{count} records written to {file}.", "已将 {count} 条记录写入 {file}。"),
+    "own_fields": ("own fields", "自定义字段"),
+    **PACKS,
 }
 
 

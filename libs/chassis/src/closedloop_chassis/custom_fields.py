@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
 
-from closedloop_chassis import errors
+from closedloop.common.v1.common_pb2 import CustomFieldRange
+from closedloop_chassis import errors, protos
 from closedloop_chassis.rulebook.rules import Part, Rules
 
 
@@ -49,6 +51,53 @@ class CustomFieldRules(Rules):
                 {f"{field}.{name}": problem for name, problem in wrong.items()},
             )
 
+    def path(self, record: str, equal: Mapping[str, Any], ranges: Iterable[CustomFieldRange]) -> str | None:
+        """What a list looks for, as a jsonpath predicate over the custom fields; None: for nothing.
+
+        Raises InvalidArgument CUSTOM_FIELD_INVALID for what the declared fields cannot be.
+        """
+        declared: Mapping[str, CustomField] = getattr(self, record)
+        wrong: dict[str, str] = {}
+        found: list[str] = []
+        for name, value in equal.items():
+            if not isinstance(value, str | float | int):
+                wrong[f"custom_fields.{name}"] = "is looked for by a text, a number, true or false"
+            elif name in declared and (problem := _problem(declared[name], value)):
+                wrong[f"custom_fields.{name}"] = problem
+            else:
+                found.append(f"{_member(name)} == {_literal(value)}")
+        for place, wanted in enumerate(ranges):
+            bounds = dict(_bounds(wanted, f"custom_field_ranges[{place}]"))
+            kind = declared[wanted.name].type if wanted.name in declared else ""
+            if kind and any((kind == "number") == isinstance(bound, str) for bound in bounds.values()):
+                wrong[f"custom_field_ranges[{place}]"] = f"{wanted.name} is declared a {kind}"
+            found += [f"{_member(wanted.name)} {sign} {_literal(bound)}" for sign, bound in bounds.items()]
+        if wrong:
+            raise errors.InvalidArgument(
+                "CUSTOM_FIELD_INVALID", "; ".join(f"{name} {problem}" for name, problem in sorted(wrong.items())), wrong
+            )
+        return " && ".join(found) or None
+
+
+def _bounds(wanted: CustomFieldRange, field: str) -> Iterator[tuple[str, str | float]]:
+    if wanted.HasField("least"):
+        yield ">=", wanted.least
+    if wanted.HasField("most"):
+        yield "<=", wanted.most
+    if wanted.HasField("first_day"):
+        yield ">=", protos.day(wanted.first_day, f"{field}.first_day").isoformat()
+    if wanted.HasField("last_day"):
+        yield "<=", protos.day(wanted.last_day, f"{field}.last_day").isoformat()
+
+
+def _member(name: str) -> str:
+    return f"$.{json.dumps(name)}"
+
+
+def _literal(value: str | float) -> str:
+    """Texts in quotes, whatever stands in them; jsonpath writes them as JSON does."""
+    return json.dumps(value)
+
 
 def _problem(field: CustomField, value: Any) -> str:
     kinds: dict[str, tuple[type, ...]] = {"text": (str,), "number": (float, int), "boolean": (bool,), "date": (str,)}
@@ -56,8 +105,11 @@ def _problem(field: CustomField, value: Any) -> str:
         return f"is no {field.type}"
     if field.type == "date":
         try:
-            date.fromisoformat(str(value))
+            written = date.fromisoformat(str(value)).isoformat()
         except ValueError:
+            written = ""
+        # Other spellings of a day would be found by no range.
+        if written != value:
             return "is no day like 2026-01-05"
     if field.options and value not in field.options:
         return f"is none of {', '.join(field.options)}"

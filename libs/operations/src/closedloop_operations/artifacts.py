@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from closedloop_operations import alerts, burn, objectives, values_schema
+from closedloop_operations import alerts, burn, objectives, rulebook_shapes, values_schema
 from closedloop_operations.environment import SERVICES
 
 CHARTS = Path("deploy/helm")
@@ -16,8 +16,8 @@ MADE = "# Made by `make observability` out of the contracts; changes belong ther
 
 
 def of_the_contracts(root: Path) -> dict[Path, str]:
-    """SLO specifications, rules and values schemas; needs nothing but what the services run on."""
-    made: dict[Path, str] = {}
+    """SLO specifications, rules, values schemas, shapes of rulebooks; needs nothing but what the services run on."""
+    made: dict[Path, str] = {rulebook_shapes.PATH: rulebook_shapes.text()}
     for service in SERVICES:
         specification = objectives.specification(service)
         made[SLOS / f"{service}.yaml"] = MADE + _yaml(specification)

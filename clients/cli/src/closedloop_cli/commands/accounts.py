@@ -9,6 +9,7 @@ import typer
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop.customers.v1 import accounts_pb2_grpc
 from closedloop_cli import shapes
+from closedloop_cli.loading import own_fields
 from closedloop_cli.screen import Column, Fields
 from closedloop_cli.session import Session, session
 
@@ -36,6 +37,7 @@ def list_(
     industry: Annotated[list[str] | None, typer.Option(help="code; may be repeated")] = None,
     grade: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
     source: Annotated[str, typer.Option(help="brought by this source")] = "",
+    field: own_fields.Conditions = None,
     limit: Annotated[int, typer.Option(min=0, help="0: all")] = 50,
 ) -> None:
     """Accounts by name."""
@@ -49,6 +51,7 @@ def list_(
         source=source,
         order=pb.ACCOUNT_ORDER_NAME,
     )
+    own_fields.OwnFields(run, "accounts").seek(request, field or ())
     run.screen.records(_COLUMNS, run.pages(_stub(run).ListAccounts, request, "accounts", limit))
 
 
@@ -72,6 +75,7 @@ def show(ctx: typer.Context, account_id: str) -> None:
         ("employees", str(profile.employee_count or "")),
         ("last_interaction", shapes.when(account.last_interaction_time)),
         ("light", shapes.light(account.quality_light)),
+        ("own_fields", own_fields.shown(profile.custom_fields)),
         ("source", ", ".join(f"{one.source} {one.source_id}".strip() for one in account.provenances)),
     ]
     run.screen.record(account, fields)

@@ -10,7 +10,7 @@ import typer
 
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
-from closedloop.funnel.v1 import diagnosis_pb2, diagnosis_pb2_grpc
+from closedloop.funnel.v1 import diagnosis_pb2, diagnosis_pb2_grpc, opportunities_pb2, opportunities_pb2_grpc
 from closedloop.targets.v1 import org_pb2, org_pb2_grpc, products_pb2, products_pb2_grpc
 from closedloop_chassis.ids import new_id
 from closedloop_cli import failures
@@ -18,6 +18,7 @@ from closedloop_cli.loading import closing, contract_rows, mapping, xes
 from closedloop_cli.loading.crm import LARGEST_BATCH, Import
 from closedloop_cli.loading.ledger import Ledger
 from closedloop_cli.loading.loader import Loader
+from closedloop_cli.loading.own_fields import OwnFields
 from closedloop_cli.session import Session, session
 
 app = typer.Typer(
@@ -136,6 +137,23 @@ def leads(
 
 
 @app.command()
+def opportunities(
+    ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors = None, source: Source = ""
+) -> None:
+    """Deals: name, owner, account, product, pipeline_id, stage, state, value, engage_date, close_date..."""
+    run = session(ctx)
+    stub = run.stub("funnel", opportunities_pb2_grpc.OpportunityServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = opportunities_pb2.BulkImportOpportunitiesRequest(
+            request_id=new_id(), rows=rows, validate_only=dry_run
+        )
+        return run.insist(stub.BulkImportOpportunities, request).summary
+
+    _load(run, "opportunities", file, lambda _: opportunities_pb2.OpportunityRow(), send, dry_run, errors, source)
+
+
+@app.command()
 def process(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="XES, or XES in gzip")],
@@ -173,7 +191,7 @@ def _load(
     source: str,
 ) -> None:
     with Ledger(errors) as ledger, run.screen.progress("loading", kind=run.words(kind)) as step:
-        rows = contract_rows.items(file, kind, make, ledger, source)
+        rows = contract_rows.items(file, kind, make, ledger, source, OwnFields(run, kind))
         loader = Loader(ledger, dry_run=dry_run, batch=LARGEST_BATCH)
         ledger.tally(kind)
         loader.load(kind, rows, send, step)

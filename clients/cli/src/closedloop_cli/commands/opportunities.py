@@ -15,6 +15,7 @@ from closedloop.funnel.v1 import opportunities_pb2_grpc, pipelines_pb2
 from closedloop_chassis.ids import new_id
 from closedloop_cli import shapes
 from closedloop_cli.failures import Usage
+from closedloop_cli.loading import own_fields
 from closedloop_cli.screen import Column, Fields
 from closedloop_cli.session import Session, session
 
@@ -53,6 +54,7 @@ def list_(
     unit: Annotated[str, typer.Option(help="with all units below it")] = "",
     without_account: Annotated[bool, typer.Option("--without-account", help="deals without an account only")] = False,
     overdue: Annotated[bool, typer.Option("--overdue", help="beyond their stage's limit")] = False,
+    field: own_fields.Conditions = None,
     order: Annotated[str, typer.Option(help='e.g. "amount desc", "expected_close_date", "dwell_days desc"')] = "",
     limit: Annotated[int, typer.Option(min=0, help="0: all")] = 50,
 ) -> None:
@@ -68,6 +70,7 @@ def list_(
     )
     if overdue:
         request.least_dwell_light = common_pb2.LIGHT_YELLOW
+    own_fields.OwnFields(run, "opportunities").seek(request, field or ())
     run.screen.records(_COLUMNS, run.pages(_stub(run).ListOpportunities, request, "opportunities", limit))
 
 
@@ -193,6 +196,7 @@ def _show(run: Session, deal: pb.Opportunity) -> None:
         ("dwell_days", f"{deal.dwell_days:.1f}"),
         ("due_time", shapes.when(deal.stage_due_time)),
         ("light", shapes.light(deal.dwell_light)),
+        ("own_fields", own_fields.shown(deal.custom_fields)),
         ("source", f"{deal.provenance.source} {deal.provenance.source_id}".strip()),
     ]
     run.screen.record(deal, fields)

@@ -61,7 +61,7 @@ def show(
     run.screen.say(
         "rulebook_version", name=book.name, version=book.version, time=shapes.when(book.effective_time) or "–"
     )
-    run.screen.raw(yaml.safe_dump(_whole(body), allow_unicode=True, sort_keys=False).rstrip())
+    run.screen.raw(yaml.safe_dump(shapes.whole(body), allow_unicode=True, sort_keys=False).rstrip())
     run.screen.table(_HISTORY, book.history)
 
 
@@ -143,17 +143,8 @@ def _stub(run: Session, service: str) -> platform_pb2_grpc.RulebookServiceAsyncS
     return run.stub(service, platform_pb2_grpc.RulebookServiceStub)
 
 
-def _whole(value: Any) -> Any:
-    """Struct knows floating numbers only; 5.0 was written 5."""
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _short(value: Any) -> str:
-    text = "–" if value is None else json.dumps(_whole(value), ensure_ascii=False)
+    text = "–" if value is None else json.dumps(shapes.whole(value), ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 

@@ -19,6 +19,7 @@ from closedloop_cli.failures import Usage
 from closedloop_cli.loading import tables
 from closedloop_cli.loading.ledger import Ledger, Rejection, RowRefused
 from closedloop_cli.loading.loader import Item
+from closedloop_cli.loading.own_fields import PREFIX, OwnFields
 
 SOURCE = "spreadsheet"
 JSON_LINES = (".jsonl", ".ndjson")
@@ -26,16 +27,22 @@ DATE, MONEY, STRUCT = "google.type.Date", "google.type.Money", "google.protobuf.
 
 
 def items(
-    path: Path, kind: str, make: Callable[[dict[str, Any]], Message], ledger: Ledger, source: str = ""
+    path: Path,
+    kind: str,
+    make: Callable[[dict[str, Any]], Message],
+    ledger: Ledger,
+    source: str = "",
+    own: OwnFields | None = None,
 ) -> Iterator[Item]:
     """Rows that can be read, each as the message `make` makes; the others are counted and told. Raises Usage.
 
-    Columns below `profile` may leave the prefix out; several values of one cell are separated by ";".
+    Columns below `profile` may leave the prefix out; several values of one cell are separated by ";". The company's own
+    fields are columns `custom_fields.<name>`, or by their titles.
     """
     for line, given in _lines(path):
         try:
             record = make(given)
-            _fill(record, given, path)
+            _fill(record, given, path, own)
             _cite(record, given, source)
             yield Item(record, path.name, line)
         except RowRefused as refused:
@@ -58,7 +65,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise Usage("file_unreadable", file=path, problem=error) from None
 
 
-def _fill(record: Message, given: dict[str, Any], path: Path) -> None:
+def _fill(record: Message, given: dict[str, Any], path: Path, own: OwnFields | None) -> None:
     if path.suffix in JSON_LINES:
         try:
             json_format.ParseDict(given, record)
@@ -66,13 +73,18 @@ def _fill(record: Message, given: dict[str, Any], path: Path) -> None:
             raise RowRefused("", "VALUE_UNREADABLE", str(error).splitlines()[0]) from None
         return
     for column, text in given.items():
-        _cell(record, column, text)
+        _cell(record, column, text, own)
 
 
-def _cell(record: Message, column: str, text: str) -> None:
+def _cell(record: Any, column: str, text: str, own: OwnFields | None) -> None:
     path = column.split(".")
     if path[0] not in record.DESCRIPTOR.fields_by_name and "profile" in record.DESCRIPTOR.fields_by_name:
-        path.insert(0, "profile")
+        record = record.profile
+    if path[0] not in record.DESCRIPTOR.fields_by_name and own is not None and (name := own.called(column)):
+        path = [PREFIX, name]
+    if path[0] == PREFIX and len(path) > 1 and PREFIX in record.DESCRIPTOR.fields_by_name:
+        _own_cell(record, ".".join(path[1:]), column, text, own)
+        return
     for name in path[:-1]:
         if name not in record.DESCRIPTOR.fields_by_name:
             raise RowRefused(column, "COLUMN_UNKNOWN", f"the contract has no field {column}")
@@ -89,6 +101,14 @@ def _cell(record: Message, column: str, text: str) -> None:
             setattr(record, field.name, _value(field, text))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, json_format.ParseError, Usage):
         raise RowRefused(column, "VALUE_UNREADABLE", f"{text!r} does not fit {column}") from None
+
+
+def _own_cell(record: Any, name: str, column: str, text: str, own: OwnFields | None) -> None:
+    try:
+        record.custom_fields[name] = own.value(name, text) if own is not None else text
+    except ValueError:
+        kind = own.kind(name) if own is not None else ""
+        raise RowRefused(column, "VALUE_UNREADABLE", f"{text!r} is no {kind}") from None
 
 
 def _value(field: Any, text: str) -> Any:

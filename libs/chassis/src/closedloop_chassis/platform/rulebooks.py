@@ -67,7 +67,10 @@ async def publish_rulebook(request: pb.PublishRulebookRequest, call: Call) -> pb
     rules = shelf.check(request.name, body)
     if misfits := rules.misfits(call.org):
         violations = {f"body.{field}": problem for field, problem in misfits.items()}
-        raise errors.InvalidArgument("RULEBOOK_INVALID", f"{request.name} does not fit the organisation", violations)
+        # Told apart from a wrong body, for whoever brings the organisation as well and comes again.
+        raise errors.InvalidArgument(
+            "RULEBOOK_INVALID", f"{request.name} does not fit the organisation", violations, misfit=True
+        )
     checked = rules.model_dump(mode="json")
     if request.validate_only:
         return _to_proto(Edition(request.name, request.base_version, effective_at, checked))

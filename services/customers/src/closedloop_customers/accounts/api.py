@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import accounts_pb2 as pb
-from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -14,6 +14,7 @@ from closedloop_customers import business_actions, profiles, provenance, records
 from closedloop_customers.accounts import bulk, desk, rules, store, wire
 from closedloop_customers.accounts.rules import Account
 from closedloop_customers.assignment import desk as assignment
+from closedloop_customers.custom_fields import FieldRules
 from closedloop_customers.territories import desk as territories
 from closedloop_customers.wake_ups import silence
 
@@ -53,6 +54,9 @@ async def list_accounts(request: pb.ListAccountsRequest, call: Call) -> pb.ListA
         "silent_since": protos.instant(request.silent_since_time) if request.HasField("silent_since_time") else None,
         "updated_since": protos.instant(request.updated_since_time) if request.HasField("updated_since_time") else None,
         "source": request.source,
+        "custom_fields": call.rules(FieldRules).path(
+            "account", structs.plain(request.custom_fields), request.custom_field_ranges
+        ),
         "after_key": after_key,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

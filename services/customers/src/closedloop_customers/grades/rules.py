@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 
@@ -42,15 +42,17 @@ class Condition(Part):
 
 
 class Grade(Part):
-    """One condition is enough; without any, everybody who is left."""
+    """One condition is enough; without any, everybody who is left. The lower `rank` is the better grade; of the same rank,
+    the one whose name comes first."""
 
     title: str
+    rank: int = Field(default=0, ge=0, le=100)
     conditions: tuple[Condition, ...] = ()
     treatment: tuple[str, ...] = ()
 
 
 class GradeRules(Rules):
-    """The best grade first; the last one takes everybody who is left."""
+    """The best grade first, by rank and name; the last one takes everybody who is left."""
 
     rulebook: ClassVar[str] = "customers.grades"
 
@@ -92,6 +94,12 @@ class GradeRules(Rules):
     # What a good grade promises, and how many of each kind it takes before an accuracy means something.
     good_outcomes: frozenset[Literal["won", "repurchased"]] = frozenset({"won", "repurchased"})
     least_outcomes: int = Field(default=20, ge=1, le=100_000)
+
+    @field_validator("grades")
+    @classmethod
+    def _best_first(cls, grades: dict[str, Grade]) -> dict[str, Grade]:
+        # A body comes out of a Struct and of jsonb, which both keep words in an order of their own.
+        return dict(sorted(grades.items(), key=lambda one: (not one[1].conditions, one[1].rank, one[0])))
 
     @model_validator(mode="after")
     def _leaves_nobody_out(self) -> GradeRules:

@@ -11,6 +11,7 @@ from closedloop.customers.v1 import identity_pb2 as pb
 from closedloop_chassis import contract, enums, errors, etags, pages, protos
 from closedloop_chassis.edge import authorization
 from closedloop_chassis.ids import new_id
+from closedloop_chassis.permissions import REACHES, PermissionRules
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Scope
 from closedloop_customers import accesses, profiles, records
@@ -230,10 +231,9 @@ def _owner(
 def _sight(call: Call) -> Scope:
     """How far the caller sees records, which is less than who they may ask about."""
     seeing = next(m for m in contract.methods("closedloop.customers.v1.AccountService") if m.name == "GetAccount")
-    widest = max(
-        (authorization.REACHES.index(reach) for role, reach in seeing.grants if role in call.caller.roles), default=0
-    )
-    return authorization.scope(call.caller, authorization.REACHES[widest], call.org)
+    narrowed = call.rules(PermissionRules).of(seeing.full_name)
+    width = authorization.widest(authorization.table(seeing), narrowed, call.caller.roles)
+    return authorization.scope(call.caller, REACHES[max(width, 0)], call.org)
 
 
 def _pair_filter(call: Call) -> dict[str, Any]:

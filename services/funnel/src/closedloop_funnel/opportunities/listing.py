@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
@@ -15,6 +13,7 @@ from closedloop_chassis.answers import Topics
 from closedloop_chassis.data import patterns
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
+from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import proto, store
 from closedloop_funnel.opportunities.record import DealLine, Seen
 from closedloop_funnel.pipelines import scope
@@ -73,7 +72,9 @@ def _question(request: pb.ListOpportunitiesRequest, call: Call) -> tuple[str, di
         "reason_code": request.reason_code,
         "source": request.source,
         "source_id": request.source_id,
-        "custom_fields": Jsonb(plain(request.custom_fields)) if request.custom_fields.fields else None,
+        "custom_fields": call.rules(FunnelFieldRules).path(
+            "opportunity", plain(request.custom_fields), request.custom_field_ranges
+        ),
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -212,7 +212,7 @@ FILTERS = {
     "reason_code": "o.reason_code = %(reason_code)s",
     "source": "o.source = %(source)s",
     "source_id": "o.source_id = %(source_id)s",
-    "custom_fields": "o.custom_fields @> %(custom_fields)s",
+    "custom_fields": "o.custom_fields <> '{}' AND o.custom_fields @@ %(custom_fields)s::jsonpath",
 }
 
 # By order_by of the contract: what is ordered by, its type, its direction, and a value before every row.

@@ -1,0 +1,49 @@
+"""Exports: records as files that `import` takes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc
+from closedloop.funnel.v1 import opportunities_pb2, opportunities_pb2_grpc
+from closedloop_cli.loading import outgoing, own_fields
+from closedloop_cli.loading.own_fields import OwnFields
+from closedloop_cli.session import session
+
+app = typer.Typer(
+    no_args_is_help=True, help="Exports: CSV or JSON lines in the words of the contract, own fields included."
+)
+
+File = Annotated[Path, typer.Argument(dir_okay=False, help="ends in .csv, or .jsonl for JSON lines")]
+Source = Annotated[str, typer.Option(help="brought by this source")]
+
+
+@app.command()
+def accounts(ctx: typer.Context, file: File, source: Source = "", field: own_fields.Conditions = None) -> None:
+    """Accounts within your reach; `closedloop import accounts` takes the file back."""
+    run = session(ctx)
+    own = OwnFields(run, "accounts")
+    request = accounts_pb2.ListAccountsRequest(source=source, order=accounts_pb2.ACCOUNT_ORDER_NAME)
+    own.seek(request, field or ())
+    stub = run.stub("customers", accounts_pb2_grpc.AccountServiceStub)
+    with run.screen.progress("exporting", kind=run.words("accounts")):
+        found = run.pages(stub.ListAccounts, request, "accounts")
+        count = outgoing.write(file, map(outgoing.account_row, found), own.declared)
+    run.screen.say("exported", count=count, file=file)
+
+
+@app.command()
+def opportunities(ctx: typer.Context, file: File, source: Source = "", field: own_fields.Conditions = None) -> None:
+    """Deals within your reach; `closedloop import opportunities` takes the file back."""
+    run = session(ctx)
+    own = OwnFields(run, "opportunities")
+    request = opportunities_pb2.ListOpportunitiesRequest(source=source)
+    own.seek(request, field or ())
+    stub = run.stub("funnel", opportunities_pb2_grpc.OpportunityServiceStub)
+    with run.screen.progress("exporting", kind=run.words("opportunities")):
+        found = run.pages(stub.ListOpportunities, request, "opportunities")
+        count = outgoing.write(file, map(outgoing.opportunity_row, found), own.declared)
+    run.screen.say("exported", count=count, file=file)

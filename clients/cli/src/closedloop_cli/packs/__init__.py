@@ -1,0 +1,1 @@
+"""Company packs: organisation, fields, pipelines, flows, permissions, rules and templates as one reviewed folder of YAML."""
