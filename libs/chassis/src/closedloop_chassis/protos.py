@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import overload
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -20,6 +21,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEARS = range(1900, 9000)
 
 
+@overload
+def timestamp(instant: datetime) -> Timestamp: ...
+@overload
+def timestamp(instant: datetime | None) -> Timestamp | None: ...
 def timestamp(instant: datetime | None) -> Timestamp | None:
     """None stays None, which leaves the field unset."""
     if instant is None:

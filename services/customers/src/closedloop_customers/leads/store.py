@@ -10,7 +10,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data import rows
-from closedloop_chassis.data.transaction import Reader, Rows, Transaction
+from closedloop_chassis.data.gathering import Rows
+from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope, Work
