@@ -42,6 +42,16 @@ class Unreadable(Exception):
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node, index: Any) -> yaml.Node:
+        """Counts how deep it is before Python's stack does, which is as deep as whoever calls."""
+        if self.depth > DEEPEST:
+            raise Unreadable(self.peek_event().start_mark.line + 1, "pack_too_deep", deepest=DEEPEST)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
@@ -103,8 +113,6 @@ def parse(name: str, text: str) -> Document:
         ) from None
     except yaml.YAMLError as error:
         raise Unreadable(1, "pack_not_yaml", problem=str(error).splitlines()[0]) from None
-    except RecursionError:
-        raise Unreadable(1, "pack_too_deep", deepest=DEEPEST) from None
     return Document(name, data, lines)
 
 

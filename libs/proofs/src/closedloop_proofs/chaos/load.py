@@ -126,7 +126,7 @@ class Load:
             ownership=Ownership(owner_id=rep, unit_id="TEAM"),
         )  # fmt: skip
         if due:
-            content.due_time.CopyFrom(protos.timestamp(due))  # type: ignore[arg-type]
+            content.due_time.CopyFrom(protos.timestamp(due))
         return tasks_pb2.RaiseTaskRequest(request_id=ids.new_id(), content=content)
 
     async def _timed_task(self) -> None:

@@ -35,7 +35,7 @@ async def requested(event: Heard[events_pb2.TaskRequested], work: Work) -> None:
     if content.origin != event.source:
         raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} raises a task of {content.origin}")
     provenance = Provenance(source=event.source, source_id=event.id, brought_by=event.source)
-    provenance.observed_time.CopyFrom(protos.timestamp(event.time))  # type: ignore[arg-type]
+    provenance.observed_time.CopyFrom(protos.timestamp(event.time))
     await raise_tasks([draft(content, provenance, event.source, work, otherwise=OPERATIONS)], work)
 
 
