@@ -244,7 +244,7 @@ async def raised(house: House, account_id: str, contact_id: str, topic: str) -> 
     return concern
 
 
-async def cast(house: House, account_id: str, contact_id: str) -> None:
+async def cast(house: House, account_id: str, contact_id: str, *paths: str, **said: Any) -> None:
     chain = await house.rep1.chain.GetDecisionChain(decision_chain_pb2.GetDecisionChainRequest(account_id=account_id))
     await house.rep1.chain.UpdateChainMember(
         decision_chain_pb2.UpdateChainMemberRequest(
@@ -252,10 +252,9 @@ async def cast(house: House, account_id: str, contact_id: str) -> None:
             account_id=account_id,
             etag=chain.etag,
             contact_id=contact_id,
-            role=decision_chain_pb2.BUYING_ROLE_CHAMPION,
-            stance=decision_chain_pb2.STANCE_SUPPORTER,
-            update_mask={"paths": ["role", "stance"]},
+            update_mask={"paths": paths or ["role", "stance"]},
             business_action=CALL,
+            **{"role": decision_chain_pb2.BUYING_ROLE_CHAMPION, "stance": decision_chain_pb2.STANCE_SUPPORTER, **said},
         )
     )
 
@@ -363,3 +362,27 @@ async def test_a_confirmed_part_follows_its_account(house: House) -> None:
     await unmerge(house.m1, merged.id)
     assert await confirmed(kept.id) == []
     assert await confirmed(lost.id) == [(li.id, decision_chain_pb2.STANCE_SUPPORTER)]
+
+
+@pytest.mark.mission("U11", "S36")
+async def test_what_is_confirmed_of_two_who_are_one_adds_up(house: House) -> None:
+    company = await account(house.rep1, "上海华东精密")
+    li, same = [await contact(house.rep1, company.id, name) for name in ("李伟", "李 伟")]
+    deal = new_id()
+    await cast(house, company.id, li.id, "stance", stance=decision_chain_pb2.STANCE_OPPONENT)
+    await cast(house, company.id, same.id)
+    # Of the deal only the stance is said: the role is the one that holds for all deals.
+    await cast(house, company.id, li.id, "stance", opportunity_id=deal, stance=decision_chain_pb2.STANCE_NEUTRAL)
+    merged = await merge(house.m1, li, same, type="CONTACT")
+
+    async def of(opportunity_id: str = "") -> tuple[bool, int, int]:
+        asked = decision_chain_pb2.GetDecisionChainRequest(account_id=company.id, opportunity_id=opportunity_id)
+        chain = await house.rep1.chain.GetDecisionChain(asked)
+        member = next(one for one in chain.members if one.contact_id == li.id)
+        return member.role_confirmed, member.role, member.stance
+
+    champion = decision_chain_pb2.BUYING_ROLE_CHAMPION
+    assert await of() == (True, champion, decision_chain_pb2.STANCE_OPPONENT)
+    assert await of(deal) == (True, champion, decision_chain_pb2.STANCE_NEUTRAL)
+    await unmerge(house.m1, merged.id)
+    assert (await of())[0] is False
