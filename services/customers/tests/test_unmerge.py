@@ -81,10 +81,16 @@ async def test_subsidiaries_and_the_survivors_own_parent_find_their_way_back(hou
     await unmerge(house.m1, merged.id)
     ends = await parents(house, lost.id, kept.id, below.id, moved.id, late.id)
     assert ends == [top.id, lost.id, lost.id, top.id, kept.id]
+    # Who stood alone and took a parent with the other stands alone again.
+    alone = await account(house.rep1, "天成贸易")
+    joined = await merge(house.m1, alone, await seen(house.rep1, lost.id))
+    assert await parents(house, alone.id) == [top.id]
+    await unmerge(house.m1, joined.id)
+    assert await parents(house, alone.id, lost.id, kept.id) == ["", top.id, lost.id]
     trail = await house.m1.accounts.ListAccountChanges(
         accounts_pb2.ListAccountChangesRequest(account_id=below.id, field_prefix="profile.parent")
     )
-    back, gone, *_ = trail.changes
+    _, _, back, gone, *_ = trail.changes
     assert (back.business_action.kind, back.business_action.reference) == ("merge", merged.id)
     assert (gone.actor_id, gone.business_action.note) == ("m1", "one company")
 
