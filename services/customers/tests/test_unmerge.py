@@ -24,9 +24,8 @@ from closedloop.integrations.v1 import tickets_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 
-from .conftest import Desk, House
+from .conftest import Desk, House, patiently
 from .test_identity import account, contact, merge, seen, unmerge
-from .test_personal_data import patiently
 
 CALL = accounts_pb2.BusinessAction(kind="call")
 
