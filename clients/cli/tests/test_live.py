@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+import xlsxwriter
 from google.protobuf.struct_pb2 import Value
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
@@ -620,10 +621,22 @@ def test_files_in_the_words_of_the_contract(closedloop: Any, loaded: Any, tmp_pa
     }
     assert "UNIT_NOT_FOUND" in errors.read_text()
     assert "李伟" in closedloop("targets", "tree", "--unit", "east")
-    leads = tmp_path / "leads.csv"
-    leads.write_text("company_name,phone,need,provenance.source_id\n南方电气,13900139000,MES,W-1\n")
+    # Saved by an old system, and once more out of Excel with a row nobody can read.
+    leads, again = tmp_path / "leads.csv", tmp_path / "leads.xlsx"
+    heading, row = (
+        ("company_name", "phone", "need", "expected_date", "provenance.source_id"),
+        ("南方电气", "13900139000", "MES"),
+    )
+    leads.write_bytes(",".join(heading).encode() + ",".join(("\n" + row[0], *row[1:], "", "W-1")).encode("gbk"))
+    assert closedloop.json("import", "leads", leads, "--dry-run")["kinds"]["leads"]["created"] == 1
     assert closedloop.json("import", "leads", leads)["kinds"]["leads"]["created"] == 1
-    assert closedloop.json("import", "leads", leads)["kinds"]["leads"]["unchanged"] == 1
+    with xlsxwriter.Workbook(str(again)) as book:
+        sheet = book.add_worksheet()
+        for line, cells in enumerate((heading, (*row, "", "W-1"), (*row, "2026-13-01", "W-2"))):
+            sheet.write_row(line, 0, cells)
+    said = closedloop.json("import", "leads", again, "--errors", errors, status=1)["kinds"]["leads"]
+    assert (said["unchanged"], said["rejected"]) == (1, 1)
+    assert "leads.xlsx,3,expected_date,VALUE_UNREADABLE" in errors.read_text()
 
 
 def usd(amount: int) -> metrics_pb2.Amount:

@@ -23,7 +23,7 @@ from closedloop_customers.chain import paths, rules
 from closedloop_customers.chain.paths import Tie
 from closedloop_customers.chain.rules import BriefRules, ChainRules, Concern, ConcernRules, SolutionRules
 
-from .conftest import House
+from .conftest import House, patiently
 
 NOW = datetime(2026, 1, 5, 1, tzinfo=UTC)
 CHAIN, CONCERNS = ChainRules(), ConcernRules()
@@ -274,9 +274,8 @@ async def test_a_brief_names_two_technical_concerns_and_one_question_of_return(h
     cto = await person(house, one.id, "李工", "技术总监")
 
     async def brief(**fields: Any) -> visit_brief_pb2.VisitBrief:
-        found: visit_brief_pb2.VisitBrief = await house.rep1.brief.GetVisitBrief(
-            visit_brief_pb2.GetVisitBriefRequest(account_id=one.id, **fields)
-        )
+        asked = visit_brief_pb2.GetVisitBriefRequest(account_id=one.id, **fields)
+        found: visit_brief_pb2.VisitBrief = await patiently(house.rep1.brief.GetVisitBrief, asked)
         return found
 
     empty = await brief()

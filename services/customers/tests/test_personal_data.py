@@ -6,7 +6,6 @@ import hashlib
 from datetime import timedelta
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct, Value
 
@@ -36,7 +35,7 @@ from closedloop_customers.personal.places import IMPERSONAL, PLACES
 from closedloop_customers.personal.rules import PersonalDataRules
 from closedloop_customers.service import SERVICE
 
-from .conftest import House
+from .conftest import House, patiently
 
 DAYS = timedelta(days=2)
 ANY_STEP = [value for value in playbooks_pb2.PlaybookStepState.values() if value]
@@ -372,17 +371,6 @@ def showing() -> set[str]:
     services = {rpcs.service for slice_ in SERVICE.slices for rpcs in slice_.rpcs}
     methods = [method for service in services for method in contract.methods(service)]
     return {m.name for m in methods if not m.mutates and personal(m.response.DESCRIPTOR, set())}
-
-
-async def patiently(rpc: Any, request: Any) -> Any:
-    """A brief is given half a second, which a busy machine's first one exceeds."""
-    for _ in range(20):
-        try:
-            return await rpc(request)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
-    raise AssertionError(f"no answer in time, twenty times: {request}")
 
 
 async def test_every_look_at_a_person_is_noted(house: House, rid: Any) -> None:

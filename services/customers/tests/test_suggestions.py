@@ -297,6 +297,11 @@ async def test_a_colleague_proposes_and_the_owner_decides(house: House, rid: Any
     ):
         with house.live.refused(code, reason):
             await engineer.suggestions.ProposeSuggestion(bad)
+    # No suggestion hangs an account below itself.
+    circle = proposing(accounts_pb2.RECORD_TYPE_ACCOUNT, account.id, detail, "parent_account_id", account.id)
+    circle.provenance.source_id = "v-2"
+    with house.live.refused("INVALID_ARGUMENT", "PARENT_CYCLE"):
+        await house.m1.suggestions.DecideSuggestion(decide(await engineer.suggestions.ProposeSuggestion(circle), rid))
     await house.m1.suggestions.DecideSuggestion(decide(proposed, rid))
     kept = await house.rep1.accounts.GetAccount(accounts_pb2.GetAccountRequest(id=account.id))
     assert kept.profile.address == "上海市浦东新区 1 号"

@@ -24,9 +24,8 @@ from closedloop.integrations.v1 import tickets_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
 
-from .conftest import Desk, House
+from .conftest import Desk, House, patiently
 from .test_identity import account, contact, merge, seen, unmerge
-from .test_personal_data import patiently
 
 CALL = accounts_pb2.BusinessAction(kind="call")
 
@@ -81,10 +80,16 @@ async def test_subsidiaries_and_the_survivors_own_parent_find_their_way_back(hou
     await unmerge(house.m1, merged.id)
     ends = await parents(house, lost.id, kept.id, below.id, moved.id, late.id)
     assert ends == [top.id, lost.id, lost.id, top.id, kept.id]
+    # Who stood alone and took a parent with the other stands alone again.
+    alone = await account(house.rep1, "天成贸易")
+    joined = await merge(house.m1, alone, await seen(house.rep1, lost.id))
+    assert await parents(house, alone.id) == [top.id]
+    await unmerge(house.m1, joined.id)
+    assert await parents(house, alone.id, lost.id, kept.id) == ["", top.id, lost.id]
     trail = await house.m1.accounts.ListAccountChanges(
         accounts_pb2.ListAccountChangesRequest(account_id=below.id, field_prefix="profile.parent")
     )
-    back, gone, *_ = trail.changes
+    _, _, back, gone, *_ = trail.changes
     assert (back.business_action.kind, back.business_action.reference) == ("merge", merged.id)
     assert (gone.actor_id, gone.business_action.note) == ("m1", "one company")
 
@@ -244,7 +249,7 @@ async def raised(house: House, account_id: str, contact_id: str, topic: str) -> 
     return concern
 
 
-async def cast(house: House, account_id: str, contact_id: str) -> None:
+async def cast(house: House, account_id: str, contact_id: str, *paths: str, **said: Any) -> None:
     chain = await house.rep1.chain.GetDecisionChain(decision_chain_pb2.GetDecisionChainRequest(account_id=account_id))
     await house.rep1.chain.UpdateChainMember(
         decision_chain_pb2.UpdateChainMemberRequest(
@@ -252,10 +257,9 @@ async def cast(house: House, account_id: str, contact_id: str) -> None:
             account_id=account_id,
             etag=chain.etag,
             contact_id=contact_id,
-            role=decision_chain_pb2.BUYING_ROLE_CHAMPION,
-            stance=decision_chain_pb2.STANCE_SUPPORTER,
-            update_mask={"paths": ["role", "stance"]},
+            update_mask={"paths": paths or ["role", "stance"]},
             business_action=CALL,
+            **{"role": decision_chain_pb2.BUYING_ROLE_CHAMPION, "stance": decision_chain_pb2.STANCE_SUPPORTER, **said},
         )
     )
 
@@ -363,3 +367,27 @@ async def test_a_confirmed_part_follows_its_account(house: House) -> None:
     await unmerge(house.m1, merged.id)
     assert await confirmed(kept.id) == []
     assert await confirmed(lost.id) == [(li.id, decision_chain_pb2.STANCE_SUPPORTER)]
+
+
+@pytest.mark.mission("U11", "S36")
+async def test_what_is_confirmed_of_two_who_are_one_adds_up(house: House) -> None:
+    company = await account(house.rep1, "上海华东精密")
+    li, same = [await contact(house.rep1, company.id, name) for name in ("李伟", "李 伟")]
+    deal = new_id()
+    await cast(house, company.id, li.id, "stance", stance=decision_chain_pb2.STANCE_OPPONENT)
+    await cast(house, company.id, same.id)
+    # Of the deal only the stance is said: the role is the one that holds for all deals.
+    await cast(house, company.id, li.id, "stance", opportunity_id=deal, stance=decision_chain_pb2.STANCE_NEUTRAL)
+    merged = await merge(house.m1, li, same, type="CONTACT")
+
+    async def of(opportunity_id: str = "") -> tuple[bool, int, int]:
+        asked = decision_chain_pb2.GetDecisionChainRequest(account_id=company.id, opportunity_id=opportunity_id)
+        chain = await house.rep1.chain.GetDecisionChain(asked)
+        member = next(one for one in chain.members if one.contact_id == li.id)
+        return member.role_confirmed, member.role, member.stance
+
+    champion = decision_chain_pb2.BUYING_ROLE_CHAMPION
+    assert await of() == (True, champion, decision_chain_pb2.STANCE_OPPONENT)
+    assert await of(deal) == (True, champion, decision_chain_pb2.STANCE_NEUTRAL)
+    await unmerge(house.m1, merged.id)
+    assert (await of())[0] is False

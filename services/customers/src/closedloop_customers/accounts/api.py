@@ -76,7 +76,7 @@ async def create_account(request: pb.CreateAccountRequest, call: Call) -> pb.Acc
     profile = desk.checked(call, profiles.read(request.profile))
     source = provenance.by_hand(call, request.provenance)
     await desk.refuse_twins(call, desk.keys_of(call, profile), request.not_duplicate_reason)
-    account = await _hung(call, desk.made(call, profile, owner_id, unit_id, source, request.participant_ids))
+    account = await desk.hung(call, desk.made(call, profile, owner_id, unit_id, source, request.participant_ids))
     await assignment.check_account_limit(call, owner_id)
     desk.create(call, [account], business_actions.text("creation", note=request.not_duplicate_reason))
     method = "brought" if owner_id == call.caller.subject else "manual"
@@ -122,7 +122,7 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
     if fresh:
         await desk.refuse_twins(call, fresh, own_id=old.id)
     if new.profile.get("parent_account_id") != old.profile.get("parent_account_id"):
-        new = await _hung(call, new)
+        new = await desk.hung(call, new)
     action = business_actions.cited(call, request.business_action, "confirm" if new == old else "change")
     if new == old:
         # Nothing else to write down than that somebody looked and found it right.
@@ -187,18 +187,3 @@ def _seen(call: Call, account: Account | None, asked: str) -> Account:
         raise errors.NotFound("ACCOUNT_NOT_FOUND", f"no account {asked}")
     call.authorize(account.owner_id, account.unit_id, account.participant_ids)
     return account
-
-
-async def _hung(call: Call, account: Account) -> Account:
-    """The account below the parent it names, or below what that one is part of. Raises InvalidArgument
-    ACCOUNT_NOT_FOUND, PARENT_CYCLE. Two round trips where it names one."""
-    named = account.profile.get("parent_account_id", "")
-    if not named:
-        return account
-    field = {"profile.parent_account_id": named}
-    parent = (await records.survivors(call.tx, [named])).get(named)
-    if parent is None:
-        raise errors.InvalidArgument("ACCOUNT_NOT_FOUND", f"no account {named} to be the parent", field)
-    if rules.in_cycle(account.id, parent, await store.ancestry(call.tx, [parent])):
-        raise errors.InvalidArgument("PARENT_CYCLE", "an account cannot belong to one that belongs to it", field)
-    return replace(account, profile={**account.profile, "parent_account_id": parent})

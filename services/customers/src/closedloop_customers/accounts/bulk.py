@@ -190,13 +190,15 @@ def _attach(outcome: _Outcome, found: list[str], held: dict[str, Account], row: 
 
 
 async def _hang_below_parents(call: Call, outcome: _Outcome, rows: list[_Row], held: dict[str, Account]) -> None:
+    told = {row.profile["parent_account_id"] for row in rows if row.profile.get("parent_account_id")}
+    standing = await records.survivors(call.tx, told)
     wanted: dict[str, tuple[_Row, str]] = {}
     for row in rows:
         child = outcome.by_source.get(row.source)
         if child is None or (row.parent_source is None and "parent_account_id" not in row.profile):
             continue
         named = row.profile.get("parent_account_id", "")
-        parent = outcome.by_source.get(row.parent_source, "") if row.parent_source else named
+        parent = outcome.by_source.get(row.parent_source, "") if row.parent_source else standing.get(named, named)
         wanted[child] = (row, parent)
     if not wanted:
         return

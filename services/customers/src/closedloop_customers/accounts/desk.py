@@ -12,9 +12,9 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles
+from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, records
 from closedloop_customers.accounts import store, wire
-from closedloop_customers.accounts.rules import Account, AccountRules, status_by_deals
+from closedloop_customers.accounts.rules import Account, AccountRules, in_cycle, status_by_deals
 from closedloop_customers.assignment.desk import Subject
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
@@ -272,6 +272,21 @@ def seen(account: Account) -> Subject:
 def hold_tree(work: Work) -> None:
     """Queues that nobody else changes what belongs to what until the transaction ends; before any account is held."""
     work.tx.do(store.HOLD_TREE)
+
+
+async def hung(work: Work, account: Account) -> Account:
+    """The account below the parent it names, or below what that one is part of; of one that others may belong to, with the
+    tree held. Raises InvalidArgument ACCOUNT_NOT_FOUND, PARENT_CYCLE. Two round trips where it names one."""
+    named = account.profile.get("parent_account_id", "")
+    if not named:
+        return account
+    field = {"profile.parent_account_id": named}
+    parent = (await records.survivors(work.tx, [named])).get(named)
+    if parent is None:
+        raise errors.InvalidArgument("ACCOUNT_NOT_FOUND", f"no account {named} to be the parent", field)
+    if in_cycle(account.id, parent, await above(work.tx, [parent])):
+        raise errors.InvalidArgument("PARENT_CYCLE", "an account cannot belong to one that belongs to it", field)
+    return replace(account, profile={**account.profile, "parent_account_id": parent})
 
 
 async def above(tx: Transaction, ids: Collection[str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_customers.chain.rules import ChainRules
 
-# A survivor answers for what it absorbed.
+# A survivor answers for what it absorbed. What a person has confirmed of somebody stands, for the deal before all deals;
+# where it says nothing, what was confirmed of whom they absorbed.
 GRAPH = """
 WITH a AS (
     SELECT * FROM account WHERE id = (SELECT coalesce(merged_into_id, id) FROM account WHERE id = %(account_id)s)
@@ -23,8 +24,9 @@ SELECT a.id, a.name, a.industry, a.owner_id, a.unit_id, a.participant_ids, a.gra
        (SELECT jsonb_agg(p) FROM (
            SELECT c.id, c.name, coalesce(c.profile->>'job_title', '') AS job_title,
                   coalesce(c.profile->>'department', '') AS department, c.state, c.key_contact, c.last_interaction_at,
-                  coalesce(m.role, w.role, '') AS role, coalesce(m.stance, w.stance, '') AS stance,
-                  coalesce(m.influence, w.influence) AS influence,
+                  coalesce(nullif(m.role, ''), nullif(w.role, ''), x.role, '') AS role,
+                  coalesce(nullif(m.stance, ''), nullif(w.stance, ''), x.stance, '') AS stance,
+                  coalesce(m.influence, w.influence, x.influence) AS influence,
                   (SELECT count(*) FROM interaction i WHERE i.contact_id = c.id AND i.effective
                       AND i.occurred_at >= %(since)s) AS touches,
                   ARRAY(SELECT DISTINCT source FROM (
@@ -34,6 +36,11 @@ SELECT a.id, a.name, a.industry, a.owner_id, a.unit_id, a.participant_ids, a.gra
              LEFT JOIN chain_member m ON m.contact_id = c.id AND m.account_id = a.id
                    AND m.opportunity_id = %(opportunity_id)s AND %(opportunity_id)s <> ''
              LEFT JOIN chain_member w ON w.contact_id = c.id AND w.account_id = a.id AND w.opportunity_id = ''
+             LEFT JOIN LATERAL (
+                 SELECT max(nullif(role, '')) AS role, max(nullif(stance, '')) AS stance, max(influence) AS influence
+                   FROM chain_member k JOIN contact g ON g.id = k.contact_id
+                  WHERE g.merged_into_id = c.id AND k.account_id = a.id
+                    AND k.opportunity_id IN ('', %(opportunity_id)s)) AS x ON true
             WHERE c.account_id = a.id AND c.state NOT IN ('merged', 'erased', 'left')
             ORDER BY c.id LIMIT 500) AS p) AS people,
        (SELECT jsonb_agg(r ORDER BY r.id) FROM relation r WHERE r.account_id = a.id) AS relations,

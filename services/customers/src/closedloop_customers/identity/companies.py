@@ -66,7 +66,7 @@ async def release(work: Work, merge: store.Merge, survivor: Account, absorbed: S
     }
     wishes = {
         **{record.id: [_parent(record)] for record in absorbed},
-        survivor.id: [_parent(parted), _parent(survivor)],
+        survivor.id: [_parent(parted), _parent(survivor)] if _parent(parted) else [],
         **{id_: [left[id_], survivor.id] for id_ in below},
     }
     tree = await accounts.above(work.tx, {*wishes, *(id_ for many in wishes.values() for id_ in many if id_)})

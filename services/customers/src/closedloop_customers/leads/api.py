@@ -320,7 +320,7 @@ async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, a
     profile = accounts.checked(call, profile)
     await accounts.refuse_twins(call, accounts.keys_of(call, profile), request.not_duplicate_reason)
     source = {**lead.provenance, "source_id": f"lead:{lead.id}"}
-    account = accounts.made(call, profile, lead.owner_id, lead.unit_id, source)
+    account = await accounts.hung(call, accounts.made(call, profile, lead.owner_id, lead.unit_id, source))
     accounts.create(call, [account], action)
     assignment.hold(call, "account", [(account.id, lead.owner_id, lead.unit_id)], "brought", "its lead was theirs")
     return account.id

@@ -19,6 +19,8 @@ from closedloop_customers.records import Standing
 from closedloop_customers.suggestions import proposing, store
 from closedloop_customers.suggestions.rules import Change, Suggestion, SuggestionRules, refuse_overtaken
 
+PARENT = "parent_account_id"
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -31,6 +33,8 @@ class Effect:
 async def apply(call: Call, suggestion: Suggestion, changes: list[Change], record: Standing) -> Effect:
     """Raises Aborted RECORD_CHANGED, AlreadyExists DUPLICATE_CONTACT or DUPLICATE_ACCOUNT, InvalidArgument
     FIELD_INVALID."""
+    if any(change.field == PARENT for change in changes):
+        accounts.hold_tree(call)
     refuse_overtaken(changes, await proposing.present(call.tx, record, suggestion.kind))
     values = {change.field: change.confirmed for change in changes}
     action = cited(call, suggestion)
@@ -50,8 +54,8 @@ async def apply(call: Call, suggestion: Suggestion, changes: list[Change], recor
 
 def cited(call: Call, suggestion: Suggestion) -> str:
     """The mail or ticket the fact was read from; the suggestion itself where its source is no business action."""
-    known = call.rules(business_actions.BusinessActionRules).kinds
-    if suggestion.source in known:
+    kind = call.rules(business_actions.BusinessActionRules).kinds.get(suggestion.source)
+    if kind is not None and kind.use == "change":
         return business_actions.text(
             suggestion.source, suggestion.source_id, f"suggestion {suggestion.id}", suggestion.created_at
         )
@@ -95,7 +99,10 @@ async def _account_detail(call: Call, record: Standing, values: dict[str, Any], 
     fresh = set(accounts.keys_of(call, profile)) - set(accounts.keys_of(call, account.profile))
     if fresh:
         await accounts.refuse_twins(call, fresh, own_id=account.id)
-    accounts.change(call, [(account, replace(account, profile=profile))], action)
+    after = replace(account, profile=profile)
+    if PARENT in values:
+        after = await accounts.hung(call, after)
+    accounts.change(call, [(account, after)], action)
 
 
 async def _new_contact(
