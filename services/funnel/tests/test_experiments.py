@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import numpy
@@ -61,6 +62,10 @@ def test_power_is_known_beforehand() -> None:
     assert tiny is not None
     assert huge is not None
     assert (tiny.needed > 10**9, round(tiny.power, 3), huge.needed, round(huge.power, 3)) == (True, 0.05, 2, 1)
+    for units, deviation, effect, wanted in product((4, 40, 300), (0.1, 1, 100), (0.01, 0.1, 50), (0.5, 0.95)):
+        told = power.plan(list(numpy.random.default_rng(2).normal(0, deviation, units)), effect, wanted, 0.05)
+        assert told is not None
+        assert (told.needed >= 2, 0 < told.power <= 1) == (True, True), (units, deviation, effect, wanted)
     assert power.plan([1.0] * 40, 1.0, 0.8, 0.05) is None
     assert power.plan([1.0, 2.0, 3.0], 1.0, 0.8, 0.05) is None
 
