@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import numpy
@@ -61,6 +62,10 @@ def test_power_is_known_beforehand() -> None:
     assert tiny is not None
     assert huge is not None
     assert (tiny.needed > 10**9, round(tiny.power, 3), huge.needed, round(huge.power, 3)) == (True, 0.05, 2, 1)
+    for units, deviation, effect, wanted in product((4, 40, 300), (0.1, 1, 100), (0.01, 0.1, 50), (0.5, 0.95)):
+        told = power.plan(list(numpy.random.default_rng(2).normal(0, deviation, units)), effect, wanted, 0.05)
+        assert told is not None
+        assert (told.needed >= 2, 0 < told.power <= 1) == (True, True), (units, deviation, effect, wanted)
     assert power.plan([1.0] * 40, 1.0, 0.8, 0.05) is None
     assert power.plan([1.0, 2.0, 3.0], 1.0, 0.8, 0.05) is None
 
@@ -136,7 +141,13 @@ async def _visits(company: Company, first: date, better: set[str], weeks: int = 
         done = (8 + place % 2) if person in better else 4 + place % 3
         for week in range(weeks):
             begins = first + timedelta(weeks=week)
-            rows += [{**visit("rep1", begins, number, done=number < done), "owner_id": person} for number in range(10)]
+            rows += [
+                {
+                    **visit("rep1", begins, number, number < done, feedback="满意" if number < place % 4 else ""),
+                    "owner_id": person,
+                }
+                for number in range(10)
+            ]
     await remember(company, "activity", rows)
 
 
@@ -257,6 +268,24 @@ async def test_a_test_is_fixed_begun_looked_at_and_concluded(company: Company) -
         await me.StartExperiment(
             pb.StartExperimentRequest(request_id=rid(), experiment_id=of_customers.id, etag=of_customers.etag)
         )
+    # By another rule of the company only tests of the same metric contradict each other; an action has one at a time.
+    shelf = live.process.rulebooks
+    given, beside = shelf.in_force, ExperimentRules(overlap="other_metric")
+    shelf.in_force = lambda model, at: beside if model is ExperimentRules else given(model, at)  # type: ignore[method-assign]
+    same = await create(other.id, least_effect=0.3)
+    with refused("FAILED_PRECONDITION", "UNIT_IN_ANOTHER_EXPERIMENT"):
+        await me.StartExperiment(pb.StartExperimentRequest(request_id=rid(), experiment_id=same.id, etag=same.etag))
+    for tested, reason in ((action.id, "ACTION_UNDER_TEST"), (other.id, "")):
+        draft = await create(tested, metric_key="feedback_collected", least_effect=0.3)
+        start = pb.StartExperimentRequest(request_id=rid(), experiment_id=draft.id, etag=draft.etag)
+        if reason:
+            with refused("FAILED_PRECONDITION", reason):
+                await me.StartExperiment(start)
+    two = await me.StartExperiment(start)
+    await me.ConcludeExperiment(
+        pb.ConcludeExperimentRequest(request_id=rid(), experiment_id=two.id, etag=two.etag, stop_reason="只为试规则")
+    )
+    shelf.in_force = given  # type: ignore[method-assign]
     with refused("INVALID_ARGUMENT", "UNIT_UNKNOWN"):
         await create(assignment_unit=pb.ASSIGNMENT_UNIT_ACCOUNT, candidate_ids=["0190a000-0000-7000-8000-00000000ffff"])
     with refused("PERMISSION_DENIED"):
@@ -324,7 +353,7 @@ async def test_a_test_is_fixed_begun_looked_at_and_concluded(company: Company) -
 
     boss = client(company, "boss", "executive")
     ran = await boss.ListExperiments(pb.ListExperimentsRequest(quarter=day(2026, 2, 1), unit_id="co"))
-    assert {one.id for one in ran.experiments} == {running.id, second.id, third.id}
+    assert {one.id for one in ran.experiments} == {running.id, second.id, third.id, two.id}
     none = await boss.ListExperiments(pb.ListExperimentsRequest(quarter=day(2025, 12, 1)))
     assert not none.experiments
     page = await boss.ListExperiments(pb.ListExperimentsRequest(page_size=1, action_id=action.id))

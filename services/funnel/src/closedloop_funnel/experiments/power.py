@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
 from statistics import stdev
+from typing import Any
 
 # In deviations: below, no company has units enough; above, two tell it from nothing. The solver is asked for nothing beyond.
 SMALLEST, LARGEST = 1e-6, 10.0
@@ -36,22 +37,38 @@ def plan(values: Sequence[float], least_effect: float, power: float, error: floa
     known = {"nobs1": one, "alpha": error, "ratio": other / one}
     return Plan(
         deviation,
-        _needed(test.solve_power, effect, power, error),
-        float(test.power(effect, one, error, ratio=other / one)),
-        (found * deviation if (found := _solved(test.solve_power, power=power, **known)) is not None else None),
+        _needed(test, effect, power, error),
+        _power(test.power(effect, one, error, ratio=other / one)),
+        (found * deviation if (found := _solved(test, power=power, **known)) is not None else None),
     )
 
 
-def _needed(solve: object, effect: float, power: float, error: float) -> int:
-    """Two units tell an effect so large that the solver finds nothing below."""
-    found = _solved(solve, effect_size=effect, power=power, alpha=error)
-    return 2 if found is None else max(ceil(found), 2)
+def _power(found: float) -> float:
+    """Where the distribution cannot be computed any more, the effect is far beyond being missed."""
+    return float(found) if isfinite(found) else 1.0
 
 
-def _solved(solve: object, **known: float) -> float | None:
-    assert callable(solve)
-    with warnings.catch_warnings():
-        # What the solver does not find it says by a warning as well.
-        warnings.simplefilter("ignore")
-        found = float(solve(**known))
+def _needed(test: Any, effect: float, power: float, error: float) -> int:
+    """Where the solver finds nothing, by the normal approximation."""
+    if _power(test.power(effect, 2, error)) >= power:
+        return 2
+    found = _solved(test, effect_size=effect, power=power, alpha=error)
+    if found is None:
+        from statsmodels.stats.power import normal_sample_size_one_tail
+
+        found = 2 * float(normal_sample_size_one_tail(effect, power, error / 2))
+    return max(ceil(found), 2)
+
+
+def _solved(test: Any, **known: float) -> float | None:
+    import numpy
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            # A number, or an array of one.
+            found = float(numpy.ravel(test.solve_power(**known))[0])
+    except (ValueError, RuntimeError):
+        return None
     return found if isfinite(found) and found > 0 else None

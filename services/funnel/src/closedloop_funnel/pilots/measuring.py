@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from closedloop.funnel.v1 import experiments_pb2 as pb
@@ -63,15 +63,25 @@ async def waits(
         found += await store.in_approval(db, tables, params)
     allowed = {one.key: one.allowed for one in asked if one.allowed is not None}
     waiting: dict[str, list[Wait]] = {key: [] for key in allowed}
+    budgets: dict[tuple[str, str], timedelta] = {}
     for one in found:
-        due = one.due_at or _due(allowed[one.key], one, work)
-        waiting[one.key].append(Wait(one.owner_id, one.since, due, one.until, one.worth))
+        waiting[one.key].append(
+            Wait(one.owner_id, one.since, _due(allowed[one.key], one, budgets, work), one.until, one.worth)
+        )
     return waiting
 
 
-def _due(allowed: ClockSetting, one: Stay, work: Work) -> datetime:
+def _due(allowed: ClockSetting, one: Stay, budgets: dict[tuple[str, str], timedelta], work: Work) -> datetime:
+    """Of what was over in time, by the days that were counted then, when it was over says as much."""
+    if one.due_at is not None:
+        return one.due_at
+    if one.until is not None and one.days is not None and not allowed.hours and one.days <= allowed.days:
+        return one.until
     try:
-        return work.calendars.due(allowed, one.since, one.unit_id)
+        place = (one.key, one.unit_id)
+        if place not in budgets:
+            budgets[place] = work.calendars.budget(allowed, one.unit_id)
+        return work.calendars.add(one.since, budgets[place], allowed.calendar, one.unit_id)
     except errors.FailedPrecondition:
         # A year no calendar knows: one old deal must not fail the rest.
         return work.calendars.due(allowed.model_copy(update={"calendar": PLAIN}), one.since, one.unit_id)

@@ -56,7 +56,7 @@ class Feedback:
 @dataclass(frozen=True, slots=True)
 class Stay:
     """A deal's time in a stage, or a quote's or contract's in approval; `key` of the subject; `due_at`: when it should be over,
-    where that is known."""
+    where that is known; `days` of the stage's calendar that it lasted, where somebody counted."""
 
     key: str
     owner_id: str
@@ -64,6 +64,7 @@ class Stay:
     since: datetime
     until: datetime | None
     due_at: datetime | None
+    days: float | None
     worth: float
 
 
@@ -93,7 +94,8 @@ SPOKE = "SELECT DISTINCT pilot_id, person_id FROM pilot_feedback WHERE pilot_id 
 WORTH = "coalesce(o.reporting_minor, 0) * o.probability"
 # Stays in these stages that ended within the time, or had not ended by then.
 STAYS = f"""
-SELECT h.key, o.owner_id, o.unit_id, m.at AS since, n.at AS until, NULL::timestamptz AS due_at, ({WORTH})::float8 AS worth
+SELECT h.key, o.owner_id, o.unit_id, m.at AS since, n.at AS until, NULL::timestamptz AS due_at, n.dwell_days AS days,
+       ({WORTH})::float8 AS worth
   FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
        JOIN stage_move m ON m.opportunity_id = o.id
        JOIN unnest(%(keys)s::text[], %(pipelines)s::text[], %(stages)s::text[]) AS h (key, home_pipeline, home_stage)
@@ -105,7 +107,7 @@ SELECT h.key, o.owner_id, o.unit_id, m.at AS since, n.at AS until, NULL::timesta
 # Of quotes or contracts that were handed in: when they were decided; what was called off waits for nobody.
 IN_APPROVAL = f"""
 SELECT '{{key}}' AS key, o.owner_id, o.unit_id, q.submitted_at AS since, q.decided_at AS until, q.approval_due_at AS due_at,
-       ({WORTH})::float8 AS worth
+       NULL::float8 AS days, ({WORTH})::float8 AS worth
   FROM (SELECT opportunity_id, submitted_at, decided_at, approval_due_at, approval_state FROM {{table}}) q
        JOIN opportunity o ON o.id = q.opportunity_id LEFT JOIN account a ON a.id = o.account_id
  WHERE {scope.SQL} AND q.submitted_at < %(to)s
