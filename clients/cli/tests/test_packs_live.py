@@ -54,6 +54,22 @@ def test_an_industrial_company_is_set_up_from_its_pack(works: Any) -> None:
     assert works.json("rules", "show", "funnel.quotes")["history"][0]["reason"] == "工业 B2B（设备与解决方案）"
 
 
+def test_business_takes_the_ways_of_the_pack(works: Any, industry: Company, shell: Any) -> None:
+    """A quote of a large machine goes to those whom the flows name; an inquiry to who sells there and to whom."""
+    seller = shell(**industry.environment("EAST-SH-1-R1", "rep"))
+    asked = ("--amount", "1200000 CNY", "--discount", "0.15", "--margin", "0.1", "--owner", "EAST-SH-1-R1")
+    route = seller.json("approvals", "policies", "route", "quote", *asked)
+    signers = [[signer["personId"] for signer in step["signers"]] for step in route["steps"]]
+    assert signers[:2] == [["EAST-SH-1-L"], ["EAST-D"]]
+    assert {person for step in signers for person in step} >= {"FIN-M", "LEGAL-M", "DELIVERY-M"}
+    assert not seller.json("approvals", "policies", "route", "quote", "--amount", "1000 CNY", "--discount", "0.05")[
+        "steps"
+    ]
+    inquiry = ("--company", "甬江食品", "--phone", "13800138000", "--region", "33", "--industry", "food")
+    lead = works.json("leads", "intake", *inquiry, "--need", "灌装线")
+    assert lead["ownership"]["unitId"] == "EAST-SH-2"
+
+
 @pytest.mark.parametrize(("role", "reason"), [("manager", "ROLE_NOT_GRANTED"), ("operations", "RECORD_NOT_FOUND")])
 def test_permissions_are_data(works: Any, industry: Company, role: str, reason: str) -> None:
     """The contract lets managers merge customers; the pack of this company does not."""

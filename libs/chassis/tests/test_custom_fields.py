@@ -87,3 +87,15 @@ def test_what_a_field_cannot_be_is_not_looked_for() -> None:
         "custom_field_ranges[0]",
         "custom_field_ranges[1]",
     }
+
+
+@pytest.mark.mission("S100")
+def test_a_company_that_declares_everything_hears_of_a_slip_of_the_pen() -> None:
+    strict = FleetRules(undeclared=False)
+    with pytest.raises(errors.InvalidArgument) as refused:
+        strict.path("truck", {"seast": 3.0}, [CustomFieldRange(name="seast", least=1)])
+    assert refused.value.violations == {
+        "custom_fields.seast": "fleet.fields does not declare it",
+        "custom_field_ranges[0]": "fleet.fields does not declare seast",
+    }
+    assert FleetRules().path("truck", {"seast": 3.0}, []) == '$."seast" == 3.0'

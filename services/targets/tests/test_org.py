@@ -8,7 +8,16 @@ from datetime import date
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from closedloop.targets.v1 import events_pb2, org_pb2, org_pb2_grpc
+from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
+from closedloop.targets.v1 import (
+    events_pb2,
+    org_pb2,
+    org_pb2_grpc,
+    plans_pb2,
+    plans_pb2_grpc,
+    products_pb2,
+    products_pb2_grpc,
+)
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
 
@@ -253,3 +262,55 @@ async def test_a_second_import_moves_and_renames(company: Live) -> None:
     assert person.unit_id == "east-1"
     rows = await company.db.all("SELECT id, told FROM unit WHERE told = ''")
     assert rows == []
+
+
+@pytest.mark.mission("S100")
+async def test_own_fields_of_units_people_products_and_plans_are_held_to_what_is_declared(company: Live) -> None:
+    rulebooks = company.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    publish = platform_pb2.PublishRulebookRequest(
+        request_id=request_id(), name="targets.custom_fields", reason="fields"
+    )
+    area, day, tier = {"type": "number"}, {"type": "date", "required": True}, {"options": ["gold", "tin"]}
+    publish.body.update(
+        {"unit": {"area": area}, "person": {"badge": day}, "product": {"tier": tier}, "plan": {"tier": tier}}
+    )
+    await rulebooks.PublishRulebook(publish)
+    await company.process.look()
+    org = operations(company)
+
+    def row(**fields: object) -> org_pb2.OrgRow:
+        unit = org_pb2.UnitInput(id="u1", name="U", kind="team", parent_id="co")
+        unit.custom_fields.update(fields)
+        return org_pb2.OrgRow(unit=unit)
+
+    person = org_pb2.PersonInput(id="p1", name="P", unit_id="co")
+    rows = [row(area="large"), org_pb2.OrgRow(person=person)]
+    summary = await org.ImportOrg(org_pb2.ImportOrgRequest(request_id=request_id(), rows=rows))
+    assert [(one.reason, one.message) for one in summary.errors] == [
+        ("CUSTOM_FIELD_INVALID", "area is no number"),
+        ("CUSTOM_FIELD_INVALID", "badge is required"),
+    ]
+    person.custom_fields.update({"badge": "2026-01-05"})
+    rows = [row(area=12), org_pb2.OrgRow(person=person)]
+    assert (await org.ImportOrg(org_pb2.ImportOrgRequest(request_id=request_id(), rows=rows))).created == 2
+    with company.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await org.CreatePerson(
+            org_pb2.CreatePersonRequest(
+                request_id=request_id(), person=org_pb2.PersonInput(id="p2", name="P", unit_id="co")
+            )
+        )
+    # Who says nothing of them changes nothing of them.
+    assert (await update(company, "u1", ["name"], name="V")).custom_fields["area"] == 12
+    catalogue = company.stub(products_pb2_grpc.ProductServiceStub, "ops", "operations")
+    product = products_pb2.ProductInput(id="x", name="X")
+    product.custom_fields.update({"tier": "lead"})
+    told = await catalogue.ImportProducts(
+        products_pb2.ImportProductsRequest(request_id=request_id(), products=[product])
+    )
+    assert [one.reason for one in told.errors] == ["CUSTOM_FIELD_INVALID"]
+    plan = plans_pb2.CreatePlanRequest(
+        request_id=request_id(), name="Q1", unit_id="co", period="2026-Q1", owner_id="boss"
+    )
+    plan.custom_fields.update({"tier": "lead"})
+    with company.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await company.stub(plans_pb2_grpc.PlanServiceStub, "ops", "operations").CreatePlan(plan)

@@ -60,7 +60,9 @@ class CustomFieldRules(Rules):
         wrong: dict[str, str] = {}
         found: list[str] = []
         for name, value in equal.items():
-            if not isinstance(value, str | float | int):
+            if name not in declared and not self.undeclared:
+                wrong[f"custom_fields.{name}"] = f"{self.rulebook} does not declare it"
+            elif not isinstance(value, str | float | int):
                 wrong[f"custom_fields.{name}"] = "is looked for by a text, a number, true or false"
             elif name in declared and (problem := _problem(declared[name], value)):
                 wrong[f"custom_fields.{name}"] = problem
@@ -69,6 +71,8 @@ class CustomFieldRules(Rules):
         for place, wanted in enumerate(ranges):
             bounds = dict(_bounds(wanted, f"custom_field_ranges[{place}]"))
             kind = declared[wanted.name].type if wanted.name in declared else ""
+            if not kind and not self.undeclared:
+                wrong[f"custom_field_ranges[{place}]"] = f"{self.rulebook} does not declare {wanted.name}"
             if kind and any((kind == "number") == isinstance(bound, str) for bound in bounds.values()):
                 wrong[f"custom_field_ranges[{place}]"] = f"{wanted.name} is declared a {kind}"
             found += [f"{_member(wanted.name)} {sign} {_literal(bound)}" for sign, bound in bounds.items()]

@@ -22,6 +22,7 @@ DECLARED = {
     "accounts": ("customers.fields", "account"),
     "leads": ("customers.fields", "lead"),
     "opportunities": ("funnel.custom_fields", "opportunity"),
+    "products": ("targets.custom_fields", "product"),
 }
 PREFIX = "custom_fields"
 _BOOLEANS = {"true": True, "yes": True, "1": True, "是": True, "false": False, "no": False, "0": False, "否": False}

@@ -1,4 +1,5 @@
-"""Carries out a plan: levels of the tree, organisation, products, then the rules, each where its people are known by then.
+"""Carries out a plan: levels of the tree and declared fields, organisation, products, then the rules, whose people are
+known by then.
 
 What is done stays done when a later part is refused; the same command goes on from there.
 """
@@ -17,7 +18,7 @@ from closedloop_cli.failures import Refused
 from closedloop_cli.loading import arrival
 from closedloop_cli.packs import company
 from closedloop_cli.packs import plan as planning
-from closedloop_cli.packs.plan import LEVELS, Plan, Publication
+from closedloop_cli.packs.plan import JUDGED_BY, Plan, Publication
 from closedloop_cli.session import Session
 
 # Replicas take a published rule, or a told person, within a second; a busy machine is given its time.
@@ -26,7 +27,7 @@ PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.25
 
 def apply(run: Session, plan: Plan, reason: str, step: Callable[[int], None] = lambda _: None) -> None:
     """Fills `plan.problems` with what the services refuse."""
-    first = [one for one in plan.books if one.book.name == LEVELS]
+    first = [one for one in plan.books if one.book.name in JUDGED_BY.values()]
     for one in first:
         _publish(run, plan, one, reason, step)
     moved = _organisation(run, plan, step)
@@ -52,8 +53,7 @@ def _organisation(run: Session, plan: Plan, step: Callable[[int], None]) -> bool
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         summary = run.insist(stub.ImportOrg, planning.org_request(plan, dry=False))
-        late = plan.pack.book(LEVELS) and any(error.reason == "KIND_UNKNOWN" for error in summary.errors)
-        if not late or time.monotonic() > give_up:
+        if not planning.awaited(plan.pack, summary) or time.monotonic() > give_up:
             break
         time.sleep(PAUSE_SECONDS)
     planning.refused(plan, planning.org_rows(plan), summary)

@@ -20,6 +20,7 @@ from closedloop_cli.session import Session
 FOLDERS = {
     "customers.fields": "fields",
     "funnel.custom_fields": "fields",
+    "targets.custom_fields": "fields",
     "funnel.pipelines": "pipelines",
     "funnel.action_units": "pipelines",
     "approvals.policies": "flows",

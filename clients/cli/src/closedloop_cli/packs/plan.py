@@ -27,7 +27,8 @@ from closedloop_cli.packs.reading import Where
 from closedloop_cli.session import Session
 
 Shape = TypeVar("Shape", bound=Message)
-LEVELS = "targets.org"
+# Rows refused for these reasons are judged anew once the pack's own rulebook is in force, which comes before them.
+JUDGED_BY = {"KIND_UNKNOWN": "targets.org", "CUSTOM_FIELD_INVALID": "targets.custom_fields"}
 # Whoever applies an unreviewed change of a rule is asked why by the services; a pack says it for all.
 DRAFT = "pack, dry run"
 
@@ -136,6 +137,11 @@ def refused(plan: Plan, told: Sequence[Row[Any]], summary: BulkSummary) -> None:
         plan.complain(told[error.row], where, error.message)
 
 
+def awaited(pack: Pack, summary: BulkSummary) -> bool:
+    """Whether rows were refused for what the pack itself brings: levels of the tree, declared fields."""
+    return any(pack.book(JUDGED_BY.get(error.reason, "")) for error in summary.errors)
+
+
 def _new(told: Sequence[Row[Any]], changes: Sequence[Change]) -> list[Row[Any]]:
     return [row for row, change in zip(told, changes, strict=True) if not change.same]
 
@@ -152,10 +158,8 @@ def _organisation(run: Session, plan: Plan, standing: Company) -> None:
         return
     stub = run.stub("targets", org_pb2_grpc.OrgServiceStub)
     summary = run.call(stub.ImportOrg, org_request(plan, dry=True))
-    if pack.book(LEVELS) and any(error.reason == "KIND_UNKNOWN" for error in summary.errors):
-        # The pack brings these levels; who lies below them is judged when they are there.
-        return
-    refused(plan, org_rows(plan), summary)
+    if not awaited(pack, summary):
+        refused(plan, org_rows(plan), summary)
 
 
 def _products(run: Session, plan: Plan, standing: Company) -> None:
@@ -163,7 +167,9 @@ def _products(run: Session, plan: Plan, standing: Company) -> None:
     plan.products += _compared("product", plan.pack.products, standing.products, fixed=("stage",))
     if any(not change.same for change in plan.products):
         stub = run.stub("targets", products_pb2_grpc.ProductServiceStub)
-        refused(plan, product_rows(plan), run.call(stub.ImportProducts, products_request(plan, dry=True)))
+        summary = run.call(stub.ImportProducts, products_request(plan, dry=True))
+        if not awaited(plan.pack, summary):
+            refused(plan, product_rows(plan), summary)
 
 
 def _compared(

@@ -6,6 +6,7 @@ from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from closedloop.targets.v1 import org_pb2 as pb
 from closedloop_chassis import bulk, errors, protos, provenance
 from closedloop_chassis.work import Call
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.org import announce, inputs, intake, rules, store
 from closedloop_targets.org.intake import Row
 from closedloop_targets.org.rpcs import rpcs
@@ -16,10 +17,11 @@ from closedloop_targets.org.store import Organisation
 @rpcs.method
 async def import_org(request: pb.ImportOrgRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.rows)
+    own = call.rules(TargetFieldRules)
     rows = []
     for position, given in good:
         try:
-            rows.append(_row(position, given, call.actor))
+            rows.append(_row(position, given, call.actor, own))
         except errors.DomainError as error:
             refused.append(bulk.refused(position, error))
     before = await store.load_for_change(call.tx)
@@ -52,11 +54,13 @@ def _save(
     )
 
 
-def _row(position: int, given: pb.OrgRow, actor: str) -> Row:
+def _row(position: int, given: pb.OrgRow, actor: str, own: TargetFieldRules) -> Row:
     if given.HasField("unit"):
-        source = provenance.keep(given.unit.provenance, actor)
-        return Row(position, "unit", given.unit.id, inputs.unit_fields(given.unit), source)
+        source, fields = provenance.keep(given.unit.provenance, actor), inputs.unit_fields(given.unit)
+        inputs.check_own("unit", fields, own)
+        return Row(position, "unit", given.unit.id, fields, source)
     person = given.person
     hired = protos.day(person.hire_date, "person.hire_date") if person.HasField("hire_date") else None
-    source = provenance.keep(person.provenance, actor)
-    return Row(position, "person", person.id, inputs.person_fields(person), source, hired)
+    source, fields = provenance.keep(person.provenance, actor), inputs.person_fields(person)
+    inputs.check_own("person", fields, own)
+    return Row(position, "person", person.id, fields, source, hired)

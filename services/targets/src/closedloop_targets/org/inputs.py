@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -10,6 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import org_pb2 as pb
 from closedloop_chassis import errors, structs
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.org import rules
 
 UNIT_TEXTS = ("name", "kind", "parent_id", "manager_id", "calendar", "time_zone", "currency_code")
@@ -39,6 +40,12 @@ def person_fields(person: pb.PersonInput) -> dict[str, Any]:
         "territory": territory(person.territory),
         "custom_fields": structs.plain(person.custom_fields),
     }
+
+
+def check_own(record: str, fields: Mapping[str, Any], own: TargetFieldRules) -> None:
+    """The company's own fields where they are said. Raises InvalidArgument CUSTOM_FIELD_INVALID."""
+    if "custom_fields" in fields:
+        own.check(record, fields["custom_fields"], f"{record}.custom_fields")
 
 
 def masked(mask: FieldMask, paths: Iterable[str]) -> set[str]:

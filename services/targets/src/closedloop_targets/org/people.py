@@ -8,6 +8,7 @@ from datetime import date
 from closedloop.targets.v1 import org_pb2 as pb
 from closedloop_chassis import errors, etags, protos, provenance
 from closedloop_chassis.work import Call
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.org import announce, dated, inputs, shapes, store
 from closedloop_targets.org.rpcs import rpcs
 from closedloop_targets.org.rules import Chart, PersonRecord, PersonState, digest
@@ -23,6 +24,7 @@ async def create_person(request: pb.CreatePersonRequest, call: Call) -> pb.Perso
     today = announce.today(call, before)
     day = protos.day(given.hire_date, "person.hire_date") if given.HasField("hire_date") else today
     fields = inputs.person_fields(given)
+    inputs.check_own("person", fields, call.rules(TargetFieldRules))
     _check_unit(before, fields["unit_id"], day)
     person = PersonRecord(
         id=given.id,
@@ -47,6 +49,7 @@ async def update_person(request: pb.UpdatePersonRequest, call: Call) -> pb.Perso
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
     paths = inputs.masked(request.update_mask, inputs.PERSON_PATHS)
     fields = {name: value for name, value in inputs.person_fields(request.person).items() if name in paths}
+    inputs.check_own("person", fields, call.rules(TargetFieldRules))
     for name in ("name", "unit_id"):
         if name in fields and not fields[name]:
             raise errors.InvalidArgument(

@@ -10,6 +10,7 @@ from typing import Any
 from closedloop.targets.v1 import org_pb2 as pb
 from closedloop_chassis import errors, etags, protos, provenance
 from closedloop_chassis.work import Call
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.org import announce, dated, inputs, rules, shapes, store
 from closedloop_targets.org.rpcs import rpcs
 from closedloop_targets.org.rules import Chart, OrgRules, UnitRecord, UnitState
@@ -27,6 +28,7 @@ async def create_unit(request: pb.CreateUnitRequest, call: Call) -> pb.Unit:
     if not given.parent_id and roots:
         raise errors.FailedPrecondition("ROOT_EXISTS", f"{roots[0]} is the root; say a parent_id")
     fields = inputs.unit_fields(given)
+    inputs.check_own("unit", fields, call.rules(TargetFieldRules))
     _check_links(before, fields, day, org_rules)
     unit = UnitRecord(
         id=given.id,
@@ -56,6 +58,7 @@ async def update_unit(request: pb.UpdateUnitRequest, call: Call) -> pb.Unit:
         )
     paths = inputs.masked(request.update_mask, inputs.UNIT_PATHS)
     fields = {name: value for name, value in inputs.unit_fields(request.unit).items() if name in paths}
+    inputs.check_own("unit", fields, call.rules(TargetFieldRules))
     for name in ("name", "kind"):
         if name in fields and not fields[name]:
             raise errors.InvalidArgument("UNIT_INCOMPLETE", "a unit has name and kind", {f"unit.{name}": "is needed"})

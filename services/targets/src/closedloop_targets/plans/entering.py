@@ -11,6 +11,7 @@ from closedloop_chassis.work import Call
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book import versions
 from closedloop_targets.book.model import Plan, Target
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.plans import drafting, rules, smart
 from closedloop_targets.plans.drafting import Neighbours, Sketch
 
@@ -56,6 +57,8 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
         raise errors.FailedPrecondition(
             "TARGET_OVERLAPS", f"{key.holder_id} has {key.metric} for {other.period} already", target_id=other.id
         )
+    own = structs.plain(given.custom_fields)
+    call.rules(TargetFieldRules).check("target", own)
     target = Target(
         id=target_id,
         plan_id=plan.id,
@@ -81,7 +84,7 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
         strategy=given.strategy,
         cascade_id=None,
         counts=parent is None or (parent.holder_kind, parent.holder_id) != (key.holder_kind, key.holder_id),
-        custom_fields=structs.plain(given.custom_fields),
+        custom_fields=own,
         source=given.provenance.source,
         source_id=given.provenance.source_id,
         provenance=provenance.keep(given.provenance, call.actor),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
+from google.protobuf.struct_pb2 import Struct
 from psycopg.types.json import Jsonb
 
 from closedloop.targets.v1 import plans_pb2 as pb
@@ -13,6 +15,7 @@ from closedloop_chassis.work import Call
 from closedloop_targets import company
 from closedloop_targets.book import versions
 from closedloop_targets.book.model import Plan
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import FiscalCalendar
 from closedloop_targets.plans import shapes, store
@@ -41,7 +44,7 @@ async def create_plan(request: pb.CreatePlanRequest, call: Call) -> pb.Plan:
         currency=request.currency_code or call.home.currency,
         must_sum=request.must_sum if request.HasField("must_sum") else call.rules(PlanRules).must_sum,
         strategy=request.strategy,
-        custom_fields=structs.plain(request.custom_fields),
+        custom_fields=_own(request.custom_fields, call),
         version_in_force=0,
         latest_version=1,
         version=1,
@@ -109,11 +112,17 @@ async def update_plan(request: pb.UpdatePlanRequest, call: Call) -> pb.Plan:
         )
     given = {path: getattr(request, path) for path in paths - {"custom_fields"}}
     if "custom_fields" in paths:
-        given["custom_fields"] = structs.plain(request.custom_fields)
+        given["custom_fields"] = _own(request.custom_fields, call)
     after = replace(before, **given, version=before.version + 1, updated_at=call.now)
     call.tx.do(store.UPDATE_PLAN, {**asdict(after), "custom_fields": Jsonb(after.custom_fields), "now": call.now})
     call.audit(f"plan:{after.id}", "update", before=_audited(before), after=_audited(after))
     return shapes.plan(after, call)
+
+
+def _own(given: Struct, call: Call) -> dict[str, Any]:
+    values = structs.plain(given)
+    call.rules(TargetFieldRules).check("plan", values)
+    return values
 
 
 def _audited(plan: Plan) -> dict[str, object]:

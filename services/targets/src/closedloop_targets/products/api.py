@@ -67,7 +67,7 @@ async def update_product(request: pb.UpdateProductRequest, call: Call) -> pb.Pro
     paths = set(request.update_mask.paths) or set(shapes.FIELDS)
     if "name" in paths and not request.product.name:
         raise errors.InvalidArgument("PRODUCT_INCOMPLETE", "a product has a name", {"product.name": "is needed"})
-    after = shapes.updated(before, request.product, paths, call.actor, call.now)
+    after = shapes.updated(before, request.product, paths, call)
     return await _saved(call, before, after, call.home.today(), "update")
 
 

@@ -47,9 +47,7 @@ async def import_products(request: pb.ImportProductsRequest, call: Call) -> Bulk
 def _product(given: pb.ProductInput, known: Product | None, call: Call, taken: dict[str, str]) -> Product:
     if not given.name:
         raise errors.InvalidArgument("PRODUCT_INCOMPLETE", "a product has a name")
-    if known is None:
-        product = shapes.created(given, call, call.home.today())
-    else:
-        product = shapes.updated(known, given, PATHS, call.actor, call.now)
+    today = call.home.today()
+    product = shapes.updated(known, given, PATHS, call) if known else shapes.created(given, call, today)
     check_aliases(product.id, product.aliases, taken)
     return product

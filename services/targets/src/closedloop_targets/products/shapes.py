@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any, cast
 
 from closedloop.common.v1.common_pb2 import RuleReference
@@ -12,6 +12,7 @@ from closedloop.targets.v1 import products_pb2 as pb
 from closedloop_chassis import etags, protos, provenance, structs
 from closedloop_chassis.work import Work
 from closedloop_targets import amounts
+from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.products.rules import LifeCycle, Product, ProductRules, Stage, without_repeats
 
 FIELDS = ("name", "line", "series", "aliases", "list_price", "launch_date", "retired", "custom_fields", "provenance")
@@ -42,19 +43,22 @@ def created(given: pb.ProductInput, work: Work, today: date) -> Product:
     rules = work.rules(ProductRules)
     stage = life_cycle(given.stage) if given.stage else rules.first_stage
     values = {name: value for part in fields(given, work.actor).values() for name, value in part.items()}
+    work.rules(TargetFieldRules).check("product", values["custom_fields"])
     start = min(values["launch_date"] or today, today)
     return Product(
         id=given.id, version=1, updated_at=work.now, stages=(Stage(start, stage, work.actor, "first stage"),), **values
     )
 
 
-def updated(product: Product, given: pb.ProductInput, paths: set[str], actor: str, now: datetime) -> Product:
+def updated(product: Product, given: pb.ProductInput, paths: set[str], work: Work) -> Product:
     """The product itself when nothing differs."""
-    parts = fields(given, actor)
+    parts = fields(given, work.actor)
+    if "custom_fields" in paths:
+        work.rules(TargetFieldRules).check("product", parts["custom_fields"]["custom_fields"])
     if not given.provenance.source or provenance.same(parts["provenance"]["provenance"], product.provenance):
         paths = paths - {"provenance"}
     changed = replace(product, **{name: value for path in paths for name, value in parts[path].items()})
-    return product if changed == product else replace(changed, version=product.version + 1, updated_at=now)
+    return product if changed == product else replace(changed, version=product.version + 1, updated_at=work.now)
 
 
 def life_cycle(stage: pb.LifeCycleStage.ValueType) -> LifeCycle:
