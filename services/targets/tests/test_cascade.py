@@ -366,6 +366,57 @@ async def test_over_time_by_given_weights_and_in_every_grain_of_the_calendar(com
             assert found == [12_500, 25_000, 62_500]
 
 
+async def _months_of(live: Live, plan: plans_pb2.Plan, version: int) -> dict[str, list[int]]:
+    request = pb.ListCellsRequest(plan_id=plan.id, version=version, page_size=1000)
+    request.grain = periods_pb2.PERIOD_GRAIN_MONTH
+    found: dict[str, list[int]] = {}
+    for cell in (await cascades(live).ListCells(request)).cells:
+        found.setdefault(cell.holder.unit_id or cell.holder.person_id, []).append(fen(cell.amount))
+    return found
+
+
+@pytest.mark.mission("S2", "S5")
+async def test_a_number_changed_by_hand_goes_on_over_time_as_its_cascade_did(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(800, unit="co"))
+    weights = [
+        pb.PeriodWeight(period=f"2026-M0{month}", weight=Decimal(value=value)) for month, value in enumerate("125", 1)
+    ]
+    await split(company, top, pb.CascadeRules(time=pb.TimeRule(profile=pb.TIME_PROFILE_CUSTOM, weights=weights)))
+
+    async def changed(version: int, **yuan: float) -> None:
+        request = plans_pb2.ListTargetsRequest(plan_id=plan.id, version=version, page_size=100)
+        for one in (await plans(company).ListTargets(request)).targets:
+            if one.holder.person_id in yuan:
+                row = target(yuan[one.holder.person_id], person=one.holder.person_id, target_id=one.id)
+                request_ = plans_pb2.SetTargetRequest(
+                    request_id=request_id(), plan_id=plan.id, version=version, target=row, etag=one.etag
+                )
+                await plans(company).SetTarget(request_)
+
+    await changed(1, rep1=240, rep2=160)
+    await publish(company, plan)
+    found = await _months_of(company, plan, 1)
+    assert (found["rep1"], found["rep2"], found["rep3"]) == (
+        [3_000, 6_000, 15_000],
+        [2_000, 4_000, 10_000],
+        found["rep4"],
+    )
+    assert found["co"] == [10_000, 20_000, 50_000]
+    # So it does in the version after it, whose targets are new ones.
+    opened = await plans(company).CreatePlanVersion(
+        plans_pb2.CreatePlanVersionRequest(
+            request_id=request_id(), plan_id=plan.id, cause=plans_pb2.REVISION_CAUSE_MARKET, reason="a fair came"
+        )
+    )
+    await changed(opened.number, rep1=200, rep2=200)
+    await publish(company, plan, opened.number)
+    found = await _months_of(company, plan, opened.number)
+    assert found["rep1"] == found["rep2"] == [2_500, 5_000, 12_500]
+    assert found["east-1"] == [5_000, 10_000, 25_000]
+    assert found["co"] == [10_000, 20_000, 50_000]
+
+
 async def test_a_manager_splits_one_level_of_their_own(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))
