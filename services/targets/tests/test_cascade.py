@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from datetime import date
 from typing import Any
 
 import pytest
 from google.type.decimal_pb2 import Decimal
 
+from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, cascade_pb2_grpc, periods_pb2, plans_pb2, products_pb2
 from closedloop.targets.v1 import cascade_pb2 as pb
-from closedloop.targets.v1 import cascade_pb2_grpc, periods_pb2, plans_pb2
+from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
 
 from .staff import bring_in, request_id
@@ -126,11 +129,6 @@ async def test_by_given_weights_pins_and_named_padding(company: Live) -> None:
 
 @pytest.mark.mission("S16", "U6")
 async def test_across_products_by_their_past_times_their_stage(company: Live) -> None:
-    from datetime import date
-
-    from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, products_pb2
-    from closedloop_chassis import protos
-
     await import_(
         company,
         product("new", "New", stage=products_pb2.LIFE_CYCLE_STAGE_INTRODUCTION),
@@ -200,6 +198,61 @@ async def test_weeks_add_up_over_the_tree_whoever_splits_and_whoever_changes_a_n
             await set_(company, plan, row, etag=one.etag)
     assert (await publish(company, plan)).target_count == 10
     await _sums(company, plan)
+
+
+# Nodes whose children do not come to them, cells that do not come to their target, and anything less than nothing.
+INEXACT = """
+SELECT (SELECT count(*) FROM target t JOIN (SELECT parent_id, sum(base_minor) AS below FROM target GROUP BY parent_id) AS c
+                          ON c.parent_id = t.id WHERE c.below <> t.base_minor)
+     + (SELECT count(*) FROM target t
+         WHERE t.minor < 0 OR t.minor <> ALL (SELECT sum(minor) FROM cell WHERE target_id = t.id GROUP BY grain))
+     + (SELECT count(*) FROM cell WHERE minor < 0)
+"""
+
+
+@pytest.mark.mission("S2", "S4", "S16", "U6")
+async def test_every_method_is_exact_down_to_the_weeks_of_a_year_that_has_53(company: Live) -> None:
+    await import_(company, product("new", "New"), product("hot", "Hot"), product("old", "Old"))
+    stub = company.stub(actuals_pb2_grpc.ActualServiceStub, "ops", "operations")
+    rows = []
+    for number, (rep, name, month) in enumerate(
+        itertools.product(("rep1", "rep2", "rep4"), ("hot", "old"), range(1, 13))
+    ):
+        row = actuals_pb2.ActualInput(
+            metric="won_value", holder=plans_pb2.Holder(person_id=rep), date=protos.date_proto(date(2025, month, 7)),
+            scope=plans_pb2.TargetScope(product_id=name), amount=cny(1_000 + 137.31 * number),
+        )  # fmt: skip
+        row.provenance.source, row.provenance.source_id = "crm", str(number)
+        rows.append(row)
+    assert not (
+        await stub.ImportActuals(actuals_pb2.ImportActualsRequest(request_id=request_id(), actuals=rows))
+    ).errors
+    plan = await new_plan(company, period="2026", name="2026")
+    top = await set_(company, plan, target(100_000.07, unit="co", period="2026"))
+    holders = [plans_pb2.Holder(unit_id=unit) for unit in ("east", "north", "east-1", "east-2", "north-1")]
+    holders += [plans_pb2.Holder(person_id=rep) for rep in ("rep1", "rep2", "rep3", "rep4")]
+    weights = [pb.HolderWeight(holder=one, weight=Decimal(value=f"0.{at + 1}37")) for at, one in enumerate(holders)]
+    shares = [
+        pb.ProductWeight(product_id=one, weight=Decimal(value=value)) for one, value in (("new", "1"), ("hot", "2.5"))
+    ]
+    layers = [plans_pb2.Padding(name=name, ratio=0.0333, reason="ambition") for name in ("stretch", "reserve")]
+    for method in pb.AllocationMethod.values():
+        if not method:
+            continue
+        given = {"weights": weights} if method == CUSTOM else {}
+        rules = pb.CascadeRules(
+            tree=[pb.TreeRule(method=method, padding=layers, **given)],  # type: ignore[arg-type]
+            product=pb.ProductRule(method=method, weights=shares if method == CUSTOM else []),  # type: ignore[arg-type]
+            time=pb.TimeRule(profile=pb.TIME_PROFILE_HISTORY if method % 2 else pb.TIME_PROFILE_WORKING_DAYS),
+        )
+        done = await split(company, top, rules)
+        assert (fen(done.allocated), await company.db.value(INEXACT)) == (10_000_007, 0), method
+        first = await amounts(company, done)
+        assert len(first) == (2 if method == CUSTOM else 3) * 10
+        assert await amounts(company, await split(company, top, rules)) == first
+    request = pb.ListCellsRequest(plan_id=plan.id, version=1, target_id=top.id, page_size=60)
+    request.grain = periods_pb2.PERIOD_GRAIN_WEEK
+    assert len((await cascades(company).ListCells(request)).cells) == 53
 
 
 async def test_refusals_of_cascades(company: Live) -> None:
@@ -311,6 +364,57 @@ async def test_over_time_by_given_weights_and_in_every_grain_of_the_calendar(com
         assert sum(found) == 100_000
         if grain == periods_pb2.PERIOD_GRAIN_MONTH:
             assert found == [12_500, 25_000, 62_500]
+
+
+async def _months_of(live: Live, plan: plans_pb2.Plan, version: int) -> dict[str, list[int]]:
+    request = pb.ListCellsRequest(plan_id=plan.id, version=version, page_size=1000)
+    request.grain = periods_pb2.PERIOD_GRAIN_MONTH
+    found: dict[str, list[int]] = {}
+    for cell in (await cascades(live).ListCells(request)).cells:
+        found.setdefault(cell.holder.unit_id or cell.holder.person_id, []).append(fen(cell.amount))
+    return found
+
+
+@pytest.mark.mission("S2", "S5")
+async def test_a_number_changed_by_hand_goes_on_over_time_as_its_cascade_did(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(800, unit="co"))
+    weights = [
+        pb.PeriodWeight(period=f"2026-M0{month}", weight=Decimal(value=value)) for month, value in enumerate("125", 1)
+    ]
+    await split(company, top, pb.CascadeRules(time=pb.TimeRule(profile=pb.TIME_PROFILE_CUSTOM, weights=weights)))
+
+    async def changed(version: int, **yuan: float) -> None:
+        request = plans_pb2.ListTargetsRequest(plan_id=plan.id, version=version, page_size=100)
+        for one in (await plans(company).ListTargets(request)).targets:
+            if one.holder.person_id in yuan:
+                row = target(yuan[one.holder.person_id], person=one.holder.person_id, target_id=one.id)
+                request_ = plans_pb2.SetTargetRequest(
+                    request_id=request_id(), plan_id=plan.id, version=version, target=row, etag=one.etag
+                )
+                await plans(company).SetTarget(request_)
+
+    await changed(1, rep1=240, rep2=160)
+    await publish(company, plan)
+    found = await _months_of(company, plan, 1)
+    assert (found["rep1"], found["rep2"], found["rep3"]) == (
+        [3_000, 6_000, 15_000],
+        [2_000, 4_000, 10_000],
+        found["rep4"],
+    )
+    assert found["co"] == [10_000, 20_000, 50_000]
+    # So it does in the version after it, whose targets are new ones.
+    opened = await plans(company).CreatePlanVersion(
+        plans_pb2.CreatePlanVersionRequest(
+            request_id=request_id(), plan_id=plan.id, cause=plans_pb2.REVISION_CAUSE_MARKET, reason="a fair came"
+        )
+    )
+    await changed(opened.number, rep1=200, rep2=200)
+    await publish(company, plan, opened.number)
+    found = await _months_of(company, plan, opened.number)
+    assert found["rep1"] == found["rep2"] == [2_500, 5_000, 12_500]
+    assert found["east-1"] == [5_000, 10_000, 25_000]
+    assert found["co"] == [10_000, 20_000, 50_000]
 
 
 async def test_a_manager_splits_one_level_of_their_own(company: Live) -> None:

@@ -247,7 +247,7 @@ async def board(live: Live) -> dict[str, Any]:
 
 @pytest.mark.mission("S10", "S11", "S12", "S17")
 @given(st.integers(0, 2**32))
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_board_after_a_replay_is_the_board_from_scratch(replays: Any, number: int) -> None:
     replays(number)
 

@@ -292,6 +292,7 @@ def _cascade(
         cell_count=cells,
         author_id=call.caller.subject,
         run_at=call.now,
+        shape={day.isoformat(): str(weight) for day, weight in split.shape.items()} if split.shape else None,
     )
 
 

@@ -48,6 +48,7 @@ class Split:
     grains: tuple[Grain, ...]
     period: Period
     spreader: spread.Spreader
+    shape: profiles.Shape | None
     # Named layers by the kind of the nodes they are put on.
     padding: Mapping[str, Sequence[Padding]]
 
@@ -89,7 +90,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     shape = await profiles.shape(call, reader, asked.time, target, period)
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
     padding = {rule.kind: rule.padding for rule in asked.tree}
-    return Split(target, split, method, step, grains, period, spreader, padding)
+    return Split(target, split, method, step, grains, period, spreader, shape, padding)
 
 
 def key(holder: Holder) -> Key:

@@ -15,7 +15,8 @@ from closedloop_targets.periods.rules import FiscalCalendar, Grain, Period, spli
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One target: `total` in minor units or millionths, `business_calendar` of its unit."""
+    """One target: `total` in minor units or millionths, `business_calendar` of its unit, `profile` the name of the shape
+    it follows where several are known."""
 
     id: str
     parent_id: str | None
@@ -24,6 +25,7 @@ class Piece:
     step: int
     business_calendar: str
     unit_id: str
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,22 @@ class Part:
 
 
 class Spreader:
-    """`is_workday(day, unit_id)` says which days count; `shape` replaces them by weights of days where it is given."""
+    """`is_workday(day, unit_id)` says which days count; `shape` replaces them by weights of days where it is given, `shapes`
+    for pieces of their profile. A span in which such days weigh nothing goes by its working days."""
 
     def __init__(
         self,
         calendar: FiscalCalendar,
         is_workday: Callable[[date, str], bool],
         shape: Mapping[date, Fraction] | None = None,
+        shapes: Mapping[str, Mapping[date, Fraction]] | None = None,
     ) -> None:
         self._calendar = calendar
         self._is_workday = is_workday
-        self._shape = shape
+        self._shapes = {"": shape or {}, **(shapes or {})}
         self._parts: dict[tuple[str, Grain], tuple[list[Period], list[date]]] = {}
         # With what places are owed by all that was spread so far.
-        self._weighed: dict[tuple[str, Grain, str], tuple[Proportions, list[int]]] = {}
+        self._weighed: dict[tuple[str, Grain, str, str], tuple[Proportions, list[int]]] = {}
 
     def spread(
         self, period: Period, grains: Sequence[Grain], total: int, step: int, business_calendar: str, unit_id: str
@@ -98,10 +102,10 @@ class Spreader:
 
     def _own(self, piece: Piece, grain: Grain, total: int) -> list[int]:
         """By the weights of its own days."""
-        key = (piece.period.code, grain, piece.business_calendar)
+        key = (piece.period.code, grain, piece.business_calendar, piece.profile)
         if key not in self._weighed:
             parts, _ = self._cut(piece.period, grain)
-            self._weighed[key] = (Proportions(self._weights(piece.period, parts, piece.unit_id)), [0] * len(parts))
+            self._weighed[key] = (Proportions(self._weights(piece, parts)), [0] * len(parts))
         weights, owed = self._weighed[key]
         return weights.split(total, piece.step, owed)
 
@@ -112,15 +116,15 @@ class Spreader:
             self._parts[key] = (parts, [part.start for part in parts])
         return self._parts[key]
 
-    def _weights(self, period: Period, parts: Sequence[Period], unit_id: str) -> list[int]:
-        days = self._days(period, unit_id)
+    def _weights(self, piece: Piece, parts: Sequence[Period]) -> list[int]:
+        days = self._days(piece)
         return integers([sum((days[day] for day in part.days()), Fraction(0)) for part in parts])
 
-    def _days(self, period: Period, unit_id: str) -> dict[date, Fraction]:
-        if self._shape is not None:
-            found = {day: self._shape.get(day, Fraction(0)) for day in period.days()}
-        else:
-            found = {day: Fraction(self._is_workday(day, unit_id)) for day in period.days()}
+    def _days(self, piece: Piece) -> dict[date, Fraction]:
+        shape = self._shapes[piece.profile]
+        found = {day: shape.get(day, Fraction(0)) for day in piece.period.days()}
+        if not any(found.values()):
+            found = {day: Fraction(self._is_workday(day, piece.unit_id)) for day in found}
         # A span without a single day that counts is shared by all its days.
         return found if any(found.values()) else dict.fromkeys(found, Fraction(1))
 

@@ -42,10 +42,10 @@ SELECT seasons, points -> 0 ->> 'start' AS start, explanation, history_months
 ADD = """
 INSERT INTO cascade (id, plan_id, number, target_id, unit_id, owner_id, rules, minor, allocated_minor,
     padding_minor, currency,
-                     node_count, cell_count, author_id, run_at)
+                     node_count, cell_count, author_id, run_at, shape)
 VALUES (%(id)s, %(plan_id)s, %(number)s, %(target_id)s, %(unit_id)s, %(owner_id)s, %(rules)s, %(minor)s,
     %(allocated_minor)s,
-        %(padding_minor)s, %(currency)s, %(node_count)s, %(cell_count)s, %(author_id)s, %(run_at)s)
+        %(padding_minor)s, %(currency)s, %(node_count)s, %(cell_count)s, %(author_id)s, %(run_at)s, %(shape)s)
 """
 ADD_ALLOCATIONS = "INSERT INTO allocation SELECT * FROM jsonb_populate_recordset(NULL::allocation, %(rows)s)"
 BY_ID = "SELECT * FROM cascade WHERE id = %(id)s"
@@ -99,6 +99,8 @@ class Cascade:
     cell_count: int
     author_id: str
     run_at: datetime
+    # By day, as exact fractions; None: working days.
+    shape: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +153,6 @@ async def products(reader: Reader | Transaction, ids: Sequence[str], line: str, 
 
 
 def save(tx: Transaction, cascade: Cascade, allocations: Sequence[Allocation]) -> None:
-    tx.do(ADD, {**{name: getattr(cascade, name) for name in Cascade.__slots__}, "rules": Jsonb(cascade.rules)})
+    row = {name: getattr(cascade, name) for name in Cascade.__slots__}
+    tx.do(ADD, {**row, "rules": Jsonb(cascade.rules), "shape": Jsonb(cascade.shape) if cascade.shape else None})
     tx.do(ADD_ALLOCATIONS, {"rows": rows.pack(allocations)})

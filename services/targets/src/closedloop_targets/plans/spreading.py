@@ -1,8 +1,10 @@
-"""Targets that nobody has spread over time are spread by working days when their version is published (S2)."""
+"""Targets that nobody has spread over time, or that were changed since, are spread when their version is published: as the
+cascade they are part of was, else by working days (S2)."""
 
 from __future__ import annotations
 
 from closedloop_chassis.work import Call
+from closedloop_targets.book import shaped
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Plan, Target, TargetKey
 from closedloop_targets.cascade import spread
@@ -13,7 +15,7 @@ from closedloop_targets.periods.rules import FiscalCalendar, Grain
 
 
 async def complete(call: Call, plan: Plan, number: int) -> None:
-    """Queues the cells; two round trips. Who has children gets what their cells come to."""
+    """Queues the cells; three round trips, or four. Who has children gets what their cells come to."""
     version = {"plan_id": plan.id, "number": number}
     bare = await call.tx.all(target_store.WITHOUT_CELLS, version, into=Target)
     known: dict[tuple[str, Grain], list[spread.Part]] = {}
@@ -21,13 +23,19 @@ async def complete(call: Call, plan: Plan, number: int) -> None:
         part = spread.Part(row["start_dates"], row["end_date"], row["minors"])
         known.setdefault((row["parent_id"], row["grain"]), []).append(part)
     calendar, metrics, grains = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(CascadeDefaults).grains
-    spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit))
+    profiles, shapes = await shaped.shapes(call.tx, [target.id for target in bare])
+    spreader = spread.Spreader(
+        calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shapes=shapes
+    )
     pieces = []
     for target in sorted(bare, key=_in_order):
         period, step = periods.parse(target.period, calendar), metrics.metric(target.metric).step
         unit = call.org.unit(target.unit_id)
         business = unit.calendar if unit else ""
-        pieces.append(spread.Piece(target.id, target.parent_id, period, target.minor, step, business, target.unit_id))
+        profile = profiles.get(target.id, "")
+        pieces.append(
+            spread.Piece(target.id, target.parent_id, period, target.minor, step, business, target.unit_id, profile)
+        )
     target_store.add_cells(call.tx, spreader.tree(pieces, grains, known))
 
 
