@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy
+import protovalidate
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -309,7 +310,10 @@ async def test_a_test_is_fixed_begun_looked_at_and_concluded(company: Company) -
     assert (seen.effect.verdict, seen.effect.method) == (pb.ESTIMATE_VERDICT_HIGHER, "welch_t")
     assert (seen.effect.confidence_ratio, seen.effect.sample_size) == (pytest.approx(0.999), 40)
     assert seen.effect.low < 0.35 < seen.effect.high
-    [task] = [one.content for one in await live.told(approvals.TaskRequested) if one.content.subject_id == running.id]
+    requested = await live.told(approvals.TaskRequested)
+    for one in requested:
+        protovalidate.validate(one)
+    [task] = [one.content for one in requested if one.content.subject_id == running.id]
     assert (task.assignee_role, task.ownership.owner_id) == ("owner", "m1")
     end = pb.ConcludeExperimentRequest(request_id=rid(), experiment_id=running.id, etag=seen.etag)
     with refused("INVALID_ARGUMENT", "STOP_REASON_MISSING"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
+import protovalidate
 import pytest
 
 from closedloop.approvals.v1 import events_pb2 as approvals
@@ -38,6 +39,8 @@ def test_quarters_are_judged_once_they_are_whole_and_have_settled() -> None:
     assert list(rules.to_judge(start, None, date(2026, 3, 31))) == []
     assert list(rules.to_judge(start, None, date(2026, 7, 1))) == [date(2026, 1, 1), date(2026, 4, 1)]
     assert list(rules.to_judge(start, date(2026, 1, 1), date(2026, 7, 1))) == [date(2026, 4, 1)]
+    asked = [dom for dom in range(1, 31) if rules.is_asked(rules.ManagementRules(), date(2026, 4, dom))]
+    assert (asked, rules.is_asked(rules.ManagementRules(), date(2026, 5, 6))) == ([22, 29], True)
 
 
 @pytest.mark.mission("S98")
@@ -152,6 +155,14 @@ async def test_two_flat_quarters_send_the_comparison_and_are_warned_of(company: 
     assert (quarter.change.sample_size, quarter.change.method) == (20, "difference_in_differences, welch_t")
     assert not [one for one in tasks if one.subject_id == made.id]
 
+    # Where the company wants none tested, that is enough: what was asked is asked no more.
+    shelf: Any = live.process.rulebooks
+    given, none = shelf.in_force, rules.ManagementRules(core_actions=0)
+    shelf.in_force = lambda model, at: none if model is rules.ManagementRules else given(model, at)
+    await _morning(company, moment(date(2026, 4, 29), 9))
+    shelf.in_force = given
+    assert untested.cause_key in {one.cause_key for one in await live.told(approvals.TaskWithdrawn)}
+
     await _morning(company, moment(date(2026, 7, 6), 9))
     flat = await me.GetManagementAction(pb.GetManagementActionRequest(action_id=made.id))
     assert (flat.flat_quarters, len(flat.quarters)) == (2, 2)
@@ -161,7 +172,10 @@ async def test_two_flat_quarters_send_the_comparison_and_are_warned_of(company: 
     assert (said["best_others"].value, said["action_unit:needs_report"].value) == (1, 1)
     assert said["own_people"].value < 0.6
     assert all("n=" in one.text and "%" in one.text for one in flat.comparison.evidence)
-    [task] = [one.content for one in await live.told(approvals.TaskRequested) if one.content.subject_id == made.id]
+    requested = await live.told(approvals.TaskRequested)
+    for one in requested:
+        protovalidate.validate(one)
+    [task] = [one.content for one in requested if one.content.subject_id == made.id]
     assert (task.assignee_role, task.ownership.owner_id, task.description) == ("owner", "m1", flat.comparison.summary)
     warnings = live.stub(warnings_pb2_grpc.WarningServiceStub, "m1", "manager")
     ask = warnings_pb2.ListWarningsRequest(kinds=[warnings_pb2.WARNING_KIND_MANAGEMENT_ACTION_FLAT])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import protovalidate
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.interval_pb2 import Interval
@@ -225,6 +226,9 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
         one.content for one in await live.told(approvals.TaskRequested) if one.content.warning == "funnel.pilot_over"
     ]
     assert over.ownership.owner_id == "ops"
+
+    for one in await live.told(approvals.TaskRequested):
+        protovalidate.validate(one)
 
     seen = await rep.GetPilot(get)
     stage, visits = seen.results

@@ -33,7 +33,7 @@ reactions = Reactions()
 @every_day(reactions, MORNING, lambda work: work.rules(ManagementRules).hour)
 async def look(work: Work) -> None:
     judged_by, today = work.rules(ManagementRules), work.home.today()
-    if today == rules.quarter_of(today) + timedelta(days=judged_by.plan_days):
+    if rules.is_asked(judged_by, today):
         await _remind(work)
     # Whoever edits one of them meanwhile waits for what is written here.
     await work.tx.all(store.LOCK)
@@ -98,11 +98,19 @@ def _warning(task: tasks_pb2.TaskContent, one: Judged, work: Work) -> Warning:
 
 
 async def _remind(work: Work) -> None:
-    """Whoever plans the tests is told how many core actions are still to be put to one."""
+    """Whoever plans the tests is told how many core actions are still to be put to one; once there are enough, no more."""
     judged_by, root, quarter = work.rules(ManagementRules), work.home.root, rules.quarter_of(work.home.today())
     stretch = {"from": work.home.moment(quarter), "to": work.home.moment(rules.following(quarter))}
     tested = await work.tx.value(store.UNDER_TEST, stretch)
-    if root is None or tested >= judged_by.core_actions:
+    if root is None:
+        return
+    cause = f"{UNTESTED}:{quarter}"
+    if tested >= judged_by.core_actions:
+        cleared = approvals.WITHDRAWAL_REASON_CAUSE_CLEARED
+        withdrawn = approvals.TaskWithdrawn(
+            origin="funnel", cause_key=cause, reason=cleared, clear_time=protos.timestamp(work.now)
+        )
+        work.tell(withdrawn, root.id)
         return
     content = tasks_pb2.TaskContent(
         kind=judged_by.task_kind,
@@ -111,7 +119,7 @@ async def _remind(work: Work) -> None:
         assignee_role=f"role:{judged_by.planner}",
         ownership=common_pb2.Ownership(owner_id=root.manager_id, unit_id=root.id),
         origin="funnel",
-        cause_key=f"{UNTESTED}:{quarter}",
+        cause_key=cause,
         warning=UNTESTED,
         light=common_pb2.LIGHT_BLUE,
         subject_type="unit",

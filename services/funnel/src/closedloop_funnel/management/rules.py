@@ -17,8 +17,9 @@ class ManagementRules(Rules):
     """A quarter is judged at `hour`, `settle_days` after its end, by people with `least_cases` cases in it and in the last
     whole quarter before the action; it takes `least_people` of them on each side. After `flat_quarters` in a row the
     owner is sent a comparison, by a task of `task_kind`: with the `best_share` of the others, `least_people` at the least.
-    Each quarter `core_actions` of the company are under test; if fewer are `plan_days` after its beginning, who holds
-    the role `planner` is told. An action may have begun `most_days_ago` before it is registered."""
+    Each quarter `core_actions` of the company are under test; while they are fewer, who holds the role `planner` is told
+    `plan_days` after its beginning and every `again_days` from then on. An action may have begun `most_days_ago` before
+    it is registered."""
 
     rulebook: ClassVar[str] = "funnel.management"
 
@@ -30,6 +31,7 @@ class ManagementRules(Rules):
     best_share: float = Field(default=0.25, gt=0, le=1)
     core_actions: int = Field(default=3, ge=0, le=100)
     plan_days: int = Field(default=21, ge=1, le=80)
+    again_days: int = Field(default=7, ge=1, le=92)
     most_days_ago: int = Field(default=366, ge=0, le=3660)
     planner: str = Field(default="operations", min_length=1, max_length=64)
     task_kind: str = Field(default="review", min_length=1, max_length=64)
@@ -65,6 +67,12 @@ def to_judge(start: date, known: date | None, settled: date) -> Iterator[date]:
     while following(quarter) <= settled:
         yield quarter
         quarter = following(quarter)
+
+
+def is_asked(rules: ManagementRules, day: date) -> bool:
+    """Whether it is looked that day how many core actions are under test."""
+    passed = (day - quarter_of(day)).days - rules.plan_days
+    return passed >= 0 and passed % rules.again_days == 0
 
 
 def flat(moved: MovedWord) -> bool | None:
