@@ -292,3 +292,21 @@ def test_json_nested_without_end_is_unreadable(tmp_path: Path, name: str, text: 
     except Usage:
         return
     assert [one.reason for one in ledger.rejections] == ["VALUE_UNREADABLE"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+86 21 5555", "'+86 21 5555"),
+        ("@name", "'@name"),
+        ("-a", "'-a"),
+        ("'quoted", "''quoted"),
+        ("-12.5", "-12.5"),
+        ("plain's", "plain's"),
+        ("", ""),
+    ],
+)
+def test_no_cell_becomes_a_formula_and_every_text_comes_back(text: str, cell: str) -> None:
+    assert contract_rows.guarded(text) == cell
+    assert contract_rows.unguarded(cell) == text

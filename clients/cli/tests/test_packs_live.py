@@ -148,7 +148,7 @@ def test_own_fields_come_in_are_found_and_go_out(works: Any, tmp_path: Path) -> 
         "2,江南化工,chemical,EAST-SH-2-R1,12,手工,否,2026-09-01\n"
         "3,北方重工,machinery,NORTH-BJ-1-R1,三座,手工,,\n"
         "4,西部能源,energy,SOUTH-CW-1-R1,1,全自动,,\n"
-        "5,无字段公司,machinery,EAST-SH-1-R1,,,,\n"
+        "5,'=无字段公司,machinery,EAST-SH-1-R1,,,,\n"
     )
     refused = tmp_path / "refused.csv"
     said = works.json("import", "accounts", table, "--errors", refused, status=1)
@@ -177,6 +177,9 @@ def test_own_fields_come_in_are_found_and_go_out(works: Any, tmp_path: Path) -> 
         assert "3 records" in works("export", "accounts", file, "--source", "spreadsheet")
         again = works.json("import", "accounts", file)["kinds"]["accounts"]
         assert (again["read"], again["unchanged"]) == (3, 3)
+    # What somebody called himself is no formula of ours.
+    assert ",'=无字段公司," in (tmp_path / "out.csv").read_text()
+    assert "=无字段公司" in found()
     heading = (tmp_path / "out.csv").read_text().splitlines()[0]
     assert "custom_fields.plant_count" in heading
     assert "custom_fields.supplier_code" in heading

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from closedloop_cli.loading.own_fields import PREFIX, OwnFields
 
 SOURCE = "spreadsheet"
 JSON_LINES = (".jsonl", ".ndjson")
+# What makes a spreadsheet calculate; what people wrote is never to.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?")
 DATE, MONEY, STRUCT = "google.type.Date", "google.type.Money", "google.protobuf.Struct"
 
 
@@ -76,7 +80,17 @@ def _fill(record: Message, given: dict[str, Any], path: Path, own: OwnFields | N
         _cell(record, column, text, own)
 
 
+def guarded(text: str) -> str:
+    """As a cell that no spreadsheet takes for a formula; `unguarded` takes the mark away again."""
+    return f"'{text}" if text.startswith((*FORMULA, "'")) and not _NEGATIVE.fullmatch(text) else text
+
+
+def unguarded(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith((*FORMULA, "'")) else text
+
+
 def _cell(record: Any, column: str, text: str, own: OwnFields | None) -> None:
+    text = unguarded(text)
     path = column.split(".")
     if path[0] not in record.DESCRIPTOR.fields_by_name and "profile" in record.DESCRIPTOR.fields_by_name:
         record = record.profile

@@ -18,7 +18,7 @@ from closedloop.customers.v1 import accounts_pb2
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop_cli import shapes
 from closedloop_cli.failures import Refused
-from closedloop_cli.loading.contract_rows import JSON_LINES
+from closedloop_cli.loading.contract_rows import JSON_LINES, guarded
 from closedloop_cli.loading.own_fields import PREFIX
 
 
@@ -78,7 +78,7 @@ def _lines(file: TextIO, rows: Iterable[Message]) -> int:
 
 
 def _table(file: TextIO, rows: Iterable[Message], own: Iterable[str]) -> int:
-    cells = [dict(_cells(row)) for row in rows]
+    cells = [{name: guarded(text) for name, text in _cells(row)} for row in rows]
     found = dict.fromkeys([*(name for row in cells for name in row), *(f"{PREFIX}.{name}" for name in own)])
     # The contract's columns first.
     table = csv.DictWriter(file, sorted(found, key=lambda name: name.startswith(f"{PREFIX}.")))
