@@ -243,11 +243,12 @@ def influence(measures: Mapping[str, float | None], rules: ChainRules) -> float:
 
 
 def topic_of(key: str, sentence: str, rules: ConcernRules) -> str:
-    """By the teller's key, else by the words; empty where neither says anything."""
+    """By the teller's key, else by the word that comes first in the sentence; empty where neither says anything."""
     if key in rules.topics:
         return key
     text = sentence.lower()
-    return next((name for name, topic in rules.topics.items() if any(word in text for word in topic.words)), "")
+    said = [(text.find(word), name) for name, topic in rules.topics.items() for word in topic.words if word in text]
+    return min(said)[1] if said else ""
 
 
 def kind_of(topic: str, executive: bool, rules: ConcernRules) -> str:

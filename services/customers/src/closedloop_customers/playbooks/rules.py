@@ -70,7 +70,8 @@ def _question(key: str, question: str, hint: str = "", required: bool = True) ->
 
 
 class PlaybookRules(Rules):
-    """Playbooks by key; of those that apply to a record the first one does."""
+    """Playbooks by key; of those that apply to a record the one does that asks for most (sources, industries, product
+    lines), of several such the one whose key comes first: published, a rulebook has no order."""
 
     rulebook: ClassVar[str] = "customers.playbooks"
 
@@ -182,7 +183,8 @@ class Facts:
 
 def choose(facts: Facts, rules: PlaybookRules) -> str:
     """The key of the playbook that applies; empty where none does."""
-    return next((key for key, playbook in rules.playbooks.items() if _applies(playbook, facts)), "")
+    applying = [(-_asks(playbook), key) for key, playbook in rules.playbooks.items() if _applies(playbook, facts)]
+    return min(applying)[1] if applying else ""
 
 
 def current(playbook: Playbook, settled: Collection[str]) -> Step | None:
@@ -214,6 +216,10 @@ def check_answers(step: Step, answers: Mapping[str, str], *, skip: bool, note: s
             {"answers": str(missing)},
             keys=",".join(missing),
         )
+
+
+def _asks(playbook: Playbook) -> int:
+    return sum(map(bool, (playbook.sources, playbook.industries, playbook.product_lines)))
 
 
 def _applies(playbook: Playbook, facts: Facts) -> bool:
