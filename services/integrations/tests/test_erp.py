@@ -71,6 +71,7 @@ async def test_an_invoice_is_told_with_customer_owner_unit_and_amounts(company: 
     assert (told.accounting_month.month, told.accounting_month.day, told.version) == (1, 1, 1)
     [line] = told.lines
     assert (line.product_id, line.quantity.value, protos.minor_units(line.net_amount)) == ("board-86", "3", 10_000)
+    assert not line.HasField("cost_amount"), "not carried over yet"
     assert told.provenance.source_id == "saleinvoice/SI1"
 
 
@@ -91,6 +92,12 @@ async def test_a_second_run_changes_nothing_and_a_correction_supersedes(company:
     [old] = [each for each in both if each.version == 1]
     kept = await stub.GetTransaction(pb.GetTransactionRequest(id=old.id))
     assert protos.minor_units(kept.invoice.lines[0].net_amount) == 10_000
+    # The month is closed, and the cost of the goods carried over.
+    costed = invoice(0, net=12_000)
+    costed.invoice.lines[0].cost_amount.CopyFrom(protos.money(7_500, "CNY"))
+    assert await bring(company, costed) == (0, 1, 0, [])
+    last = (await company.told(events.InvoiceRecorded))[-1]
+    assert (last.version, last.lines[0].cost_amount) == (3, protos.money(7_500, "CNY"))
 
 
 async def test_bad_rows_are_refused_by_name(company: Live) -> None:
