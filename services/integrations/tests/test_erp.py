@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +21,11 @@ from closedloop.integrations.v1.erp_pb2_grpc import ErpServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
+from closedloop_chassis.courier.database import pool
+from closedloop_chassis.courier.desk import Desk
 from closedloop_devstack.testing.service import Live
+from closedloop_integrations.erp import retelling, waking
+from closedloop_integrations.service import SERVICE
 
 Known = Any
 
@@ -237,3 +243,52 @@ async def test_ten_thousand_documents_in_seconds(company: Live) -> None:
     # Of our own work: the machine may be busy with other things.
     assert time.process_time() - begun < 8
     assert await company.db.value("SELECT uses FROM code_mapping WHERE type = 'account'") == 10_000
+
+
+@pytest.mark.mission("S63", "S71")
+async def test_costs_of_invoices_that_were_told_without_them_are_told_again(
+    company: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the upgrade of a database that held invoices: of each product the last that has a cost, as it was told."""
+    monkeypatch.setattr(retelling, "WALK", 2)
+    for product in ("B86", "B75"):
+        await company.hear(targets.ProductChanged(product_id=product, name=product, version=1), product)
+
+    def booked(number: int, dom: int, product: str, cost: int | None, **given: Any) -> pb.Transaction:
+        made = invoice(number, date=Date(year=2026, month=1, day=dom), **given)
+        made.invoice.lines[0].product_code = product
+        if cost is not None:
+            made.invoice.lines[0].cost_amount.CopyFrom(protos.money(cost, "CNY"))
+        return made
+
+    back = booked(7, 5, "B86", -2_500)
+    back.invoice.credit_note, back.invoice.original_number = True, "SI3"
+    rows = [
+        booked(1, 1, "B86", 7_000),
+        booked(2, 1, "B75", 6_000),
+        booked(3, 3, "B86", 7_500),
+        booked(4, 4, "B86", None),
+        booked(5, 4, "B75", 0),
+        booked(6, 1, "unknown", 1),
+        back,
+    ]
+    assert await bring(company, *rows) == (7, 0, 0, [])
+    # Corrected: what was first said of it is told no more.
+    assert await bring(company, booked(3, 3, "B86", 7_800)) == (0, 1, 0, [])
+    before = len(await company.told(events.InvoiceRecorded))
+    tx = company.process.database.transaction()
+    tx.do("DROP TABLE costs_of_old", {})
+    for statement in (SERVICE.migrations / "0022_costs_of_old.sql").read_text().split(";")[:2]:
+        tx.do(statement, {})
+    await tx.commit()
+    connections = pool(company.process.settings, "integrations")
+    await asyncio.to_thread(waking.wake, Desk("integrations", company.process.settings, connections))
+    connections.close(timeout=1)
+    company.process.time.stop_at(company.now + timedelta(days=3650))
+    await company.settle()
+    told = (await company.told(events.InvoiceRecorded))[before:]
+    assert [(one.number, one.version, protos.minor_units(one.lines[0].cost_amount)) for one in told] == [
+        ("SI7", 1, -2_500),
+        ("SI3", 2, 7_800),
+        ("SI2", 1, 6_000),
+    ]
