@@ -48,4 +48,5 @@ def ratio(
         whole += in_theirs / coins(cost.currency) * Fraction(rate) * coins(rates.into)
     if not whole:
         return None
-    return float(max(1 - whole / total_minor, LOWEST)) if total_minor > 0 else float(LOWEST)
+    left = 1 - whole / total_minor if total_minor > 0 else Fraction(LOWEST)
+    return float(left) if left > LOWEST else float(LOWEST)
