@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -21,11 +19,10 @@ from closedloop.integrations.v1.erp_pb2_grpc import ErpServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
-from closedloop_chassis.courier.database import pool
-from closedloop_chassis.courier.desk import Desk
 from closedloop_devstack.testing.service import Live
-from closedloop_integrations.erp import retelling, waking
-from closedloop_integrations.service import SERVICE
+from closedloop_integrations.erp import retelling
+
+from .conftest import upgraded
 
 Known = Any
 
@@ -276,16 +273,7 @@ async def test_costs_of_invoices_that_were_told_without_them_are_told_again(
     # Corrected: what was first said of it is told no more.
     assert await bring(company, booked(3, 3, "B86", 7_800)) == (0, 1, 0, [])
     before = len(await company.told(events.InvoiceRecorded))
-    tx = company.process.database.transaction()
-    tx.do("DROP TABLE costs_of_old", {})
-    for statement in (SERVICE.migrations / "0022_costs_of_old.sql").read_text().split(";")[:2]:
-        tx.do(statement, {})
-    await tx.commit()
-    connections = pool(company.process.settings, "integrations")
-    await asyncio.to_thread(waking.wake, Desk("integrations", company.process.settings, connections))
-    connections.close(timeout=1)
-    company.process.time.stop_at(company.now + timedelta(days=3650))
-    await company.settle()
+    await upgraded(company, "0022_costs_of_old")
     told = (await company.told(events.InvoiceRecorded))[before:]
     assert [(one.number, one.version, protos.minor_units(one.lines[0].cost_amount)) for one in told] == [
         ("SI7", 1, -2_500),
