@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.type.money_pb2 import Money
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop.targets.v1 import rates_pb2
+from closedloop_chassis import protos
 from closedloop_funnel.clearance.margin import ratio
 from closedloop_funnel.copies.conversion import Rates
 from closedloop_funnel.copies.costs import Cost
@@ -94,9 +94,7 @@ def line(product: str, quantity: str, fen: int | None, currency: str = "CNY") ->
     made = integrations.RecordedLine(product_id=product)
     made.quantity.value = quantity
     if fen is not None:
-        made.cost_amount.CopyFrom(Money(currency_code=currency, units=fen // 100, nanos=fen % 100 * 10_000_000))
-        if fen < 0:
-            made.cost_amount.CopyFrom(Money(currency_code=currency, units=-(-fen // 100)))
+        made.cost_amount.CopyFrom(protos.money(fen, currency))
     return made
 
 
@@ -110,10 +108,11 @@ def invoice(
 
 
 class Books:
-    """Invoices told to the funnel, and a quote that says what margin it makes of them."""
+    """Invoices told to the funnel, and quotes that say what margin it makes of them."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, deal_id: str) -> None:
         self.live = company.live
+        self.deal_id = deal_id
         self.quotes = company.live.stub(quotes_pb2_grpc.QuoteServiceStub, "rep1", "rep")
         self.contracts = company.live.stub(contracts_pb2_grpc.ContractServiceStub, "rep1", "rep")
 
@@ -122,7 +121,7 @@ class Books:
             await self.live.hear(one, f"{one.provenance.source}/{one.provenance.source_id}")
 
     async def unit_costs(self) -> dict[str, float]:
-        """As a quote of one piece at 100.00 shows them."""
+        """As quotes of one piece each show them."""
         found = {}
         for product in ("gtx-pro", "mg-special"):
             made = await self.quotes.CreateQuote(self.drafting(product))
@@ -134,16 +133,12 @@ class Books:
         one = pb.QuoteLine(product_id=product, quantity=1, list_price=cny(4821))
         return pb.CreateQuoteRequest(request_id=rid(), opportunity_id=self.deal_id, lines=[one], **fields)
 
-    deal_id = ""
-
 
 @pytest.fixture
 async def books(company: Company) -> Books:
-    found = Books(company)
     helpers = [deals.Participant(person_id="eng1", role=deals.PARTICIPANT_ROLE_ENGINEER)]
     helpers.append(deals.Participant(person_id="rep2", role=deals.PARTICIPANT_ROLE_ENGINEER))
-    found.deal_id = (await company.open(account_id=ACME, participants=helpers)).id
-    return found
+    return Books(company, (await company.open(account_id=ACME, participants=helpers)).id)
 
 
 @pytest.mark.mission("S63", "S71")
@@ -153,12 +148,15 @@ async def test_costs_are_those_of_the_last_invoice_whatever_order_they_are_told_
         # Cheaper goods, booked later.
         invoice("SI2", 3, line("gtx-pro", "1", 250_000), line("gtx-pro", "3", 750_000)),
         # Corrected: only two were sold, for more.
-        invoice("SI2", 3, line("gtx-pro", "2", 520_000), version=2),
+        invoice("SI2", 3, line("gtx-pro", "2", 520_000), line("gtx-pro", "5", 0), version=2),
         # The last one is taken back whole, and says nothing.
         invoice("SI3", 4, line("gtx-pro", "1", 100)),
         invoice("SR1", 5, line("gtx-pro", "-1", -100), credit_note=True, original_number="SI3"),
         # The one before in part; one piece still cost 2,600.
         invoice("SR2", 5, line("gtx-pro", "-1", -260_000), credit_note=True, original_number="SI2"),
+        # Booked by mistake, and taken back by its id.
+        invoice("SI6", 5, line("gtx-pro", "1", 9_900)),
+        invoice("SI7", 5, line("gtx-pro", "-1", -9_900), reverses_source_id="saleinvoice/SI6"),
         # Nobody says of what; not carried over yet; carried over as nothing; of a product nobody knows here.
         invoice("SR3", 5, line("gtx-pro", "-1", -1), credit_note=True),
         invoice("SI4", 5, line("gtx-pro", "1", None), line("mg-special", "1", 0), line("", "1", 1)),

@@ -269,14 +269,17 @@ async def test_costs_of_invoices_that_were_told_without_them_are_told_again(
         booked(6, 1, "unknown", 1),
         back,
     ]
-    assert await bring(company, *rows) == (7, 0, 0, [])
+    mistaken = booked(8, 6, "B75", -1, reverses_source_id="saleinvoice/SI2")
+    assert await bring(company, *rows, mistaken) == (8, 0, 0, [])
     # Corrected: what was first said of it is told no more.
     assert await bring(company, booked(3, 3, "B86", 7_800)) == (0, 1, 0, [])
     before = len(await company.told(events.InvoiceRecorded))
     await upgraded(company, "0022_costs_of_old")
     told = (await company.told(events.InvoiceRecorded))[before:]
     assert [(one.number, one.version, protos.minor_units(one.lines[0].cost_amount)) for one in told] == [
+        ("SI8", 1, -1),
         ("SI7", 1, -2_500),
         ("SI3", 2, 7_800),
         ("SI2", 1, 6_000),
     ]
+    assert told[0].reverses_source_id == "saleinvoice/SI2"

@@ -32,8 +32,7 @@ SELECT source, source_id, version, product_id, number, back_to, date, quantity, 
   FROM jsonb_populate_recordset(NULL::invoiced_cost, %(goods)s) JOIN news USING (source, source_id, version)
 """
 
-# Less what came back of that invoice: one that was taken back whole says nothing. Nothing costs nothing: an ERP shows
-# a zero until the cost is carried over.
+# Less what came back of that invoice: one that was taken back whole says nothing.
 LAST = """
 SELECT wanted.product_id, last.cost_minor, last.quantity, last.currency
   FROM unnest(%(product_ids)s::text[]) AS wanted (product_id)
@@ -43,7 +42,8 @@ SELECT wanted.product_id, last.cost_minor, last.quantity, last.currency
       FROM invoiced_cost sold
      CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS quantity, coalesce(sum(cost_minor), 0) AS cost_minor
                            FROM invoiced_cost
-                          WHERE source = sold.source AND back_to = sold.number AND back_to <> ''
+                          WHERE source = sold.source AND back_to <> ''
+                            AND back_to IN ('id:' || sold.source_id, 'number:' || sold.number)
                             AND product_id = sold.product_id AND currency = sold.currency) back
      WHERE sold.product_id = wanted.product_id AND sold.back_to = ''
        AND sold.quantity > back.quantity AND sold.cost_minor > back.cost_minor

@@ -16,17 +16,17 @@ def key(invoice: integrations.InvoiceRecorded) -> tuple[str, str]:
 
 def goods(invoice: integrations.InvoiceRecorded) -> list[Goods]:
     """One per product. A credit note that names no invoice says what came back, not of what: it changes no cost."""
-    if invoice.credit_note and not invoice.original_number:
+    back_to = _back_to(invoice)
+    if invoice.credit_note and not back_to:
         return []
     sums: dict[tuple[str, str], tuple[Decimal, int]] = {}
     for line in invoice.lines:
-        if line.product_id and line.HasField("cost_amount"):
+        booked = protos.minor_units(line.cost_amount, "cost_amount") if line.HasField("cost_amount") else 0
+        # An ERP shows a zero until the cost is carried over: nothing costs nothing.
+        if line.product_id and booked:
             of = (line.product_id, line.cost_amount.currency_code)
             quantity, cost = sums.get(of, (Decimal(0), 0))
-            sums[of] = (
-                quantity + Decimal(line.quantity.value or 0),
-                cost + protos.minor_units(line.cost_amount, "cost_amount"),
-            )
+            sums[of] = (quantity + Decimal(line.quantity.value or 0), cost + booked)
     source, source_id = key(invoice)
     return [
         Goods(
@@ -35,11 +35,18 @@ def goods(invoice: integrations.InvoiceRecorded) -> list[Goods]:
             version=invoice.version,
             product_id=product_id,
             number=invoice.number,
-            back_to=invoice.original_number if invoice.credit_note else "",
+            back_to=back_to,
             date=protos.day(invoice.date, "date"),
-            quantity=abs(quantity) if invoice.credit_note else quantity,
-            cost_minor=abs(cost) if invoice.credit_note else cost,
+            quantity=abs(quantity) if back_to else quantity,
+            cost_minor=abs(cost) if back_to else cost,
             currency=currency,
         )
         for (product_id, currency), (quantity, cost) in sums.items()
     ]
+
+
+def _back_to(invoice: integrations.InvoiceRecorded) -> str:
+    """As `invoiced_cost.back_to` has it. An invoice may name an earlier one for other reasons than taking it back."""
+    if invoice.reverses_source_id:
+        return f"id:{invoice.reverses_source_id}"
+    return f"number:{invoice.original_number}" if invoice.credit_note and invoice.original_number else ""

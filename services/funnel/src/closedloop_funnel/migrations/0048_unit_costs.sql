@@ -8,14 +8,14 @@ CREATE TABLE costed_invoice (
     PRIMARY KEY (source, source_id)
 );
 
--- Its goods as that telling has them, one row per product. A credit note stands with what it takes back, without a minus.
+-- Its goods as that telling has them, one row per product. What takes an invoice back stands without a minus.
 CREATE TABLE invoiced_cost (
     source     text NOT NULL,
     source_id  text NOT NULL,
     version    bigint NOT NULL,
     product_id text NOT NULL,
     number     text NOT NULL,
-    -- Number of the invoice a credit note refers to; empty for an invoice.
+    -- What a credit note or a reversal takes back: "id:" and its id at the source, or "number:" and its number; else empty.
     back_to    text NOT NULL,
     date       date NOT NULL,
     quantity   numeric NOT NULL,

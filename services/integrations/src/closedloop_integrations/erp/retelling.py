@@ -26,9 +26,10 @@ async def costs_of_old(work: Work, reached: Mapping[str, Any]) -> dict[str, Any]
         row = intake.transaction(entry)
         costed = {line.product_id for line in row.invoice.lines if line.product_id and _carried_over(line)}
         # What came back is deducted from what it came back from, wherever that is.
-        if (row.invoice.original_number and costed) if row.invoice.credit_note else costed - told:
+        back = row.invoice.credit_note or row.reverses_source_id
+        if costed if back else costed - told:
             intake.tell(work, entry, row)
-        if not row.invoice.credit_note:
+        if not back:
             told |= costed
     if len(documents) < WALK:
         return {}
