@@ -22,7 +22,7 @@ from closedloop_chassis.calendar.business import CalendarRules, Calendars
 from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_chassis.rulebook.rules import ClockSetting
 
-from .conftest import FUNCTIONS, PEOPLE, UNITS, Company, cny, facts, rid
+from .conftest import ACCOUNT, FUNCTIONS, PEOPLE, UNITS, Company, approval, cny, facts, quote, rid
 
 NOW = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
 PLAIN: dict[str, object] = {"calendar": "", "time_zone": "", "currency_code": "", "territory": {}, "active": True}
@@ -366,3 +366,42 @@ async def test_a_route_is_tried_without_opening_anything(company: Company) -> No
         await stub.PreviewRoute(policies_pb2.PreviewRouteRequest(kind="quote", facts=foreign))
     [count] = await company.live.db.all("SELECT count(*) AS n FROM approval_request")
     assert count["n"] == 0
+
+
+@pytest.mark.mission("S64", "U19")
+async def test_a_route_that_is_tried_tells_nothing_of_what_others_sell(company: Company) -> None:
+    """By the amount that tips a route one could work out what a colleague of another region quotes to a customer."""
+    first = await company.ask(approval(told=facts(0.05, 600_000, account_id=ACCOUNT)))
+
+    async def tried(person: str, yuan: float, *roles: str, **more: object) -> policies_pb2.Route:
+        told = policies_pb2.Facts(amount=cny(yuan), discount_ratio=0.05, account_id=ACCOUNT)
+        call = policies_pb2.PreviewRouteRequest(kind="quote", facts=told, **more)
+        return await company.policies(person, *roles).PreviewRoute(call)
+
+    own = await tried("rep", 400_000)
+    assert (list(own.accumulated_request_ids), own.accumulated_amount, own.partial) == (
+        [first.id],
+        cny(1_000_000),
+        False,
+    )
+    assert await tried("lead", 400_000) == own, "his manager sees his matters"
+    assert (await tried("ops", 400_000)).accumulated_amount == cny(1_000_000)
+    for stranger in ("north_rep", "north_director", "peer", "law"):
+        made = await tried(stranger, 400_000)
+        assert not made.approval_required, stranger
+        assert not made.accumulated_request_ids
+        assert (made.HasField("accumulated_amount"), made.partial) == (False, True)
+        assert "600" not in str(made)
+        assert "1,000,000" not in str(made)
+    # Nor by a rulebook of his own making.
+    body = {"name": "feeler", "title": "?", "kinds": ["quote"], "explanation": "?", "accumulation_days": 300}
+    draft = policies_pb2.PreviewRouteRequest().draft
+    draft.update({"policies": [{**body, "condition": "accumulated_amount > 1.0"}]})
+    feeling = await tried("north_rep", 2, draft=draft)
+    assert [rule.explanation for rule in feeling.rules] == ["? (accumulated_amount 2)"]
+    # What is submitted counts all the same.
+    last = await company.ask(approval(quote(subject_id="Q-9"), facts(0.05, 400_000, account_id=ACCOUNT)))
+    assert list(last.accumulated_request_ids) == [first.id]
+    # Who is asked to sign it counts it, and it alone.
+    signing = await tried("fin1", 600_000)
+    assert (list(signing.accumulated_request_ids), signing.partial) == ([last.id], True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +13,12 @@ import pytest
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
 from closedloop.customers.v1 import contacts_pb2
 from closedloop.customers.v1 import events_pb2 as customers
+from closedloop_chassis.courier.database import pool
+from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.service import Service
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import settings
+from closedloop_integrations.erp import waking
 from closedloop_integrations.service import SERVICE
 
 UNITS = [
@@ -55,6 +60,21 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 async def company(live: Live) -> Live:
     await live.organise(UNITS, PEOPLE)
     return live
+
+
+async def upgraded(company: Live, migration: str) -> None:
+    """The migration's one table made anew over what is here, and the courier's wake-up applied."""
+    tx = company.process.database.transaction()
+    tx.do(f"DROP TABLE {migration.partition('_')[2]}", {})
+    for statement in (SERVICE.migrations / f"{migration}.sql").read_text().split(";")[:2]:
+        tx.do(statement, {})
+    await tx.commit()
+    connections = pool(company.process.settings, "integrations")
+    await asyncio.to_thread(waking.wake, Desk("integrations", company.process.settings, connections))
+    connections.close(timeout=1)
+    # The courier's clock is the machine's, ahead of the test's.
+    company.process.time.stop_at(company.now + timedelta(days=3650))
+    await company.settle()
 
 
 class Customers:

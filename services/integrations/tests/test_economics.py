@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -22,13 +21,12 @@ from closedloop.platform.v1 import metrics_pb2
 from closedloop.platform.v1.metrics_pb2_grpc import MetricServiceStub
 from closedloop.targets.v1.events_pb2 import OrgUnitChanged
 from closedloop_chassis import protos
-from closedloop_chassis.courier.database import pool
-from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations.economics.rules import ITEMS, EconomicsRules
-from closedloop_integrations.erp import intake, waking
-from closedloop_integrations.service import SERVICE
+from closedloop_integrations.erp import intake
+
+from .conftest import upgraded
 
 Known = Any
 BOOKS, ACTED = pb.CALCULATION_STATUTORY, pb.CALCULATION_OPERATIONAL
@@ -384,15 +382,8 @@ async def test_what_came_before_there_were_facts_gets_them_and_what_has_some_is_
     tx = company.process.database.transaction()
     keep = "transaction_id = (SELECT id FROM erp_transaction WHERE source_id = 'b')"
     tx.do(f"DELETE FROM economic_fact WHERE NOT {keep}", {})
-    tx.do("DROP TABLE facts_of_old", {})
-    for statement in (SERVICE.migrations / "0011_facts_of_old.sql").read_text().split(";")[:2]:
-        tx.do(statement, {})
     await tx.commit()
-    connections = pool(company.process.settings, "integrations")
-    await asyncio.to_thread(waking.wake, Desk("integrations", company.process.settings, connections))
-    connections.close(timeout=1)
-    company.process.time.stop_at(company.now + timedelta(days=3650))
-    await company.settle()
+    await upgraded(company, "0011_facts_of_old")
     assert await figures() == right
     assert await company.db.value("SELECT count(*) FROM timer WHERE kind = 'integrations.facts_of_old'", {}) == 0
     twice = "SELECT count(*) FROM (SELECT FROM economic_fact GROUP BY transaction_id, code, product_id HAVING count(*) > 1) t"

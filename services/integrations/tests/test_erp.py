@@ -20,6 +20,9 @@ from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
+from closedloop_integrations.erp import retelling
+
+from .conftest import upgraded
 
 Known = Any
 
@@ -71,6 +74,7 @@ async def test_an_invoice_is_told_with_customer_owner_unit_and_amounts(company: 
     assert (told.accounting_month.month, told.accounting_month.day, told.version) == (1, 1, 1)
     [line] = told.lines
     assert (line.product_id, line.quantity.value, protos.minor_units(line.net_amount)) == ("board-86", "3", 10_000)
+    assert not line.HasField("cost_amount"), "not carried over yet"
     assert told.provenance.source_id == "saleinvoice/SI1"
 
 
@@ -91,6 +95,12 @@ async def test_a_second_run_changes_nothing_and_a_correction_supersedes(company:
     [old] = [each for each in both if each.version == 1]
     kept = await stub.GetTransaction(pb.GetTransactionRequest(id=old.id))
     assert protos.minor_units(kept.invoice.lines[0].net_amount) == 10_000
+    # The month is closed, and the cost of the goods carried over.
+    costed = invoice(0, net=12_000)
+    costed.invoice.lines[0].cost_amount.CopyFrom(protos.money(7_500, "CNY"))
+    assert await bring(company, costed) == (0, 1, 0, [])
+    last = (await company.told(events.InvoiceRecorded))[-1]
+    assert (last.version, last.lines[0].cost_amount) == (3, protos.money(7_500, "CNY"))
 
 
 async def test_bad_rows_are_refused_by_name(company: Live) -> None:
@@ -230,3 +240,46 @@ async def test_ten_thousand_documents_in_seconds(company: Live) -> None:
     # Of our own work: the machine may be busy with other things.
     assert time.process_time() - begun < 8
     assert await company.db.value("SELECT uses FROM code_mapping WHERE type = 'account'") == 10_000
+
+
+@pytest.mark.mission("S63", "S71")
+async def test_costs_of_invoices_that_were_told_without_them_are_told_again(
+    company: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the upgrade of a database that held invoices: of each product the last that has a cost, as it was told."""
+    monkeypatch.setattr(retelling, "WALK", 2)
+    for product in ("B86", "B75"):
+        await company.hear(targets.ProductChanged(product_id=product, name=product, version=1), product)
+
+    def booked(number: int, dom: int, product: str, cost: int | None, **given: Any) -> pb.Transaction:
+        made = invoice(number, date=Date(year=2026, month=1, day=dom), **given)
+        made.invoice.lines[0].product_code = product
+        if cost is not None:
+            made.invoice.lines[0].cost_amount.CopyFrom(protos.money(cost, "CNY"))
+        return made
+
+    back = booked(7, 5, "B86", -2_500)
+    back.invoice.credit_note, back.invoice.original_number = True, "SI3"
+    rows = [
+        booked(1, 1, "B86", 7_000),
+        booked(2, 1, "B75", 6_000),
+        booked(3, 3, "B86", 7_500),
+        booked(4, 4, "B86", None),
+        booked(5, 4, "B75", 0),
+        booked(6, 1, "unknown", 1),
+        back,
+    ]
+    mistaken = booked(8, 6, "B75", -1, reverses_source_id="saleinvoice/SI2")
+    assert await bring(company, *rows, mistaken) == (8, 0, 0, [])
+    # Corrected: what was first said of it is told no more.
+    assert await bring(company, booked(3, 3, "B86", 7_800)) == (0, 1, 0, [])
+    before = len(await company.told(events.InvoiceRecorded))
+    await upgraded(company, "0022_costs_of_old")
+    told = (await company.told(events.InvoiceRecorded))[before:]
+    assert [(one.number, one.version, protos.minor_units(one.lines[0].cost_amount)) for one in told] == [
+        ("SI8", 1, -1),
+        ("SI7", 1, -2_500),
+        ("SI3", 2, 7_800),
+        ("SI2", 1, 6_000),
+    ]
+    assert told[0].reverses_source_id == "saleinvoice/SI2"

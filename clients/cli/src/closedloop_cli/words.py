@@ -204,6 +204,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "health_by": ("By {dimension}", "按 {dimension}"),
     "health_causes": ("Causes of what was missed", "未达成原因"),
     "route_clear": ("No signature is needed.", "无需审批。"),
+    "route_partial": (
+        "Matters of this account that are not yours to see were not counted; they will be, and may ask for more signatures.",
+        "该客户另有您无权查看的事项未计入；提交时会一并累计，可能需要更多人审批。",
+    ),
     "route_together": (
         "Counted together with {count} other matters of the account: {total}.",
         "与该客户的另外 {count} 个事项合并计算：{total}。",

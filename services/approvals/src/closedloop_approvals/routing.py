@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,7 +25,9 @@ from closedloop_chassis.work import Work
 # Rejected and recalled matters count for nothing, and a subject does not count beside itself.
 SURROUNDINGS = f"""
 SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', base_minor,
-                                                     'submitted_at', coalesce(submitted_at, opened_at))
+                                                     'submitted_at', coalesce(submitted_at, opened_at),
+                                                     'owner_id', owner_id, 'unit_id', unit_id,
+                                                     'people', participants || submitter_id || opened_by)
                                   ORDER BY coalesce(submitted_at, opened_at), id), '[]')
           FROM approval_request
          WHERE account_id = %(account_id)s::uuid AND kind = %(kind)s AND coalesce(submitted_at, opened_at) > %(since)s
@@ -38,6 +40,10 @@ SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', bas
            AND start_date <= %(day)s ORDER BY start_date DESC LIMIT 1) AS inverse,
        ({standing_in.IN_FORCE}) AS stand_ins
 """
+
+
+# Whether a matter of that owner and unit, to which these people are party, counts.
+Counts = Callable[[str, str, Collection[str]], bool]
 
 
 class Read(Protocol):
@@ -69,13 +75,15 @@ class Matter:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A plan, the amount in the base currency by which it was made, and who stands in for whom at that moment."""
+    """A plan, the amount in the base currency by which it was made, and who stands in for whom at that moment; `partial`
+    where a neighbour was left out."""
 
     plan: Plan
     base_minor: int | None
     base_currency: str
     version: int
     stand_ins: list[StandIn]
+    partial: bool
 
     def references(self) -> list[RuleReference]:
         return [self.reference(reference.policy) for reference in self.plan.references]
@@ -91,9 +99,16 @@ class Routed:
 
 
 async def route(
-    matter: Matter, rules: ApprovalPolicyRules, version: int, work: Work, read: Read, at: datetime
+    matter: Matter,
+    rules: ApprovalPolicyRules,
+    version: int,
+    work: Work,
+    read: Read,
+    at: datetime,
+    counts: Counts | None = None,
 ) -> Routed:
-    """Raises what `policies.plan` raises, and FailedPrecondition RATE_UNKNOWN. One round trip."""
+    """With all matters of the account, or those that count. Raises what `policies.plan` raises, and FailedPrecondition
+    RATE_UNKNOWN. One round trip."""
     amount, currency = matter.amount
     found = await read(
         SURROUNDINGS,
@@ -117,6 +132,7 @@ async def route(
             row["id"], _units(row["base_minor"], rules.base_currency), datetime.fromisoformat(row["submitted_at"])
         )
         for row in found["neighbours"]
+        if counts is None or counts(row["owner_id"], row["unit_id"], row["people"])
     ]
     facts = facts_of(matter, None if base_minor is None else _units(base_minor, rules.base_currency))
 
@@ -124,7 +140,8 @@ async def route(
         return work.calendars.due(decision, at, matter.unit_id)
 
     plan = policies.plan(facts, rules, work.org, neighbours, at, due, matter.parties)
-    return Routed(plan, base_minor, rules.base_currency, version, standing_in.parse(found["stand_ins"]))
+    partial = len(neighbours) < len(found["neighbours"])
+    return Routed(plan, base_minor, rules.base_currency, version, standing_in.parse(found["stand_ins"]), partial)
 
 
 def facts_of(matter: Matter, amount: float | None) -> Facts:

@@ -63,6 +63,8 @@ def route(
         return
     for rule in found.rules:
         run.screen.print(rule.explanation or rule.rule)
+    if found.partial:
+        run.screen.say("route_partial")
     if not found.approval_required:
         run.screen.say("route_clear")
         return

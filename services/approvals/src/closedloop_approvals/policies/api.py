@@ -56,7 +56,8 @@ async def preview_route(request: pb.PreviewRouteRequest, call: Call) -> pb.Route
     if request.HasField("draft"):
         rules, version = _draft(json_format.MessageToDict(request.draft)), 0
     matter = Matter(request.kind, "", "", request.facts, submitter_id, owner_id, unit_id)
-    routed = await routing.route(matter, rules, version, call, call.db.one, at)
+    # Nothing is opened here and nobody sees it: amounts of others' matters could be found out by trying.
+    routed = await routing.route(matter, rules, version, call, call.db.one, at, call.scope.covers)
     return _route(routed, matter, call, at)
 
 
@@ -139,6 +140,7 @@ def _route(routed: Routed, matter: Matter, work: Work, at: datetime) -> pb.Route
         steps=[_step(number, step, routed, matter, due_at) for number, step in enumerate(plan.steps, 1)],
         rules=routed.references(),
         accumulated_request_ids=plan.accumulated_ids,
+        partial=routed.partial,
     )
     if plan.accumulated_amount is not None:
         minor = round(plan.accumulated_amount * routing.scale(routed.base_currency))

@@ -14,8 +14,8 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
 from closedloop_funnel.attachments import references
+from closedloop_funnel.clearance import margin, telling
 from closedloop_funnel.clearance import rules as clearance
-from closedloop_funnel.clearance import telling
 from closedloop_funnel.clearance.confirming import confirm
 from closedloop_funnel.contracts import proto, rules, store
 from closedloop_funnel.contracts.record import Seen
@@ -105,12 +105,14 @@ async def submit_contract(request: pb.SubmitContractRequest, call: Call) -> pb.C
     rules.check_amount(judged_by, before)
     after = replace(before, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
     known = after.quote or {}
+    today = call.home.today(after.unit_id)
     deviating = [clause["title"] or clause["key"] for clause in after.clauses if clause["deviates"]]
     facts = telling.facts(
         after.deal,
         {**after.custom_fields, "deviating_clauses": len(deviating)},
         amount=protos.money(after.amount_minor, after.currency),
         discount_ratio=known.get("discount_ratio"),
+        margin_ratio=await margin.expected(call.tx, known.get("lines", []), after.amount_minor, after.currency, today),
         product_ids=known.get("product_ids", []),
         major_project=rules.is_major(judged_by, after, call.home.currency),
     )

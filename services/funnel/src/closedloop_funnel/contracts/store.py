@@ -21,7 +21,7 @@ jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'un
 """
 QUOTE = """
 jsonb_build_object('id', q.id, 'state', q.state, 'valid_until', q.valid_until, 'total_minor', q.total_minor,
-                   'currency', q.currency, 'discount_ratio', q.discount_ratio,
+                   'currency', q.currency, 'discount_ratio', q.discount_ratio, 'lines', q.lines,
                    'product_ids', (SELECT coalesce(jsonb_agg(DISTINCT l ->> 'product_id'), '[]')
                                      FROM jsonb_array_elements(q.lines) l))
 """

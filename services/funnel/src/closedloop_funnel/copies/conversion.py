@@ -35,8 +35,13 @@ class Rates:
             return None
         if currency == self.into:
             return minor
+        rate = self.rate(currency, day)
+        return None if rate is None else counted(Decimal(minor) / coins(currency) * rate * coins(self.into))
+
+    def rate(self, currency: str, day: date) -> Decimal | None:
+        """What one unit of the currency is worth; None where no rate is known for the day."""
+        if currency == self.into:
+            return Decimal(1)
         days, rates = self.by_base.get(currency, ([], []))
         position = bisect_right(days, day)
-        if not position:
-            return None
-        return counted(Decimal(minor) / coins(currency) * rates[position - 1] * coins(self.into))
+        return rates[position - 1] if position else None

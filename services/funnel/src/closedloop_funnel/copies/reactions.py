@@ -7,13 +7,14 @@ from typing import Any
 
 from closedloop.customers.v1 import accounts_pb2
 from closedloop.customers.v1 import events_pb2 as customers
+from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop.targets.v1 import rates_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.events.newest import newest
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_funnel.copies import store
+from closedloop_funnel.copies import costs, invoices, store
 from closedloop_funnel.words import word
 
 reactions = Reactions()
@@ -74,3 +75,12 @@ async def copy_rates(event: Heard[targets.ExchangeRateChanged], work: Work) -> N
         for (base, quote, kind, day), rate in rates.items()
     ]
     store.put_rates(work.tx, rows)
+
+
+@reactions.batch(integrations.InvoiceRecorded)
+async def copy_costs(events: Sequence[Heard[integrations.InvoiceRecorded]], work: Work) -> None:
+    told = newest(events, lambda invoice: "/".join(invoices.key(invoice)))
+    newest_ones = [event.message for event in told.values()]
+    keys = [(*invoices.key(invoice), invoice.version) for invoice in newest_ones]
+    heard = [{"source": source, "source_id": source_id, "version": version} for source, source_id, version in keys]
+    costs.put(work.tx, heard, [goods for invoice in newest_ones for goods in invoices.goods(invoice)])

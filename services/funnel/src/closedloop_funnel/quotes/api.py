@@ -16,8 +16,8 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call
 from closedloop_funnel.attachments import references
+from closedloop_funnel.clearance import margin, telling
 from closedloop_funnel.clearance import rules as clearance
-from closedloop_funnel.clearance import telling
 from closedloop_funnel.clearance.confirming import confirm
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.quotes import catalogue, proto, rules, store
@@ -69,7 +69,7 @@ async def create_quote(request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
         quote = rules.priced(quote, *proto.lines(request.lines))
     elif revised:
         quote = rules.priced(quote, revised["lines"], [revised["currency"]])
-    await _hold(quote, call)
+    quote = await _held_to(quote, call)
     store.add(call.tx, quote)
     references.attach(call, request.attachment_ids, "quote", quote.id)
     call.audit(quote.id, "draft", after=_trail(quote))
@@ -92,8 +92,7 @@ async def update_quote(request: pb.UpdateQuoteRequest, call: Call) -> pb.Quote:
         references.attach(call, request.attachment_ids, "quote", before.id)
     after = replace(before, **_plain(request, mask, call), revision=before.revision + 1, updated_at=call.now)
     if "lines" in mask:
-        after = rules.priced(after, *proto.lines(request.lines))
-        await _hold(after, call)
+        after = await _held_to(rules.priced(after, *proto.lines(request.lines)), call)
     return _changed(before, after, "update", call)
 
 
@@ -110,8 +109,8 @@ async def submit_quote(request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {before.deal['state']}")
     if before.deal["review_id"]:
         raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {before.deal['review_id']} holds it")
-    await _hold(before, call)
-    after = replace(before, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
+    held = await _held_to(before, call)
+    after = replace(held, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
     total = protos.money(after.total_minor, after.currency)
     facts = telling.facts(
         after.deal,
@@ -119,6 +118,7 @@ async def submit_quote(request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
         {**after.custom_fields, "deepest_line_discount": max(line["discount_ratio"] for line in after.lines)},
         amount=total,
         discount_ratio=after.discount_ratio,
+        margin_ratio=after.margin_ratio,
         product_ids=sorted({line["product_id"] for line in after.lines}),
         major_project=rules.is_major(call.rules(QuoteRules), after, call.home.currency),
     )
@@ -227,10 +227,13 @@ def _plain(request: pb.UpdateQuoteRequest, mask: set[str], call: Call) -> dict[s
     return values
 
 
-async def _hold(quote: Seen, call: Call) -> None:
-    """To the catalogue as it is now: prices may have gone up since the draft."""
+async def _held_to(quote: Seen, call: Call) -> Seen:
+    """To the catalogue as it is now, with the margin it leaves: prices and costs may have gone up since the draft."""
+    today = _today(quote, call)
     prices = await store.prices(call.tx, {line["product_id"] for line in quote.lines})
-    await catalogue.hold(call.tx, quote.lines, quote.currency, prices, _today(quote, call))
+    await catalogue.hold(call.tx, quote.lines, quote.currency, prices, today)
+    ratio = await margin.expected(call.tx, quote.lines, quote.total_minor, quote.currency, today)
+    return replace(quote, margin_ratio=ratio)
 
 
 def _today(quote: Seen, call: Call) -> date:
@@ -248,7 +251,9 @@ def _trail(quote: Seen) -> dict[str, Any]:
 
 
 def _answer(quote: Seen, call: Call) -> pb.Quote:
-    return proto.write(quote, _today(quote, call))
+    """Who only takes part in the deal does not see what is earned by it."""
+    inside = call.scope.covers(quote.deal["owner_id"], quote.deal["unit_id"])
+    return proto.write(quote, _today(quote, call), margin_shown=inside)
 
 
 def _summary(quote: Seen) -> str:

@@ -32,7 +32,7 @@ def lines(given: Iterable[pb.QuoteLine]) -> tuple[list[Line], set[str]]:
     return read, {line.list_price.currency_code for line in given}
 
 
-def write(quote: Seen, today: date) -> pb.Quote:
+def write(quote: Seen, today: date, *, margin_shown: bool) -> pb.Quote:
     return pb.Quote(
         id=quote.id,
         etag=etags.of(quote.revision),
@@ -46,6 +46,7 @@ def write(quote: Seen, today: date) -> pb.Quote:
         list_total=_money(quote.list_minor, quote),
         total=_money(quote.total_minor, quote),
         discount_ratio=quote.discount_ratio,
+        margin_ratio=quote.margin_ratio if margin_shown else None,
         valid_until_date=protos.date_proto(quote.valid_until),
         terms=quote.terms,
         justification=quote.justification,

@@ -24,6 +24,8 @@ class Quote(Clearance):
     list_minor: int = 0
     total_minor: int = 0
     discount_ratio: float = 0
+    # As expected when the lines were written or submitted; None while a product's cost is unknown.
+    margin_ratio: float | None = None
     valid_until: date | None = None
     terms: str = ""
     justification: str = ""

@@ -118,12 +118,16 @@ def with_products(row: pb.Transaction, product_ids: Sequence[str]) -> pb.Transac
 
 def recorded(row: pb.Transaction) -> list[events.RecordedLine]:
     """The lines as other services need them."""
-    return [
-        events.RecordedLine(
+    told = []
+    for line in lines(row):
+        recorded = events.RecordedLine(
             line=line.line, product_id=line.product_id, quantity=line.quantity, net_amount=line.net_amount
         )
-        for line in lines(row)
-    ]
+        # Not booked yet is not nothing.
+        if isinstance(line, pb.InvoiceLine) and line.cost_amount.currency_code:
+            recorded.cost_amount.CopyFrom(line.cost_amount)
+        told.append(recorded)
+    return told
 
 
 def _amounts(row: pb.Transaction) -> Iterator[tuple[str, Money]]:

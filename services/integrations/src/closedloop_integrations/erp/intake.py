@@ -151,6 +151,7 @@ def tell(work: Work, entry: store.Entry, row: pb.Transaction) -> None:
             lines=documents.recorded(row),
             credit_note=row.invoice.credit_note,
             original_number=row.invoice.original_number,
+            reverses_source_id=row.reverses_source_id,
             version=entry.told_version,
             provenance=row.provenance,
         )

@@ -12,7 +12,7 @@ from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_integrations import quarantine
-from closedloop_integrations.erp import intake, store
+from closedloop_integrations.erp import intake, retelling, store
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.erp.u8 import Document, Unreadable, read
 from closedloop_integrations.procurement.matching import normalise
@@ -20,6 +20,7 @@ from closedloop_integrations.procurement.matching import normalise
 reactions = Reactions()
 
 FACTS_OF_OLD = "integrations.facts_of_old"
+COSTS_OF_OLD = "integrations.costs_of_old"
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -63,6 +64,13 @@ async def facts_of_old(rung: list[Rung], work: Work) -> None:
     after = await intake.facts_of_old(work, str(rung[0].attributes.get("after", FIRST_ID)))
     if after:
         work.timers.set(FACTS_OF_OLD, "erp", work.now, {"after": after})
+
+
+@reactions.timer(COSTS_OF_OLD)
+async def costs_of_old(rung: list[Rung], work: Work) -> None:
+    """Set after an upgrade; goes on where it stopped until every invoice in force has been looked at."""
+    if reached := await retelling.costs_of_old(work, rung[0].attributes):
+        work.timers.set(COSTS_OF_OLD, "erp", work.now, reached)
 
 
 @quarantine.reader("erp_document")

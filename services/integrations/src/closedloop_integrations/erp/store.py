@@ -124,6 +124,12 @@ SELECT {COLUMNS}, (SELECT min(n.created_at) FROM erp_transaction n
        NOT EXISTS (SELECT FROM economic_fact f WHERE f.transaction_id = t.id) AS factless
   FROM erp_transaction t WHERE id > %(after)s::uuid ORDER BY id LIMIT %(limit)s
 """
+# Invoices and credit notes in force, from the newest back.
+WALKED_BACK = f"""
+SELECT {COLUMNS} FROM erp_transaction
+ WHERE in_force AND kind IN ('invoice', 'credit_note') AND (date, id) < (%(day)s::date, %(id)s::uuid)
+ ORDER BY date DESC, id DESC LIMIT %(limit)s
+"""
 GET = f"SELECT {COLUMNS} FROM erp_transaction WHERE id = %(id)s"
 LIST = f"""
 SELECT {COLUMNS} FROM erp_transaction
@@ -249,6 +255,12 @@ async def walk(tx: Transaction, after: str, limit: int) -> list[Walked]:
     """The next versions by id; nobody takes in others meanwhile."""
     tx.do(LOCK)
     return await tx.all(WALKED, {"after": after, "limit": limit}, into=Walked)
+
+
+async def walk_back(tx: Transaction, before: Sequence[str], limit: int) -> list[Entry]:
+    """The next documents before a day and an id."""
+    day, id = before
+    return await tx.all(WALKED_BACK, {"day": day, "id": id, "limit": limit}, into=Entry)
 
 
 async def get(db: Reader, id: str) -> Entry | None:
