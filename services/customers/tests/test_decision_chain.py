@@ -55,7 +55,9 @@ def test_what_is_heard_has_a_topic() -> None:
     assert rules.topic_of("x", "天气不错", CONCERNS) == ""
     turned = rules.ConcernRules(topics=dict(reversed(CONCERNS.topics.items())))
     for known in (CONCERNS, turned):
-        assert rules.topic_of("x", "接口太慢，价格也高", known) == "integration", "what is said first, in whatever order"
+        assert rules.topic_of("x", "接口太慢，价格也高", known) == "integration", (
+            "what is said first, in whatever order"
+        )
     assert rules.kind_of("payback", True, CONCERNS) == "roi_question"
     assert rules.kind_of("payback", False, CONCERNS) == "commercial_objection"
     assert rules.kind_of("integration", True, CONCERNS) == "technical_objection"
