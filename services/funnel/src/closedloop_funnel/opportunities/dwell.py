@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from closedloop_chassis.calendar.business import PLAIN, BusinessCalendar, Calendars, between, is_workday
+from closedloop_chassis.calendar.business import PLAIN, BusinessCalendar, Calendars, between, is_workday, rest_of
 
 DAY = timedelta(days=1)
 
@@ -32,8 +32,7 @@ class Dwell:
         first, last = since.astimezone(zone).date(), until.astimezone(zone).date()
         if first == last:
             return self._calendars.between(since, until, calendar, unit_id) / business.day_length
-        parts = between(business, since, datetime.combine(first + DAY, time(), zone))
-        parts += self._last_part(business, last, until)
+        parts = rest_of(business, first, since) + self._last_part(business, last, until)
         today = self._now.astimezone(zone).date()
         since_first = self._before(business, today, (today - first).days - 1)
         return parts / business.day_length + since_first - self._before(business, today, (today - last).days)

@@ -10,6 +10,7 @@ from functools import cache, partial
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
+from closedloop_chassis import protos
 from closedloop_chassis.clocks.due import Due
 from closedloop_chassis.work import Work
 from closedloop_funnel.opportunities.opening import DWELL
@@ -52,7 +53,7 @@ class Standstills:
         content.cause_key = cause = f"{content.warning}:{deal.id}"
         content.subject_id = content.opportunity_id = deal.id
         content.account_id = deal.account_id or ""
-        content.cause_time.FromDatetime(due.due_time)
+        content.cause_time.CopyFrom(protos.timestamp(due.due_time))
         content.rule.explanation = why = f"{days:.2f} days in {stage.key}, limit {limit:g} on calendar {stage.calendar}"
         warning = Warning(
             id=id_,
