@@ -122,17 +122,20 @@ async def test_the_forecast_adds_up_by_category(company: Company) -> None:
 
 @dataclass
 class Drawn:
-    """Deals drawn by chance: how they moved, and who owns them."""
+    """Deals drawn by chance: how they moved, who owns them, and in which the other one takes part."""
 
     owners: dict[str, str]
+    shared: set[str]
     moves: list[Move]
 
     @staticmethod
     def by(chance: random.Random, begins: datetime, count: int = 60) -> Drawn:
-        drawn = Drawn({}, [])
+        drawn = Drawn({}, set(), [])
         for _ in range(count):
             deal_id, at, stages = new_id(), begins + timedelta(hours=chance.uniform(0, 1400)), ["", *STAGES]
             drawn.owners[deal_id] = chance.choice(["rep1", "rep2"])
+            if chance.random() < 0.2:
+                drawn.shared.add(deal_id)
             for sequence in range(1, chance.randint(2, 6)):
                 left = stages[min(sequence - 1, 3)]
                 ends = sequence > 1 and chance.random() < 0.2
@@ -153,6 +156,7 @@ class Drawn:
                 name="升级",
                 owner_id=owner,
                 unit_id="team1" if owner == "rep1" else "north",
+                participant_ids=["rep1" if owner == "rep2" else "rep2"] if deal_id in self.shared else [],
                 source="drawn",
                 pipeline_id="b2b",
                 pipeline_version=0,
@@ -168,9 +172,12 @@ class Drawn:
             for deal_id, owner in self.owners.items()
         ]
 
-    def health(self, stage: str, begins: datetime, ends: datetime, *, cohort: bool, owner: str = "") -> list[Any]:
+    def health(
+        self, stage: str, begins: datetime, ends: datetime, *, cohort: bool, owner: str = "", shared: bool = False
+    ) -> list[Any]:
         """Entered, advanced, lost, mean, median and 90th percentile of days: counted visit by visit."""
-        own = [move for move in self.moves if owner in ("", self.owners[move.opportunity_id])]
+        seen = {deal for deal, of in self.owners.items() if owner in ("", of) or (shared and deal in self.shared)}
+        own = [move for move in self.moves if move.opportunity_id in seen]
         following = {(move.opportunity_id, move.sequence - 1): move for move in own}
         within = [move for move in own if begins <= move.at < ends]
         entered = [move for move in within if move.to_stage_key == stage]
@@ -222,10 +229,10 @@ async def test_every_figure_is_what_counting_visit_by_visit_gives_however_it_is_
             role = "operations" if person == "ops" else "rep"
             [shown] = (await client(company, person, role).GetFunnelBoard(asked)).rows
             for stage in shown.stages[:3]:
-                now = drawn.health(stage.stage_key, start, end, cohort=cohort, owner=owner)
+                now = drawn.health(stage.stage_key, start, end, cohort=cohort, owner=owner, shared=True)
                 told = [stage.entered_count, stage.advanced_count, stage.lost_count, stage.mean_dwell_days]
                 assert [*told, stage.median_dwell_days, stage.p90_dwell_days] == pytest.approx(now), stage.stage_key
-                earlier = drawn.health(stage.stage_key, begins, start, cohort=cohort, owner=owner)
+                earlier = drawn.health(stage.stage_key, begins, start, cohort=cohort, owner=owner, shared=True)
                 assert stage.previous_mean_dwell_days == pytest.approx(earlier[3])
         asked = pb.GetFunnelBoardRequest(period=period, view=view, grouping=pb.BOARD_GROUPING_OWNER)
         for shown in (await client(company).GetFunnelBoard(asked)).rows:
