@@ -10,8 +10,10 @@ import pytest
 from closedloop_chassis import ids
 
 
-def test_what_is_made_in_a_row_sorts_in_that_row() -> None:
-    made = [ids.new_id() for _ in range(20_000)]
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_is_made_in_a_row_sorts_in_that_row(at_once: bool) -> None:
+    made = ids.new_ids(20_000) if at_once else [ids.new_id() for _ in range(20_000)]
+    made += [*ids.new_ids(3), ids.new_id()]
     assert made == sorted(set(made))
     assert all(ids.is_id(one) for one in made[:100])
     assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in made[:100]} == {(7, uuid.RFC_4122)}

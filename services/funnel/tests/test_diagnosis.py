@@ -270,18 +270,23 @@ async def test_a_log_of_another_system_says_where_its_cases_stick(company: Compa
 @pytest.mark.mission("S43", "U14")
 async def test_bad_rows_are_named_and_our_own_process_goes_out_step_by_step(company: Company) -> None:
     stamp = Timestamp(seconds=1_700_000_000)
+    tomorrow = Timestamp(seconds=int((company.live.now + timedelta(days=1)).timestamp()))
     good = pb.ProcessEvent(case_id="c", position=0, step="A", time=stamp)
     answer = await client(company).BulkImportProcessEvents(
         pb.BulkImportProcessEventsRequest(
             request_id=rid(),
             process_log="x",
-            events=[good, pb.ProcessEvent(case_id="c", position=1, step="B"), good, pb.ProcessEvent(time=stamp)],
+            events=[
+                *(good, pb.ProcessEvent(case_id="c", position=1, step="B"), good, pb.ProcessEvent(time=stamp)),
+                pb.ProcessEvent(case_id="c", position=2, step="C", time=tomorrow),
+            ],
         )
     )
     assert [(one.row, one.reason) for one in answer.summary.errors] == [
         (1, "TIME_MISSING"),
         (2, "DUPLICATE_ROW"),
         (3, "ROW_INVALID"),
+        (4, "TIME_IN_FUTURE"),
     ]
     assert answer.summary.created == 1
     with company.live.refused("FAILED_PRECONDITION", "TOO_LITTLE_DATA"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -210,13 +210,21 @@ async def test_history_keeps_its_way_and_its_dwell(company: Company) -> None:
         at = Timestamp()
         at.FromJsonString(moment)
         history.append(pb.StageVisit(stage=stage, enter_time=at))
+    soon = int((company.live.now + timedelta(hours=1)).timestamp())
     answer = await bring(
         company,
         row("h-1", stage="Lost", close_date=day(2025, 3, 20), stage_history=history, value=cny(7)),
         row("h-2", stage_history=list(reversed(history))),
         row("h-3", stage="Prospecting", stage_history=history),
+        # Nothing has happened that is still to come, by an hour or by a year.
+        row("h-4", create_time=Timestamp(seconds=soon)),
+        row("h-5", stage_history=[*history[:1], pb.StageVisit(stage="Engaging", enter_time=Timestamp(seconds=soon))]),
     )
-    assert [error.reason for error in answer.summary.errors] == ["HISTORY_OUT_OF_ORDER"] * 2
+    assert [(error.reason, error.field) for error in answer.summary.errors[2:]] == [
+        ("TIME_IN_FUTURE", "create_time"),
+        ("TIME_IN_FUTURE", "stage_history.1.enter_time"),
+    ]
+    assert [error.reason for error in answer.summary.errors[:2]] == ["HISTORY_OUT_OF_ORDER"] * 2
     moves = await company.deals("ops", "operations").ListStageMoves(
         pb.ListStageMovesRequest(opportunity_id=answer.opportunity_ids[0])
     )

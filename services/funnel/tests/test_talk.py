@@ -286,4 +286,77 @@ async def test_a_recorded_talk_is_read_as_it_comes_and_linked_later(company: Com
     [kept] = (await client(company).ListTranscripts(pb.ListTranscriptsRequest(account_id=ACME))).transcripts
     assert (kept.channel, kept.ownership.owner_id) == (pb.CHANNEL_MEETING, "rep1")
     assert {one.key for one in kept.hearings if one.kind == pb.HEARING_KIND_OBJECTION} == {"competitor", "timing"}
-    assert len(await company.live.told(events.TranscriptAnalyzed)) == 1
+    # Linked, it is told once more: whose customer said it was not known before.
+    assert [one.account_id for one in await company.live.told(events.TranscriptAnalyzed)] == ["", ACME]
+    logs = company.live.stub(activities_pb2_grpc.ActivityServiceStub, "rep1", "rep")
+    asked = activities_pb2.GetActivityRequest(activity_id=kept.activity_id)
+    assert (await logs.GetActivity(asked)).account_id == ACME
+
+
+@pytest.mark.mission("S48", "S49", "S68")
+async def test_a_talk_whose_words_come_in_parts_is_read_again_and_what_was_judged_stays_judged(
+    company: Company,
+) -> None:
+    live, manager = company.live, client(company, "m1", "manager")
+    talk = conversations_pb2.Conversation(
+        id=rid(),
+        kind=conversations_pb2.CONVERSATION_KIND_CALL,
+        start_time=instant(company, hours=3),
+        participants=[{"person_id": "rep1", "name": "张三"}, {"name": "王总"}],
+        ownership={"owner_id": "rep1", "unit_id": "team1"},
+        account_id=ACME,
+        version=1,
+    )
+
+    async def hear(*turns: str) -> pb.Transcript:
+        for turn in turns:
+            offset = Duration(seconds=9 * len(talk.turns))
+            talk.turns.add(participant="sc".index(turn[0]), offset=offset, text=turn[2:])
+        await live.hear(integrations.ConversationReceived(conversation=talk))
+        talk.version += 1
+        [kept] = (await manager.ListTranscripts(pb.ListTranscriptsRequest(account_id=ACME))).transcripts
+        return kept
+
+    first = await hear(*DODGED[:3])
+    assert first.churn_light == common_pb2.LIGHT_NONE
+    [price] = [one for one in first.hearings if (one.kind, one.key) == (pb.HEARING_KIND_OBJECTION, "price")]
+    right = pb.HEARING_REVIEW_RIGHT
+    await manager.ReviewHearing(
+        pb.ReviewHearingRequest(request_id=rid(), transcript_id=first.id, hearing_id=price.id, review=right)
+    )
+    grown = await hear(*DODGED[3:])
+    assert (grown.id, grown.activity_id, grown.churn_light) == (first.id, first.activity_id, common_pb2.LIGHT_RED)
+    found = {one.key: one for one in grown.hearings if one.kind != pb.HEARING_KIND_KEYWORD}
+    assert set(found) == {"price", "leaves", "avoids_price_objection", "no_next_step"}
+    assert (found["price"].id, found["price"].review, found["leaves"].review) == (
+        price.id,
+        right,
+        pb.HEARING_REVIEW_OPEN,
+    )
+    told = await live.told(events.TranscriptAnalyzed)
+    assert [(one.transcript_id, one.churn_light) for one in told] == [
+        (first.id, common_pb2.LIGHT_NONE),
+        (first.id, common_pb2.LIGHT_RED),
+    ]
+    logs = live.stub(activities_pb2_grpc.ActivityServiceStub, "rep1", "rep")
+    asked = activities_pb2.GetActivityRequest(activity_id=first.activity_id)
+    logged = await logs.GetActivity(asked)
+    assert "换一家供应商" in logged.content
+    # The same once more, and a version without words: nothing is told, nothing is lost.
+    await hear()
+    del talk.turns[:]
+    assert len((await hear()).hearings) == len(grown.hearings)
+    assert len(await live.told(events.TranscriptAnalyzed)) == 2
+    # What people write stays as they write it.
+    await logs.AmendActivity(
+        activities_pb2.AmendActivityRequest(
+            request_id=rid(),
+            activity_id=logged.id,
+            etag=logged.etag,
+            content="客户要换供应商, 周五前回复方案",
+            reason="补充",
+            update_mask={"paths": ["content"]},
+        )
+    )
+    await hear(*DODGED, "c:下周三上午十点我们再开会。")
+    assert (await logs.GetActivity(asked)).content == "客户要换供应商, 周五前回复方案"

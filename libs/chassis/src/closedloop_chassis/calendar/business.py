@@ -162,6 +162,11 @@ def between(calendar: BusinessCalendar, start: datetime, end: datetime) -> timed
     return total
 
 
+def rest_of(calendar: BusinessCalendar, day: date, since: datetime) -> timedelta:
+    """Working time of the day from `since` on."""
+    return sum((ends - max(begins, since) for begins, ends in _stretches(calendar, day) if ends > since), timedelta())
+
+
 class Calendars:
     """The calendars in force, resolved for an org unit."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closedloop_chassis.clocks.due import Due
@@ -26,10 +26,10 @@ def answered(rows: Sequence[dict[str, Any]]) -> None:
         metrics.CLOCK_TIME_TO_MEET.labels(row["kind"]).observe(row["seconds"])
 
 
-def fired(due: Iterable[Due]) -> None:
-    for clock in due:
-        if clock.phase == "due":
-            metrics.CLOCKS_BREACHED.labels(clock.kind).inc()
+def fired(clocks: Mapping[str, Sequence[Due]]) -> None:
+    """Those that fired together, by kind."""
+    for kind, due in clocks.items():
+        metrics.CLOCKS_BREACHED.labels(kind).inc(sum(clock.phase == "due" for clock in due))
 
 
 def running(rows: Sequence[dict[str, Any]]) -> None:

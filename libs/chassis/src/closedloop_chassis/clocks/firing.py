@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from closedloop_chassis.clocks import figures, sweep
+from closedloop_chassis.clocks.sweep import Taken
 from closedloop_chassis.data.transaction import Transaction
 from closedloop_chassis.service import ClockHandler, Slice, TimerHandler
 from closedloop_chassis.telemetry import tracing
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 AWAY = (psycopg.OperationalError, PoolTimeout)
+# Batches at work at once while many are due: PostgreSQL writes one while the next is prepared.
+LANES = 2
+
+
+class _Failed(Exception):
+    """A handler raised; `taken` is free again."""
+
+    def __init__(self, taken: Taken) -> None:
+        self.taken = taken
 
 
 class Firing:
@@ -35,35 +46,47 @@ class Firing:
 
     async def round(self) -> int:
         """Fires one batch; answers how many clocks and timers."""
-        tx = self._process.database.transaction()
         try:
-            return await self._fire(tx, sweep.BATCH)
+            return await self._fire(sweep.BATCH)
+        except _Failed:
+            log.exception("clock batch failed, firing one by one")
+            return await self._one_by_one()
+
+    async def rush(self) -> None:
+        """Fires all that is due. Raises what a lane raised, once every lane has ended."""
+        ended = await asyncio.gather(*(self._lane() for _ in range(LANES)), return_exceptions=True)
+        for error in filter(None, ended):
+            raise error
+
+    async def _lane(self) -> None:
+        while await self.round():
+            pass
+
+    async def _fire(self, batch: int) -> int:
+        tx, now = self._process.database.transaction(), self._process.time.now()
+        taken = sweep.NOTHING
+        try:
+            taken = await sweep.take(tx, now, batch)
+            for kind, due in taken.clocks.items():
+                if kind in self._clocks:
+                    with tracing.work(f"clock {kind}"):
+                        await self._clocks[kind](due, self._work(f"clock:{kind}", tx, now))
+            for kind, rung in taken.timers.items():
+                if kind in self._timers:
+                    with tracing.work(f"timer {kind}"):
+                        await self._timers[kind](rung, self._work(f"timer:{kind}", tx, now))
+            await tx.commit()
         except AWAY:
             await tx.rollback()
             raise
-        except Exception:
+        except Exception as error:
             await tx.rollback()
-            log.exception("clock batch failed, firing one by one")
-            return await self._one_by_one()
+            raise _Failed(taken) from error
         except BaseException:
             # Stopped in the middle: what it held is free at once, and its connection goes back.
             await tx.rollback()
             raise
-
-    async def _fire(self, tx: Transaction, batch: int) -> int:
-        now = self._process.time.now()
-        taken = await sweep.take(tx, now, batch)
-        for kind, due in taken.clocks.items():
-            if kind in self._clocks:
-                with tracing.work(f"clock {kind}"):
-                    await self._clocks[kind](due, self._work(f"clock:{kind}", tx, now))
-        for kind, rung in taken.timers.items():
-            if kind in self._timers:
-                with tracing.work(f"timer {kind}"):
-                    await self._timers[kind](rung, self._work(f"timer:{kind}", tx, now))
-        await tx.commit()
-        for due in taken.clocks.values():
-            figures.fired(due)
+        figures.fired(taken.clocks)
         return taken.count
 
     def _work(self, actor: str, tx: Transaction, now: datetime) -> Work:
@@ -72,29 +95,16 @@ class Firing:
     async def _one_by_one(self) -> int:
         count = 0
         for _ in range(sweep.BATCH):
-            tx = self._process.database.transaction()
             try:
-                if not await self._fire(tx, 1):
+                if not await self._fire(1):
                     return count
-            except AWAY:
-                await tx.rollback()
-                raise
-            except Exception:
-                await tx.rollback()
-                await self._postpone_first()
+            except _Failed as failed:
                 log.exception("clock failed, tried again in a minute")
-            except BaseException:
-                await tx.rollback()
-                raise
+                await self._postpone(failed.taken)
             count += 1
         return count
 
-    async def _postpone_first(self) -> None:
-        """What would be taken first is what has just failed."""
+    async def _postpone(self, taken: Taken) -> None:
         tx = self._process.database.transaction()
-        now = self._process.time.now()
-        taken = await sweep.take(tx, now, 1)
-        await tx.rollback()
-        tx = self._process.database.transaction()
-        sweep.postpone(tx, taken, now)
+        sweep.postpone(tx, taken, self._process.time.now())
         await tx.commit()

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from closedloop_chassis.clocks import figures
 from closedloop_chassis.clocks.due import Due
-from closedloop_chassis.ids import new_id
+from closedloop_chassis.ids import new_id, new_ids
 from closedloop_chassis.rulebook.rules import ClockSetting
 
 if TYPE_CHECKING:
@@ -76,15 +76,17 @@ SELECT %(next_id)s, kind, subject, %(owner_id)s, unit_id, %(calendar)s, level + 
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
-# A unit's times are sent once, however many of its clocks begin their next level.
+# A unit's times are sent once, however many of its clocks begin their next level. Each breached one is looked up by its key
+# (OFFSET 0), whatever the planner believes of how many are breached: a sweep changes that as it goes.
 REARM_MANY = """
 INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
-SELECT breached.next_id, kind, subject, owner_id, unit_id, %(calendar)s, level + 1, times.budget, %(now)s, times.warn_at,
+SELECT breached.next_id, kind, subject, owner_id, unit_id, %(calendar)s, ended.level + 1, times.budget, %(now)s, times.warn_at,
        times.due_at, least(times.warn_at, times.due_at), attributes
   FROM jsonb_to_recordset(%(breached)s) AS breached (id uuid, next_id uuid)
-  JOIN clock ON clock.id = breached.id AND clock.state = 'breached'
+  CROSS JOIN LATERAL (SELECT * FROM clock WHERE id = breached.id OFFSET 0) ended
   JOIN jsonb_to_recordset(%(times)s) AS times (unit_id text, budget interval, warn_at timestamptz, due_at timestamptz)
        USING (unit_id)
+ WHERE ended.state = 'breached'
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
@@ -151,13 +153,15 @@ class Clocks:
                 "started": Jsonb(
                     [
                         {
-                            "id": new_id(),
+                            "id": id_,
                             "subject": subject,
                             "owner_id": owner,
                             "unit_id": unit,
                             "attributes": attributes,
                         }
-                        for subject, owner, unit, attributes in subjects
+                        for id_, (subject, owner, unit, attributes) in zip(
+                            new_ids(len(subjects)), subjects, strict=True
+                        )
                     ]
                 ),
                 "times": Jsonb([_plain(unit, *found) for unit, found in times.items()]),
@@ -224,7 +228,12 @@ class Clocks:
         self._work.tx.do(
             REARM_MANY,
             {
-                "breached": Jsonb([{"id": one.id, "next_id": new_id()} for one in breached]),
+                "breached": Jsonb(
+                    [
+                        {"id": one.id, "next_id": next_id}
+                        for one, next_id in zip(breached, new_ids(len(breached)), strict=True)
+                    ]
+                ),
                 "times": Jsonb(times),
                 "now": self._work.now,
                 "calendar": setting.calendar,

@@ -40,9 +40,14 @@ DELETE FROM timer WHERE (kind, subject) IN (
 RETURNING kind, subject, at AS time, attributes
 """
 
-POSTPONE_CLOCKS = "UPDATE clock SET next_at = %(now)s + interval '1 minute' WHERE id = ANY(%(ids)s::uuid[])"
+# Another sweeper may have had better luck meanwhile; what it fired stays as it is.
+POSTPONE_CLOCKS = """
+UPDATE clock SET next_at = %(now)s + interval '1 minute'
+ WHERE id = ANY(%(ids)s::uuid[]) AND state = 'open' AND next_at <= %(now)s
+"""
 POSTPONE_TIMER = """
-UPDATE timer SET next_at = %(now)s + interval '1 minute' WHERE kind = %(kind)s AND subject = %(subject)s
+UPDATE timer SET next_at = %(now)s + interval '1 minute'
+ WHERE kind = %(kind)s AND subject = %(subject)s AND next_at <= %(now)s
 """
 
 
@@ -56,6 +61,9 @@ class Taken:
     @property
     def count(self) -> int:
         return sum(map(len, self.clocks.values())) + sum(map(len, self.timers.values()))
+
+
+NOTHING = Taken({}, {})
 
 
 async def next_due(reader: Reader) -> datetime | None:

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from closedloop_chassis import contract
 from closedloop_chassis.data import documents
-from closedloop_chassis.ids import new_id
+from closedloop_chassis.ids import new_ids
 from closedloop_chassis.telemetry.tracing import current_traceparent
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Records:
         route = contract.route(type(message))
         if route.consumers:
             data, waiting = message.SerializeToString(), ",".join(route.consumers)
-            self._told.append((new_id(), route.type, subject, time, current_traceparent(), data, waiting))
+            self._told.append((route.type, subject, time, current_traceparent(), data, waiting))
 
     def audit(
         self,
@@ -93,7 +93,7 @@ class Records:
             changes = {name: (None, value) for name, value in after.items() if value is not None}
         who = (work.actor, work.on_behalf_of, work.cause, business_action)
         trace_id = current_traceparent()[3:35]
-        self._audited.append((new_id(), work.now, *who, subject, action, documents.written(changes), trace_id))
+        self._audited.append((work.now, *who, subject, action, documents.written(changes), trace_id))
 
     def remember(self, caller: str, request_id: str, method: str, request_hash: bytes, response: bytes) -> None:
         answer = {"caller": caller, "request_id": request_id, "method": method}
@@ -118,9 +118,14 @@ class Records:
         if shape not in _shapes:
             _shapes[shape] = _sql(*shape)
         params = {**self._answers[0]} if one else {"answered": Jsonb(self._answers)}
-        params |= _params("told", TOLD, self._told, in_values=shape[0] >= 0)
-        params |= _params("audited", AUDITED, self._audited, in_values=shape[1] >= 0)
+        params |= _params("told", TOLD, _named(self._told), in_values=shape[0] >= 0)
+        params |= _params("audited", AUDITED, _named(self._audited), in_values=shape[1] >= 0)
         return _shapes[shape], params
+
+
+def _named(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Each with an id of its own before it."""
+    return [(id_, *row) for id_, row in zip(new_ids(len(rows)), rows, strict=True)]
 
 
 def _in_values(rows: list[tuple[Any, ...]]) -> int:

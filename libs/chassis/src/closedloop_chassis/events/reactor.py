@@ -72,6 +72,11 @@ class Reactor:
         """Fires one batch of due clocks and timers; answers how many."""
         return await self._firing.round()
 
+    async def sweep_all_clocks(self) -> None:
+        """Fires all that is due; what fills a batch is more than one, and goes on in several at once."""
+        if await self.sweep_clocks() >= sweep.BATCH:
+            await self._firing.rush()
+
     async def _next_inbox(self) -> None:
         self._filled.clear()
         if await self.drain_inbox():
@@ -86,7 +91,7 @@ class Reactor:
         if ahead > 0:
             await asyncio.sleep(min(ahead, CLOCKS))
         else:
-            await self.sweep_clocks()
+            await self.sweep_all_clocks()
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -102,6 +102,7 @@ KEEP_WORDING = """
 INSERT INTO activity_amendment (activity_id, version, at, author_id, reason, earlier)
 VALUES (%(activity_id)s, %(version)s, %(at)s, %(author_id)s, %(reason)s, %(earlier)s)
 """
+AMENDED = "SELECT EXISTS (SELECT FROM activity_amendment WHERE activity_id = %(id)s)"
 ATTACH_TALK = "UPDATE activity SET transcript_id = %(transcript)s, updated_at = %(now)s WHERE id = %(id)s"
 DUPLICATE = {
     "activity_provenance_key": errors.AlreadyExists(

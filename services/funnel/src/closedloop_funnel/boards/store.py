@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,42 +31,49 @@ class Funnel:
     ends: list[dict[str, Any]]
 
 
+# Dwell times of a group are put in order by themselves: a sort of numbers, not of rows with their keys.
+DWELT = """
+    LATERAL (SELECT avg(stay) AS mean_days, percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY stay) AS quantiles
+               FROM unnest(stays) AS stay) dwelt
+"""
 # A visit is a deal's stay in a stage: the move that brought it there, and the next one, which knows how long it was. In the
-# flow view an end belongs to the period in which it happened, so that moves of the two periods say everything.
-FLOW = """
-WITH moves AS (
-    SELECT {group} AS group_key, m.from_stage_key, m.to_stage_key, m.direction, m.dwell_days,
+# flow view an end belongs to the period in which it happened, so that moves of the two periods say everything. They are read
+# twice where the index alone answers, kept where their deals had to be looked up.
+FLOW = f"""
+WITH moves AS {{keep}} (
+    SELECT {{group}} AS group_key, m.from_stage_key, m.to_stage_key, m.direction, m.dwell_days,
            (m.at < %(from)s)::int AS period
-      FROM {moves} WHERE m.at >= %(before)s AND m.at < %(to)s AND {narrowed}
+      FROM {{moves}} WHERE m.at >= %(before)s AND m.at < %(to)s AND {{narrowed}}
 ), entered AS (
     SELECT group_key, to_stage_key AS stage_key, period, count(*) AS entered FROM moves GROUP BY 1, 2, 3
 ), ended AS (
     SELECT group_key, from_stage_key AS stage_key, period,
            count(*) FILTER (WHERE direction IN ('forward', 'won')) AS advanced,
-           count(*) FILTER (WHERE direction = 'lost') AS lost,
-           avg(dwell_days) AS mean_days,
-           percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY dwell_days) AS quantiles
+           count(*) FILTER (WHERE direction = 'lost') AS lost, array_agg(dwell_days) AS stays
       FROM moves WHERE from_stage_key <> '' GROUP BY 1, 2, 3
 ), flows AS (
     SELECT group_key, stage_key, period, coalesce(entered, 0) AS entered, coalesce(advanced, 0) AS advanced,
            coalesce(lost, 0) AS lost, mean_days, quantiles[1] AS median_days, quantiles[2] AS p90_days
-      FROM entered FULL JOIN ended USING (group_key, stage_key, period)
+      FROM entered FULL JOIN ended USING (group_key, stage_key, period), {DWELT}
 """
-# In the cohort view a visit belongs to the period in which it began, whenever it ended.
-COHORT = """
+# In the cohort view a visit belongs to the period in which it began, whenever it ended: not before it began, so that what was
+# earlier is not looked through for its end.
+COHORT = f"""
 WITH visits AS (
-    SELECT {group} AS group_key, m.to_stage_key AS stage_key, (m.at < %(from)s)::int AS period, n.at AS left_at,
-           n.direction, n.dwell_days
-      FROM {moves} LEFT JOIN stage_move n ON n.opportunity_id = m.opportunity_id AND n.sequence = m.sequence + 1
-     WHERE m.at >= %(before)s AND m.at < %(to)s AND {narrowed}
-), flows AS (
+    SELECT {{group}} AS group_key, m.to_stage_key AS stage_key, (m.at < %(from)s)::int AS period, n.direction, n.dwell_days
+      FROM {{moves}} LEFT JOIN stage_move n ON n.opportunity_id = m.opportunity_id
+                      AND n.sequence = m.sequence + 1 AND n.at >= %(before)s
+     WHERE m.at >= %(before)s AND m.at < %(to)s AND {{narrowed}}
+), counted AS (
     SELECT group_key, stage_key, period, count(*) AS entered,
            count(*) FILTER (WHERE direction IN ('forward', 'won')) AS advanced,
            count(*) FILTER (WHERE direction = 'lost') AS lost,
-           avg(dwell_days) FILTER (WHERE left_at IS NOT NULL) AS mean_days,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY dwell_days) FILTER (WHERE left_at IS NOT NULL) AS median_days,
-           percentile_cont(0.9) WITHIN GROUP (ORDER BY dwell_days) FILTER (WHERE left_at IS NOT NULL) AS p90_days
+           array_agg(dwell_days) FILTER (WHERE direction IS NOT NULL) AS stays
       FROM visits GROUP BY 1, 2, 3
+), flows AS (
+    SELECT group_key, stage_key, period, entered, advanced, lost, mean_days, quantiles[1] AS median_days,
+           quantiles[2] AS p90_days
+      FROM counted, {DWELT}
 """
 # Only moves of the periods, open deals and deals that closed in it are touched: what a board costs does not grow with
 # history.
@@ -126,36 +134,39 @@ SELECT group_key, category, sum(own) AS deals, coalesce(sum(own_minor), 0)::bigi
 """
 
 
-# A move knows its pipeline; for what is not narrowed any further no deal is looked up.
+# A move knows its pipeline; for what is not narrowed any further no deal is looked up. Else only deals are that changed since:
+# none moves without being changed, so that those that rest cost nothing, however many there are.
 MOVES = "stage_move m JOIN opportunity o ON o.id = m.opportunity_id LEFT JOIN account a ON a.id = o.account_id"
-OF_PIPELINE = "(%(in_pipeline)s = '' OR m.pipeline_id = %(in_pipeline)s)"
+CHANGED = "o.updated_at >= %(before)s"
+OF_PIPELINE = "m.pipeline_id = %(in_pipeline)s"
 
 
 @cache
-def _query(template: str, grouping: str) -> str:
-    return template.format(group=GROUPS[grouping], scope=scope.SQL)
+def _query(template: str, grouping: str, asked: tuple[str, ...]) -> str:
+    return template.format(group=GROUPS[grouping], scope=_all(asked))
 
 
 @cache
-def _funnel(grouping: str, cohort: bool, whole: bool) -> str:
+def _funnel(grouping: str, cohort: bool, asked: tuple[str, ...]) -> str:
     group = GROUPS[grouping]
-    moves, narrowed = ("stage_move m", OF_PIPELINE) if whole else (MOVES, scope.SQL)
-    flows = (COHORT if cohort else FLOW).format(group=group, moves=moves, narrowed=narrowed)
-    return FUNNEL.format(flows=flows, group=group, scope=scope.SQL)
+    if group == GROUPS[""] and set(asked) <= {scope.NARROWING["in_pipeline"][1]}:
+        moves, narrowed, keep = "stage_move m", OF_PIPELINE, "NOT MATERIALIZED"
+    else:
+        moves, narrowed, keep = MOVES, _all((CHANGED, *asked)), "MATERIALIZED"
+    flows = (COHORT if cohort else FLOW).format(group=group, moves=moves, narrowed=narrowed, keep=keep)
+    return FUNNEL.format(flows=flows, group=group, scope=_all(asked))
+
+
+def _all(asked: Iterable[str]) -> str:
+    return " AND ".join(asked) or "true"
 
 
 async def funnel(db: Reader, grouping: str, cohort: bool, params: dict[str, Any]) -> Funnel:
-    narrowing = ("in_owner", "in_product", "in_account", "in_customer_type", "in_industry", "in_grade")
-    whole = (
-        params["scope_company"]
-        and params["in_units"] is None
-        and not any(params[name] for name in narrowing)
-        and GROUPS[grouping] == GROUPS[""]
-    )
-    found = await db.one(_funnel(grouping, cohort, whole), params, into=Funnel)
+    """Of one pipeline."""
+    found = await db.one(_funnel(grouping, cohort, scope.asked(params)), params, into=Funnel)
     assert found is not None
     return found
 
 
 async def forecast(db: Reader, grouping: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-    return await db.all(_query(FORECAST, grouping), params)
+    return await db.all(_query(FORECAST, grouping, scope.asked(params)), params)

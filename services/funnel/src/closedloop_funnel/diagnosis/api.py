@@ -21,6 +21,7 @@ from closedloop_chassis.work import Call, Work
 from closedloop_funnel.diagnosis import finding, store
 from closedloop_funnel.diagnosis.measuring import Period
 from closedloop_funnel.diagnosis.store import Event
+from closedloop_funnel.opportunities.rules import check_happened
 from closedloop_funnel.pipelines import scope
 from closedloop_funnel.pipelines.rules import PipelineRules
 
@@ -145,12 +146,14 @@ async def bulk_import_process_events(
         try:
             if key in events:
                 raise errors.InvalidArgument("DUPLICATE_ROW", f"{key[0]} has its step {key[1]} twice in this call")
+            at = protos.instant(event.time, "time")
+            check_happened(at, call.now, "time")
             events[key] = Event(
                 process_log=request.process_log,
                 case_id=event.case_id,
                 position=event.position,
                 step=event.step,
-                at=protos.instant(event.time, "time"),
+                at=at,
                 resource=event.resource,
                 transition=event.transition,
                 attributes=plain(event.attributes, "attributes"),

@@ -16,7 +16,7 @@ from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import proto, worth
 from closedloop_funnel.opportunities.known import Known
 from closedloop_funnel.opportunities.record import DateChange, Line, Move, Opportunity, Seen
-from closedloop_funnel.opportunities.rules import check_dates, check_past, pushed_days
+from closedloop_funnel.opportunities.rules import check_dates, check_happened, check_past, pushed_days
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import PipelineRule, StageRule
 from closedloop_funnel.words import word
@@ -62,6 +62,9 @@ class Desk:
         today = self._known.home.today(unit_id)
         check_past(days.engaged, today, "engage_date")
         check_past(days.closed, today, "close_date")
+        check_happened(_instant(row, "create_time"), self._known.now, "create_time")
+        for i, visit in enumerate(row.stage_history):
+            check_happened(protos.instant(visit.enter_time), self._known.now, f"stage_history.{i}.enter_time")
         check_dates(days.engaged, days.closed)
         reason = self._reason(pipeline, state, row)
         values = plain(row.custom_fields)

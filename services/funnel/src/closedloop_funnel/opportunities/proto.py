@@ -16,7 +16,16 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.structs import plain, struct
 from closedloop_chassis.work import Work
 from closedloop_funnel.opportunities.dwell import Dwell
-from closedloop_funnel.opportunities.record import DateChange, DealLine, Evidence, Line, Move, Opportunity, Seen
+from closedloop_funnel.opportunities.record import (
+    DateChange,
+    DealLine,
+    Evidence,
+    Line,
+    Move,
+    Opportunity,
+    Seen,
+    Standing,
+)
 from closedloop_funnel.opportunities.rules import OpportunityRules, validity
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import StageRule
@@ -59,13 +68,13 @@ class Writer:
         self._version = work.process.rulebooks.version(OpportunityRules, work.now)
         self._dwell = Dwell(work.calendars, work.now)
 
-    def stage(self, deal: Opportunity) -> StageRule:
+    def stage(self, deal: Opportunity | Standing) -> StageRule:
         pipeline = self._pipelines.pipelines.get(deal.pipeline_id)
         if pipeline is not None:
             return pipeline.stage(deal.stage_key)
         return StageRule(key=deal.stage_key, name=deal.stage_key, probability=0, category="pipeline", retired=True)
 
-    def dwell_days(self, deal: Opportunity) -> float:
+    def dwell_days(self, deal: Opportunity | Standing) -> float:
         """Zero once it is closed, and where it reaches into years no calendar knows: one deal must not fail a list."""
         if deal.state != "open":
             return 0.0
@@ -176,7 +185,7 @@ def _moment(value: datetime | str | None) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def ownership(deal: Opportunity) -> common_pb2.Ownership:
+def ownership(deal: Opportunity | Standing) -> common_pb2.Ownership:
     return common_pb2.Ownership(owner_id=deal.owner_id, unit_id=deal.unit_id)
 
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from closedloop.approvals.v1 import events_pb2 as approvals
-from closedloop.approvals.v1 import tasks_pb2
-from closedloop.common.v1 import common_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import protos
 from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.ids import new_ids
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.opportunities import opening, proto, store, telling
 from closedloop_funnel.opportunities.opening import DWELL, Beginning
-from closedloop_funnel.opportunities.record import Seen
 from closedloop_funnel.opportunities.rules import OpportunityRules
-from closedloop_funnel.opportunities.steps import PACE
-from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.opportunities.standstill import Standstills
 from closedloop_funnel.warnings import raising
-from closedloop_funnel.warnings.rules import KindWord
-from closedloop_funnel.words import number
+from closedloop_funnel.warnings.record import Warning
+from closedloop_funnel.watch.feed import tell_watchers
 
 reactions = Reactions()
 
@@ -91,61 +87,25 @@ async def note_margin(event: Heard[integrations.DealMarginRestated], work: Work)
 async def stands_still(due: list[Due], work: Work) -> None:
     """Over the dwell limit, the supervisor's task (S41); over the healthy pace, the director's (S58)."""
     lights = {one.subject: "blue" if one.phase == "warn" else "yellow" if one.level == 0 else "red" for one in due}
-    deals = {deal.id: deal for deal in await store.darken(work.tx, lights)}
-    writer, warned = proto.Writer(work), []
+    deals = {deal.id: deal for deal in await store.darken(work.tx, lights, work.now)}
+    writer, warned = proto.Writer(work), list[Warning]()
+    standstills = Standstills(writer, work)
     going_on: defaultdict[ClockSetting, list[Due]] = defaultdict(list)
-    for one in due:
+    for id_, one in zip(new_ids(len(due)), due, strict=True):
         deal = deals.get(one.subject)
         if deal is None:
             continue
-        telling.tell(work, deal, writer.stage(deal), deal.account_name)
+        stage = writer.stage(deal)
+        work.tell(telling.changed(deal, stage, deal.account_name), deal.id)
         work.audit(deal.id, "dwell", {"dwell_light": EARLIER[deal.dwell_light]}, {"dwell_light": deal.dwell_light})
         if one.phase == "due":
-            task = _task(deal, one, writer, work)
+            task, warning = standstills.put(id_, deal, one)
             work.tell(task, deal.id)
-            kind: KindWord = "stage_pace" if one.level else "stage_dwell"
-            context = {"stage_key": deal.stage_key}
-            warned.append(raising.of_task(kind, task.content, work, name=deal.name, context=context))
-            further = writer.stage(deal).pace_clock
+            warned.append(warning)
+            further = stage.pace_clock
             if one.level == 0 and further is not None:
                 going_on[further].append(one)
     for setting, clocks in going_on.items():
         work.clocks.rearm_many(clocks, setting)
     raising.raise_all(work, warned)
-
-
-def _task(deal: Seen, due: Due, writer: proto.Writer, work: Work) -> approvals.TaskRequested:
-    rules, stage = work.rules(OpportunityRules), writer.stage(deal)
-    days, late = writer.dwell_days(deal), due.level > 0
-    limit = stage.pace_limit_days if late else stage.dwell_limit_days
-    warning = PACE if late else DWELL
-    words = f"在「{stage.name}」阶段已停留 {days:.1f} 个工作日, 上限 {limit:g}"
-    rule = common_pb2.RuleReference(
-        rulebook=PipelineRules.rulebook,
-        version=work.process.rulebooks.version(PipelineRules, work.now),
-        rule=f"{deal.pipeline_id}.{stage.key}.{'pace' if late else 'dwell'}_limit_days",
-        explanation=f"{days:.2f} days in {stage.key}, limit {limit:g} on calendar {stage.calendar}",
-    )
-    content = tasks_pb2.TaskContent(
-        kind=rules.dwell_task_kind,
-        title=f"商机停滞: {deal.name}"[:200],
-        description=words,
-        assignee_role=rules.pace_assignee if late else rules.dwell_assignee,
-        ownership=proto.ownership(deal),
-        origin="funnel",
-        cause_key=f"{warning}:{deal.id}",
-        warning=warning,
-        light=number(common_pb2.Light, deal.dwell_light),
-        priority=tasks_pb2.TASK_PRIORITY_HIGH if late else tasks_pb2.TASK_PRIORITY_NORMAL,
-        subject_type="opportunity",
-        subject_id=deal.id,
-        account_id=deal.account_id or "",
-        opportunity_id=deal.id,
-        cause_time=protos.timestamp(due.due_time),
-        evidence=[
-            common_pb2.Evidence(name="dwell", value=days, unit="d", text=words),
-            common_pb2.Evidence(name="limit", value=limit, unit="d"),
-        ],
-        rule=rule,
-    )
-    return approvals.TaskRequested(content=content)
+    tell_watchers(work)

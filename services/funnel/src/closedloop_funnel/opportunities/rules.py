@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -56,3 +56,9 @@ def check_past(day: date | None, today: date, field: str) -> None:
     """Raises InvalidArgument DATE_IN_FUTURE."""
     if day and day > today:
         raise errors.InvalidArgument("DATE_IN_FUTURE", f"{day} has not come yet", {field: "in the future"})
+
+
+def check_happened(at: datetime | None, now: datetime, field: str) -> None:
+    """Raises InvalidArgument TIME_IN_FUTURE."""
+    if at and at > now:
+        raise errors.InvalidArgument("TIME_IN_FUTURE", f"{at} has not come yet", {field: "in the future"})

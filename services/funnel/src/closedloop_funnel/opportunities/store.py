@@ -11,7 +11,16 @@ from typing import Any
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_funnel.opportunities.record import DateChange, DealLine, Evidence, Held, Move, Opportunity, Seen
+from closedloop_funnel.opportunities.record import (
+    DateChange,
+    DealLine,
+    Evidence,
+    Held,
+    Move,
+    Opportunity,
+    Seen,
+    Standing,
+)
 from closedloop_funnel.pipelines import scope
 
 SEEN = f"""
@@ -267,18 +276,32 @@ async def moves(db: Reader, params: dict[str, Any]) -> list[Move]:
     return await db.all(MOVES, params, into=Move)
 
 
+# What the triggers of the table note of one change at a time is noted here of all at once: streams hear of every deal, the
+# topics of kept answers count up by one.
 OVERDUE = f"""
-UPDATE opportunity o SET dwell_light = due.light, version = o.version + 1
-  FROM unnest(%(ids)s::uuid[], %(lights)s::text[]) AS due (id, light)
- WHERE o.id = due.id AND o.state = 'open'
-RETURNING {rows.listed(Opportunity, "o")},
-          coalesce((SELECT name FROM account WHERE id = o.account_id), '') AS account_name
+WITH darkened AS (
+    UPDATE opportunity o SET dwell_light = due.light, version = o.version + 1
+      FROM unnest(%(ids)s::uuid[], %(lights)s::text[]) AS due (id, light)
+     WHERE o.id = due.id AND o.state = 'open'
+    RETURNING {", ".join(f"o.{name}" for name in rows.columns(Standing)[:-1])}, o.participant_ids
+), noted AS (
+    INSERT INTO funnel_change (at, kind, record_id, version, opportunity_id, account_id, owner_id, unit_id,
+                               participant_ids, pipeline_id, from_stage_key, stage_key, amount_minor, currency, summary)
+    SELECT %(now)s, 'opportunity_updated', id, version, id, account_id, owner_id, unit_id, participant_ids, pipeline_id,
+           stage_key, stage_key, amount_minor, currency, name FROM darkened
+), counted AS (
+    SELECT count_up(ARRAY(SELECT DISTINCT topic
+                            FROM darkened, unnest(deal_topics(unit_id, owner_id, participant_ids)) AS topic))
+)
+SELECT {", ".join(f"d.{name}" for name in rows.columns(Standing)[:-1])}, coalesce(a.name, '') AS account_name
+  FROM counted, darkened d LEFT JOIN account a ON a.id = d.account_id
 """
 
 
-async def darken(tx: Transaction, lights: dict[str, str]) -> list[Seen]:
+async def darken(tx: Transaction, lights: dict[str, str], now: datetime) -> list[Standing]:
     """Sets the dwell lights of open deals and answers those deals."""
-    return await tx.all(OVERDUE, {"ids": list(lights), "lights": list(lights.values())}, into=Seen)
+    params = {"ids": list(lights), "lights": list(lights.values()), "now": now}
+    return await tx.all(OVERDUE, params, into=Standing)
 
 
 MARGIN = """

@@ -60,7 +60,7 @@ class StageRule(Part):
         warn_at = self.pace_limit_days / self.dwell_limit_days if warns else None
         return ClockSetting(days=self.dwell_limit_days, calendar=self.calendar, warn_at=warn_at)
 
-    @property
+    @cached_property
     def pace_clock(self) -> ClockSetting | None:
         """What is left of the healthy pace when the dwell limit runs out first; then the director is told (S58)."""
         left = self.pace_limit_days - self.dwell_limit_days
@@ -120,8 +120,12 @@ class PipelineRule(Part):
 
     def stage(self, key: str) -> StageRule:
         """A stage that the rulebook no longer has, but deals still stand in, counts as retired."""
-        found = next((stage for stage in self.stages if stage.key == key), None)
+        found = self._by_key.get(key)
         return found or StageRule(key=key, name=key, probability=0, category="pipeline", retired=True)
+
+    @cached_property
+    def _by_key(self) -> dict[str, StageRule]:
+        return {stage.key: stage for stage in self.stages}
 
     def called(self, words: str) -> StageRule | None:
         """The stage by key, name or alias, whatever the case."""

@@ -9,6 +9,7 @@ from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.talk import store, taking
 from closedloop_funnel.talk.listening import Said
+from closedloop_funnel.talk.store import Transcript
 from closedloop_funnel.talk.taking import Brought
 from closedloop_funnel.words import word
 
@@ -20,28 +21,30 @@ SOURCE = "conversation"
 
 @reactions.on(integrations.ConversationReceived)
 async def conversation_received(event: Heard[integrations.ConversationReceived], work: Work) -> None:
-    """Words may come later than the talk, links later than the words: the newest version counts."""
+    """Words may come later than the talk, more of them later than some, links later than the words: the newest version counts."""
     talk = event.message.conversation
     # What names no deal or account of ours by id is linked later, or never.
     account_id, opportunity_id = (one if ids.is_id(one) else "" for one in (talk.account_id, talk.opportunity_id))
     around = await store.around(work.tx, account_id, opportunity_id)
     deal = around.opportunity
     account = account_id or (deal["account_id"] if deal else None)
-    before = await work.tx.one(store.OF_SOURCE, {"source": SOURCE, "source_id": talk.id})
-    if before is not None:
-        if before["source_version"] < talk.version:
-            link = {"account": account or None, "opportunity": deal["id"] if deal else None}
-            work.tx.do(store.LINK, {**link, "id": before["id"], "version": talk.version})
+    source = {"source": SOURCE, "source_id": talk.id}
+    before = await work.tx.one(store.OF_SOURCE, source, into=Transcript)
+    if before is not None and before.source_version >= talk.version:
         return
     said, speakers = _said(talk)
+    if not any(one.side == "seller" for one in said):
+        if before is None:
+            return
+        # A version that only links: the words stay.
+        said, speakers = taking.words(before)
     person = work.org.person(talk.ownership.owner_id)
-    if person is None or not any(one.side == "seller" for one in said):
+    if person is None:
         return
     brought = Brought(
         owner_id=person.id,
         unit_id=person.unit_id,
-        source=SOURCE,
-        source_id=talk.id,
+        **source,
         source_version=talk.version,
         channel=word(conversations_pb2.ConversationKind, talk.kind),
         account_id=account or None,
@@ -53,7 +56,10 @@ async def conversation_received(event: Heard[integrations.ConversationReceived],
         said=said,
         speakers=speakers,
     )
-    await taking.take(work, brought, around, talk.provenance.brought_by or work.actor)
+    if before is None:
+        await taking.take(work, brought, around, talk.provenance.brought_by or work.actor)
+    else:
+        await taking.again(work, before, brought, around)
 
 
 def _said(talk: conversations_pb2.Conversation) -> tuple[list[Said], list[str]]:

@@ -80,6 +80,8 @@ class Around:
 
 
 ADD = rows.insert("transcript", Transcript)
+SAVE = rows.update("transcript", Transcript)
+FORGET_HEARINGS = "DELETE FROM hearing WHERE transcript_id = %(id)s"
 ADD_HEARINGS = rows.insert("hearing", Hearing)
 REVIEW = rows.update("hearing", Hearing)
 DUPLICATE = {
@@ -105,14 +107,9 @@ SELECT (SELECT jsonb_build_object('id', o.id, 'owner_id', o.owner_id, 'unit_id',
 """
 
 GET = f"SELECT {rows.listed(Transcript, 'v')} FROM transcript v WHERE id = %(id)s"
-OF_SOURCE = """
-SELECT id, source_version, account_id, opportunity_id FROM transcript
+OF_SOURCE = f"""
+SELECT {rows.listed(Transcript, "v")} FROM transcript v
  WHERE source = %(source)s AND source_id = %(source_id)s FOR UPDATE
-"""
-LINK = """
-UPDATE transcript
-   SET account_id = %(account)s, opportunity_id = %(opportunity)s, source_version = %(version)s
- WHERE id = %(id)s
 """
 HEARINGS = f"""
 SELECT {rows.listed(Hearing, "h")} FROM hearing h

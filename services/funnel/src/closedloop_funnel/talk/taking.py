@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -76,22 +76,7 @@ async def read(work: Work, said: Sequence[Said], around: Around) -> Reading:
 async def take(work: Work, brought: Brought, around: Around, actor: str) -> tuple[Transcript, list[Hearing]]:
     reading = await read(work, brought.said, around)
     transcript_id = new_id()
-    length_ms = max((max(one.start_ms, one.end_ms) for one in brought.said), default=0)
-    hearings = [
-        Hearing(
-            id=new_id(),
-            transcript_id=transcript_id,
-            kind=one.kind,
-            key=one.key,
-            name=one.name,
-            sentence=one.hit.sentence,
-            utterance_index=one.hit.index,
-            offset_ms=brought.said[one.hit.index].start_ms,
-            confidence=one.confidence,
-            suggested_reply=one.reply,
-        )
-        for one in reading.heard
-    ]
+    hearings = _hearings(transcript_id, reading, brought)
     activity_id = brought.activity_id
     if activity_id:
         activities.attach(work, activity_id, transcript_id)
@@ -107,7 +92,7 @@ async def take(work: Work, brought: Brought, around: Around, actor: str) -> tupl
             opportunity_id=brought.opportunity_id,
             contact_ids=brought.contact_ids,
             started=brought.started,
-            ended=brought.started + timedelta(milliseconds=length_ms),
+            ended=brought.started + timedelta(milliseconds=_length_ms(brought.said)),
             content=_content(brought.said, hearings),
         )
     kept = Transcript(
@@ -116,40 +101,112 @@ async def take(work: Work, brought: Brought, around: Around, actor: str) -> tupl
         unit_id=brought.unit_id,
         source=brought.source,
         source_id=brought.source_id,
-        source_version=brought.source_version,
         brought_by=actor,
-        channel=brought.channel,
-        account_id=brought.account_id,
-        opportunity_id=brought.opportunity_id,
         activity_id=activity_id,
-        contact_ids=brought.contact_ids,
-        started_at=brought.started,
-        length_ms=length_ms,
-        language=brought.language or reading.language,
-        utterances=[
-            {"side": one.side, "speaker": speaker, "start_ms": one.start_ms, "end_ms": one.end_ms, "text": one.text}
-            for one, speaker in zip(brought.said, brought.speakers, strict=True)
-        ],
-        intent=reading.intent,
-        intent_change=reading.intent_change,
-        churn=reading.churn,
-        churn_light=churn_light(work.rules(TalkRules), reading.churn),
-        seller_share=reading.seller_share,
-        rule_version=work.process.rulebooks.version(TalkRules, work.now),
-        late=reading.late,
         created_at=work.now,
+        **_read(reading, brought, work),
     )
     work.tx.do(store.ADD, {"rows": rows.pack([kept])}, refuse=store.DUPLICATE)
+    _tell(work, "take", kept, hearings, around)
+    return kept, hearings
+
+
+async def again(work: Work, before: Transcript, brought: Brought, around: Around) -> None:
+    """A later version says more, or is linked to more: what was kept of the earlier one is replaced. Who judged a sentence
+    that is still heard has judged it; a log that people have corrected stays as they wrote it."""
+    reading = await read(work, brought.said, around)
+    known = {(one.kind, one.key, one.sentence): one for one in (await store.hearings(work.tx, [before.id]))[before.id]}
+    hearings = [
+        replace(one, id=was.id, review=was.review, reviewer_id=was.reviewer_id, corrected_key=was.corrected_key)
+        if (was := known.pop((one.kind, one.key, one.sentence), None))
+        else one
+        for one in _hearings(before.id, reading, brought)
+    ]
+    kept = replace(before, **_read(reading, brought, work))
+    work.tx.do(store.SAVE, {"rows": rows.pack([kept])})
+    if replace(kept, source_version=before.source_version) == before:
+        return
+    work.tx.do(store.FORGET_HEARINGS, {"id": kept.id})
+    if kept.activity_id:
+        await activities.grow(
+            work,
+            kept.activity_id,
+            account_id=kept.account_id,
+            opportunity_id=kept.opportunity_id,
+            contact_ids=kept.contact_ids,
+            ended=kept.started_at + timedelta(milliseconds=kept.length_ms),
+            content=_content(brought.said, hearings),
+        )
+    _tell(work, "take_again", kept, hearings, around)
+
+
+def _hearings(transcript_id: str, reading: Reading, brought: Brought) -> list[Hearing]:
+    return [
+        Hearing(
+            id=new_id(),
+            transcript_id=transcript_id,
+            kind=one.kind,
+            key=one.key,
+            name=one.name,
+            sentence=one.hit.sentence,
+            utterance_index=one.hit.index,
+            offset_ms=brought.said[one.hit.index].start_ms,
+            confidence=one.confidence,
+            suggested_reply=one.reply,
+        )
+        for one in reading.heard
+    ]
+
+
+def _read(reading: Reading, brought: Brought, work: Work) -> dict[str, Any]:
+    """What is kept of one version of a conversation."""
+    return {
+        "source_version": brought.source_version,
+        "channel": brought.channel,
+        "account_id": brought.account_id,
+        "opportunity_id": brought.opportunity_id,
+        "contact_ids": brought.contact_ids,
+        "started_at": brought.started,
+        "length_ms": _length_ms(brought.said),
+        "language": brought.language or reading.language,
+        "utterances": utterances(brought.said, brought.speakers),
+        "intent": reading.intent,
+        "intent_change": reading.intent_change,
+        "churn": reading.churn,
+        "churn_light": churn_light(work.rules(TalkRules), reading.churn),
+        "seller_share": reading.seller_share,
+        "rule_version": work.process.rulebooks.version(TalkRules, work.now),
+        "late": reading.late,
+    }
+
+
+def utterances(said: Sequence[Said], speakers: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"side": one.side, "speaker": speaker, "start_ms": one.start_ms, "end_ms": one.end_ms, "text": one.text}
+        for one, speaker in zip(said, speakers, strict=True)
+    ]
+
+
+def words(kept: Transcript) -> tuple[list[Said], list[str]]:
+    """What was said, and by whom, as `utterances` keeps it."""
+    said = [Said(one["side"], one["text"], one["start_ms"], one["end_ms"]) for one in kept.utterances]
+    return said, [one["speaker"] for one in kept.utterances]
+
+
+def _length_ms(said: Sequence[Said]) -> int:
+    return max((max(one.start_ms, one.end_ms) for one in said), default=0)
+
+
+def _tell(work: Work, action: str, kept: Transcript, hearings: list[Hearing], around: Around) -> None:
     if hearings:
         work.tx.do(store.ADD_HEARINGS, {"rows": rows.pack(hearings)})
     # What was said stays out of the trail.
-    work.audit(kept.id, "take", after=rows.row(kept, "utterances"))
+    work.audit(kept.id, action, after=rows.row(kept, "utterances"))
     work.tell(_analyzed(kept, hearings), kept.id)
     if kept.activity_id:
         advice.on_talk(work, kept.activity_id)
     if kept.churn_light != "none" and (kept.account_id or kept.opportunity_id):
         raising.raise_all(work, [_leaving(kept, around, work)])
-    return kept, hearings
 
 
 def _leaving(kept: Transcript, around: Around, work: Work) -> Warning:
