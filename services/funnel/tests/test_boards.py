@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from closedloop.common.v1 import common_pb2
@@ -9,6 +11,8 @@ from closedloop.funnel.v1 import boards_pb2 as pb
 from closedloop.funnel.v1 import boards_pb2_grpc as rpc
 from closedloop.funnel.v1 import opportunities_pb2 as deals
 from closedloop.funnel.v1 import pipelines_pb2
+from closedloop_devstack.platform.home import project
+from closedloop_operations.sql import queries
 
 from .conftest import ACME, PROFILE, Company, cny, day, matrix, rid
 
@@ -68,6 +72,12 @@ async def test_the_board_shows_where_deals_stand_and_stick(company: Company) -> 
     mine = await client(company, "rep2", "rep").GetFunnelBoard(pb.GetFunnelBoardRequest())
     assert mine.rows[0].stages[0].open_amount == cny(900)
     assert stuck.stage_key == "profile"
+    # The panel of Grafana's board counts the same, of the whole company.
+    [panel] = [query for query in queries(project()) if query.name == "Stages and their conversion"]
+    asked = panel.filled(company.live.now - timedelta(days=30), company.live.now, {"pipeline": board.scope.pipeline_id})
+    first = {line["Stage"]: line for line in await company.live.db.all(asked)}["profile"]
+    assert (first["Entered"], first["Advanced"], first["Lost"], first["Open"]) == (4, 1, 1, 2)
+    assert (first["Amount"], first["Overdue"], first["Half within"]) == (1000, 2, pytest.approx(1.5))
     with company.live.refused("NOT_FOUND", "PIPELINE_UNKNOWN"):
         await client(company).GetFunnelBoard(pb.GetFunnelBoardRequest(scope={"pipeline_id": "nowhere"}))
 
