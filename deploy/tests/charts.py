@@ -51,7 +51,12 @@ SCENARIOS: dict[str, Values] = {
     "operators": {
         "database": {
             "existingSecret": "",
-            "cloudnativePg": {"enabled": True, "storageClass": "fast", "backup": {"objectStore": "backups"}},
+            "cloudnativePg": {
+                "enabled": True,
+                "storageClass": "fast",
+                "backup": {"objectStore": "backups"},
+                "reader": {"existingSecret": "reader"},
+            },
         },
         "cache": {"url": "", "existingSecret": "cache"},
         "webhooks": {
@@ -102,7 +107,7 @@ def umbrella() -> Values:
         },
         "rabbitmq": {"enabled": True},
         "valkey": {"enabled": True},
-        "dashboards": {"enabled": True},
+        "dashboards": {"enabled": True, "dataSources": {"enabled": True}},
         **{service: merged(own, monitored) for service in SERVICES},
     }
 

@@ -175,6 +175,26 @@ def test_ports_that_nobody_opens(charts: Charts) -> None:
                 assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in made["spec"]["ports"]}
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_helm_test_asks_a_door_that_is_there(charts: Charts, service: str) -> None:
+    """Of every service, with and without certificates: its own name and port, and what it must show."""
+    for values in ({}, SCENARIOS["certificates"], {"ports": {"grpc": 9000}}):
+        rendered = charts.render(service, merged(LEAST, values))
+        [(made, spec)] = [(made, spec) for made, spec in pods(rendered) if made["kind"] == "Pod"]
+        assert made["metadata"]["annotations"]["helm.sh/hook"] == "test"
+        assert "hook-succeeded" in made["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+        [container] = spec["containers"]
+        assert container["command"] == ["python", "-m", "closedloop_chassis.ask"]
+        target, *shown = container["args"]
+        host, _, port = target.removeprefix("dns:///").rpartition(":")
+        [door] = [one for one in of_kind(rendered, "Service") if f"{one['metadata']['name']}.acme.svc" == host]
+        assert int(port) == next(one["port"] for one in door["spec"]["ports"] if one["name"] == "grpc")
+        assert bool(shown) == ("tls" in values)
+        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        for argument in shown:
+            assert argument.partition("=")[2].rpartition("/")[0] in mounted
+
+
 def test_names_that_are_too_long(charts: Charts) -> None:
     long = {"fullnameOverride": "closedloop-of-a-company-with-a-very-long-name-indeed-and-more"}
     for made in charts.render("integrations", merged(LEAST, {**long, **SCENARIOS["measured"]})):

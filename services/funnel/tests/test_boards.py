@@ -19,7 +19,9 @@ from closedloop.funnel.v1 import pipelines_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
+from closedloop_devstack.platform.home import project
 from closedloop_funnel.opportunities.record import Move, Opportunity
+from closedloop_operations.sql import queries
 
 from .conftest import ACME, PROFILE, Company, cny, day, matrix, remember, rid
 
@@ -81,6 +83,12 @@ async def test_the_board_shows_where_deals_stand_and_stick(company: Company) -> 
     mine = await client(company, "rep2", "rep").GetFunnelBoard(pb.GetFunnelBoardRequest())
     assert mine.rows[0].stages[0].open_amount == cny(900)
     assert stuck.stage_key == "profile"
+    # The panel of Grafana's board counts the same, of the whole company.
+    [panel] = [query for query in queries(project()) if query.name == "Stages and their conversion"]
+    asked = panel.filled(company.live.now - timedelta(days=30), company.live.now, {"pipeline": board.scope.pipeline_id})
+    first = {line["Stage"]: line for line in await company.live.db.all(asked)}["profile"]
+    assert (first["Entered"], first["Advanced"], first["Lost"], first["Open"]) == (4, 1, 1, 2)
+    assert (first["Amount"], first["Overdue"], first["Half within"]) == (1000, 2, pytest.approx(1.5))
     with company.live.refused("NOT_FOUND", "PIPELINE_UNKNOWN"):
         await client(company).GetFunnelBoard(pb.GetFunnelBoardRequest(scope={"pipeline_id": "nowhere"}))
 

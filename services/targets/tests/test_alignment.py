@@ -118,6 +118,11 @@ async def test_what_marketing_supply_and_support_do_stands_beside_the_attainment
     await company.move_to(datetime(2026, 1, 6, 7, tzinfo=SHANGHAI))
     taken = await alignment(company, view=pb.BOARD_VIEW_SNAPSHOT)
     assert taken["lead_conversion"] == leads
+    lines = await company.db.all("SELECT * FROM report.alignment ORDER BY place")
+    assert [line["metric"] for line in lines] == list(found)
+    first = lines[0]
+    assert (float(first["value"]), float(first["target"]), first["light"]) == (0.16, 0.2, "yellow")
+    assert (first["correlation"], first["months"]) == (leads.association.correlation, 12)
     assert not await listed(company, kinds=[alarms_pb2.ALARM_KIND_ALIGNMENT])
     await import_facts(company, figure("resolution_time", 40, date(2026, 1, 6)))
     await company.move_to(monday(3))

@@ -162,6 +162,18 @@ async def test_boards_are_taken_every_morning_and_the_ranking_every_week(company
     past = await people(company, date=day, **snapshot)
     assert past["rep1"].progress.done.money.units == 20_000
 
+    # The same boards for SQL, in a schema of their own.
+    taken_lines = await company.db.all("SELECT * FROM report.person_progress WHERE date = '2026-01-08' ORDER BY place")
+    mine = next(line for line in taken_lines if line["person"] == "张三")
+    assert (mine["done"], mine["target"], mine["completion"], mine["currency"]) == (20_000, 100_000, 0.2, "CNY")
+    assert [line["completion"] for line in taken_lines] == sorted(line["completion"] for line in taken_lines)
+    assert {line["light"] for line in taken_lines} <= {"none", "blue", "yellow", "red"}
+    ranked = await company.db.all(
+        "SELECT * FROM report.team_ranking WHERE date = '2026-01-19' AND kind = 'team' ORDER BY rank"
+    )
+    [risen] = [line for line in ranked if line["unit_id"] == "east-2"]
+    assert (risen["rank"], risen["rank_before"], risen["done"]) == (1, 2, 90_000)
+
 
 async def test_whom_the_boards_show(company: Live) -> None:
     await in_force(company)

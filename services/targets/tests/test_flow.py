@@ -94,6 +94,8 @@ async def test_key_customers_stand_with_their_stage_and_stale_ones_are_reminded_
     assert (first[0].open_amount.money.units, first[0].opportunity_id) == (100_000, "d2")
     assert [one.account_id for one in await listed(("rep4", "rep"))] == ["k2"]
     assert [one.account_id for one in await listed(grade="B")] == ["small"]
+    [seen, _] = await company.db.all("SELECT * FROM report.key_customer WHERE grade = 'A' ORDER BY last_movement_at")
+    assert (seen["owner"], seen["stage"], seen["open_amount"], seen["reminded_at"]) == ("张三", "quote", 100_000, None)
     await company.move_to(datetime(2026, 1, 21, 9, tzinfo=SHANGHAI))
     stale = await listed(stale_only=True)
     assert {one.account_id for one in stale} == {"k1", "k2"}

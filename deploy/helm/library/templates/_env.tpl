@@ -48,7 +48,8 @@
 {{- else -}}
 {{- include "closedloop.env.secret" (list "CLOSEDLOOP_DATABASE_URL" $database (include "closedloop.database.key" $) $asked) }}
 {{- end }}
-{{- include "closedloop.env.settings" (list $v.settings "CLOSEDLOOP_") }}
+{{- $reader := and $v.database.cloudnativePg.enabled $v.database.cloudnativePg.reader.existingSecret -}}
+{{- include "closedloop.env.settings" (list (ternary (merge (dict) $v.settings (dict "report_reader" "closedloop_reader")) $v.settings (not (empty $reader))) "CLOSEDLOOP_") }}
 {{- if ne $process "migrate" }}
 - name: CLOSEDLOOP_METRICS_ADDRESS
   value: {{ printf "%s:%v" $v.listen $v.ports.operations | quote }}

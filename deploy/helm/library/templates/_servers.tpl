@@ -46,6 +46,11 @@ spec:
 {{- with $pg.resources }}
   resources: {{- toYaml . | nindent 4 }}
 {{- end }}
+{{- with $pg.reader.existingSecret }}
+  managed:
+    roles:
+      - {name: closedloop_reader, ensure: present, login: true, passwordSecret: {name: {{ . }}}}
+{{- end }}
 {{- if gt (int $pg.instances) 1 }}
   # Nothing acknowledged is lost with the primary: it waits for one of the others.
   postgresql:

@@ -96,10 +96,14 @@ def _courier(package: str, settings: Settings) -> None:
 
 
 def _migrate(service: Service, settings: Settings) -> None:
-    from closedloop_chassis.data import migrations
+    from closedloop_chassis.data import migrations, readers
     from closedloop_chassis.telemetry import logs
 
     gc.enable()
     logs.start(settings, service.name, "migrate")
     ran = migrations.upgrade(settings.dsn, service)
+    try:
+        readers.admit(settings.dsn, settings.report_reader)
+    except readers.NoSuchRole as error:
+        sys.exit(f"closedloop-{service.name}: {error}")
     print(f"{service.name}: {', '.join(ran) if ran else 'nothing to do'}")

@@ -72,6 +72,13 @@ class Settings(BaseSettings):
     otlp_endpoint: str = Field(default="", description="OTLP over HTTP, e.g. http://collector:4318; empty: no export")
     trace_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are sampled")
 
+    # Who reads figures past the API: boards of Grafana, reports.
+    report_reader: str = Field(
+        default="",
+        pattern="^([a-z_][a-z0-9_]{0,62})?$",
+        description="a role of PostgreSQL that `migrate` lets into the schema `report`, and nowhere else; empty: nobody",
+    )
+
     # Development mode: a clock that can be moved, and the service that moves it. Never in production.
     development: bool = False
 

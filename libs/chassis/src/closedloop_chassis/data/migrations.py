@@ -41,6 +41,14 @@ class SqlScripts(ScriptDirectory):
                 previous = (script := self._script(branch, path, previous)).revision
                 yield script
 
+    def steps(self, revision: Any) -> list[Any]:
+        """What is still to be run, the first branch's before the others': views of a service name tables of the chassis."""
+        order = list(self._branches)
+        return sorted(
+            self._upgrade_revs("heads", revision),
+            key=lambda step: order.index(step.revision.revision.rpartition("_")[0]),
+        )
+
     def _script(self, branch: str, path: Path, previous: str | None) -> Script:
         module: Any = ModuleType(f"{branch}_{path.stem}", doc=path.stem.replace("_", " "))
         module.revision = f"{branch}_{path.name[:4]}"
@@ -67,7 +75,7 @@ def upgrade(dsn: str, service: Service) -> list[str]:
             connection,
             opts={
                 "transaction_per_migration": True,
-                "fn": lambda revision, _: directory._upgrade_revs("heads", revision),
+                "fn": lambda revision, _: directory.steps(revision),
             },
         )
         with Operations.context(context) as operations:

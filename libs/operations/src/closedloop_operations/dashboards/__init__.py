@@ -1,4 +1,4 @@
-"""Dashboards as code: the platform's promises, and one per service. Files by their path among the charts."""
+"""Dashboards as code: the platform's promises, one per service, and the business's own. Files by their path among the charts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from closedloop_operations.dashboards import promises, service
+from closedloop_operations.dashboards import day, promises, sales, service
 from closedloop_operations.environment import SERVICES
 
 FOLDER = Path("observability", "dashboards")
 
 
 def files() -> dict[Path, str]:
-    made = {Path("closedloop") / FOLDER / "promises.json": promises.dashboard()}
+    whole = {"promises": promises, "sales": sales, "day": day}
+    made = {Path("closedloop") / FOLDER / f"{name}.json": module.dashboard() for name, module in whole.items()}
     for name in SERVICES:
         made[Path(name) / FOLDER / f"{name}.json"] = service.dashboard(name)
     encoder = JSONEncoder(sort_keys=True, indent=1)

@@ -57,7 +57,7 @@ async def figures(
 
 
 def line(work: Work, one: Figure, unit_id: str, asked: Question, attainment: float | None) -> pb.Alignment:
-    currency = work.home.currency if one.metric.kind == "money" else ""
+    currency = _currency(work, one)
     shape = pb.Alignment(
         metric=one.metric.code,
         department_id=one.neighbour.department_id,
@@ -81,8 +81,27 @@ def line(work: Work, one: Figure, unit_id: str, asked: Question, attainment: flo
     return shape
 
 
+def figures_of(work: Work, one: Figure, attainment: float | None) -> dict[str, object]:
+    """The line's figures for SQL (report.alignment)."""
+    return {
+        "neighbour": one.metric.code,
+        "department": one.neighbour.department_id,
+        "value": one.value,
+        "target": one.target,
+        "currency": _currency(work, one),
+        "attainment": attainment,
+        "correlation": one.tie.correlation,
+        "months": one.tie.sample,
+        "verdict": one.tie.verdict,
+    }
+
+
 def severity(one: Figure) -> int:
     return LIGHTS.index(one.light)
+
+
+def _currency(work: Work, one: Figure) -> str:
+    return work.home.currency if one.metric.kind == "money" else ""
 
 
 def _months(work: Work, today: date, count: int) -> list[Period]:

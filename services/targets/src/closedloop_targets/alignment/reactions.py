@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import time
 
+from psycopg.types.json import Jsonb
+
 from closedloop.targets.v1 import events_pb2
 from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
@@ -57,6 +59,7 @@ def _keep(work: Work, unit_id: str, asked: Question, found: Sequence[Figure], at
             "holder_ids": [f"{one.metric.code}:{one.neighbour.department_id}" for one in found],
             "lights": [measuring.severity(one) + 1 for one in found],
             "data": [measuring.line(work, one, unit_id, asked, attainment).SerializeToString() for one in found],
+            "figures": [Jsonb(measuring.figures_of(work, one, attainment)) for one in found],
         },
     )
 

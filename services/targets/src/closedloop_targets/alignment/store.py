@@ -38,12 +38,13 @@ SELECT DISTINCT ON (holder_id, metric) holder_id, metric, minor
   FROM reached ORDER BY holder_id, metric, start_date DESC, id
 """
 KEEP = """
-INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data)
-SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, %(unit_id)s, light, %(now)s, data
-  FROM unnest(%(positions)s::int[], %(holder_ids)s::text[], %(lights)s::smallint[], %(data)s::bytea[])
-       AS taken (position, holder_id, light, data)
+INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data, figures)
+SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, %(unit_id)s, light, %(now)s, data, figures
+  FROM unnest(%(positions)s::int[], %(holder_ids)s::text[], %(lights)s::smallint[], %(data)s::bytea[], %(figures)s::jsonb[])
+       AS taken (position, holder_id, light, data, figures)
 ON CONFLICT (board, date, metric, period, holder_id) DO UPDATE
-   SET position = excluded.position, light = excluded.light, taken_at = excluded.taken_at, data = excluded.data
+   SET position = excluded.position, light = excluded.light, taken_at = excluded.taken_at, data = excluded.data,
+       figures = excluded.figures
 """
 TAKEN = """
 SELECT position, taken_at, data FROM board_snapshot

@@ -69,6 +69,18 @@ def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
     return line
 
 
+def figures(progress: pb.Progress) -> dict[str, object]:
+    """What a line says, for SQL (report.person_progress, report.team_ranking)."""
+    done = amounts.read(progress.done)
+    return {
+        "target": amounts.read(progress.target).minor if progress.HasField("target") else None,
+        "done": done.minor,
+        "expected": amounts.read(progress.expected).minor,
+        "currency": done.currency,
+        "weeks_under": progress.weeks_under,
+    }
+
+
 def light(work: Work, standing: Standing) -> Light.ValueType:
     return Light.Value(f"LIGHT_{standing.light(work.rules(BoardRules)).upper()}")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import time, timedelta
 
-from google.protobuf.message import Message
+from psycopg.types.json import Jsonb
 
+from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop.targets.v1 import events_pb2
 from closedloop_chassis.clocks.due import Due, Rung
 from closedloop_chassis.service import Reactions
@@ -38,21 +39,18 @@ async def board_day(_: Sequence[Due | Rung], work: Work) -> None:
         holders = [(person.id, person.unit_id) for person in work.org.people.values() if person.active]
         lines = [people.line(work, one, asked) for one in await people.live(work, work.tx, asked, holders)]
         await completing.people(work, work.tx, lines, asked)
-        _keep(work, people.BOARD, asked, [(one.person_id, one.unit_id, int(one.progress.light), one) for one in lines])
+        _keep(work, people.BOARD, asked, [(one.person_id, one.unit_id, one) for one in lines])
         if asked.today.isoweekday() != rules.ranking_weekday:
             continue
         for kind in rules.ranked_kinds:
             ranks = await teams.live(work, work.tx, asked, kind)
-            _keep(
-                work,
-                teams.board(kind),
-                asked,
-                [(one.unit_id, one.unit_id, int(one.progress.light), one) for one in ranks],
-            )
+            _keep(work, teams.board(kind), asked, [(one.unit_id, one.unit_id, one) for one in ranks])
     _next_morning(work)
 
 
-def _keep(work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str, int, Message]]) -> None:
+def _keep(
+    work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str, pb.PersonProgress | pb.TeamRank]]
+) -> None:
     work.tx.do(
         store.ADD_SNAPSHOT,
         {
@@ -62,10 +60,11 @@ def _keep(work: Work, board: str, asked: Question, rows: Sequence[tuple[str, str
             "period": asked.period.code,
             "now": work.now,
             "positions": list(range(len(rows))),
-            "holder_ids": [holder for holder, _, _, _ in rows],
-            "unit_ids": [unit for _, unit, _, _ in rows],
-            "lights": [light for _, _, light, _ in rows],
-            "data": [line.SerializeToString() for _, _, _, line in rows],
+            "holder_ids": [holder for holder, _, _ in rows],
+            "unit_ids": [unit for _, unit, _ in rows],
+            "lights": [int(line.progress.light) for _, _, line in rows],
+            "data": [line.SerializeToString() for _, _, line in rows],
+            "figures": [Jsonb(asking.figures(line.progress)) for _, _, line in rows],
         },
     )
 

@@ -97,13 +97,14 @@ SELECT tree.above AS holder_id, date, sum(base_minor) AS minor
 ADDS_UP: Mapping[Grain, Grain] = {"fortnight": "fortnight", "week": "week", "day": "day", "custom": "day"}
 
 ADD_SNAPSHOT = """
-INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data)
-SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, unit_id, light, %(now)s, data
+INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data, figures)
+SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, unit_id, light, %(now)s, data, figures
   FROM unnest(%(positions)s::int[], %(holder_ids)s::text[], %(unit_ids)s::text[], %(lights)s::smallint[],
-      %(data)s::bytea[])
-       AS taken (position, holder_id, unit_id, light, data)
+      %(data)s::bytea[], %(figures)s::jsonb[])
+       AS taken (position, holder_id, unit_id, light, data, figures)
 ON CONFLICT (board, date, metric, period, holder_id) DO UPDATE
-   SET position = excluded.position, light = excluded.light, taken_at = excluded.taken_at, data = excluded.data
+   SET position = excluded.position, light = excluded.light, taken_at = excluded.taken_at, data = excluded.data,
+       figures = excluded.figures
 """
 SNAPSHOT_DAY = """
 SELECT max(date) FROM board_snapshot
