@@ -43,7 +43,7 @@ from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.simulators.sms import SmsPlatform
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
-from closedloop_integrations.deliveries import links, sender, sms
+from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
@@ -779,24 +779,6 @@ async def test_short_messages_leave_under_an_approved_template(
         await run(send)
         assert (await told("k3"))[0] == "failed"
         assert len(platform.messages) == 1
-
-
-def test_short_messages_are_signed_as_the_platform_publishes_it() -> None:
-    """The example of help.aliyun.com/document_detail/2712195.html."""
-    query = {"ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd", "RegionId": "cn-shanghai"}
-    given = sms.headers(
-        "ecs.cn-shanghai.aliyuncs.com",
-        "RunInstances",
-        "2014-05-26",
-        "2023-10-26T10:22:32Z",
-        "3156853299f313e23d1673dc12e1703d",
-    )
-    signed = sms.authorization("YourAccessKeyId", "YourAccessKeySecret", query, given)
-    assert signed == (
-        "ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;"
-        "x-acs-signature-nonce;x-acs-version,"
-        "Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
-    )
 
 
 @pytest.mark.mission("S69", "U15")
