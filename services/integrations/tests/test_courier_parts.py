@@ -12,6 +12,7 @@ import re
 import smtplib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -49,6 +50,7 @@ from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
+from closedloop_integrations.outbound import Answer
 from closedloop_integrations.sources.rules import PollRules
 
 Known = Any
@@ -155,6 +157,52 @@ async def test_notices_are_polled_page_by_page_and_once(
     await run(notices.poll)
     assert len(await company.told(events.NoticeMatched)) == 2
     assert all(request.startswith("/search") for request in site.requests[before : before + 2])
+
+
+@pytest.mark.mission("S70")
+@pytest.mark.parametrize("untagged", [False, True], ids=["by tag", "by date"])
+async def test_a_notice_the_list_speaks_of_anew_is_asked_for_only_if_it_has_changed(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run, untagged: bool
+) -> None:
+    """The list corrects the second of a publication, which is no other notice; then the buyer corrects the notice."""
+    outside(procurement_url=site.url)
+    site.faults = type(site.faults)(untagged=untagged)
+    first, _ = publish(site, 1), publish(site, 2)
+    page = site.notice_url(first).removeprefix(site.url)
+    versions = "SELECT version FROM notice ORDER BY publish_date, source_id"
+
+    async def turn() -> tuple[int, int]:
+        """How often the page was asked for, and found unchanged."""
+        asked, unchanged = site.requests.count(page), site.unchanged.count(page)
+        await company.advance(minutes=2)
+        await run(notices.poll)
+        return site.requests.count(page) - asked, site.unchanged.count(page) - unchanged
+
+    assert await turn() == (1, 0)
+    site.publish(replace(first, published=first.published + timedelta(seconds=20)))
+    assert await turn() == (1, 1), "sent under a condition"
+    assert await turn() == (0, 0), "and not again"
+    assert [row["version"] for row in await company.db.all(versions)] == [1, 1]
+    site.publish(replace(first, published=first.published + timedelta(seconds=40), body="采购黑板，数量增至八十块。"))
+    assert await turn() == (1, 0)
+    assert [row["version"] for row in await company.db.all(versions)] == [2, 1]
+    assert site.unchanged.count(page) == 1
+    [found] = (await source(company, "procurement")).polls
+    assert found.read == 3
+
+
+def test_a_page_is_asked_for_by_what_it_said_of_itself() -> None:
+    def told(**headers: str) -> dict[str, str]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return notices.conditions(*notices.validators(Answer(200, given, b"")))
+
+    day = "Mon, 02 Mar 2026 01:30:00 GMT"
+    assert told() == {}
+    assert told(etag='W/"1"') == {"If-None-Match": 'W/"1"'}
+    assert told(last_modified=day) == {"If-Modified-Since": day}
+    assert told(etag='"1"', last_modified=day) == {"If-None-Match": '"1"', "If-Modified-Since": day}
+    for nobody_can_send in ("x" * 501, '"标"', '"a\tb"'):
+        assert told(etag=nobody_can_send) == {}
 
 
 @pytest.mark.mission("S70")
