@@ -41,6 +41,7 @@ from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.outbound import Outbound, OutsideError
 from closedloop_integrations.procurement.site import NoticeDetail, decode, parse_detail, parse_list
+from closedloop_integrations.procurement.words import PageWords
 from closedloop_integrations.settings import DingtalkRobot, Outside
 from closedloop_integrations.sources.rules import PollRules
 
@@ -88,7 +89,7 @@ class ProcurementList(Port):
         with Outbound(self.system.url, LIMITS.timeout_seconds, LIMITS.max_bytes) as client:
             while url:
                 answer = client.get(url)
-                page = parse_list(decode(answer.content, answer.headers["content-type"]), url)
+                page = parse_list(decode(answer.content, answer.headers["content-type"]), url, PageWords())
                 got += [tuple(getattr(row, name) for name in fields) for row in page.rows]
                 broken += [one.reason for one in page.quarantined]
                 url = page.next_url
@@ -117,7 +118,7 @@ class ProcurementNotice(ProcurementList):
         with Outbound(self.system.url, LIMITS.timeout_seconds, LIMITS.max_bytes) as client:
             for notice in self.system.notices[:5]:
                 answer = client.get(url := self.system.notice_url(notice))
-                read = parse_detail(decode(answer.content, answer.headers["content-type"]), url)
+                read = parse_detail(decode(answer.content, answer.headers["content-type"]), url, PageWords())
                 assert isinstance(read, NoticeDetail), read
                 fen = int(Decimal(notice.amount.removesuffix("万元")) * 1_000_000)
                 given.append((*(getattr(notice, name) for name in fields), fen))

@@ -92,7 +92,8 @@ class Walk:
                     return
                 if answer.status != 200:
                     raise OutsideError(f"the list answers {answer.status}")
-                listed = parse_list(decode(answer.content, answer.headers.get("content-type", "")), page)
+                html = decode(answer.content, answer.headers.get("content-type", ""))
+                listed = parse_list(html, page, self._rules.pages)
                 self._refuse_broken(listed, page)
             if fresh:
                 cursor["first_etag"], cursor["first_modified"] = validators(answer)

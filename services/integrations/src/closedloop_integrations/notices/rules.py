@@ -16,6 +16,7 @@ from closedloop_chassis.rulebook.rules import Part, Rules
 from closedloop_integrations.file_limits import FileRules
 from closedloop_integrations.procurement.matching import MatchingRules, NameMatch, NoticeMatcher, Place, normalise
 from closedloop_integrations.procurement.site import NoticeDetail
+from closedloop_integrations.procurement.words import PageWords
 
 # Long names of kinds hide short ones: 招标结果公告 is an award though it says 招标.
 KIND_WORDS: dict[str, tuple[str, ...]] = {
@@ -93,6 +94,7 @@ class ProcurementRules(Rules):
     # In order: the first kind whose word stands in the kind as printed, else in the title.
     kinds: dict[str, tuple[str, ...]] = Field(default=KIND_WORDS)
     sheets: SheetRules = SheetRules()
+    pages: PageWords = PageWords()
     # As many lines as one call can take in within its minute.
     files: FileRules = FileRules(most_lines=20_000)
     # Fewer reviewed matches say nothing about the matcher.
