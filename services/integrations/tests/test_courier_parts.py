@@ -292,6 +292,26 @@ async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
 
 
 @pytest.mark.mission("S70")
+async def test_a_page_in_other_words_waits_until_the_rulebook_knows_them_and_is_read_again(company: Live) -> None:
+    url = "http://site.example/notices/t1.htm"
+    html = (
+        '<h2 class="tc">智慧黑板采购</h2><span id="pubTime">2026年01月04日 09:00</span>'
+        '<table class="summary"><tr><td>需求单位</td><td>济南市第三中学</td></tr></table>'
+    )
+    fetched = events.NoticeFetched(source="procurement", url=url, html=html)
+    await company.hear(fetched, url, source="integrations.courier")
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="procurement"))).items
+    assert item.reason == "BUYER_MISSING"
+    labels = ["采购人", "采购单位", "需求单位"]
+    await rules(company, "integrations.procurement", {"pages": {"labels": {"buyer": labels}}})
+    again = sources_pb2.QuarantineResolution(id=item.id, retry=True)
+    request = sources_pb2.ResolveQuarantineRequest(request_id=str(uuid4()), rows=[again])
+    assert (await operations.ResolveQuarantine(request)).updated == 1
+    assert await company.db.value("SELECT buyer FROM notice") == "济南市第三中学"
+
+
+@pytest.mark.mission("S70")
 async def test_a_page_of_the_list_that_always_fails_keeps_nobody_from_what_is_new(
     company: Live, site: ProcurementSite, outside: Outside, run: Run
 ) -> None:
