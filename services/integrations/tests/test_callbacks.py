@@ -25,58 +25,12 @@ from closedloop_devstack.simulators.callbacks import Dingtalk, Posted, Wecom
 from closedloop_devstack.simulators.meetings import WecomMeetings
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import settings
-from closedloop_integrations.conversations import callbacks, envelope, meetings, wecom
-from closedloop_integrations.conversations.envelope import Keys
+from closedloop_integrations.conversations import callbacks, meetings, wecom
 from closedloop_integrations.conversations.rules import ConversationRules, TalkEvent
 
 Outside = Callable[..., None]
 Platform = Wecom | Dingtalk
 AES_KEY, OTHER_KEY = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
-
-# Published by Tencent with its library and by Alibaba with its encryptor.
-TENCENT = Keys("QDG6eK", AES_KEY, "wx5823bf96d3bd56c7")
-ECHO = "P9nAzCzyDtyTWESHep1vC5X9xho/qYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp+4RPcs8TgAE7OaBO+FZXvnaqQ=="
-HELLO = (
-    "RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo+rtK1I9qca6aM/wvqnLSV5zEPeusUiX5L5X/0lWfrf0QADHHhGd3QczcdCUpj911L3vg3W/sYYvuJTs3TUUk"
-    "SUXxaccAS0qhxchrRYt66wiSpGLYL42aM6A8dTT+6k4aSknmPj48kzJs8qLjvd4Xgpue06DOdnLxAUHzM6+kDZ+HMZfJYuR+LtwGc2hgf5gsijff0ekU"
-    "NXZiqATP7PF5mZxZ3Izoun1s4zG4LUMnvw2r+KqCKIw+3IQH03v+BCA9nMELNqbSf6tiWSrXJB3LAVGUcallcrw8V2t9EL4EhzJWrQUax5wLVMNS0+rU"
-    "PA3k22Ncx4XXZS9o0MBH27Bo6BpNelZpS+/uh9KsNlY6bHCmJU9p8g7m3fVKn28H3KDYA5Pl/T8Z1ptDAVe0lXdQ2YoyyH2uyPIGHBZZIs2pDBS8R07+"
-    "qN+E7Q=="
-)
-ALIBABA = Keys("123456", "4g5j64qlyl3zvetqxz5jiocdr586fn2zvjpa8zls3ij", "suite4xxxxxxxxxxxxxxx")
-SUITE = (
-    "1a3NBxmCFwkCJvfoQ7WhJHB+iX3qHPsc9JbaDznE1i03peOk1LaOQoRz3+nlyGNhwmwJ3vDMG+OzrHMeiZI7gTRWVdUBmfxjZ8Ej23JVYa9VrYeJ5as7"
-    "XM/ZpulX8NEQis44w53h1qAgnC3PRzM7Zc/D6Ibr0rgUathB6zRHP8PYrfgnNOS9PhSBdHlegK+AGGanfwjXuQ9+0pZcy0w9lQ=="
-)
-
-
-@pytest.mark.mission("S68")
-@pytest.mark.parametrize(
-    ("keys", "signature", "stamp", "nonce", "sealed", "says"),
-    [
-        (TENCENT, "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3", "1409659589", "263014780", ECHO, "1616140317555161061"),
-        (TENCENT, "477715d11cdb4164915debcba66cb864d751f3e6", "1409659813", "1372623149", HELLO, "hello"),
-        (ALIBABA, "5a65ceeef9aab2d149439f82dc191dd6c5cbe2c0", "1445827045067", "nEXhMP4r", SUITE, "LPIdSnlF"),
-    ],
-    ids=["wecom address", "wecom message", "dingtalk event"],
-)
-def test_what_the_platforms_publish_is_opened(
-    keys: Keys, signature: str, stamp: str, nonce: str, sealed: str, says: str
-) -> None:
-    assert envelope.signed(keys, signature, stamp, nonce, sealed)
-    assert not envelope.signed(keys, signature, stamp, nonce + "0", sealed)
-    assert says in envelope.opened(keys, sealed)
-    assert envelope.opened(keys, envelope.sealed(keys, "答复")) == "答复"
-    with pytest.raises(errors.PermissionDenied, match="somebody else"):
-        envelope.opened(Keys(keys.token, keys.aes_key, "wx0"), sealed)
-
-
-@pytest.mark.parametrize(
-    "sealed", ["", "?", "AAAA", HELLO[:-8], HELLO[4:], "A" * 44, "答复", ECHO[:22] + "A" + ECHO[23:]]
-)
-def test_a_broken_envelope_is_refused_and_breaks_nothing(sealed: str) -> None:
-    with pytest.raises((errors.InvalidArgument, errors.PermissionDenied)):
-        envelope.opened(TENCENT, sealed)
 
 
 @pytest.mark.parametrize(

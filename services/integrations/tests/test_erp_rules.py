@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop_chassis import errors
-from closedloop_integrations.erp import documents
+from closedloop_integrations.erp import documents, files
 from closedloop_integrations.erp.rules import Account, Book, Codes, ErpRules, Sums, check, read
 from closedloop_integrations.erp.u8 import Unreadable
 from closedloop_integrations.erp.u8 import read as read_u8
@@ -169,6 +169,21 @@ def test_costs_and_stock_are_read() -> None:
     assert found is not None
     assert found.row.provenance.source_id == "currentstock/01/B86/2026-01-05"
     assert found.row.stock_balance.quantity.value == "120.5"
+
+
+def test_what_names_no_currency_is_in_the_companys_own_whatever_the_rulebook_lists_first() -> None:
+    backwards = ErpRules(currencies=dict(reversed(RULES.currencies.items())))
+    assert next(iter(backwards.currencies.values())) != "CNY"
+    for named in ({"cexch_name": ""}, {"cexch_name": "人民币"}):
+        found = read_u8(sale(**named), "saleinvoice", "erp", backwards)
+        assert found is not None
+        assert (found.row.currency, documents.sums(found.row).total) == ("CNY", 2_654_865)
+    lines = [
+        "2026-01-05,记,1,0,x,1122,5.55,0,0,0,0,y,,,2026-01-05,,,,,,",
+        "2026-01-05,记,1,0,x,6001,0,5.55,0,0,0,y,,,2026-01-05,,,,,,",
+    ]
+    assert files.voucher(lines, "erp", backwards).row.currency == "CNY"
+    assert files.voucher(lines, "erp", ErpRules(home_currency="EUR")).row.currency == "EUR"
 
 
 def test_a_draft_is_no_fact() -> None:

@@ -20,7 +20,10 @@ RULES = MailRules(reading_seconds=5)
 
 def stated(raw: bytes) -> list[tuple[str, str]]:
     mail = parse(raw)
-    return [(fact.kind, fact.sentence) for fact in facts_in(cut(mail.text).text, nature_of(mail, RULES), RULES)]
+    return [
+        (fact.kind, fact.sentence)
+        for fact in facts_in(cut(mail.text, RULES.quoting).text, nature_of(mail, RULES), RULES)
+    ]
 
 
 def measure(labelled: Iterable[Labelled]) -> tuple[Counter[tuple[str, str, str]], list[str]]:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop_integrations.mail.mime import NotMailError, parse
-from closedloop_integrations.mail.quoting import cut
+from closedloop_integrations.mail.quoting import QuotingRules, cut
 from closedloop_integrations.mail.rules import MailRules, nature_of
+
+RULES = QuotingRules()
 
 
 @pytest.mark.mission("S69")
@@ -30,7 +32,7 @@ def test_what_real_clients_send_is_read_without_history(
     data_folder: Path, name: str, sender: str, text: str, signature: str
 ) -> None:
     mail = parse((data_folder / "mail" / name).read_bytes())
-    written = cut(mail.text)
+    written = cut(mail.text, RULES)
     assert (mail.sender.address, written.text, written.signature) == (sender, text, signature)
     assert nature_of(mail, MailRules()) == "personal"
 
@@ -46,7 +48,7 @@ def test_a_malformed_delivery_report_is_a_bounce_that_names_its_mail(data_folder
 def test_a_real_signature_is_found(data_folder: Path) -> None:
     lines = (data_folder / "mail" / "signature_1.txt").read_text().splitlines()
     expected = [line.removeprefix("#sig#") for line in lines if line.startswith("#sig#")]
-    written = cut("\n".join(line.removeprefix("#sig#") for line in lines))
+    written = cut("\n".join(line.removeprefix("#sig#") for line in lines), RULES)
     assert written.signature.splitlines() == expected
     assert written.text.endswith("the best of luck in the\ndrawing!")
 
@@ -126,7 +128,44 @@ def test_attachments_are_named_not_kept() -> None:
     ],
 )
 def test_history_and_signature_are_cut(text: str, kept: str) -> None:
-    assert cut(text).text == kept
+    assert cut(text, RULES).text == kept
+
+
+def test_devices_and_courtesies_are_known_by_the_rulebooks_words() -> None:
+    """What another mail program, or another house's style, writes is cut once the rulebook has it; not before."""
+    known = (
+        ("好的。\n\n从网易邮箱大师发送", "从网易邮箱大师发送"),
+        ("OK\nSent from my iPhone 15", "Sent from my iPhone 15"),
+        ("Fine.\n\nBest regards,\nBob", "Best regards,\nBob"),
+        ("可以。\n\n祝您商祺！\n张三", "祝您商祺！\n张三"),
+        ("明天见。\n\n张三\nEmail: zs", "张三\nEmail: zs"),
+    )
+    for text, signature in known:
+        assert cut(text, RULES).signature == signature
+    rules = QuotingRules(
+        devices=("Composed on …", "(a+)+…"),
+        farewells=("Mit freundlichen Grüßen", "顺颂时祺"),
+        wrote=("schrieb",),
+        wrote_last=("のメール",),
+        separators=("Ursprüngliche Nachricht",),
+        headers=("Von", "Datum", "An"),
+        contact_labels=("Telefon",),
+    )
+    others = (
+        ("Gut.\nComposed on Fairphone", "Gut."),
+        ("Gut.\n\nmit freundlichen Grüßen,\nBob", "Gut."),
+        ("可以。\n\n顺颂时祺\n张三", "可以。"),
+        ("Gut.\n--- Ursprüngliche Nachricht ---\nalt", "Gut."),
+        ("Gut.\nVon: x\nDatum: y\nAn: z\nalt", "Gut."),
+        ("Gut.\n\nBob\nTelefon: 12", "Gut."),
+        ("はい。\n田中のメール：\n古い", "はい。"),
+    )
+    for text, kept in others:
+        assert cut(text, rules).text == kept
+        assert cut(text, RULES).text == text
+    for text, _ in known[:4]:
+        assert cut(text, rules).text == text
+    assert cut("aaa" * 30 + "!", rules).text == "aaa" * 30 + "!", "a word is a word and no pattern"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +210,7 @@ def test_no_bytes_break_the_reader(noise: bytes, head: bytes) -> None:
         mail = parse(head + noise)
     except NotMailError:
         return
-    written = cut(mail.text)
+    written = cut(mail.text, RULES)
     assert "\0" not in mail.text + mail.subject + written.signature
     mail.text.encode()
 
@@ -208,7 +247,7 @@ def test_of_a_mail_of_boxes_within_boxes_the_header_is_read(raw: bytes) -> None:
 def test_a_mail_full_of_one_thing_is_read_in_no_time(raw: bytes) -> None:
     """It took seconds, half a minute in one case, in which the service did nothing else."""
     began = time.thread_time()
-    cut(parse(raw + b"\r\n\r\n").text)
+    cut(parse(raw + b"\r\n\r\n").text, RULES)
     assert time.thread_time() - began < 2.0
 
 

@@ -71,7 +71,7 @@ def test_every_row_of_the_four_files_becomes_what_a_person_says_it_is(data_folde
     assert tuple(wanted) == FILES
     seen: set[str] = set()
     for name in FILES:
-        sheet = sheets.read(rows := table(data_folder, name), RULES.sheets)
+        sheet = sheets.read(rows := table(data_folder, name), RULES.sheets, RULES.pages)
         became = dict.fromkeys(sheet.headers, "header") | dict.fromkeys(sheet.duplicates, "duplicate")
         for listed in sheet.notices:
             became |= dict.fromkeys(listed.rows, "duplicate" if listed.source_id in seen else "notice")
@@ -83,14 +83,14 @@ def test_every_row_of_the_four_files_becomes_what_a_person_says_it_is(data_folde
 
 
 def test_shifted_rows_and_halves_are_put_together(data_folder: Path) -> None:
-    sheet = sheets.read(table(data_folder, "intentions_summary_1"), RULES.sheets)
+    sheet = sheets.read(table(data_folder, "intentions_summary_1"), RULES.sheets, RULES.pages)
     [platform] = [listed for listed in sheet.notices if listed.buyer == "济南大学"]
     [lot] = platform.lots
     assert lot.name.endswith("自助打印服务管理平台采购项目")
     assert lot.requirement.startswith("根据学校实际需求")
     assert (lot.amount_minor, lot.expected) == (21_000_000, "2026-03")
     assert platform.remarks == ["TITLE_FROM_BUYER", "PUBLISH_DATE_UNKNOWN", "REQUIREMENT_FROM_OTHER_ROW"]
-    detail = sheets.read(table(data_folder, "intentions_detail_1"), RULES.sheets)
+    detail = sheets.read(table(data_folder, "intentions_detail_1"), RULES.sheets, RULES.pages)
     school = detail.notices[0]
     assert (school.buyer, len(school.lots), str(school.published)) == ("山东师范大学第二附属中学", 8, "2026-01-30")
     assert school.lots[0] == sheets.Lot("师大校区功能教室改造-录播教室", "建设精品录播教室。", 65_000_000, "2026-03")
@@ -104,7 +104,7 @@ def measured(data_folder: Path) -> tuple[Counter[str], Counter[str], list[str]]:
     matcher, by_customer, by_sector, wrong = NoticeMatcher(names, RULES.matching), Counter[str](), Counter[str](), []
     for file in FILES:
         contents = opened.of_sheet(
-            sheet := sheets.read(rows := table(data_folder, file), RULES.sheets), rows, "s", "k", RULES
+            sheet := sheets.read(rows := table(data_folder, file), RULES.sheets, RULES.pages), rows, "s", "k", RULES
         )
         assert len(sheet.notices) == len(contents.candidates)
         for candidate in contents.candidates:
@@ -148,7 +148,7 @@ def test_precision_and_recall_on_the_labelled_rows(data_folder: Path) -> None:
 )
 def test_a_row_nobody_can_read_says_why(row: list[str], reason: str) -> None:
     good = ["某学校", "黑板", "12.5", "2026年3月", "http://x/9"]
-    sheet = sheets.read([HEADING, row, good], RULES.sheets)
+    sheet = sheets.read([HEADING, row, good], RULES.sheets, RULES.pages)
     assert {at: text.partition(":")[0] for at, text in sheet.refused.items()} == {1: reason}
     assert [listed.rows for listed in sheet.notices] == [[2]]
 
@@ -156,7 +156,9 @@ def test_a_row_nobody_can_read_says_why(row: list[str], reason: str) -> None:
 def test_halves_without_as_many_lots_are_set_aside_and_an_amount_in_words_is_no_reason_to() -> None:
     again = ["某学校", "采购需求概况", "拟面向中小企业预留", "备注", "http://x/1"]
     halves = [["某学校", f"需求{number}", "是", "", "http://x/1"] for number in range(2)]
-    sheet = sheets.read([HEADING, again, *halves, ["某学校", "黑板", "面议", "2026年3月", "http://x/1"]], RULES.sheets)
+    sheet = sheets.read(
+        [HEADING, again, *halves, ["某学校", "黑板", "面议", "2026年3月", "http://x/1"]], RULES.sheets, RULES.pages
+    )
     assert {at: text.partition(":")[0] for at, text in sheet.refused.items()} == {2: "LOT_UNKNOWN", 3: "LOT_UNKNOWN"}
     [listed] = sheet.notices
     assert (listed.lots[0].amount_minor, "AMOUNT_UNREADABLE" in listed.remarks) == (None, True)
@@ -340,11 +342,11 @@ async def test_a_saved_page_is_read_like_a_polled_one(company: Live) -> None:
 
 def test_text_that_is_made_to_be_slow_is_not() -> None:
     began = time.process_time()
-    sheet = sheets.read([HEADING, ["(" * 30_000, "(" * 30_000, "1", "2026年3月", ""]] * 3, RULES.sheets)
+    sheet = sheets.read([HEADING, ["(" * 30_000, "(" * 30_000, "1", "2026年3月", ""]] * 3, RULES.sheets, RULES.pages)
     assert len(sheet.refused) == 3
     opened.opened(request(b"<html>" + b"<link " * 10_000, "x.html"), RULES)
     lots = [["某学校", f"黑板{number}", "1", "2026年3月", "http://x/1"] for number in range(20_000)]
-    sheet = sheets.read([HEADING, *lots], RULES.sheets)
+    sheet = sheets.read([HEADING, *lots], RULES.sheets, RULES.pages)
     assert len(sheet.refused) == 20_000, "more lots than a notice may have"
     assert time.process_time() - began < 20
 

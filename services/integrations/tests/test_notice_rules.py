@@ -68,6 +68,11 @@ def notice(**given: Any) -> Notice:
 )
 def test_kinds(printed: str, title: str, kind: str) -> None:
     assert kind_of(printed, title, RULES) == kind
+    # As it comes back from where it was published: its keys in another order.
+    published = ProcurementRules(kinds=dict(sorted(RULES.kinds.items(), key=lambda each: (len(each[0]), each[0]))))
+    assert kind_of(printed, title, published) == kind
+    backwards = ProcurementRules(kinds=dict(reversed(RULES.kinds.items())))
+    assert kind_of(printed, title, backwards) == kind
 
 
 def test_one_project_has_one_key_from_intention_to_award() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +22,10 @@ from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.testing.service import Live
+from closedloop_integrations.notices import store
 
 Known = Any
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def request_id() -> str:
@@ -114,6 +117,34 @@ async def test_a_customer_that_comes_later_is_found_in_older_notices(known: Know
     await known.account("某学校", id=account, aliases=["济南市第三中学"])
     await known.account("某学校", id=account, aliases=["济南市第三中学"], grade="A")
     assert [told.match.notice.provenance.source_id for told in await company.told(events.NoticeMatched)] == ["t1"]
+
+
+@pytest.mark.mission("S70", "S39")
+async def test_a_customer_and_a_notice_that_come_at_one_moment_find_each_other(known: Known, company: Live) -> None:
+    """Whichever begins first: who comes second waits until the first can be seen."""
+    account, other = str(uuid4()), str(uuid4())
+    arriving = company.process.database.transaction()
+    arriving.do("INSERT INTO account (id, name, version) VALUES (%(id)s, '济南市第三中学', 1)", {"id": account})
+    arriving.do(
+        "INSERT INTO account_name (account_id, key, name) VALUES (%(id)s, %(n)s, %(n)s)",
+        {"id": account, "n": "济南市第三中学"},
+    )
+    await store.speaking_of(arriving, account, ["济南市第三中学"], NOW)
+    bringing = asyncio.create_task(bring(company, row(1)))
+    await asyncio.wait({bringing}, timeout=0.3)
+    assert not bringing.done()
+    await arriving.commit()
+    assert await bringing == (1, 0, 0)
+    assert [told.match.account_id for told in await company.told(events.NoticeMatched)] == [account]
+
+    holding = company.process.database.transaction()
+    store.await_accounts(holding)
+    await holding.value("SELECT 1")
+    coming = asyncio.create_task(known.account("青岛市实验小学", id=other))
+    await asyncio.wait({coming}, timeout=0.3)
+    assert not coming.done()
+    await holding.commit()
+    await coming
 
 
 @pytest.mark.mission("S70")

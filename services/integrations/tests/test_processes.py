@@ -28,9 +28,11 @@ from closedloop.integrations.v1.notices_pb2_grpc import NoticeServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop.integrations.v1.webhooks_pb2_grpc import WebhookServiceStub
 from closedloop_devstack.simulators.chat import ChatRobots
+from closedloop_devstack.simulators.erp import ErpServer
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import Notice, ProcurementSite
 from closedloop_devstack.simulators.subscriber import Subscriber
+from closedloop_integrations.sources.rules import PollRules, SourceRules
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -41,6 +43,12 @@ VALUES ('integrations.deliveries', 1, now(), '{"lease_seconds": 10}', 'test', 't
        ('integrations.webhooks', 1, now(), '{"lease_seconds": 10}', 'test', 'test', now());
 UPDATE memory_revision SET value = value + 1 WHERE name = 'rulebook';
 """
+PUBLISH = """
+INSERT INTO rulebook (name, version, effective_at, body, author_id, reason, created_at)
+VALUES (%(name)s, 1, now(), %(body)s, 'test', 'test', now())
+"""
+# Longer than anything else here takes.
+HANGS_SECONDS = 120.0
 
 Eventually = Callable[[Callable[[], Any], str], Any]
 
@@ -58,8 +66,17 @@ def subscriber() -> Iterator[Subscriber]:
 
 
 @pytest.fixture(scope="module")
+def books() -> Iterator[ErpServer]:
+    with ErpServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def running(
-    platform: Callable[..., Any], world: tuple[ProcurementSite, MailServer, ChatRobots], subscriber: Subscriber
+    platform: Callable[..., Any],
+    world: tuple[ProcurementSite, MailServer, ChatRobots],
+    subscriber: Subscriber,
+    books: ErpServer,
 ) -> Any:
     site, post, chat = world
     login = f"{quote(OURS, safe='')}:closedloop@127.0.0.1"
@@ -68,6 +85,9 @@ def running(
         "SMTP_URL": f"smtp://{login}:{post.port}",
         "IMAP_URL": f"imap://{login}:{post.imap_port}",
         "MAIL_FROM": f"Closedloop <{OURS}>",
+        "ERP_URL": books.url,
+        "ERP_APP_KEY": "demo-key",
+        "ERP_APP_SECRET": "demo-secret",
         "WEBHOOK_INNER_HOSTS": json.dumps([subscriber.host]),
         "WECOM_ROBOTS": json.dumps({"default": chat.wecom_url()}),
     }
@@ -142,6 +162,36 @@ def test_the_courier_polls_sends_and_receives(running: Any, stub: Any, world: An
         return bool(delivery.state == deliveries.DELIVERY_STATE_REPLIED)
 
     eventually(replied, "the delivery knows its answer")
+
+
+@pytest.mark.mission("S70", "S71", "S73")
+def test_a_system_that_takes_our_call_and_never_answers_slows_nobody_else(
+    running: Any, stub: Any, world: Any, books: ErpServer
+) -> None:
+    """The ERP hangs in every call; the courier reads the procurement site and sends mail as ever meanwhile."""
+    site, post, _ = world
+    polls = SourceRules().polls | {"erp": PollRules(timeout_seconds=HANGS_SECONDS)}
+    with psycopg.connect(running.database("integrations")) as connection:
+        body = SourceRules(polls=polls).model_dump_json()
+        connection.execute(PUBLISH, {"name": SourceRules.rulebook, "body": body})
+    sources, notices = stub(SourceServiceStub), stub(NoticeServiceStub)
+    asked = sources_pb2.GetSourceRequest(name="erp")
+    eventually(lambda: sources.GetSource(asked).HasField("last_success_time"), "the ERP has answered before")
+    books.faults = type(books.faults)(delay=HANGS_SECONDS * 2)
+    sources.PollSource(sources_pb2.PollSourceRequest(request_id=str(uuid4()), name="erp"))
+    eventually(lambda: books.held, "the ERP has our call, and says nothing")
+
+    title = f"青岛市第{uuid4().hex[:6]}中学智慧黑板采购"
+    site.publish(Notice(title=title, buyer="青岛市中学", published=datetime.now(UTC), body="采购。"))
+    sources.PollSource(sources_pb2.PollSourceRequest(request_id=str(uuid4()), name="procurement"))
+    stub(DeliveryServiceStub).RequestDelivery(written(str(uuid4()), address_only="li@school.cn"))
+    listed = notices_pb2.ListNoticesRequest(query=title)
+    eventually(lambda: notices.ListNotices(listed).notices, "the notice is here all the same")
+    eventually(lambda: post.mailbox("li@school.cn").messages, "and the mail has left")
+    still = sources.GetSource(asked)
+    assert still.circuit.consecutive_failures == 0, "that call was not given up yet: it hung all the while"
+    assert books.held
+    books.faults = books.no_faults()
 
 
 @pytest.mark.mission("S73")

@@ -13,12 +13,15 @@ from closedloop_integrations.procurement.site import (
     NoticeDetail,
     NoticeRow,
     Quarantined,
+    buyer_in,
     decode,
     notice_id,
     parse_detail,
     parse_list,
 )
+from closedloop_integrations.procurement.words import PageLabels, PageWords
 
+WORDS = PageWords()
 BASE = "http://site.test/search?kw=%E9%BB%91%E6%9D%BF&page=1"
 LINK = '<a href="/notices/t20260302_1001.htm">济南市第三中学智慧黑板采购</a>'
 
@@ -37,7 +40,7 @@ def row(facts: str, link: str = LINK) -> str:
 @pytest.mark.mission("S70")
 def test_a_tidy_list_is_read() -> None:
     facts = "2026.03.02 09:30:00 | 采购人：济南市第三中学 | 代理机构：诚信招标 | 公开招标公告 | 山东"
-    listed = parse_list(page(row(facts), more='<a class="next" href="/search?kw=x&amp;page=2">下一页</a>'), BASE)
+    listed = parse_list(page(row(facts), more='<a class="next" href="/search?kw=x&amp;page=2">下一页</a>'), BASE, WORDS)
     assert listed.rows == (
         NoticeRow(
             id="t20260302_1001",
@@ -77,7 +80,7 @@ MENDED = [
 def test_an_untidy_row_is_mended(
     facts: str, buyer: str, agency: str, kind: str, region: str, remarks: tuple[str, ...]
 ) -> None:
-    listed = parse_list(page(row(facts)), BASE)
+    listed = parse_list(page(row(facts)), BASE, WORDS)
     assert listed.quarantined == ()
     read = listed.rows[0]
     assert read.published == datetime(2026, 3, 2, tzinfo=CHINA)
@@ -99,7 +102,7 @@ def test_an_untidy_row_is_mended(
 )
 def test_a_broken_row_is_quarantined_and_the_others_are_read(broken: str, reason: str) -> None:
     good = row("2026-03-02 | 采购人：甲校 | 代理机构：乙 | 中标公告 | 山东")
-    listed = parse_list(page(good, broken, good), BASE)
+    listed = parse_list(page(good, broken, good), BASE, WORDS)
     assert len(listed.rows) == 2
     assert [quarantined.reason for quarantined in listed.quarantined] == [reason]
     assert listed.quarantined[0].raw.startswith("<li>")
@@ -118,15 +121,15 @@ def test_a_broken_row_is_quarantined_and_the_others_are_read(broken: str, reason
 )
 def test_a_buyer_hidden_in_the_title_is_found(title: str, buyer: str) -> None:
     link = f'<a href="/detail?id=BLhpql2ChK5z&amp;colCode=2500">{title}</a>'
-    read = parse_list(page(row("2026-01-30 09:07:01 | 山东省本级", link=link)), BASE).rows[0]
+    read = parse_list(page(row("2026-01-30 09:07:01 | 山东省本级", link=link)), BASE, WORDS).rows[0]
     assert (read.id, read.buyer, read.remarks) == ("BLhpql2ChK5z", buyer, ("BUYER_FROM_TITLE",))
 
 
 def test_a_page_of_another_layout_says_so() -> None:
-    listed = parse_list("<html><body>系统维护中</body></html>", BASE)
+    listed = parse_list("<html><body>系统维护中</body></html>", BASE, WORDS)
     assert (listed.rows, listed.total) == ((), None)
     assert listed.quarantined == (Quarantined("LAYOUT_UNKNOWN", "<html><body>系统维护中</body></html>"),)
-    assert parse_list(page(), BASE).quarantined == ()
+    assert parse_list(page(), BASE, WORDS).quarantined == ()
 
 
 def detail(table: str = "", content: str = "", title: str = "甲校黑板采购", time: str = "2026年03月02日 09:30") -> str:
@@ -146,7 +149,7 @@ URL = "http://site.test/notices/t20260302_1001.htm"
 @pytest.mark.mission("S70")
 def test_a_tidy_notice_is_read() -> None:
     table = cells(采购人="甲校", 代理机构="乙公司", 预算金额="128.65万元", 行政区域="山东", 公告类型="公开招标公告")
-    assert parse_detail(detail(table, "<p>第一段</p><p>第二段</p>"), URL) == NoticeDetail(
+    assert parse_detail(detail(table, "<p>第一段</p><p>第二段</p>"), URL, WORDS) == NoticeDetail(
         id="t20260302_1001",
         url=URL,
         title="甲校黑板采购",
@@ -187,7 +190,7 @@ def test_a_tidy_notice_is_read() -> None:
 def test_an_untidy_notice_is_mended(
     table: str, content: str, buyer: str, fen: int | None, remarks: tuple[str, ...]
 ) -> None:
-    read = parse_detail(detail(table, content), URL)
+    read = parse_detail(detail(table, content), URL, WORDS)
     assert isinstance(read, NoticeDetail)
     assert (read.buyer, read.amount_minor, read.remarks) == (buyer, fen, remarks)
 
@@ -202,7 +205,7 @@ def test_an_untidy_notice_is_mended(
     ],
 )
 def test_a_notice_nobody_can_read_is_quarantined(html: str, reason: str) -> None:
-    read = parse_detail(html, URL)
+    read = parse_detail(html, URL, WORDS)
     assert isinstance(read, Quarantined)
     assert read.reason == reason
     assert read.raw == html[:2000]
@@ -253,25 +256,25 @@ def test_nothing_printed_makes_the_reader_fail(text: str, content: bytes) -> Non
     read_time(text)
     amount = read_amount(text, text)
     assert amount is None or amount >= 0
-    listed = parse_list(page(row(text), row(text, link=f'<a href="{text}">{text}</a>'), text), BASE)
+    listed = parse_list(page(row(text), row(text, link=f'<a href="{text}">{text}</a>'), text), BASE, WORDS)
     # Text with a stray `<li>` of its own may make more items, never fewer.
     assert len(listed.rows) + len(listed.quarantined) >= 1
-    read = parse_detail(detail(text, text, title=text, time=text), URL)
+    read = parse_detail(detail(text, text, title=text, time=text), URL, WORDS)
     assert isinstance(read, (NoticeDetail, Quarantined))
     assert isinstance(decode(content, text), str)
 
 
 def test_lists_within_lists_are_none_of_the_sites() -> None:
     inner = "<ul class='results'><li>x" * 900
-    listed = parse_list(page(row("2026-03-02 | 采购人：A | 公开招标公告 | 山东"), inner), BASE)
+    listed = parse_list(page(row("2026-03-02 | 采购人：A | 公开招标公告 | 山东"), inner), BASE, WORDS)
     assert (len(listed.rows), [one.reason for one in listed.quarantined]) == (1, ["TITLE_MISSING"])
 
 
 @pytest.mark.parametrize("element", ["<div>", "<ul class=results><li>", "<table class=table><tr><td>"])
 def test_a_page_nested_beyond_reading_is_set_aside(element: str) -> None:
-    listed = parse_list(page(element * 20_000), BASE)
+    listed = parse_list(page(element * 20_000), BASE, WORDS)
     assert [one.reason for one in listed.quarantined] == ["NESTED_TOO_DEEP"]
-    read = parse_detail(detail("x", "x") + element * 20_000, URL)
+    read = parse_detail(detail("x", "x") + element * 20_000, URL, WORDS)
     assert isinstance(read, Quarantined)
     assert read.reason == "NESTED_TOO_DEEP"
 
@@ -280,12 +283,48 @@ def test_addresses_that_are_none_are_no_links() -> None:
     facts = "2026-03-02 | 采购人：A | 公开招标公告 | 山东"
     for href in ("http://[x", "//[::1", "http://a.test:port/"):
         listed = parse_list(
-            page(row(facts, link=f'<a href="{href}">x</a>'), more=f'<a class="next" href="{href}">'), BASE
+            page(row(facts, link=f'<a href="{href}">x</a>'), more=f'<a class="next" href="{href}">'), BASE, WORDS
         )
         assert not listed.rows or "port" in href
         assert [one.reason for one in listed.quarantined] in (["LINK_MISSING"], [])
 
 
 def test_a_total_of_five_thousand_digits_is_no_total() -> None:
-    listed = parse_list(f'<p class="total">{"9" * 5000}</p><ul class="results"></ul>', BASE)
+    listed = parse_list(f'<p class="total">{"9" * 5000}</p><ul class="results"></ul>', BASE, WORDS)
     assert listed.total is None
+
+
+@pytest.mark.mission("S70")
+def test_a_site_that_prints_other_words_is_read_once_the_rulebook_has_them() -> None:
+    facts = "2026-03-02 | 需求单位：济南市第三中学 | 某公司 | 竞价文告 | 山东"
+    text = "需求单位名称：济南市第三中学。控制金额：12.5万元。"
+    table = "<tr><td>需求单位</td><td>济南市第三中学</td></tr>"
+    [row_] = parse_list(page(row(facts)), BASE, WORDS).quarantined
+    assert row_.reason == "BUYER_MISSING"
+    words = PageWords(
+        labels=PageLabels(buyer=("采购人", "需求单位")),
+        kind_endings=("公告", "文告"),
+        body_buyers=("需求单位",),
+        body_amounts=("控制",),
+        intentions=("采购计划",),
+        abouts=(),
+    )
+    [read] = parse_list(page(row(facts)), BASE, words).rows
+    assert (read.buyer, read.kind, read.region) == ("济南市第三中学", "竞价文告", "山东")
+    found = parse_detail(detail(table, f"<p>{text}</p>"), URL, words)
+    assert isinstance(found, NoticeDetail)
+    assert (found.buyer, found.amount_minor, found.remarks) == ("济南市第三中学", 12_500_000, ("AMOUNT_FROM_BODY",))
+    found = parse_detail(detail("", f"<p>{text}</p>"), URL, words)
+    assert isinstance(found, NoticeDetail)
+    assert (found.buyer, "BUYER_FROM_BODY" in found.remarks) == ("济南市第三中学", True)
+    assert buyer_in("某县教育局2026年5月采购计划", words) == "某县教育局"
+    assert buyer_in("某县教育局2026年5月政府采购意向", words) == ""
+
+
+def test_words_mean_what_they_say_and_one_thing_each() -> None:
+    assert buyer_in("某县教育局关于2026年5月(a+)+意向", PageWords(intentions=("(a+)+意向",))) == "某县教育局"
+    with pytest.raises(ValueError, match="招标人 cannot mean two things"):
+        PageLabels(agency=("招标人",))
+    for nothing in ({"kind_endings": ()}, {"intentions": ("",)}, {"body_buyers": ()}):
+        with pytest.raises(ValueError, match="at least 1"):
+            PageWords.model_validate(nothing)

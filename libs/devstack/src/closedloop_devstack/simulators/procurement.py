@@ -8,11 +8,12 @@ title, buyer and body; several words all have to occur. `GET /notices/<id>.htm` 
 `table.summary` of label and value (采购人, 代理机构, 预算金额, 行政区域, 公告类型), `#pubTime`, and the text in
 `div.content`.
 
-Pages carry `ETag` and `Last-Modified` and answer 304. More than `limit` requests within `window` seconds from one
-address answer 429 with `Retry-After`. `faults` adds to those of every simulator: `malformed` (every list has a row
-nobody can read), `charset` ("gb18030": the page says so in its `<meta>` alone, as old sites do), and by a notice's id, ""
-being all of them: `broken` (its page answers with this status), `swollen` (is so many bytes long), `moved` (the list links
-to another site, "http://host"). `unlisted`: pages of lists, by number, that answer with a status.
+Pages carry `ETag` and `Last-Modified` and answer 304 (`unchanged` says which did). More than `limit` requests within
+`window` seconds from one address answer 429 with `Retry-After`. `faults` adds to those of every simulator: `malformed`
+(every list has a row nobody can read), `untagged` (no page has an `ETag`), `charset` ("gb18030": the page says so in its
+`<meta>` alone, as old sites do), and by a notice's id, "" being all of them: `broken` (its page answers with this status),
+`swollen` (is so many bytes long), `moved` (the list links to another site, "http://host"). `unlisted`: pages of lists, by
+number, that answer with a status.
 
 Control: `POST /_control/notices` with the fields of `Notice` (`published` ISO 8601 with offset), `GET
 /_control/notices`.
@@ -77,6 +78,7 @@ class Notice:
 @dataclass(frozen=True)
 class SiteFaults(Faults):
     malformed: bool = False
+    untagged: bool = False
     charset: str = "utf-8"
     broken: Mapping[str, int] = field(default_factory=dict)
     swollen: Mapping[str, int] = field(default_factory=dict)
@@ -90,7 +92,8 @@ _NOTICE = TypeAdapter(Notice)
 
 
 class ProcurementSite(HttpSimulator):
-    """`notices`: what stands on the site. `requests`: what was asked. `fill` gives the same for the same `seed`."""
+    """`notices`: what stands on the site. `requests`: what was asked, `unchanged`: what of it was answered by 304. `fill`
+    gives the same for the same `seed`."""
 
     def __init__(
         self,
@@ -105,6 +108,7 @@ class ProcurementSite(HttpSimulator):
         super().__init__(port, host=host, clock=clock)
         self.notices: list[Notice] = []
         self.requests: list[str] = []
+        self.unchanged: list[str] = []
         self._changed: dict[str, datetime] = {"": datetime(2026, 1, 1, tzinfo=UTC)}
         self._random = random.Random(seed)
         self._window = SlidingWindow(limit, window)
@@ -118,6 +122,7 @@ class ProcurementSite(HttpSimulator):
             if not notice.id:
                 day = notice.published.astimezone(CHINA)
                 notice = replace(notice, id=f"t{day:%Y%m%d}_{1001 + len(self.notices)}")
+            before = next((known for known in self.notices if known.id == notice.id), None)
             self.notices = sorted(
                 [known for known in self.notices if known.id != notice.id] + [notice],
                 key=lambda known: (known.published, known.id),
@@ -125,7 +130,10 @@ class ProcurementSite(HttpSimulator):
             )
             # Two changes within a second would look like one to If-Modified-Since.
             moment = max(self.clock().replace(microsecond=0), self._changed[""] + timedelta(seconds=1))
-            self._changed[""] = self._changed[notice.id] = moment
+            self._changed[""] = moment
+            # The list tells seconds, a page does not: it may stay what it was.
+            if before is None or _article(before) != _article(notice):
+                self._changed[notice.id] = moment
         return notice
 
     def fill(self, count: int, last: datetime) -> list[Notice]:
@@ -238,14 +246,17 @@ class ProcurementSite(HttpSimulator):
         etag = f'"{hashlib.sha256(payload).hexdigest()[:20]}"'
         kind = "text/html; charset=utf-8" if charset == "utf-8" else "text/html"
         headers = {"ETag": etag, "Last-Modified": format_datetime(changed, usegmt=True), "Content-Type": kind}
-        if _unchanged(request, etag, changed):
+        if self._faults.untagged:
+            del headers["ETag"]
+        if _unchanged(request, "" if self._faults.untagged else etag, changed):
+            self.unchanged.append(self.requests[-1])
             return Response(status_code=304, headers=headers)
         return Response(payload, headers=headers)
 
 
 def _unchanged(request: Request, etag: str, changed: datetime) -> bool:
-    """RFC 9110, 13.2.2: If-None-Match decides alone where it is sent."""
-    if known := request.headers.get("if-none-match"):
+    """RFC 9110, 13.2.2: If-None-Match decides alone where it is sent to who knows tags."""
+    if etag and (known := request.headers.get("if-none-match")):
         return known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]
     try:
         return changed <= parsedate_to_datetime(request.headers.get("if-modified-since", ""))

@@ -39,7 +39,8 @@ class Faults:
 class HttpSimulator(ABC):
     """A server on loopback. `port=0` picks a free one at the first start and keeps it over restarts.
 
-    `clock` tells the time the simulated system believes in (aware); faults never touch the control routes.
+    `clock` tells the time the simulated system believes in (aware); faults never touch the control routes. `held`: how
+    many requests a `delay` keeps without an answer now.
     """
 
     def __init__(self, port: int = 0, *, host: str = "127.0.0.1", clock: Clock = utc_now) -> None:
@@ -47,6 +48,7 @@ class HttpSimulator(ABC):
         self.port = port
         self.clock = clock
         self.faults = self.no_faults()
+        self.held = 0
         self.lock = threading.RLock()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -128,7 +130,11 @@ class _Faulty:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith("/_control"):
             if self.simulator.faults.delay:
-                await asyncio.sleep(self.simulator.faults.delay)
+                self.simulator.held += 1
+                try:
+                    await asyncio.sleep(self.simulator.faults.delay)
+                finally:
+                    self.simulator.held -= 1
             with self.simulator.lock:
                 faults = self.simulator.faults
                 failing = faults.failures > 0

@@ -115,7 +115,7 @@ class Parser:
 def _mail(raw: bytes) -> None:
     mail = mime.parse(raw)
     rules = MailRules()
-    written = quoting.cut(mail.text)
+    written = quoting.cut(mail.text, rules.quoting)
     facts = facts_in(written.text, nature_of(mail, rules), rules)
     # All of it goes into the database and into events.
     kept = repr((mail, written, facts))
@@ -130,15 +130,15 @@ def _erp(given: tuple[str, str]) -> None:
 
 
 def _page(html: str) -> None:
-    site.parse_list(html, "http://a.test/search?page=1")
-    site.parse_detail(html, "http://a.test/t1.htm")
+    site.parse_list(html, "http://a.test/search?page=1", PROCUREMENT.pages)
+    site.parse_detail(html, "http://a.test/t1.htm", PROCUREMENT.pages)
     site.decode(html.encode("utf-8", "surrogatepass"), html[:200])
 
 
 def _notice_sheet(rows: list[list[str]]) -> None:
     # What a workbook or a CSV file can hold at all.
     clean = [[cell.encode("utf-8", "replace").decode().replace("\0", "") for cell in row] for row in rows]
-    sheet = sheets.read([list(SHEET), *clean], PROCUREMENT.sheets)
+    sheet = sheets.read([list(SHEET), *clean], PROCUREMENT.sheets, PROCUREMENT.pages)
     lots = sum(len(listed.rows) for listed in sheet.notices)
     assert sheet.read == lots + len(sheet.headers) + len(sheet.duplicates) + len(sheet.refused), "a row is lost"
     contents = opened.of_sheet(sheet, [list(SHEET), *clean], "s", "k", PROCUREMENT)

@@ -40,11 +40,11 @@ def poll(desk: Desk) -> None:
         if wanted:
             with Outbound(where.wecom_api_url, mine.rules.timeout_seconds, mine.rules.max_bytes) as client:
                 patience = mine.rules.patience_seconds
-                platform = _Wecom(client, where.wecom_api_url, where.wecom_corp_id, secret, patience)
+                platform = WecomApi(client, where.wecom_api_url, where.wecom_corp_id, secret, patience)
                 _ask(desk, mine, platform, wanted, again)
 
 
-def _ask(desk: Desk, mine: Turn, platform: _Wecom, wanted: list[Any], again: timedelta) -> None:
+def _ask(desk: Desk, mine: Turn, platform: WecomApi, wanted: list[Any], again: timedelta) -> None:
     for (id,) in wanted:
         told = platform.meeting(id)
         status = told.get("status")
@@ -65,7 +65,7 @@ def _ask(desk: Desk, mine: Turn, platform: _Wecom, wanted: list[Any], again: tim
             connection.execute(DONE, {"id": id})
 
 
-class _Wecom:
+class WecomApi:
     """One turn's calls; the token is asked for once, and once more when it holds no longer."""
 
     def __init__(self, client: Outbound, url: str, corp_id: str, secret: str, patience: float) -> None:

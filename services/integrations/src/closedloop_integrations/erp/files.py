@@ -63,7 +63,7 @@ def voucher(lines: Sequence[str], source: str, rules: ErpRules) -> Document:
     """Raises Unreadable; the message says which line of the voucher."""
     entries: list[pb.VoucherEntry] = []
     first: list[str] = []
-    currency = next(iter(rules.currencies.values()))
+    currency = rules.home_currency
     for position, line in enumerate(lines, 1):
         fields = [part.strip() for part in line.split(",")]
         if len(fields) < FIELDS:

@@ -27,6 +27,8 @@ class ErpRules(Rules):
     currencies: dict[str, str] = Field(
         default={"人民币": "CNY", "美元": "USD", "欧元": "EUR", "港币": "HKD", "日元": "JPY", "英镑": "GBP"}
     )
+    # 本位币: of vouchers and stock, and of documents that name none.
+    home_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
     # Its clock may be ahead of ours by so much; what was changed later than that was not, and moves no cursor.
     ahead_hours: float = Field(default=24, ge=0, le=8760)
     # Its instants name no zone; they are this one's.

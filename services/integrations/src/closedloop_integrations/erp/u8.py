@@ -59,10 +59,10 @@ def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | 
 
 def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRules) -> Document:
     number, day = _text(record, "ccode"), date.fromisoformat(_text(record, "ddate"))
-    name = record.get("cexch_name") or next(iter(rules.currencies))
-    if name not in rules.currencies:
+    name = record.get("cexch_name")
+    if name and name not in rules.currencies:
         raise Unreadable(f"the currency {name} is not in the rulebook")
-    currency = rules.currencies[name]
+    currency = rules.currencies[name] if name else rules.home_currency
     row = pb.Transaction(
         number=number,
         date=protos.date_proto(day),
@@ -111,7 +111,7 @@ def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRul
 
 def _stock(record: dict[str, Any], source: str, rules: ErpRules) -> Document:
     code, warehouse = _text(record, "cinvcode"), _text(record, "cwhcode")
-    currency = next(iter(rules.currencies.values()))
+    currency = rules.home_currency
     day = _instant(record, rules).date()
     row = pb.Transaction(
         number=f"{warehouse}/{code}",

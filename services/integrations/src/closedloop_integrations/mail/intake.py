@@ -27,7 +27,7 @@ async def take_in(work: Work, raw: bytes, *, source: str, source_id: str, receiv
     parsed = parse(raw)
     rules = work.rules(MailRules)
     nature = nature_of(parsed, rules)
-    written = quoting.cut(parsed.text)
+    written = quoting.cut(parsed.text, rules.quoting)
     facts = facts_in(written.text, nature, rules)
     around = await store.surroundings(
         work.tx,

@@ -10,6 +10,7 @@ from pydantic import Field
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_integrations.mail.mime import Parsed
 from closedloop_integrations.mail.phrases import DEFAULT_FACTS, FactRule
+from closedloop_integrations.mail.quoting import QuotingRules
 
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
@@ -20,6 +21,7 @@ class MailRules(Rules):
     rulebook: ClassVar[str] = "integrations.mail"
 
     facts: tuple[FactRule, ...] = Field(default=DEFAULT_FACTS, max_length=500)
+    quoting: QuotingRules = QuotingRules()
     # All patterns together may take so long over one mail; what is not read by then stays unread.
     reading_seconds: float = Field(default=0.5, gt=0, le=5)
     # Directly before what was found, they turn it into its contrary.

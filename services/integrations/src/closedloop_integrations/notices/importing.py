@@ -164,7 +164,7 @@ async def read_line(work: Work, item: quarantine.Item) -> str:
     rows = [list(cells), [cell.replace("\0", " ") for cell in cells.values()]]
     if not sheets.known(rows, rules.sheets):
         return "NOT_A_ROW: no column says what is bought, and none by whom"
-    contents = of_sheet(sheets.read(rows, rules.sheets), rows, item.source, item.key, rules)
+    contents = of_sheet(sheets.read(rows, rules.sheets, rules.pages), rows, item.source, item.key, rules)
     return await _again(work, contents)
 
 

@@ -64,6 +64,7 @@ async def match_late(work: Work, account_id: str) -> None:
 
 async def _match(work: Work, notices: Sequence[Notice], changed: Sequence[str]) -> None:
     rules = work.rules(ProcurementRules)
+    store.await_accounts(work.tx)
     names = await store.names_in(work.tx, notices)
     accounts = {name.account_id: name for name in names}
     # Making a matcher of all names takes seconds, in which others want answers, too.

@@ -109,7 +109,7 @@ def _of_table(rows: list[list[str]], source: str, key: str, rules: ProcurementRu
     )
     if begin is None:
         raise spreadsheets.unknown("no column says what is bought, and none by whom")
-    sheet = sheets.read(rows[begin:], rules.sheets)
+    sheet = sheets.read(rows[begin:], rules.sheets, rules.pages)
     contents = of_sheet(sheet, rows[begin:], source, key, rules)
     # What stands above the heading is heading, too.
     above = sum(any(cell.strip() for cell in row) for row in rows[:begin])
@@ -162,7 +162,7 @@ def _of_page(html: str, source: str, key: str, rules: ProcurementRules) -> Conte
     """A page as a browser saves it, a notice or a list of them."""
     found = _SAVED_FROM.search(html[:4096]) or _CANONICAL.search(html[:65_536])
     url = found["url"] if found else key
-    listed = parse_list(html, url)
+    listed = parse_list(html, url, rules.pages)
     if listed.rows or (listed.quarantined and listed.quarantined[0].reason != "LAYOUT_UNKNOWN"):
         contents = Contents("notice_row", url, read=len(listed.rows) + len(listed.quarantined))
         seen: set[str] = set()
@@ -175,7 +175,7 @@ def _of_page(html: str, source: str, key: str, rules: ProcurementRules) -> Conte
         for position, broken in enumerate(listed.quarantined, len(listed.rows)):
             contents.refused[position], contents.raw[position] = broken.reason, broken.raw
         return contents
-    page = parse_detail(html, url)
+    page = parse_detail(html, url, rules.pages)
     contents = Contents("notice_page", url, read=1)
     if isinstance(page, Quarantined):
         contents.refused, contents.raw = {0: page.reason}, {0: html}

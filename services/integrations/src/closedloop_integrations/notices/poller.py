@@ -1,9 +1,10 @@
 """Walks the search lists of the procurement site, politely, and reads what it has not seen. Runs in the courier.
 
 One poll per search. A walk goes from the first page to the last; where it is interrupted (told to slow down, out of
-calls, site away) the next turn goes on at the same page. A list that has not changed costs one conditional request.
-Each notice is observed once per content. A notice that cannot be had holds up nobody: it is tried again, after those that
-were not tried yet, for so many turns as the rulebook says, and then set aside; at once where trying again is pointless.
+calls, site away) the next turn goes on at the same page. A list that has not changed costs one conditional request, and so
+does a notice of which the list says something else while its page is what it was. Each notice is observed once per content.
+A notice that cannot be had holds up nobody: it is tried again, after those that were not tried yet, for so many turns as the
+rulebook says, and then set aside; at once where trying again is pointless.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from typing import Any
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
 
@@ -34,14 +36,17 @@ from closedloop_integrations.procurement.site import ListPage, NoticeRow, decode
 from closedloop_integrations.settings import outside
 
 SOURCE = "procurement"
+LONGEST_VALIDATOR = 500
 
-SEEN = "SELECT url, row_digest FROM fetched_page WHERE url = ANY(%(urls)s)"
+SEEN = "SELECT url, row_digest, etag, last_modified FROM fetched_page WHERE url = ANY(%(urls)s)"
 KEEP = """
-INSERT INTO fetched_page (url, source, etag, row_digest, fetched_at)
-VALUES (%(url)s, %(source)s, %(etag)s, %(row_digest)s, %(now)s)
+INSERT INTO fetched_page (url, source, etag, last_modified, row_digest, fetched_at)
+VALUES (%(url)s, %(source)s, %(etag)s, %(last_modified)s, %(row_digest)s, %(now)s)
 ON CONFLICT (url) DO UPDATE
-   SET etag = excluded.etag, row_digest = excluded.row_digest, fetched_at = excluded.fetched_at
+   SET etag = excluded.etag, last_modified = excluded.last_modified, row_digest = excluded.row_digest,
+       fetched_at = excluded.fetched_at
 """
+UNCHANGED = "UPDATE fetched_page SET row_digest = %(row_digest)s, fetched_at = %(now)s WHERE url = %(url)s"
 FORGET = "DELETE FROM fetched_page WHERE source = %(source)s AND fetched_at < %(since)s"
 
 
@@ -58,8 +63,8 @@ def poll(desk: Desk) -> None:
 
 
 class Walk:
-    """One turn of one search. The cursor: `since` the day searched from, `page` the address to go on at, `etag` of the
-    first page as the last whole walk saw it, `newest` the newest day seen, `tries` how often what could not be had was asked
+    """One turn of one search. The cursor: `since` the day searched from, `page` the address to go on at, `etag` and `modified` of
+    the first page as the last whole walk saw it, `newest` the newest day seen, `tries` how often what could not be had was asked
     for in vain, by address."""
 
     def __init__(
@@ -76,7 +81,7 @@ class Walk:
         page = cursor.get("page") or self._first_page()
         while page:
             fresh = not cursor.get("page")
-            headers = {"If-None-Match": cursor["etag"]} if fresh and cursor.get("etag") else {}
+            headers = conditions(cursor.get("etag", ""), cursor.get("modified", "")) if fresh else {}
             with self._beginning_anew(page, fresh=fresh):
                 answer = self._get(page, headers)
                 if answer is None:
@@ -87,10 +92,11 @@ class Walk:
                     return
                 if answer.status != 200:
                     raise OutsideError(f"the list answers {answer.status}")
-                listed = parse_list(decode(answer.content, answer.headers.get("content-type", "")), page)
+                html = decode(answer.content, answer.headers.get("content-type", ""))
+                listed = parse_list(html, page, self._rules.pages)
                 self._refuse_broken(listed, page)
             if fresh:
-                cursor["first_etag"] = answer.headers.get("etag", "")
+                cursor["first_etag"], cursor["first_modified"] = validators(answer)
             cursor["page"] = page
             if not self._read(listed.rows):
                 return
@@ -111,7 +117,10 @@ class Walk:
             newest = date.fromisoformat(cursor["newest"]) - timedelta(days=self._rules.overlap_days)
             since = max(since, newest.isoformat())
         # Another window is another list, whose tag we have not seen.
-        cursor["etag"] = cursor.pop("first_etag", "") if since == cursor["since"] else ""
+        same = since == cursor["since"]
+        for name in ("etag", "modified"):
+            seen = cursor.pop(f"first_{name}", "")
+            cursor[name] = seen if same else ""
         cursor["since"], cursor["page"] = since, ""
         cursor.pop("tries", None)
         # What was read before that day is listed no more.
@@ -137,15 +146,16 @@ class Walk:
         """False where this turn leaves rows to the next one. Raises OutsideError where nothing of the site can be had."""
         with self._desk.connection() as connection:
             found = connection.execute(SEEN, {"urls": [row.url for row in rows]}).fetchall()
-        seen: dict[str, str] = {row[0]: row[1] for row in found}
+        seen = {url: (digest, conditions(*validators)) for url, digest, *validators in found}
         tries = self._turn.cursor.get("tries", {})
         owed: OutsideError | None = None
         # Those that failed before wait until the others were asked for.
         for row in sorted(rows, key=lambda row: tries.get(row.url, 0)):
             digest = hashlib.sha256(repr((row.title, row.buyer, row.published)).encode()).hexdigest()
-            if seen.get(row.url) != digest:
+            known, when = seen.get(row.url, ("", {}))
+            if known != digest:
                 try:
-                    answer = self._get(row.url, {})
+                    answer = self._get(row.url, when)
                 except (UnaskableError, TooLargeError) as error:
                     self._give_up(row, digest, error)
                 except OutsideError as error:
@@ -186,9 +196,8 @@ class Walk:
             type(error), "PAGE_UNREACHABLE"
         )
         raw = "\n".join((row.title, row.buyer, row.published.isoformat(), row.kind, row.region))
-        kept = {"url": row.url, "source": SOURCE, "etag": "", "row_digest": digest, "now": self._desk.now()}
         with self._desk.connection() as connection:
-            connection.execute(KEEP, kept)
+            connection.execute(KEEP, self._kept(row, digest))
         self._refuse("notice_page", row.url, reason, str(error), raw)
         self._forgive(row.url)
 
@@ -203,15 +212,11 @@ class Walk:
     def _observe(self, row: NoticeRow, digest: str, answer: Answer) -> None:
         html = decode(answer.content, answer.headers.get("content-type", ""))
         now = self._desk.now()
-        kept = {
-            "url": row.url,
-            "source": SOURCE,
-            "etag": answer.headers.get("etag", ""),
-            "row_digest": digest,
-            "now": now,
-        }
         with self._desk.connection() as connection:
-            connection.execute(KEEP, kept)
+            if answer.status == 304:
+                connection.execute(UNCHANGED, self._kept(row, digest))
+                return
+            connection.execute(KEEP, self._kept(row, digest, answer))
             if answer.status in (404, 410):
                 message = f"the page answers {answer.status}"
                 self._refuse("notice_page", row.url, "PAGE_GONE", message, row.title)
@@ -221,6 +226,12 @@ class Walk:
             id = uuid5(NAMESPACE_URL, f"{row.url}#{content}")
             self._desk.observe(fetched, row.url, id=id, connection=connection)
         self._turn.read += 1
+
+    def _kept(self, row: NoticeRow, digest: str, answer: Answer | None = None) -> dict[str, Any]:
+        """A page that could not be had is asked for without conditions, should the list ever say something else of it."""
+        etag, modified = validators(answer) if answer is not None and answer.status == 200 else ("", "")
+        kept = {"url": row.url, "source": SOURCE, "row_digest": digest, "now": self._desk.now()}
+        return {**kept, "etag": etag, "last_modified": modified}
 
     def _refuse_broken(self, listed: ListPage, page: str) -> None:
         for broken in listed.quarantined:
@@ -245,6 +256,24 @@ class Walk:
         if answer.status in (429, 503):
             wait = answer.retry_after or self._turn.rules.patience_seconds
             raise SlowDownError(wait, away=answer.status == 503)
-        if answer.status not in (200, 304, 404, 410):
+        # "Not changed" is no answer to who knows nothing yet.
+        if answer.status not in (200, 404, 410) and not (answer.status == 304 and headers):
             raise OutsideError(f"the site answers {answer.status}")
         return answer
+
+
+def validators(answer: Answer) -> tuple[str, str]:
+    """ETag and Last-Modified, each empty where it is not given; what no honest site gives, and nobody can send, is none."""
+    etag, modified = (_sendable(answer.headers.get(name, "").strip()) for name in ("etag", "last-modified"))
+    return etag, modified
+
+
+def _sendable(value: str) -> str:
+    return value if len(value) <= LONGEST_VALIDATOR and value.isascii() and value.isprintable() else ""
+
+
+def conditions(etag: str, modified: str) -> dict[str, str]:
+    """Headers by which a page is sent only if it has changed (RFC 9110, 13.1). Both are sent where both are known: who
+    knows tags goes by them alone, and older servers and caches by the date."""
+    given = {"If-None-Match": etag, "If-Modified-Since": modified}
+    return {name: value for name, value in given.items() if value}

@@ -33,10 +33,10 @@ async def match_late(event: Heard[customers.AccountChanged], work: Work) -> None
 
 @quarantine.reader("notice_page")
 async def read_page(work: Work, item: quarantine.Item) -> str:
-    page = parse_detail(item.raw, item.key)
+    rules = work.rules(ProcurementRules)
+    page = parse_detail(item.raw, item.key, rules.pages)
     if isinstance(page, Quarantined):
         return page.reason
-    rules = work.rules(ProcurementRules)
     said = said_by_page(page, item.source, rules, work.now)
     await intake.take_in(work, [complete(said, rules, sector_matcher(rules), id=new_id(), now=work.now)])
     return ""

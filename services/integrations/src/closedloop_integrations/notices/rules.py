@@ -16,8 +16,8 @@ from closedloop_chassis.rulebook.rules import Part, Rules
 from closedloop_integrations.file_limits import FileRules
 from closedloop_integrations.procurement.matching import MatchingRules, NameMatch, NoticeMatcher, Place, normalise
 from closedloop_integrations.procurement.site import NoticeDetail
+from closedloop_integrations.procurement.words import PageWords
 
-# Long names of kinds hide short ones: 招标结果公告 is an award though it says 招标.
 KIND_WORDS: dict[str, tuple[str, ...]] = {
     "intention": ("意向",),
     "cancellation": ("终止", "废标", "流标", "取消"),
@@ -90,9 +90,12 @@ class ProcurementRules(Rules):
     confidence: ConfidenceRules = ConfidenceRules()
     # Less sure ones wait for a person.
     tell_from: float = Field(default=0.8, ge=0, le=1)
-    # In order: the first kind whose word stands in the kind as printed, else in the title.
+    # By the words that stand in the kind as printed, else in the title.
     kinds: dict[str, tuple[str, ...]] = Field(default=KIND_WORDS)
+    # Of several the first: 招标结果公告 is an award though it says 招标. Kinds not named here come after, by name.
+    kind_order: tuple[str, ...] = Field(default=tuple(KIND_WORDS), max_length=50)
     sheets: SheetRules = SheetRules()
+    pages: PageWords = PageWords()
     # As many lines as one call can take in within its minute.
     files: FileRules = FileRules(most_lines=20_000)
     # Fewer reviewed matches say nothing about the matcher.
@@ -231,9 +234,12 @@ def said_by_page(page: NoticeDetail, source: str, rules: ProcurementRules, fetch
 
 def kind_of(printed: str, title: str, rules: ProcurementRules) -> str:
     """ "tender" where nothing says otherwise: most notices are."""
+    # What is published has no order of its own.
+    order = {kind: place for place, kind in enumerate(rules.kind_order)}
+    kinds = sorted(rules.kinds, key=lambda kind: (order.get(kind, len(order)), kind))
     for text in (printed, title):
-        for kind, words in rules.kinds.items():
-            if any(word in text for word in words):
+        for kind in kinds:
+            if any(word in text for word in rules.kinds[kind]):
                 return kind
     return "tender"
 

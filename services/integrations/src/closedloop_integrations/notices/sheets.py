@@ -19,6 +19,7 @@ from closedloop_integrations.notices.rules import SheetRules
 from closedloop_integrations.procurement.matching import normalise
 from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
 from closedloop_integrations.procurement.site import buyer_in
+from closedloop_integrations.procurement.words import PageWords
 
 # What the contract lets a lot and a notice be.
 LONGEST = {"name": 1000, "requirement": 10_000, "remark": 2000, "buyer": 200, "title": 1000, "region": 100, "url": 2000}
@@ -103,7 +104,7 @@ def known(rows: Sequence[Cells], rules: SheetRules) -> bool:
     return "name" in fields and bool({"buyer", "title"} & fields)
 
 
-def read(rows: Sequence[Cells], rules: SheetRules) -> Sheet:
+def read(rows: Sequence[Cells], rules: SheetRules, words: PageWords) -> Sheet:
     """`rows` with the heading; cells as text."""
     sheet = Sheet(titles=list(rows[0]))
     heading = _layout(rows[0], rules)
@@ -127,7 +128,7 @@ def read(rows: Sequence[Cells], rules: SheetRules) -> Sheet:
             _take(page, position, cells, heading, sheet, rules)
     found: dict[str, Listed] = {}
     for page in pages.values():
-        _close(page, found, sheet, rules)
+        _close(page, found, sheet, words)
     sheet.notices = list(found.values())
     return sheet
 
@@ -178,10 +179,10 @@ def _lot(
         page.lots[twin] = replace(page.lots[twin], requirement=lot.requirement)
 
 
-def _close(page: _Page, found: dict[str, Listed], sheet: Sheet, rules: SheetRules) -> None:
+def _close(page: _Page, found: dict[str, Listed], sheet: Sheet, words: PageWords) -> None:
     """Joins the halves, and a notice that stands at another address, too, with itself."""
     rows = sorted([*page.lots, *page.halves])
-    reason, listed = _about(page.seen)
+    reason, listed = _about(page.seen, words)
     if listed is None:
         sheet.refused |= dict.fromkeys(rows, reason)
         return
@@ -212,18 +213,18 @@ def _close(page: _Page, found: dict[str, Listed], sheet: Sheet, rules: SheetRule
         earlier.published = earlier.published or listed.published
 
 
-def _about(seen: Mapping[str, str]) -> tuple[str, Listed | None]:
+def _about(seen: Mapping[str, str], words: PageWords) -> tuple[str, Listed | None]:
     title, buyer = seen.get("title", ""), seen.get("buyer", "")
     remarks = []
     if not buyer:
-        buyer = buyer_in(title)
+        buyer = buyer_in(title, words)
         remarks.append("BUYER_FROM_TITLE")
     if not buyer:
         return "BUYER_MISSING: neither a column nor the title names a buyer", None
     if len(buyer) > LONGEST["buyer"]:
         return "FIELD_TOO_LONG: buyer", None
     if not title:
-        title = f"{buyer}政府采购意向"
+        title = f"{buyer}{words.intentions[0]}"
         remarks.append("TITLE_FROM_BUYER")
     published = read_time(seen.get("published", ""))
     if seen.get("published") and published is None:

@@ -43,6 +43,11 @@ OCCURRING = f"""{ACCOUNTS}
  WHERE n.key = ANY(%(buyers)s) OR EXISTS (SELECT FROM unnest(%(texts)s::text[]) AS t (text) WHERE position(n.key IN t.text) > 0)
 """
 
+# A notice and an account that come at one moment would not see each other: neither is committed yet when the other looks.
+# Who brings notices waits for the accounts that are on their way, and they for him; accounts do not wait for each other.
+NAMES_STAND_STILL = "SELECT pg_advisory_xact_lock(hashtext('notice_names'))"
+NOTICES_STAND_STILL = "SELECT pg_advisory_xact_lock_shared(hashtext('notice_names'))"
+
 OF_NOTICES = """
 SELECT m.*, a.name AS account_name, a.owner_id, a.unit_id, a.participant_ids
   FROM notice_match m LEFT JOIN account a ON a.id = m.account_id
@@ -194,6 +199,11 @@ def put(tx: Transaction, notices: Sequence[Notice]) -> None:
     tx.do(PUT, {"rows": rows.pack(notices, only=COLUMNS)})
 
 
+def await_accounts(tx: Transaction) -> None:
+    """Names read from here on are those of all accounts that came before these notices; later ones find the notices."""
+    tx.do(NAMES_STAND_STILL)
+
+
 async def names_in(tx: Transaction, notices: Sequence[Notice]) -> list[Name]:
     """The customers' names that may stand in these notices."""
     if len(notices) > FEW:
@@ -222,6 +232,7 @@ async def new_names(tx: Transaction, account_id: str) -> list[str]:
 
 async def speaking_of(tx: Transaction, account_id: str, keys: Sequence[str], since: datetime) -> list[Notice]:
     """Notices that may speak of an account by one of these names and have no match with it yet."""
+    tx.do(NOTICES_STAND_STILL)
     patterns = [f"%{key.replace('%', '').replace('_', '')}%" for key in keys]
     return await tx.all(
         SPEAKING_OF, {"account_id": account_id, "patterns": patterns, "since": since.date()}, into=Notice

@@ -18,29 +18,11 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from closedloop_integrations import markup
 from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
+from closedloop_integrations.procurement.words import PageWords
 
 MAX_RAW = 2000
 
 _CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)""", re.I)
-# "Such School, January to June 2026, procurement intention": the buyer stands nowhere else.
-_INTENTION = re.compile(r"(?P<buyer>.{4,60}?)(?:关于)?20\d{2}年\d{1,2}月.*政府采购意向")
-_BODY_BUYER = re.compile(
-    r"采购(?:人|单位)(?:信息)?\s*(?:名\s*称)?\s*:\s*(?:名\s*称\s*:)?\s*(?P<buyer>[^\s:;,。]{4,60})"
-)
-_BODY_AMOUNT = re.compile(
-    r"(?P<label>(?:预算|采购|中标|成交)(?:总)?(?:金额|价)\s*(?:\([^)]{1,12}\))?)\s*:"
-    r"\s*(?P<amount>[^。;\n]{1,40})"
-)
-_LABELS = {
-    "buyer": ("采购人", "采购单位", "采购人名称", "采购单位名称", "招标人"),
-    "agency": ("代理机构", "代理机构名称", "采购代理机构"),
-    "kind": ("公告类型", "公告类别", "信息类型"),
-    "region": ("行政区域", "地区", "区域"),
-    "published": ("发布时间", "公告时间", "发布日期", "日期"),
-    "amount": ("预算金额", "采购预算", "预算", "中标金额", "成交金额", "总中标金额", "总成交金额"),
-}
-_KIND = re.compile(r"(?:公告|公示|意向|通知|合同)$")
-_FIELD_OF = {label: field for field, labels in _LABELS.items() for label in labels}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +104,7 @@ def _codec(charset: str) -> str:
     return "gb18030" if name in ("gb2312", "gbk") else name
 
 
-def parse_list(html: str, base_url: str) -> ListPage:
+def parse_list(html: str, base_url: str, words: PageWords) -> ListPage:
     """The rows of a search page; `base_url` is the page's own address."""
     try:
         tree = markup.tree(html)
@@ -136,7 +118,7 @@ def parse_list(html: str, base_url: str) -> ListPage:
     # Its own items: lists within them are none of the site's.
     for item in (child for child in results.iter() if child.tag == "li"):
         try:
-            rows.append(_row(item, base_url))
+            rows.append(_row(item, base_url, words))
         except _UnreadableError as reason:
             quarantined.append(Quarantined(str(reason), (item.html or "")[:MAX_RAW]))
     counted = re.search(r"(?<![0-9])[0-9]{1,9}(?![0-9])", _text(tree.css_first("p.total")))
@@ -146,10 +128,10 @@ def parse_list(html: str, base_url: str) -> ListPage:
     return ListPage(tuple(rows), tuple(quarantined), int(counted[0]) if counted else None, next_url)
 
 
-def parse_detail(html: str, url: str) -> NoticeDetail | Quarantined:
+def parse_detail(html: str, url: str, words: PageWords) -> NoticeDetail | Quarantined:
     """A notice from its own page at `url`."""
     try:
-        return _detail(markup.tree(html), url)
+        return _detail(markup.tree(html), url, words)
     except markup.TooDeep:
         return Quarantined("NESTED_TOO_DEEP", html[:MAX_RAW])
     except _UnreadableError as reason:
@@ -172,7 +154,7 @@ def _joined(base_url: str, href: str) -> str:
     return joined
 
 
-def _row(item: LexborNode, base_url: str) -> NoticeRow:
+def _row(item: LexborNode, base_url: str, words: PageWords) -> NoticeRow:
     link = item.css_first("a[href]")
     title = _text(link)
     if link is None or not title:
@@ -182,11 +164,11 @@ def _row(item: LexborNode, base_url: str) -> NoticeRow:
         raise _UnreadableError("LINK_MISSING")
     for line_break in item.css("span br"):
         line_break.replace_with("|")
-    facts = _facts(_text(item.css_first("span")))
+    facts = _facts(_text(item.css_first("span")), words)
     published = read_time(facts.get("published", ""))
     if published is None:
         raise _UnreadableError("TIME_UNREADABLE")
-    buyer, remarks = _buyer(facts.get("buyer", ""), title, "", facts.get("unlabelled_buyer", ""))
+    buyer, remarks = _buyer(facts.get("buyer", ""), title, "", words, facts.get("unlabelled_buyer", ""))
     return NoticeRow(
         notice_id(url),
         url,
@@ -200,7 +182,7 @@ def _row(item: LexborNode, base_url: str) -> NoticeRow:
     )
 
 
-def _facts(line: str) -> dict[str, str]:
+def _facts(line: str, words: PageWords) -> dict[str, str]:
     """`date | 采购人：buyer | 代理机构：agency | type | region`: by label if there is one, else by what it looks like.
 
     Rows may be shifted by empty cells, so the place in the line alone says nothing; but what stands unlabelled between
@@ -210,24 +192,24 @@ def _facts(line: str) -> dict[str, str]:
     unlabelled: list[str] = []
     for cell in (cell.strip() for cell in re.split("[|｜]", line)):
         label, *values = re.split("[:：]", cell, maxsplit=1)
-        field = _FIELD_OF.get(label.replace(" ", "")) if values else None
+        field = words.field_of.get(label.replace(" ", "")) if values else None
         if field:
             facts[field] = values[0].strip()
         elif "published" not in facts and read_time(cell):
             facts["published"] = cell
-        elif _KIND.search(cell) and "kind" not in facts:
+        elif words.kind.search(cell) and "kind" not in facts:
             facts["kind"] = cell
             if "buyer" not in facts:
                 facts |= zip(("unlabelled_buyer", "agency"), unlabelled, strict=False)
             unlabelled = []
-        elif cell and cell not in _FIELD_OF:
+        elif cell and cell not in words.field_of:
             unlabelled.append(cell)
     if unlabelled and "kind" in facts:
         facts.setdefault("region", unlabelled[0])
     return facts
 
 
-def _detail(tree: LexborHTMLParser, url: str) -> NoticeDetail:
+def _detail(tree: LexborHTMLParser, url: str, words: PageWords) -> NoticeDetail:
     title = _text(tree.css_first("h2.tc, h1, h2")) or _text(tree.css_first("title"))
     if not title:
         raise _UnreadableError("TITLE_MISSING")
@@ -236,7 +218,7 @@ def _detail(tree: LexborHTMLParser, url: str) -> NoticeDetail:
     for cells in (row.css("td, th") for row in tree.css("table.summary tr, .table tr")):
         for label, value in zip(cells[::2], cells[1::2], strict=False):
             name = re.sub(r"[\s:]", "", plain(_text(label)))
-            field = _FIELD_OF.get(re.sub(r"\(.*\)", "", name))
+            field = words.field_of.get(re.sub(r"\(.*\)", "", name))
             if field and _text(value):
                 facts.setdefault(field, _text(value))
                 amount_label = name if field == "amount" and not amount_label else amount_label
@@ -246,8 +228,8 @@ def _detail(tree: LexborHTMLParser, url: str) -> NoticeDetail:
     content = tree.css_first("div.content, div.vF_detail_content")
     paragraphs = [] if content is None else [printed(line) for line in content.text(separator="\n").splitlines()]
     body = "\n".join(line for line in paragraphs if line)
-    buyer, remarks = _buyer(facts.get("buyer", ""), title, body)
-    amount, doubts = _amount(facts.get("amount", ""), amount_label, body)
+    buyer, remarks = _buyer(facts.get("buyer", ""), title, body, words)
+    amount, doubts = _amount(facts.get("amount", ""), amount_label, body, words)
     return NoticeDetail(
         notice_id(url),
         url,
@@ -263,28 +245,28 @@ def _detail(tree: LexborHTMLParser, url: str) -> NoticeDetail:
     )
 
 
-def buyer_in(title: str) -> str:
+def buyer_in(title: str, words: PageWords) -> str:
     """The buyer of an intention, whose name stands in the title alone; empty where none does."""
-    found = _INTENTION.match(plain(title))
+    found = words.intention.match(plain(title))
     return found["buyer"].strip() if found else ""
 
 
-def _buyer(printed: str, title: str, body: str, unlabelled: str = "") -> tuple[str, tuple[str, ...]]:
+def _buyer(printed: str, title: str, body: str, words: PageWords, unlabelled: str = "") -> tuple[str, tuple[str, ...]]:
     if printed:
         return printed, ()
     if unlabelled:
         return unlabelled, ("BUYER_UNLABELLED",)
-    if named := buyer_in(title):
+    if named := buyer_in(title, words):
         return named, ("BUYER_FROM_TITLE",)
-    if found := _BODY_BUYER.search(_plain_lines(body)):
+    if found := words.body_buyer.search(_plain_lines(body)):
         return found["buyer"], ("BUYER_FROM_BODY",)
     raise _UnreadableError("BUYER_MISSING")
 
 
-def _amount(printed: str, label: str, body: str) -> tuple[int | None, tuple[str, ...]]:
+def _amount(printed: str, label: str, body: str, words: PageWords) -> tuple[int | None, tuple[str, ...]]:
     if printed and (amount := read_amount(printed, label)) is not None:
         return amount, ()
-    for found in _BODY_AMOUNT.finditer(_plain_lines(body)):
+    for found in words.body_amount.finditer(_plain_lines(body)):
         if (amount := read_amount(found["amount"], found["label"])) is not None:
             return amount, ("AMOUNT_FROM_BODY",)
     return None, ("AMOUNT_UNREADABLE",) if printed else ()
