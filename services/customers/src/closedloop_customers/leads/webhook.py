@@ -7,6 +7,7 @@ row named; what can be read is acknowledged once it is kept, and is taken in by 
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -27,7 +28,7 @@ SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDE
 
 
 def receive(desk: Desk, request: Request) -> Response:
-    """201 when something is new, 200 when all was posted before under the same webhook-id; both say how many."""
+    """201 when something is new, 200 when all of it was posted before, under whatever webhook-id; both say how many."""
     source = request.values.get("source", "")
     secret = outside().webhook_secrets.get(source)
     if secret is None or not secret.get_secret_value():
@@ -37,14 +38,17 @@ def receive(desk: Desk, request: Request) -> Response:
         rules = WebhookRules.model_validate(kept[0]) if kept else WebhookRules()
     signatures.check(secret.get_secret_value(), request, desk.now().timestamp(), rules.signed_within_seconds)
     rows = read(request.body, source, rules)
-    post, fresh = request.headers["webhook-id"], 0
+    fresh = 0
     with desk.connection() as connection:
-        for number, row in enumerate(rows):
+        for row in rows:
+            # By what the source calls it, not by the post it came in: a sender may use an id of a post twice. With what it
+            # says: one that was refused comes again once it is mended, and of one that was taken in the door knows the id.
+            said = sha256(row.SerializeToString(deterministic=True)).hexdigest()
+            id = uuid5(NAMESPACE_URL, f"customers:webhook:{source}:{row.provenance.source_id}:{said}")
             posted = events.LeadPosted(row=row)
             posted.receive_time.FromDatetime(desk.now())
             if not row.provenance.HasField("observed_time"):
                 posted.row.provenance.observed_time.CopyFrom(posted.receive_time)
-            id = uuid5(NAMESPACE_URL, f"customers:webhook:{source}:{post}:{number}")
             fresh += desk.observe(posted, f"{source}:{row.provenance.source_id}", id, connection=connection)
     answer = json.dumps({"new": fresh, "known": len(rows) - fresh})
     return Response(201 if fresh else 200, answer.encode(), content_type="application/json")
