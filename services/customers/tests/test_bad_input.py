@@ -54,6 +54,22 @@ async def test_emoji_are_names_and_control_characters_are_not(house: House) -> N
         assert made.id in {one.id for one in found.accounts}
 
 
+@pytest.mark.mission("S21")
+async def test_the_original_of_an_inquiry_is_bounded_at_every_door(house: House) -> None:
+    request = lead(1)
+    for words in ("x" * 10 * 1024 * 1024, "x" * 65 * 1024):
+        request.payload.update({"page": words})
+        with house.live.refused("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"):
+            await house.web.leads.IntakeLead(request)
+    row = leads_pb2.LeadRow(provenance=request.provenance, profile=request.profile, payload=request.payload)
+    summary = await house.ops.leads.BulkIntakeLeads(
+        leads_pb2.BulkIntakeLeadsRequest(request_id=new_id(), rows=[row], validate_only=True)
+    )
+    assert [(error.reason, error.field) for error in summary.errors] == [("PAYLOAD_TOO_LARGE", "payload")]
+    request.payload.update({"page": "x" * 63 * 1024})
+    assert (await house.web.leads.IntakeLead(request)).id
+
+
 @pytest.mark.mission("S21", "U11")
 async def test_two_leads_with_one_phone_at_the_same_instant_are_one(house: House) -> None:
     requests = [

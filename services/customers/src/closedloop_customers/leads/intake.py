@@ -7,17 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
-
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import enums, errors, protos
+from closedloop_chassis import enums, errors, protos, structs
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
 from closedloop_customers import codes, custom_fields, identifiers, profiles, provenance, records
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.leads import desk, store, wire
-from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, priority
+from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, check_payload, priority
 from closedloop_customers.playbooks.desk import arrived
 
 Source = tuple[str, str]
@@ -78,9 +75,10 @@ def read(
     *,
     historical: bool = False,
 ) -> Inquiry:
-    """Raises InvalidArgument for codes, people, consents and moments that cannot be."""
-    profile = profiles.read(row.profile)
+    """Raises InvalidArgument for originals, codes, people, consents and moments that cannot be."""
     code_rules, rules = work.rules(codes.CodeRules), work.rules(LeadRules)
+    check_payload(row.payload.ByteSize(), rules)
+    profile = profiles.read(row.profile)
     codes.check(profile, code_rules, work.org)
     custom_fields.check("lead", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
@@ -109,7 +107,7 @@ def read(
         position=position,
         profile=profile,
         kept=kept,
-        payload=_struct(row.payload) if row.HasField("payload") else None,
+        payload=structs.plain(row.payload, "payload") if row.HasField("payload") else None,
         consents=consents,
         received_at=received,
         owner_id=row.owner_id,
@@ -401,7 +399,3 @@ def _check_moment(received: datetime, now: datetime, rules: LeadRules, historica
         raise errors.FailedPrecondition(
             "STALE_INQUIRY", f"older than {rules.stale_days} days; bring it in as historical"
         )
-
-
-def _struct(payload: Struct) -> dict[str, Any]:
-    return json_format.MessageToDict(payload)

@@ -7,8 +7,9 @@ row named; what can be read is acknowledged once it is kept, and is taken in by 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from google.protobuf import json_format
@@ -17,10 +18,14 @@ from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2
 from closedloop_chassis import bulk, errors
 from closedloop_chassis.courier import signatures
+from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Request, Response
-from closedloop_customers.leads.rules import WebhookRules
+from closedloop_chassis.rulebook.rules import Rules
+from closedloop_customers.leads.rules import LeadRules, WebhookRules, check_payload
 from closedloop_customers.settings import outside
+
+RulesT = TypeVar("RulesT", bound=Rules)
 
 IN_FORCE = """
 SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1
@@ -34,10 +39,10 @@ def receive(desk: Desk, request: Request) -> Response:
     if secret is None or not secret.get_secret_value():
         raise errors.NotFound("WEBHOOK_NOT_CONFIGURED", "no secret is set for this source")
     with desk.connection() as connection:
-        kept = connection.execute(IN_FORCE, {"name": WebhookRules.rulebook, "now": desk.now()}).fetchone()
-        rules = WebhookRules.model_validate(kept[0]) if kept else WebhookRules()
+        rules = _in_force(connection, WebhookRules, desk.now())
+        door = _in_force(connection, LeadRules, desk.now())
     signatures.check(secret.get_secret_value(), request, desk.now().timestamp(), rules.signed_within_seconds)
-    rows = read(request.body, source, rules)
+    rows = read(request.body, source, rules, door)
     fresh = 0
     with desk.connection() as connection:
         for row in rows:
@@ -54,8 +59,8 @@ def receive(desk: Desk, request: Request) -> Response:
     return Response(201 if fresh else 200, answer.encode(), content_type="application/json")
 
 
-def read(body: bytes, source: str, rules: WebhookRules) -> list[leads_pb2.LeadRow]:
-    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID."""
+def read(body: bytes, source: str, rules: WebhookRules, door: LeadRules) -> list[leads_pb2.LeadRow]:
+    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID, PAYLOAD_TOO_LARGE."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -69,7 +74,14 @@ def read(body: bytes, source: str, rules: WebhookRules) -> list[leads_pb2.LeadRo
     _, refused = bulk.sift(parsed)
     for bad in refused[:1]:
         raise errors.InvalidArgument("ROW_INVALID", f"leads[{bad.row}].{bad.field}: {bad.message}", row=bad.row)
+    for row in parsed:
+        check_payload(row.payload.ByteSize(), door)
     return parsed
+
+
+def _in_force(connection: Connection, model: type[RulesT], now: datetime) -> RulesT:
+    kept = connection.execute(IN_FORCE, {"name": model.rulebook, "now": now}).fetchone()
+    return model.model_validate(kept[0]) if kept else model()
 
 
 def _row(number: int, given: Any, source: str) -> leads_pb2.LeadRow:
