@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import accounts_pb2, identity_pb2, leads_pb2
@@ -38,16 +39,31 @@ async def test_a_note_of_ten_megabytes_is_refused_and_the_next_call_is_served(ho
 
 @pytest.mark.mission("U11")
 async def test_emoji_are_names_and_control_characters_are_not(house: House) -> None:
-    for name in ("a\x00b", "a\nb", "a\x7fb"):
+    controls = ("a\x00b", "a\nb", "a\x7fb", "a\x85b", "a\u2028b", "a\u2029b", "\u202eabc", "a\u2066b")
+    unseen = (" ", "\u3000", "\u200b", "\u200b \u200d\ufeff", "\u2060", "\u3164", "\u00ad")
+    for name in controls + unseen:
         with house.live.refused("INVALID_ARGUMENT"):
             await house.rep1.accounts.CreateAccount(
                 accounts_pb2.CreateAccountRequest(request_id=new_id(), profile=accounts_pb2.AccountProfile(name=name))
             )
-    for name in ("🏭 工厂 👩‍🔧", "🏭", "‮abc", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢", "（）", "ﷺ", "%_\\'; DROP TABLE account; --"):
+        with house.live.refused("INVALID_ARGUMENT"):
+            await house.web.leads.IntakeLead(lead(1, company_name=name))
+    for name in ("🏭 工厂 👩‍🔧", "🏭", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢", "（）", "ﷺ", "%_\\'; DROP TABLE account; --"):
         made = await house.rep1.accounts.CreateAccount(
             accounts_pb2.CreateAccountRequest(request_id=new_id(), profile=accounts_pb2.AccountProfile(name=name))
         )
         assert made.profile.name == name.strip()
+        with house.live.refused("INVALID_ARGUMENT", "NAME_MISSING"):
+            await house.rep1.accounts.UpdateAccount(
+                accounts_pb2.UpdateAccountRequest(
+                    request_id=new_id(),
+                    id=made.id,
+                    etag=made.etag,
+                    profile=accounts_pb2.AccountProfile(name="\u200b"),
+                    update_mask=FieldMask(paths=["name"]),
+                    business_action=accounts_pb2.BusinessAction(kind="call", reference="1"),
+                )
+            )
         wanted = identity_pb2.FindDuplicatesRequest(account=accounts_pb2.AccountProfile(name=name))
         await house.rep1.identity.FindDuplicates(wanted)
         found = await house.rep1.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(query=name))
