@@ -225,7 +225,7 @@ def _joins(within: Mapping[str, str], keys: Mapping[str, str], claims: Iterable[
 
 
 async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Sequence[Inquiry]) -> None:
-    """Inquiries that joined a lead fill what it leaves empty."""
+    """Inquiries that joined a lead fill what it leaves empty, and somebody hears of them."""
     made_here = {inquiry.lead_id for inquiry in makers}
     ids = {taken.lead_of[inquiry.source] for inquiry in joining} - made_here
     if not ids:
@@ -238,6 +238,34 @@ async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Se
             after[lead.id] = replace(lead, profile=profiles.completed(lead.profile, inquiry.profile))
     for lead in desk.save(work, [(before[id_], after[id_]) for id_ in before], "join"):
         taken.joined[lead.id] = lead
+    await _heard(work, taken, [inquiry for inquiry in joining if inquiry.past is None])
+
+
+async def _heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
+    """Who has a lead that was answered, or waits too long already, is told that it asked again; of one that nobody at
+    work has, whoever gets it now."""
+    again = {taken.lead_of[inquiry.source] for inquiry in asked} & taken.joined.keys()
+    told = {
+        id_: lead
+        for id_ in sorted(again)
+        if (lead := taken.joined[id_]).responded_at is not None or lead.response_light != "none" or not lead.owner_id
+    }
+    left = [lead for lead in told.values() if not _at_work(work, lead.owner_id)]
+    if left:
+        missed = await assignment.missed_by(work.tx, [lead.id for lead in left])
+        previous, reason = {lead.id: lead.owner_id for lead in left}, "asked again"
+        subjects = [desk.subject(lead, missed=missed.get(lead.id, frozenset())) for lead in left]
+        choices = await assignment.by_rules(work, "lead", subjects, reason=reason, previous=previous)
+        for lead in desk.hand_over(work, [(lead, choices[lead.id]) for lead in left], "rules", reason):
+            taken.joined[lead.id] = told[lead.id] = lead
+    for inquiry in asked:
+        if (holder := told.get(taken.lead_of[inquiry.source])) is not None:
+            desk.asked_again(work, holder, inquiry.profile.get("need", ""), inquiry.source)
+
+
+def _at_work(work: Work, person_id: str) -> bool:
+    person = work.org.person(person_id)
+    return person is not None and person.active
 
 
 async def _make(
