@@ -39,6 +39,11 @@ PROVINCES |= {
     "长沙": "43",
 }
 PLACES = list(PROVINCES)
+# Two parts each of one whole, which have a phone and a domain in common and are two customers.
+PARTS = (
+    ("（东院）", "（西院）"), ("（王府井店）", "（西单店）"), ("（小学部）", "（初中部）"), ("（A座）", "（B座）"),
+    ("有限公司第二工程公司", "有限公司第三工程公司"), ("有限公司南京客户部", "有限公司苏州客户部"),
+)  # fmt: skip
 FORMS = ("有限公司", "股份有限公司", "有限责任公司")
 TRADITIONAL = str.maketrans(
     "华东达图兴长远医疗学习网络软电机车环龙术业师", "華東達圖興長遠醫療學習網絡軟電機車環龍術業師"
@@ -56,7 +61,8 @@ class Written:
 
 
 def companies(count: int, seed: int = 1) -> list[Written]:
-    """Up to five records of each of `count` companies; every fourth has a neighbour with almost the same name."""
+    """Up to five records of each of `count` companies; every fourth has a neighbour with almost the same name, every
+    eighth is made of two parts."""
     dice = random.Random(seed)
     found: list[Written] = []
     taken: set[tuple[str, str]] = set()
@@ -78,6 +84,11 @@ def companies(count: int, seed: int = 1) -> list[Written]:
                 taken.add(neighbour)
                 found += _records(number, *neighbour, dice)
                 number += 1
+        if dice.random() < 0.125 and number + 1 < count:
+            shared = _reached(number, dice)
+            for part in dice.choice(PARTS):
+                found += _records(number, place, core + part, dice, shared)
+                number += 1
     dice.shuffle(found)
     return found
 
@@ -88,14 +99,22 @@ def credit_code(dice: random.Random) -> str:
     return stem + CREDIT[-total % 31]
 
 
-def _records(number: int, place: str, core: str, dice: random.Random) -> list[Written]:
-    whole: dict[str, Any] = {
-        "credit_code": credit_code(dice),
+def _reached(number: int, dice: random.Random) -> dict[str, Any]:
+    return {
         "domains": [f"c{number}.example.cn"],
         "phones": [f"0{dice.randint(21, 29)}-{dice.randint(10_000_000, 99_999_999)}"],
+    }
+
+
+def _records(
+    number: int, place: str, core: str, dice: random.Random, shared: dict[str, Any] | None = None
+) -> list[Written]:
+    whole: dict[str, Any] = {
+        "credit_code": credit_code(dice),
+        **(shared or _reached(number, dice)),
         "address": f"{place}市{dice.choice('东西南北')}{dice.choice('山湖江海')}路{dice.randint(1, 999)}号",
     }
-    form = "" if core.endswith("分公司") else dice.choice(FORMS)
+    form = "" if core.endswith(("分公司", "工程公司", "客户部")) else dice.choice(FORMS)
     records = []
     for _ in range(dice.randint(1, 5)):
         known = {name: value for name, value in whole.items() if dice.random() < 0.35}

@@ -97,6 +97,54 @@ def test_a_name_is_place_brand_and_form(written: str, core: str, places: set[str
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("中铁一局集团有限公司第二工程公司", "中铁一局集团有限公司第三工程公司"),
+        ("市人民医院（东院）", "市人民医院（西院）"),
+        ("海底捞（王府井店）", "海底捞（西单店）"),
+        ("肯德基（南京西路店）", "肯德基（淮海路店）"),
+        ("济南实验学校（小学部）", "济南实验学校（初中部）"),
+        ("万达广场（A座）", "万达广场（B座）"),
+        ("中国移动通信有限公司南京客户部", "中国移动通信有限公司苏州客户部"),
+        ("中国石化销售有限公司浙江石油", "中国石化销售有限公司江苏石油"),
+        ("7-11便利店（国贸店）", "7-11便利店（望京店）"),
+        ("海底捞（王府井店）", "海底捞"),
+        ("国网江苏省电力有限公司南京供电局", "国网江苏省电力有限公司"),
+    ],
+)
+@pytest.mark.mission("U11")
+def test_parts_of_one_whole_are_never_certainly_one(one: str, other: str) -> None:
+    assert not set(identifiers.account_keys({"name": one}, MATCHING)) & set(
+        identifiers.account_keys({"name": other}, MATCHING)
+    )
+    # As parts do, they share what registers and telephones say.
+    shared = {
+        "credit_code": "91350100M000100Y43",
+        "domains": ["whole.cn"],
+        "phones": ["021-55551234"],
+        "address": "上海市浦东新区张江路1号",
+    }
+    found = compare(account("1", name=one, **shared), account("2", name=other, **shared), "account", RULES)
+    assert RULES.shown <= found.probability < RULES.certain
+    for written in (one, other):
+        again = f" {written.translate(TRADITIONAL)}"
+        assert identifiers.company(again, MATCHING) == identifiers.company(written, MATCHING)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "海尔智家（老客户）", "海尔智家（已签约）", "海尔智家（重点客户）", "海尔智家（采购部）", "海尔智家（法人独资）",
+        "海尔智家（有限公司）", "海尔智家（简称海尔）", "海尔智家（原海尔电器）", "海尔智家（海尔）", "海尔智家（Haier）",
+        "海尔智家（总部）", "海尔智家有限公司 13800138000", "海尔智家有限公司（VIP）", "海尔智家有限公司重点客户",
+    ],
+)  # fmt: skip
+@pytest.mark.mission("U11")
+def test_what_is_noted_behind_a_name_is_no_part_of_it(written: str) -> None:
+    assert identifiers.company(written, MATCHING) == "海尔智家"
+
+
+@pytest.mark.parametrize(
     ("code", "fits"),
     [
         ("91310000MA1FL0XX1X", False),
@@ -359,8 +407,8 @@ def _buyers(folder: Path) -> set[str]:
 def test_what_a_branch_is_called_is_the_companys_to_say() -> None:
     ours = MatchingRules(branches=(*names.BRANCHES, "营业部"))
     name = "华东证券有限公司苏州营业部"
-    assert identifiers.company(name, MatchingRules()) == identifiers.company("华东证券", MatchingRules())
-    assert identifiers.company(name, ours) != identifiers.company("华东证券", ours)
+    assert names.parse(name, MatchingRules().lexicon).core == names.parse("华东证券").core
+    assert names.parse(name, ours.lexicon).core != names.parse("华东证券").core
 
 
 @pytest.mark.mission("U11")

@@ -87,6 +87,20 @@ async def test_a_signed_post_is_taken_in_once_and_a_replay_changes_nothing(house
 
 
 @pytest.mark.mission("S21", "U15")
+async def test_an_inquiry_is_known_by_its_own_id_and_not_by_that_of_its_post(house: House, desk: StillDesk) -> None:
+    await post(desk, row(1))
+    another = await post(desk, row(2))
+    assert (another.status, json.loads(another.body)) == (201, {"new": 1, "known": 0})
+    known = await post(desk, row(2), row(1), id="msg-2")
+    assert (known.status, json.loads(known.body)) == (200, {"new": 0, "known": 2})
+    # Said otherwise it goes to the door once more, which knows it: what was taken in stays as it came.
+    await post(desk, row(2, need="又及"))
+    found = await leads(house)
+    assert {lead.provenance.source_id for lead in found} == {"form-1", "form-2"}
+    assert not any(lead.profile.need for lead in found)
+
+
+@pytest.mark.mission("S21", "U15")
 async def test_forged_and_belated_posts_are_refused(house: House, desk: StillDesk) -> None:
     week = timedelta(days=7).total_seconds()
     for reason, forged in (
@@ -130,6 +144,7 @@ async def test_what_cannot_be_read_is_refused_with_its_row(house: House, desk: S
         ("ROW_UNREADABLE", "leads[0]", ({**row(1), "provenance": {"source": "partner", "sourceId": "1"}},)),
         ("ROW_INVALID", "leads[1]", (row(1), row(2, companyName="a\x00b"))),
         ("ROW_INVALID", "leads[0]", ({"provenance": {"sourceId": "1"}, "profile": {"need": "报价"}},)),
+        ("PAYLOAD_TOO_LARGE", "64 KiB", (row(1), row(2) | {"payload": {"page": "x" * 70_000}})),
         ("TOO_MANY_ROWS", "500", tuple(row(n) for n in range(501))),
     ):
         with pytest.raises(errors.InvalidArgument) as refused:

@@ -20,6 +20,7 @@ from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
+from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 
 from .conftest import Desk, House
@@ -109,6 +110,46 @@ async def test_another_inquiry_of_the_same_person_joins(house: House, rid: Any) 
     assert [s.provenance.source for s in kept.submissions] == ["web_form", "wechat"]
     third = await intake(house, rid, "3", phone="", email_address="ZHAO@zz.example.cn")
     assert third.id == first.id, "known by the address it brought itself"
+
+
+@pytest.mark.mission("S21", "S23")
+async def test_who_asks_again_after_an_answer_is_heard_and_answered_in_time(house: House, rid: Any) -> None:
+    async def messages() -> list[Any]:
+        told = [one.content for one in await house.live.told(integrations.DeliveryRequested)]
+        return [one for one in told if one.template.template == "lead_asked_again"]
+
+    async def calls() -> list[Any]:
+        told = [one.content for one in await house.live.told(approvals.TaskRequested)]
+        return [one for one in told if one.warning == "customers.asked_again"]
+
+    lead = await intake(house, rid)
+    await intake(house, rid, "2", need="还在等")
+    assert await messages() == [], "its first answer is owed already"
+    await respond(house, rid, lead)
+    for _ in range(2):
+        assert (await intake(house, rid, "3", need="要再买十台")).id == lead.id
+    (told,) = await messages()
+    assert told.recipient.person_id == lead.ownership.owner_id
+    assert dict(told.template.fields)["need"] == "要再买十台"
+    assert dict(told.template.fields)["response_due_time"]
+    await respond(house, rid, lead)
+    await house.live.advance(hours=3)
+    assert await calls() == [], "answered again in time"
+    await intake(house, rid, "4", need="报价？")
+    await house.live.advance(hours=3)
+    (called,) = await calls()
+    assert (called.subject_id, called.assignee_id) == (lead.id, "m1")
+    assert len(await messages()) == 2
+    # Its owner leaves: whoever gets it now hears of it.
+    gone = lead.ownership.owner_id
+    left = targets.PersonChanged(person_id=gone, unit_id="team1", name="张三", active=False, version=10**9)
+    await house.live.hear(left, gone)
+    heir = (await intake(house, rid, "5", need="还有人吗")).ownership.owner_id or (
+        await house.ops.leads.GetLead(get(lead))
+    ).ownership.owner_id
+    assert heir not in {"", gone}
+    assert (await messages())[-1].recipient.person_id == heir
+    assert (await house.live.told(events.LeadAssigned))[-1].previous_owner_id == gone
 
 
 @pytest.mark.mission("S21", "S82")

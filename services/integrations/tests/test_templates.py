@@ -18,6 +18,7 @@ FIELDS = {
     "approval_waiting": {"title": "25% 折扣", "submitter_name": "张三"},
     "approval_escalated": {"title": "25% 折扣"},
     "lead_assigned": {"company_name": "济南三中", "response_due_time": "2026-01-05T11:00:00+08:00"},
+    "lead_asked_again": {"company_name": "济南三中", "response_due_time": "2026-01-05T11:00:00+08:00"},
     "leads_assigned": {"count": 12.0, "companies": "济南三中", "response_due_time": "2026-01-05T11:00:00+08:00"},
     "digest": {"count": "2", "items": "联系客户，请于明天前完成。"},
     "reminder": {"day": "2026-01-06", "time_zone": "Asia/Shanghai", "title": "回访济南三中"},

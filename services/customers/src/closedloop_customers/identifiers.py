@@ -36,6 +36,8 @@ class MatchingRules(Rules):
     departments: tuple[str, ...] = names.DEPARTMENTS
     short_forms: dict[str, str] = names.SHORT_FORMS
     branches: tuple[str, ...] = names.BRANCHES
+    remarks: tuple[str, ...] = names.REMARKS
+    other_names: tuple[str, ...] = names.OTHER_NAMES
     # Domains of everybody, which say nothing about the company.
     public_domains: frozenset[str] = frozenset(
         {"qq.com", "163.com", "126.com", "sina.com", "sina.cn", "139.com", "189.cn", "foxmail.com", "yeah.net",
@@ -52,6 +54,8 @@ class MatchingRules(Rules):
             self.departments,
             tuple(self.short_forms.items()),
             self.branches,
+            self.remarks,
+            self.other_names,
         )
 
 

@@ -1,7 +1,8 @@
 """Company names taken apart: where, who, in which legal form; so that one company written five ways is one name.
 
 Width, case, blanks, punctuation, traditional characters, legal form and how a number is written never tell companies
-apart; places do. What is written behind a name, a department or a remark, is kept aside.
+apart; places do. A department or a remark behind a name or in brackets is kept aside; whatever else stands there says
+which of several it is: "（东院）", "第二工程公司" behind the legal form.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ DEPARTMENTS = (
     "采购", "销售", "市场", "营销", "技术", "研发", "财务", "行政", "人事", "人力资源", "工程", "质量", "品质", "生产", "设备",
     "信息", "后勤", "总务", "项目", "仓储", "运营", "客服", "法务", "综合", "基建", "教务", "招标", "办公",
 )  # fmt: skip
+# What sales note behind a name, alone or several in a row; it is no part of it: "（老客户）", "（已签约）", "（法人独资）".
+REMARKS = (
+    "客户", "用户", "老", "新", "大", "重点", "重要", "意向", "潜在", "目标", "战略", "优质", "普通", "一般", "已", "未", "待",
+    "签约", "成交", "合作", "续签", "续约", "到期", "流失", "跟进", "在谈", "待定", "暂停", "停用", "作废", "测试", "试用", "重复",
+    "总部", "本部", "总公司", "总店", "筹", "筹备", "筹建", "存续", "在业", "吊销", "注销", "清算", "国企", "央企", "民企", "民营",
+    "国营", "外资", "合资", "独资", "控股", "国有", "法人", "自然人", "外商", "中外", "个体", "个体工商户", "上市", "简称", "全称",
+    "法定名称", "vip", "集采", "代理", "代理商", "经销商", "供应商", "渠道", "伙伴", "甲方", "乙方",
+)  # fmt: skip
+# What another name of the same begins with: "（原天成精密）", "（简称华东）".
+OTHER_NAMES = ("以下简称", "简称", "原名", "原称", "曾用名", "曾名", "又名", "别名", "旧称", "旧名", "前身", "原")
 # What the name ends in when it is said in short, and in full.
 SHORT_FORMS = {
     "附中": "附属中学", "附小": "附属小学", "实小": "实验小学", "疾控": "疾病预防控制中心", "疾控中心": "疾病预防控制中心",
@@ -94,6 +105,8 @@ class Lexicon:
     departments: tuple[str, ...] = DEPARTMENTS
     short_forms: tuple[tuple[str, str], ...] = tuple(SHORT_FORMS.items())
     branches: tuple[str, ...] = BRANCHES
+    remarks: tuple[str, ...] = REMARKS
+    other_names: tuple[str, ...] = OTHER_NAMES
 
     @cached_property
     def endings(self) -> tuple[str, ...]:
@@ -128,6 +141,13 @@ class Lexicon:
         return re.compile(f"(?:{words})+[一二三四五]?(?:管理)?(?:部门|部|科|处|组|室|中心)$")
 
     @cached_property
+    def remark(self) -> re.Pattern[str]:
+        """Says nothing of which one it is: remarks, legal forms, numbers to call; another name of the same."""
+        words = "|".join(sorted(map(re.escape, (*self.remarks, *self.forms)), key=len, reverse=True)) or "(?!)"
+        others = "|".join(map(re.escape, self.other_names)) or "(?!)"
+        return re.compile(f"(?:{words}| )+|(?:{others}).*|[0-9 ]{{5,}}")
+
+    @cached_property
     def shortened(self) -> tuple[tuple[str, str], ...]:
         return tuple(sorted(self.short_forms, key=lambda pair: -len(pair[0])))
 
@@ -144,6 +164,8 @@ class Lexicon:
             self.departments,
             self.short_forms,
             self.branches,
+            self.remarks,
+            self.other_names,
         )
         return hash(told)
 
@@ -154,18 +176,20 @@ LEXICON = Lexicon()
 @dataclass(frozen=True, slots=True)
 class CompanyName:
     """`core`: brand and trade, without place and legal form; `places` bare: "上海", "历城"; `province` the one they lie in,
-    where that is known; `towns` those below it; `aside` what stood behind the name: "采购部"."""
+    where that is known; `towns` those below it; `aside` what stood behind the name: "采购部"; `which` what stood there and
+    says which of several it is: "王府井店"."""
 
     core: str
     places: frozenset[str]
+    which: str = ""
     province: str = field(default="", compare=False)
     towns: frozenset[str] = field(default=frozenset(), compare=False)
     aside: str = field(default="", compare=False)
 
     @property
     def canonical(self) -> str:
-        """ "华东精密@上海"; the core alone where no place is named."""
-        return "@".join([self.core, *sorted(self.places)])
+        """ "华东精密@上海"; the core alone where no place is named; "海底捞#王府井店" where it says which of several."""
+        return "@".join([self.core, *sorted(self.places)]) + (f"#{self.which}" if self.which else "")
 
 
 def simplified(text: str) -> str:
@@ -185,51 +209,83 @@ def places(text: str, lexicon: Lexicon = LEXICON) -> tuple[str, ...]:
 
 @lru_cache(maxsize=50_000)
 def _parse(text: str, lexicon: Lexicon) -> CompanyName:
-    outside, inside, aside = simplified(text), [], ""
+    outside, inside, aside, beside = simplified(text), [], "", list[str]()
     if dashed := _DASHED.search(outside):
         outside = f"{outside[: dashed.start()]}({dashed[1]})"
     for inner in _BRACKETED.findall(outside):
-        core, named = _without_places(_without_form(_words(inner), lexicon), lexicon, least=0)
-        inside += named
-        # What says which of several it is belongs to the name: "(集团)", "(二期)".
-        kept = any(word in core for word in lexicon.telling) or core[:1] in _NUMERALS
-        aside = aside if kept else core or aside
-        outside = _BRACKETED.sub(f" {core} " if kept and core else " ", outside, count=1)
-    words, behind = _body(_words(outside) or _words(simplified(text)), lexicon)
+        words = _without_form(_words(inner), lexicon)
+        core, named = _beside(words, lexicon)
+        # What is known to say which of several it is belongs to the name: "(集团)", "(二期)".
+        kept = any(word in core for word in lexicon.telling) or core[:1] in tuple(_NUMERALS)
+        if kept or not core or _is_remark(core, lexicon):
+            inside += named
+            aside = aside if kept else core or aside
+        else:
+            beside.append(words)
+        outside = _BRACKETED.sub(f" {core} " if kept else " ", outside, count=1)
+    words, behind, rest = _body(_words(outside) or _words(simplified(text)), lexicon)
+    if rest:
+        core, named = _beside(rest, lexicon)
+        if core:
+            beside.append(rest)
+        else:
+            inside += named
     core, named = _without_places(words, lexicon, least=_LEAST)
     found = frozenset((*named, *inside))
     province = next((lexicon.province_of[place] for place in (*named, *inside) if lexicon.province_of.get(place)), "")
     # A city that is a province is both.
     towns = found - {province} if province in lexicon.with_towns else found
-    return CompanyName(core, found, province, towns, behind or aside)
+    which = [_ORDINAL.sub("", one.replace(" ", "")) for one in beside if not _says_it_again(one, words)]
+    return CompanyName(core, found, "/".join(which), province, towns, behind or aside)
 
 
-def _body(words: str, lexicon: Lexicon) -> tuple[str, str]:
-    """Without legal form, numbers and short forms in full; and what stood behind it."""
+def _beside(words: str, lexicon: Lexicon) -> tuple[str, list[str]]:
+    """What is more than places, and those; "株洲市市", a character struck twice, is no more."""
+    core, named = _without_places(words, lexicon, least=0)
+    once = _without_places(_TWICE.sub(r"\1", words), lexicon, least=0) if core and named else ("", [])
+    return once if once[1] and not once[0] else (core, named)
+
+
+def _is_remark(words: str, lexicon: Lexicon) -> bool:
+    return bool(lexicon.remark.fullmatch(words) or lexicon.department.fullmatch(words))
+
+
+def _says_it_again(words: str, name: str) -> bool:
+    """Part of the name, or how it is written in Latin letters: "海尔（Haier）"."""
+    first, whole = words.partition(" ")[0], words.replace(" ", "")
+    if first.isascii() and not name.isascii():
+        return len(first) >= _LEAST and first in said(name)
+    return len(whole) > 1 and whole in name
+
+
+def _body(words: str, lexicon: Lexicon) -> tuple[str, str, str]:
+    """Without legal form, numbers and short forms in full; and what stood behind it: a remark, or which of several."""
     if words.isascii():
-        return _without_form(words, lexicon), ""
-    words, behind = _without_behind(_without_form(words, lexicon), lexicon)
+        return _without_form(words, lexicon), "", ""
+    words, behind, rest = _without_behind(_without_form(words, lexicon), lexicon)
     words = _ORDINAL.sub("", _DIGITS.sub(lambda found: _numeral(int(found[1])), words.replace(" ", "")))
     if _NUMBERED.search(words):
         words = words[:-1] + _NUMBERED_IN_FULL[words[-1]]
     for short, full in lexicon.shortened:
         if words.endswith(short) and not words.endswith(full):
-            return words.removesuffix(short) + full, behind
-    return words, behind
+            return words.removesuffix(short) + full, behind, rest
+    return words, behind, rest
 
 
-def _without_behind(words: str, lexicon: Lexicon) -> tuple[str, str]:
+def _without_behind(words: str, lexicon: Lexicon) -> tuple[str, str, str]:
     within = _FORM_WITHIN.search(words)
     if within and within.start() > 1:
         rest = words[within.end() :].strip()
+        if _is_remark(rest, lexicon):
+            return words[: within.start()], rest, ""
         if not rest.endswith(lexicon.branches) and not any(word in rest for word in lexicon.telling):
-            return words[: within.start()], rest
+            return words[: within.start()], "", rest
         # "华东精密有限公司苏州分公司": the form of the head office says nothing about the branch either.
-        return _FORM_WITHIN.sub("", words), ""
+        return _FORM_WITHIN.sub("", words), "", ""
     department = lexicon.department.search(words)
     if department and department.start() >= _LEAST:
-        return _without_form(words[: department.start()].strip(), lexicon), department[0]
-    return words, ""
+        return _without_form(words[: department.start()].strip(), lexicon), department[0], ""
+    return words, "", ""
 
 
 def _without_form(words: str, lexicon: Lexicon) -> str:

@@ -6,6 +6,7 @@ Money is `{"currency": "CNY", "minor": 12345}`, a day "2026-01-05"; other fields
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, TypeVar
@@ -18,13 +19,16 @@ from google.type.money_pb2 import Money
 
 from closedloop_chassis import errors, protos
 
+# Text of nothing but these shows nothing: blanks, joiners, marks of direction, fillers. The contract has them too.
+_UNSEEN = re.compile(r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe0f\ufeff]*")
+
 Shape = TypeVar("Shape", bound=Message)
 Profile = dict[str, Any]
 
 
 def read(message: Message, path: str = "profile") -> Profile:
-    """The fields that are set, text without surrounding blanks. Raises InvalidArgument for amounts and days that are
-    none."""
+    """The fields that are set, text without surrounding blanks; what shows nothing is none. Raises InvalidArgument for
+    amounts and days that are none."""
     found = {field.name: _plain(value, f"{path}.{field.name}") for field, value in message.ListFields()}
     return {name: value for name, value in found.items() if value not in ("", [], {})}
 
@@ -105,7 +109,7 @@ def from_value(value: Value) -> Any:
 
 def _plain(value: Any, path: str) -> Any:
     if isinstance(value, str):
-        return value.strip()
+        return _text(value)
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, Money):
@@ -116,7 +120,11 @@ def _plain(value: Any, path: str) -> Any:
         return protos.day(value, path).isoformat()
     if isinstance(value, Struct):
         return json_format.MessageToDict(value)
-    return [item.strip() for item in value if item.strip()]
+    return [text for text in map(_text, value) if text]
+
+
+def _text(value: str) -> str:
+    return "" if _UNSEEN.fullmatch(value) else value.strip()
 
 
 def _message(name: str, value: Any) -> Message:

@@ -46,6 +46,10 @@ class NameWeights(Part):
     twice_share: float = Field(default=0.75, ge=0, le=1)
     alike_share: float = Field(default=0.6, ge=0, le=1)
     lost_share: float = Field(default=0.42, ge=0, le=1)
+    # Both say which of several they are, and not the same, "（东院）" and "（西院）"; where only one says it, `alike_share`
+    # at most. However much else they share, a register, a phone, an address: no more than `apart_most` in all.
+    apart_share: float = Field(default=0.45, ge=0, le=1)
+    apart_most: float = Field(default=0.6, ge=0, le=1)
     alike_from: float = Field(default=0.85, ge=0, le=1)
     # One name in characters, the other in pinyin, this similar as they are said: some have two readings.
     said_from: float = Field(default=0.9, ge=0, le=1)
@@ -152,11 +156,14 @@ class Reason:
     right: str
     similarity: float
     weight: float
+    # Names that say which of several they are, and not the same.
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`reasons`: the weightiest first; their weights and the prior sum to the log-odds of `probability`."""
+    """`reasons`: the weightiest first; their weights and the prior sum to the log-odds of `probability`, but
+    for two parts of one whole, where that ends at `apart_most`."""
 
     probability: float
     reasons: tuple[Reason, ...]
@@ -186,7 +193,10 @@ def compare(
             reasons.append(_values(feature, ours, theirs, weights))
     odds = settings.prior + sum(reason.weight for reason in reasons)
     ordered = sorted(reasons, key=lambda reason: -abs(reason.weight))
-    return Comparison(1 / (1 + math.exp(-max(min(odds, 50.0), -50.0))), tuple(ordered))
+    probability = 1 / (1 + math.exp(-max(min(odds, 50.0), -50.0)))
+    if any(reason.apart for reason in reasons):
+        probability = min(probability, rules.name.apart_most)
+    return Comparison(probability, tuple(ordered))
 
 
 def _values(feature: str, ours: Collection[str], theirs: Collection[str], weights: FeatureWeights) -> Reason:
@@ -214,11 +224,14 @@ def _names(left: Portrait, right: Portrait, weights: NameWeights, towns: Mapping
 
 def _name(one: CompanyName, other: CompanyName, weights: NameWeights, place: float) -> Reason:
     similarity, share = _alike(one, other, weights)
+    apart = one.which != other.which
+    if apart:
+        share = min(share, weights.apart_share if one.which and other.which else weights.alike_share)
     if not share:
         return Reason("name", one.canonical, other.canonical, similarity, weights.differ)
     told = min((one.core, other.core), key=len)
     worth = min(sum(weights.per_letter if c.isascii() else weights.per_character for c in told), weights.most)
-    return Reason("name", one.canonical, other.canonical, similarity, worth * share + place)
+    return Reason("name", one.canonical, other.canonical, similarity, worth * share + place, apart)
 
 
 def _alike(one: CompanyName, other: CompanyName, weights: NameWeights) -> tuple[float, float]:

@@ -145,6 +145,8 @@ async def record_response(request: pb.RecordResponseRequest, call: Call) -> pb.L
     if after.responded_at is not None and old.responded_at is None:
         call.tell(wire.responded(after, request.channel), after.id)
     desk.answered(call, old, after)
+    if request.reached and old.responded_at is not None:
+        desk.answered_again(call, after)
     if request.HasField("next_contact_date"):
         await _agree_next(call, after, request)
     return wire.to_proto(after)
@@ -171,7 +173,8 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
     new = replace(old, account_id=account_id, contact_id=contact_id, converted_at=call.now, stage=stage)
     (after,) = desk.save(call, [(old, new)], "convert", "converted", action)
     # From here on the account is listened to, not the lead.
-    call.clocks.meet(silence.KIND, old.id)
+    for kind in (silence.KIND, desk.ASKED_AGAIN):
+        call.clocks.meet(kind, old.id)
     call.tell(wire.converted(after, request), after.id)
     return wire.to_proto(after)
 

@@ -21,6 +21,8 @@ from closedloop_customers.wake_ups import silence
 
 FIRST_RESPONSE = "customers.first_response"
 UNANSWERED = "customers.unanswered"
+# Asked again after an answer: an answer is owed anew.
+ASKED_AGAIN = "customers.asked_again"
 PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id", "need", "custom_fields"})
 
 
@@ -247,10 +249,45 @@ def _message(work: Work, lead: Lead, previous_owner_id: str) -> None:
     )
 
 
+def asked_again(work: Work, lead: Lead, need: str, source: tuple[str, str]) -> None:
+    """Queues what another inquiry means for a lead somebody has: its owner hears of it, and of an answered one an answer
+    is owed anew, as soon as a first one. Who brought it himself knows of it. A clock that runs already goes on."""
+    if not _hears(work, lead):
+        return
+    due = lead.response_due_at
+    if lead.responded_at is not None:
+        setting = work.rules(ResponseRules).first_response
+        due = work.calendars.due(setting, work.now, lead.unit_id)
+        work.clocks.start_many(ASKED_AGAIN, setting, [_timed(lead)])
+    asking.message(
+        work,
+        person_id=lead.owner_id,
+        template="lead_asked_again",
+        fields={
+            "lead_id": lead.id,
+            "company_name": lead.title,
+            "need": need[:500],
+            "response_due_time": due.isoformat() if due else "",
+        },
+        dedupe_key=f"customers.lead_asked_again:{source[0]}:{source[1]}",
+        subject_type="lead",
+        subject_id=lead.id,
+        urgent=due is not None,
+    )
+
+
+def answered_again(work: Work, lead: Lead) -> None:
+    """Queues the end of what an inquiry after the first answer began."""
+    work.clocks.meet(ASKED_AGAIN, lead.id)
+    asking.task_cleared(work, ASKED_AGAIN, lead.id)
+
+
 def ended(work: Work, lead: Lead) -> None:
     """Queues the end of everything that waits for a lead: clocks, tasks, keys. The assignment ends in its own slice."""
-    for kind in (FIRST_RESPONSE, UNANSWERED):
+    for kind in (FIRST_RESPONSE, UNANSWERED, ASKED_AGAIN):
         work.clocks.cancel(kind, lead.id)
+    if lead.responded_at is not None:
+        asking.task_cleared(work, ASKED_AGAIN, lead.id, "subject_gone")
     silence.forget(work, lead.id)
     if lead.escalation_level:
         asking.task_cleared(work, FIRST_RESPONSE, lead.id, "subject_gone")

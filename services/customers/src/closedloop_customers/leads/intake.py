@@ -7,17 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
-
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import enums, errors, protos
+from closedloop_chassis import enums, errors, protos, structs
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
 from closedloop_customers import codes, custom_fields, identifiers, profiles, provenance, records
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.leads import desk, store, wire
-from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, priority
+from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, check_payload, priority
 from closedloop_customers.playbooks.desk import arrived
 
 Source = tuple[str, str]
@@ -78,9 +75,10 @@ def read(
     *,
     historical: bool = False,
 ) -> Inquiry:
-    """Raises InvalidArgument for codes, people, consents and moments that cannot be."""
-    profile = profiles.read(row.profile)
+    """Raises InvalidArgument for originals, codes, people, consents and moments that cannot be."""
     code_rules, rules = work.rules(codes.CodeRules), work.rules(LeadRules)
+    check_payload(row.payload.ByteSize(), rules)
+    profile = profiles.read(row.profile)
     codes.check(profile, code_rules, work.org)
     custom_fields.check("lead", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
@@ -109,7 +107,7 @@ def read(
         position=position,
         profile=profile,
         kept=kept,
-        payload=_struct(row.payload) if row.HasField("payload") else None,
+        payload=structs.plain(row.payload, "payload") if row.HasField("payload") else None,
         consents=consents,
         received_at=received,
         owner_id=row.owner_id,
@@ -227,7 +225,7 @@ def _joins(within: Mapping[str, str], keys: Mapping[str, str], claims: Iterable[
 
 
 async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Sequence[Inquiry]) -> None:
-    """Inquiries that joined a lead fill what it leaves empty."""
+    """Inquiries that joined a lead fill what it leaves empty, and somebody hears of them."""
     made_here = {inquiry.lead_id for inquiry in makers}
     ids = {taken.lead_of[inquiry.source] for inquiry in joining} - made_here
     if not ids:
@@ -240,6 +238,34 @@ async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Se
             after[lead.id] = replace(lead, profile=profiles.completed(lead.profile, inquiry.profile))
     for lead in desk.save(work, [(before[id_], after[id_]) for id_ in before], "join"):
         taken.joined[lead.id] = lead
+    await _heard(work, taken, [inquiry for inquiry in joining if inquiry.past is None])
+
+
+async def _heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
+    """Who has a lead that was answered, or waits too long already, is told that it asked again; of one that nobody at
+    work has, whoever gets it now."""
+    again = {taken.lead_of[inquiry.source] for inquiry in asked} & taken.joined.keys()
+    told = {
+        id_: lead
+        for id_ in sorted(again)
+        if (lead := taken.joined[id_]).responded_at is not None or lead.response_light != "none" or not lead.owner_id
+    }
+    left = [lead for lead in told.values() if not _at_work(work, lead.owner_id)]
+    if left:
+        missed = await assignment.missed_by(work.tx, [lead.id for lead in left])
+        previous, reason = {lead.id: lead.owner_id for lead in left}, "asked again"
+        subjects = [desk.subject(lead, missed=missed.get(lead.id, frozenset())) for lead in left]
+        choices = await assignment.by_rules(work, "lead", subjects, reason=reason, previous=previous)
+        for lead in desk.hand_over(work, [(lead, choices[lead.id]) for lead in left], "rules", reason):
+            taken.joined[lead.id] = told[lead.id] = lead
+    for inquiry in asked:
+        if (holder := told.get(taken.lead_of[inquiry.source])) is not None:
+            desk.asked_again(work, holder, inquiry.profile.get("need", ""), inquiry.source)
+
+
+def _at_work(work: Work, person_id: str) -> bool:
+    person = work.org.person(person_id)
+    return person is not None and person.active
 
 
 async def _make(
@@ -401,7 +427,3 @@ def _check_moment(received: datetime, now: datetime, rules: LeadRules, historica
         raise errors.FailedPrecondition(
             "STALE_INQUIRY", f"older than {rules.stale_days} days; bring it in as historical"
         )
-
-
-def _struct(payload: Struct) -> dict[str, Any]:
-    return json_format.MessageToDict(payload)

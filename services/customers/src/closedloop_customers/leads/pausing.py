@@ -12,11 +12,11 @@ from closedloop_customers.leads.rules import Lead
 from closedloop_customers.wake_ups import silence
 
 PAUSE = "customers.lead_pause"
-CLOCKS = (desk.FIRST_RESPONSE, desk.UNANSWERED, silence.KIND)
+CLOCKS = (desk.FIRST_RESPONSE, desk.UNANSWERED, desk.ASKED_AGAIN, silence.KIND)
 
 
 async def pause(work: Work, old: Lead, until: datetime, reason: str) -> Lead:
-    """What is left of each clock is kept on its own calendar. Three round trips."""
+    """What is left of each clock is kept on its own calendar. A round trip for each."""
     for kind in CLOCKS:
         await work.clocks.pause(kind, old.id)
     paused = replace(old, paused_until=until, pauses=old.pauses + 1, response_due_at=None, alarm_at=None)
@@ -27,7 +27,7 @@ async def pause(work: Work, old: Lead, until: datetime, reason: str) -> Lead:
 
 
 async def pause_again(work: Work, lead: Lead) -> None:
-    """The clocks of a lead that comes back within its pause are kept as they were started now. Three round trips."""
+    """The clocks of a lead that comes back within its pause are kept as they were started now. A round trip for each."""
     assert lead.paused_until is not None
     for kind in CLOCKS:
         await work.clocks.pause(kind, lead.id)
@@ -35,7 +35,7 @@ async def pause_again(work: Work, lead: Lead) -> None:
 
 
 async def resume(work: Work, old: Lead) -> Lead:
-    """A first response that another owner owes since is owed from now on. Three round trips."""
+    """A first response that another owner owes since is owed from now on. A round trip for each."""
     due = {kind: await work.clocks.resume(kind, old.id) for kind in CLOCKS}
     work.timers.cancel(PAUSE, old.id)
     response_due, alarm = due[desk.FIRST_RESPONSE], due[desk.UNANSWERED]

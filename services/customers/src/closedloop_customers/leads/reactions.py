@@ -99,6 +99,31 @@ async def still_unanswered(due: list[Due], work: Work) -> None:
         )
 
 
+@reactions.clock(desk.ASKED_AGAIN)
+async def asked_in_vain(due: list[Due], work: Work) -> None:
+    """Who asked again after an answer and got none in time: a task for the manager."""
+    up = [one.subject for one in due if one.phase == "due"]
+    setting = work.rules(ResponseRules).first_response
+    rule = explanations.because(work, ResponseRules, "first_response", f"{setting.hours:g} h for an answer have passed")
+    for lead in (await store.lock(work.tx, up) if up else {}).values():
+        if lead.stage == "closed":
+            continue
+        asking.task(
+            work,
+            kind="intervention",
+            warning=desk.ASKED_AGAIN,
+            subject_type="lead",
+            subject_id=lead.id,
+            title=f"线索 {lead.title} 再次咨询未按时回应",
+            description="客户再次咨询，负责人未按时回应：请亲自联系或改派。",
+            assignee="manager_of_owner",
+            owner_id=lead.owner_id,
+            unit_id=lead.unit_id,
+            account_id=lead.account_id or "",
+            rule=explanations.reference(rule),
+        )
+
+
 @reactions.on(funnel.OpportunityChanged)
 async def taken_up(event: Heard[funnel.OpportunityChanged], work: Work) -> None:
     """The funnel opened an opportunity for a lead."""

@@ -74,6 +74,8 @@ class LeadRules(Rules):
     # Older inquiries are history and come in by BulkIntakeLeads.
     stale_days: int = Field(default=180, ge=1, le=3660)
     reopen_days: int = Field(default=90, ge=0, le=3660)
+    # The untouched original of an inquiry, as the contract carries it.
+    most_payload_kilobytes: int = Field(default=64, ge=1, le=1024)
     # A customer who asks for time gets it: so long at most, and so often (U8).
     longest_pause_days: float = Field(default=14, gt=0, le=366)
     pauses: int = Field(default=2, ge=0, le=100)
@@ -180,6 +182,17 @@ def priority(
     if expected and expected <= (received + timedelta(days=rules.expected_within_days)).date().isoformat():
         points += rules.expected_soon
     return max(0, min(points, 100))
+
+
+def check_payload(size: int, rules: LeadRules) -> None:
+    """`size` in bytes. Raises InvalidArgument PAYLOAD_TOO_LARGE."""
+    most = rules.most_payload_kilobytes
+    if size > most * 1024:
+        raise errors.InvalidArgument(
+            "PAYLOAD_TOO_LARGE",
+            f"the original of an inquiry has at most {most} KiB",
+            {"payload": f"{size / 1024:.0f} KiB"},
+        )
 
 
 def check_open(lead: Lead) -> None:

@@ -7,7 +7,9 @@ row named; what can be read is acknowledged once it is kept, and is taken in by 
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from google.protobuf import json_format
@@ -16,10 +18,14 @@ from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2
 from closedloop_chassis import bulk, errors
 from closedloop_chassis.courier import signatures
+from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Request, Response
-from closedloop_customers.leads.rules import WebhookRules
+from closedloop_chassis.rulebook.rules import Rules
+from closedloop_customers.leads.rules import LeadRules, WebhookRules, check_payload
 from closedloop_customers.settings import outside
+
+RulesT = TypeVar("RulesT", bound=Rules)
 
 IN_FORCE = """
 SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDER BY version DESC LIMIT 1
@@ -27,31 +33,34 @@ SELECT body FROM rulebook WHERE name = %(name)s AND effective_at <= %(now)s ORDE
 
 
 def receive(desk: Desk, request: Request) -> Response:
-    """201 when something is new, 200 when all was posted before under the same webhook-id; both say how many."""
+    """201 when something is new, 200 when all of it was posted before, under whatever webhook-id; both say how many."""
     source = request.values.get("source", "")
     secret = outside().webhook_secrets.get(source)
     if secret is None or not secret.get_secret_value():
         raise errors.NotFound("WEBHOOK_NOT_CONFIGURED", "no secret is set for this source")
     with desk.connection() as connection:
-        kept = connection.execute(IN_FORCE, {"name": WebhookRules.rulebook, "now": desk.now()}).fetchone()
-        rules = WebhookRules.model_validate(kept[0]) if kept else WebhookRules()
+        rules = _in_force(connection, WebhookRules, desk.now())
+        door = _in_force(connection, LeadRules, desk.now())
     signatures.check(secret.get_secret_value(), request, desk.now().timestamp(), rules.signed_within_seconds)
-    rows = read(request.body, source, rules)
-    post, fresh = request.headers["webhook-id"], 0
+    rows = read(request.body, source, rules, door)
+    fresh = 0
     with desk.connection() as connection:
-        for number, row in enumerate(rows):
+        for row in rows:
+            # By what the source calls it, not by the post it came in: a sender may use an id of a post twice. With what it
+            # says: one that was refused comes again once it is mended, and of one that was taken in the door knows the id.
+            said = sha256(row.SerializeToString(deterministic=True)).hexdigest()
+            id = uuid5(NAMESPACE_URL, f"customers:webhook:{source}:{row.provenance.source_id}:{said}")
             posted = events.LeadPosted(row=row)
             posted.receive_time.FromDatetime(desk.now())
             if not row.provenance.HasField("observed_time"):
                 posted.row.provenance.observed_time.CopyFrom(posted.receive_time)
-            id = uuid5(NAMESPACE_URL, f"customers:webhook:{source}:{post}:{number}")
             fresh += desk.observe(posted, f"{source}:{row.provenance.source_id}", id, connection=connection)
     answer = json.dumps({"new": fresh, "known": len(rows) - fresh})
     return Response(201 if fresh else 200, answer.encode(), content_type="application/json")
 
 
-def read(body: bytes, source: str, rules: WebhookRules) -> list[leads_pb2.LeadRow]:
-    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID."""
+def read(body: bytes, source: str, rules: WebhookRules, door: LeadRules) -> list[leads_pb2.LeadRow]:
+    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID, PAYLOAD_TOO_LARGE."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -65,7 +74,14 @@ def read(body: bytes, source: str, rules: WebhookRules) -> list[leads_pb2.LeadRo
     _, refused = bulk.sift(parsed)
     for bad in refused[:1]:
         raise errors.InvalidArgument("ROW_INVALID", f"leads[{bad.row}].{bad.field}: {bad.message}", row=bad.row)
+    for row in parsed:
+        check_payload(row.payload.ByteSize(), door)
     return parsed
+
+
+def _in_force(connection: Connection, model: type[RulesT], now: datetime) -> RulesT:
+    kept = connection.execute(IN_FORCE, {"name": model.rulebook, "now": now}).fetchone()
+    return model.model_validate(kept[0]) if kept else model()
 
 
 def _row(number: int, given: Any, source: str) -> leads_pb2.LeadRow:

@@ -106,6 +106,18 @@ DEFAULTS = {
             ),
         )
     ),
+    "lead_asked_again": Template(
+        words=_zh_en(
+            (
+                "客户再次咨询[[：{company_name}]]",
+                "您的线索再次咨询[[：{company_name}]][[，请于 {response_due_time} 前回应]]。[[\n需求：{need}]]",
+            ),
+            (
+                "Asked again[[: {company_name}]]",
+                "A lead of yours asked again[[: {company_name}]][[, answer due {response_due_time}]].[[\nNeed: {need}]]",
+            ),
+        )
+    ),
     "leads_assigned": Template(
         words=_zh_en(
             (
