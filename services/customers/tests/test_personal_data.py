@@ -35,6 +35,7 @@ from closedloop_customers.personal.places import IMPERSONAL, PLACES
 from closedloop_customers.personal.rules import PersonalDataRules
 from closedloop_customers.service import SERVICE
 
+from . import test_follow_up as following
 from .conftest import House, patiently
 
 DAYS = timedelta(days=2)
@@ -311,6 +312,43 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
         )
     )
     assert again.id not in {contact.id, twin.id}
+
+
+async def test_who_is_erased_while_being_woken_hears_no_more_and_their_lead_is_nobodys_work(
+    house: House, rid: Any
+) -> None:
+    customer, contact = await following.customer(house, rid, product_lines=["vision"])
+    lead = await house.web.leads.IntakeLead(
+        leads_pb2.IntakeLeadRequest(
+            request_id=rid(),
+            profile=leads_pb2.LeadProfile(contact_name=NAME, phone=PHONE, region_code="310000", need="报价"),
+            provenance=Provenance(source="web_form", source_id="f-9"),
+        )
+    )
+    await house.live.advance(hours=2)
+    lead = await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))
+    assert lead.escalation_level == 1
+    by_hand = wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=following.of(customer))
+    woken = await house.rep1.wake_ups.StartWakeUp(by_hand)
+    one = await opened(house, rid, "ERASURE", records=[person("contact", contact.id), person("lead", lead.id)])
+    await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
+    # The wake-up stops and the customer is listened for again after a rest; the lead is closed with all that waited for it.
+    ended = await house.ops.wake_ups.GetWakeUp(wake_ups_pb2.GetWakeUpRequest(id=woken.id))
+    assert (ended.state, ended.end_reason) == (wake_ups_pb2.WAKE_UP_STATE_STOPPED, "the person was erased")
+    closed = await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))
+    assert (closed.stage, closed.outcome) == (leads_pb2.LEAD_STAGE_CLOSED, leads_pb2.LEAD_OUTCOME_INVALID)
+    assert closed.close_reason == "person_erased"
+    assert [told.lead_id for told in await house.live.told(events.LeadClosed)] == [lead.id]
+    assert {task.cause_key for task in await house.live.told(approvals.TaskWithdrawn)} >= {
+        f"customers.first_response:{lead.id}"
+    }
+    clocks = await house.live.db.all("SELECT kind, subject FROM clock WHERE state = 'open'")
+    assert [(c["kind"], c["subject"]) for c in clocks if c["subject"] in (lead.id, woken.id)] == []
+    assert [c["kind"] for c in clocks if c["subject"] == customer.id] == ["customers.silence"]
+    asked = len(await house.live.told(approvals.TaskRequested))
+    await house.live.advance(days=8)
+    assert len(await following.messages(house)) == 1
+    assert len(await house.live.told(approvals.TaskRequested)) == asked
 
 
 async def test_what_the_law_wants_kept_is_kept_and_what_nothing_allows_is_not(house: House, rid: Any) -> None:

@@ -11,9 +11,10 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
 from closedloop_customers import asking, identifiers, profiles
+from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.assignment.desk import Choice, Subject
 from closedloop_customers.leads import store, wire
-from closedloop_customers.leads.rules import Lead, ResponseRules
+from closedloop_customers.leads.rules import Lead, ResponseRules, closed
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
 from closedloop_customers.records import Erased
@@ -21,6 +22,8 @@ from closedloop_customers.wake_ups import silence
 
 FIRST_RESPONSE = "customers.first_response"
 UNANSWERED = "customers.unanswered"
+# A code of the reasons for which leads end.
+PERSON_ERASED = "person_erased"
 PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id", "need", "custom_fields"})
 
 
@@ -273,13 +276,21 @@ async def get(reader: Reader | Transaction, id: str) -> Lead | None:
 
 
 async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> Erased:
-    """These leads without the fields that tell of a person; answers by what that person was known. One round trip."""
+    """These leads without the fields that tell of a person, closed because nobody is left to answer; one that became a
+    deal ends with the deal. Answers by what that person was known. One round trip."""
     held = await store.lock(work.tx, ids) if ids else {}
-    pairs = [
-        (old, replace(old, profile={name: value for name, value in old.profile.items() if name not in fields}))
-        for old in held.values()
-    ]
-    save(work, pairs, "erase")
+    pairs = []
+    for old in held.values():
+        new = replace(old, profile={name: value for name, value in old.profile.items() if name not in fields})
+        dealt = old.converted_at is not None or old.opportunity_id
+        pairs.append((old, new if dealt or old.stage == "closed" else closed(new, "invalid", PERSON_ERASED, work.now)))
+    after = save(work, pairs, "erase", PERSON_ERASED)
+    over = [new for (old, _), new in zip(pairs, after, strict=True) if new.stage != old.stage]
+    for lead in over:
+        ended(work, lead)
+        work.tell(wire.closed(lead), lead.id)
+    if over:
+        assignment.end(work, "lead", [lead.id for lead in over])
     return Erased(
         keys={key for old, _ in pairs for key in keys_of(work, old.profile)},
         names={old.profile.get("contact_name", "") for old, _ in pairs},
