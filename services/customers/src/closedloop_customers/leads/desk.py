@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
 from closedloop_customers import asking, identifiers, profiles
 from closedloop_customers.assignment import desk as assignment
@@ -121,14 +120,10 @@ def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:
 
 
 def start_alarm(work: Work, leads: Sequence[Lead]) -> None:
-    """The alarm counts from the inquiry where one lead came late, from now where many came at once."""
+    """The alarm counts from the inquiry, however late it reached us and with how many others."""
     waiting = [lead for lead in leads if lead.responded_at is None and lead.stage != "closed" and not lead.historical]
-    if len(waiting) == 1:
-        setting = alarm_setting(work, waiting[0])
-        work.clocks.start(UNANSWERED, waiting[0].id, setting, owner_id=waiting[0].owner_id, unit_id=waiting[0].unit_id)
-        return
-    started = [_timed(lead) for lead in waiting]
-    work.clocks.start_many(UNANSWERED, work.rules(ResponseRules).unanswered, started)
+    late = {lead.id: work.now - lead.received_at for lead in waiting}
+    work.clocks.start_many(UNANSWERED, work.rules(ResponseRules).unanswered, [_timed(one) for one in waiting], late)
 
 
 def _timed(lead: Lead) -> tuple[str, str, str, dict[str, Any]]:
@@ -153,15 +148,6 @@ async def first_answers(tx: Transaction, ids: Collection[str]) -> dict[str, date
     return {row["lead_id"]: row["at"] for row in await tx.all(store.FIRST_ANSWERS, {"ids": list(ids)})}
 
 
-def alarm_setting(work: Work, lead: Lead) -> ClockSetting:
-    """What is left of the alarm's span for an inquiry that reached us late."""
-    setting = work.rules(ResponseRules).unanswered
-    late = work.now - lead.received_at
-    if setting.calendar != "plain" or late <= timedelta():
-        return setting
-    return setting.shortened(setting.budget(timedelta(days=1)) - late)
-
-
 def hand_over(
     work: Work, given: Sequence[tuple[Lead, Choice]], method: str, reason: str, *, escalated: bool = False
 ) -> list[Lead]:
@@ -171,7 +157,9 @@ def hand_over(
     for old, choice in given:
         new = owed(work, old, choice)
         if escalated:
-            new = replace(new, escalation_level=old.escalation_level + 1, response_light="yellow")
+            # Whom the alarm was raised for stays red, and so the alarm's task is found again when it is answered.
+            light = "red" if old.response_light == "red" else "yellow"
+            new = replace(new, escalation_level=old.escalation_level + 1, response_light=light)
         pairs.append((old, new))
     after = save(work, pairs, "assign", reason)
     work.clocks.cancel(FIRST_RESPONSE, *(lead.id for lead in after))
