@@ -169,6 +169,11 @@ def plan(recipients: Sequence[Recipient], facts: Facts, rules: WakeUpRules, topi
     return Refusal("NO_TOPIC_APPLIES", "nothing this customer did, bought or is near to gives a reason to write")
 
 
+def reachable(recipient: Recipient, topic: str, rules: WakeUpRules) -> tuple[str, ...]:
+    """The channels by which somebody may still be written to about this; none for who wants no such messages."""
+    return () if {"", topic} & recipient.opted_out else _channels(recipient, rules)
+
+
 def in_control(record_id: str, rules: WakeUpRules) -> bool:
     """Whether a customer is in the control group; the same customer always, by chance over customers."""
     digest = hashlib.sha256(f"{rules.experiment}:{record_id}".encode()).digest()

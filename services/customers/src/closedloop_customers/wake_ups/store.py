@@ -129,7 +129,7 @@ SELECT address, channel, topic, contact_id FROM opt_out
 LEAD_CONTACTS = """
 SELECT id, coalesce(profile->>'contact_name', '') AS name, coalesce(profile->>'email_address', '') AS email,
        coalesce(profile->>'phone', '') AS phone, coalesce(profile->>'language_code', '') AS language,
-       coalesce(profile->>'time_zone', '') AS time_zone
+       coalesce(profile->>'time_zone', '') AS time_zone, coalesce(contact_id::text, '') AS contact_id
   FROM lead WHERE id = ANY(%(ids)s::uuid[])
 """
 
