@@ -30,6 +30,8 @@ from closedloop.customers.v1 import personal_data_pb2 as pb
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import contract, protos
+from closedloop_chassis.events import upkeep
+from closedloop_chassis.events.upkeep import RetentionRules
 from closedloop_chassis.ids import new_id
 from closedloop_customers.personal.places import IMPERSONAL, PLACES
 from closedloop_customers.personal.rules import PersonalDataRules
@@ -115,7 +117,8 @@ def decide(rid: Any, one: pb.PersonalDataRequest, **fields: Any) -> pb.DecidePer
 
 
 async def kept(house: House) -> str:
-    """Every row of every table of the service but what the caller's own last answers are repeated from."""
+    """Every row of every table of the service but what has a retention of its own: events on their way or applied, and
+    what the callers' own last answers are repeated from."""
     tables = await house.live.db.all(
         """SELECT table_name AS name FROM information_schema.tables
             WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
@@ -123,6 +126,10 @@ async def kept(house: House) -> str:
     )
     texts = [await house.live.db.value(f'SELECT string_agg(t::text, chr(10)) FROM "{t["name"]}" t') for t in tables]
     return "\n".join(text for text in texts if text)
+
+
+def named(data: bytes) -> bool:
+    return any(trace.encode() in data for trace in TRACES)
 
 
 async def parked(house: House, subject: str, phone: str) -> None:
@@ -286,6 +293,7 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
         await parked(house, subject, number)
     one = await opened(house, rid, "ERASURE", records=[person("contact", contact.id)])
     assert {r.id for r in one.records} == {contact.id, twin.id, lead.id}
+    told_before = {row["id"] for row in await house.live.db.all("SELECT id FROM outbox")}
     done = await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
     assert (done.state, done.requester) == (pb.PERSONAL_DATA_REQUEST_STATE_DONE, "")
     left = await kept(house)
@@ -305,6 +313,23 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     assert (inbox["theirs"]["state"], inbox["theirs"]["data"], inbox["theirs"]["error"]) == (1, b"", None)
     assert inbox["others"]["state"] == 2
     assert b"13900000000" in inbox["others"]["data"]
+    # What is told from now on names nobody; answers and applied events that still do are gone with their retention.
+    after = [row for row in await house.live.db.all("SELECT id, data FROM outbox") if row["id"] not in told_before]
+    assert after
+    assert [row for row in after if named(row["data"])] == []
+    answers = await house.live.db.all("SELECT response FROM idempotency")
+    assert any(named(row["response"]) for row in answers), "the caller's own answers, for as long as they are repeated"
+    keeping = RetentionRules()
+    await house.live.db.all(
+        f"UPDATE idempotency SET created_at = created_at - interval '{keeping.answer_hours} hours' RETURNING 1"
+    )
+    await house.live.db.all(
+        f"""UPDATE inbox SET applied_at = applied_at - interval '{keeping.applied_event_days} days'
+             WHERE state = 1 RETURNING 1"""
+    )
+    await upkeep.forget(house.live.process)
+    assert await house.live.db.all("SELECT response FROM idempotency") == []
+    assert {row["subject"] for row in await house.live.db.all("SELECT subject FROM inbox")} == {"others"}
     # An import that still knows the person does not bring them back.
     again = await house.rep1.contacts.CreateContact(
         contacts_pb2.CreateContactRequest(
