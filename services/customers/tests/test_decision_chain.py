@@ -298,6 +298,12 @@ async def test_a_brief_names_two_technical_concerns_and_one_question_of_return(h
             cto,
             provenance=Provenance(source="crm", source_id=str(n)),
         )
+    intern = await person(house, one.id, "小李", "实习生")
+    await mind(house, one.id, "payback", "ROI_QUESTION", intern, severity_ratio=1)
+    await mind(house, one.id, "payback", "ROI_QUESTION", severity_ratio=1)
+    asked = await brief()
+    assert not asked.roi_questions, "what an intern asks, or nobody in particular, is no executive's question"
+    assert any("回报" in gap for gap in asked.gaps)
     await mind(house, one.id, "payback", "ROI_QUESTION", boss, quote="多久回本？", severity_ratio=0.9)
     await mind(house, one.id, "total_cost", "ROI_QUESTION", boss, severity_ratio=0.2)
     found = await brief()

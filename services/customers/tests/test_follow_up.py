@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Ownership, Provenance
-from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, wake_ups_pb2
+from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, leads_pb2, wake_ups_pb2
 from closedloop.customers.v1 import interactions_pb2 as pb
 from closedloop.funnel.v1 import activities_pb2
 from closedloop.funnel.v1 import events_pb2 as funnel
@@ -341,6 +342,45 @@ async def test_the_next_message_is_signed_by_who_works_with_the_customer_by_then
 
 
 @pytest.mark.mission("S27")
+async def test_who_left_or_wants_no_more_gets_no_second_message(house: House, rid: Any) -> None:
+    people = {}
+    for name in ("华东精密", "天成电子", "地利工业"):
+        account, contact = await customer(house, rid, name, product_lines=["vision"])
+        people[account.id] = contact
+        started = wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=of(account))
+        await house.rep1.wake_ups.StartWakeUp(started)
+    left, unwilling, moved = people.values()
+    action = accounts_pb2.BusinessAction(kind="visit")
+    await house.rep1.contacts.RecordJobChange(
+        contacts_pb2.RecordJobChangeRequest(request_id=rid(), id=left.id, etag=left.etag, business_action=action)
+    )
+    consent = deliveries_pb2.Consent(
+        contact_id=unwilling.id, allowed=False, cause="request", time=protos.timestamp(house.live.now)
+    )
+    await house.live.hear(integrations.ConsentChanged(consent=consent), "li", source="integrations")
+    await house.rep1.contacts.UpdateContact(
+        contacts_pb2.UpdateContactRequest(
+            request_id=rid(),
+            id=moved.id,
+            etag=moved.etag,
+            profile=contacts_pb2.ContactProfile(email_addresses=["new@moved.example.cn"]),
+            update_mask=FieldMask(paths=["email_addresses"]),
+            business_action=action,
+        )
+    )
+    await house.live.advance(days=7)
+    first, second = (await messages(house))[:3], (await messages(house))[3:]
+    assert {one.recipient.contact_id for one in first} == {left.id, unwilling.id, moved.id}
+    assert [one.recipient.address for one in second] == ["new@moved.example.cn"]
+    states = {one.contact_id: one.state for one in await wake_ups(house)}
+    assert states == {
+        left.id: wake_ups_pb2.WAKE_UP_STATE_STOPPED,
+        unwilling.id: wake_ups_pb2.WAKE_UP_STATE_OPTED_OUT,
+        moved.id: wake_ups_pb2.WAKE_UP_STATE_RUNNING,
+    }
+
+
+@pytest.mark.mission("S27")
 async def test_who_comes_back_is_left_in_peace(house: House, rid: Any) -> None:
     account, _ = await customer(house, rid, product_lines=["vision"])
     await house.live.advance(days=7)
@@ -484,9 +524,39 @@ async def test_a_bounce_of_all_messages_makes_the_customer_unreachable(house: Ho
     assert woken.messages[0].failure == "mailbox unknown"
 
 
-async def test_a_lead_that_went_quiet_is_woken_too(house: House, rid: Any) -> None:
-    from closedloop.customers.v1 import leads_pb2
+async def test_who_asked_is_written_to_where_the_company_is_known(house: House, rid: Any) -> None:
+    await customer(house, rid, "上海甲", product_lines=["vision"])
+    lead = await house.web.leads.IntakeLead(
+        leads_pb2.IntakeLeadRequest(
+            request_id=rid(),
+            profile=leads_pb2.LeadProfile(
+                company_name="上海甲", email_address="zhao@jia.example.cn", contact_name="赵", product_lines=["vision"]
+            ),
+            provenance=Provenance(source="web_form", source_id="1"),
+        )
+    )
+    assert lead.account_id
+    about = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_LEAD, id=lead.id)
+    owner = house.caller(lead.ownership.owner_id, "rep")
+    woken = await owner.wake_ups.StartWakeUp(wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=about))
+    (content,) = await messages(house)
+    assert (content.recipient.address_only, content.recipient.name) == ("zhao@jia.example.cn", "赵")
+    # By the second message they are a contact, and it is the same person who is written to.
+    await owner.contacts.CreateContact(
+        contacts_pb2.CreateContactRequest(
+            request_id=rid(),
+            account_id=lead.account_id,
+            profile=contacts_pb2.ContactProfile(name="赵敏", email_addresses=["ZHAO@jia.example.cn"]),
+        )
+    )
+    await house.live.advance(days=7)
+    second = [one for one in await messages(house) if one.subject_id == woken.id][1]
+    assert second.recipient.name == "赵敏"
+    assert "赵敏您好" in second.template.fields["text"]
 
+
+@pytest.mark.mission("S27")
+async def test_a_lead_that_went_quiet_is_woken_too(house: House, rid: Any) -> None:
     lead = await house.web.leads.IntakeLead(
         leads_pb2.IntakeLeadRequest(
             request_id=rid(),

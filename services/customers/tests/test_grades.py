@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from google.type.interval_pb2 import Interval
 from google.type.money_pb2 import Money
@@ -56,6 +57,45 @@ def test_what_lifts_it_is_said() -> None:
     assert said[0] == "升至 B 级：近 365 天成交额不低于 200,000 元（现为 150000）"
     assert len(said) == 3
     assert rules.to_next(rules.grade({"revenue": 1e7}, "", RULES), {"revenue": 1e7}, "", RULES) == []
+
+
+@pytest.mark.mission("S29")
+async def test_a_grade_follows_what_is_corrected_of_the_account(house: House) -> None:
+    profile = accounts_pb2.AccountProfile(name="上海华东精密")
+    created = accounts_pb2.CreateAccountRequest(request_id=new_id(), profile=profile)
+    account = await house.rep1.accounts.CreateAccount(created)
+    won = funnel.OpportunityWon(
+        opportunity_id=new_id(),
+        version=1,
+        account_id=account.id,
+        amount=Money(currency_code="CNY", units=250_000),
+        close_date=Date(year=2026, month=1, day=4),
+    )
+    await house.live.hear(won, won.opportunity_id, source="funnel")
+    before = await house.rep1.accounts.GetAccount(accounts_pb2.GetAccountRequest(id=account.id))
+    assert before.grade == "B"
+    after = await house.rep1.accounts.UpdateAccount(
+        accounts_pb2.UpdateAccountRequest(
+            request_id=new_id(),
+            id=account.id,
+            etag=before.etag,
+            profile=accounts_pb2.AccountProfile(customer_type="key_account"),
+            update_mask=FieldMask(paths=["customer_type"]),
+            business_action=accounts_pb2.BusinessAction(kind="visit"),
+        )
+    )
+    assert after.grade == "A"
+    assert after == await house.rep1.accounts.GetAccount(accounts_pb2.GetAccountRequest(id=account.id))
+    # A source adds what is missing when it first names an account, and corrects it from then on.
+    told = accounts_pb2.AccountRow(
+        profile=accounts_pb2.AccountProfile(name="上海华东精密", customer_type="enterprise"),
+        provenance=Provenance(source="erp", source_id="1"),
+    )
+    for _ in range(2):
+        bulk = accounts_pb2.BulkUpsertAccountsRequest(request_id=new_id(), rows=[told], attach_duplicates=True)
+        summary = await house.ops.accounts.BulkUpsertAccounts(bulk)
+    assert summary.updated == 1
+    assert (await house.rep1.accounts.GetAccount(accounts_pb2.GetAccountRequest(id=account.id))).grade == "B"
 
 
 @pytest.mark.parametrize(

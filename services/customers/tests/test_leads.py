@@ -628,6 +628,37 @@ async def test_forty_eight_hours_without_an_answer_raise_the_alarm(house: House,
     assert alarm.light == 4
 
 
+@pytest.mark.mission("S24")
+async def test_the_alarm_of_many_late_inquiries_counts_from_each_and_ends_with_the_answer(
+    house: House, rid: Any
+) -> None:
+    def asked(n: int, hours: int) -> pb.LeadRow:
+        late = row(n)
+        late.provenance.observed_time.FromDatetime(house.live.now - timedelta(hours=hours))
+        return late
+
+    rows = [asked(1, 47), asked(2, 24), asked(3, 0), asked(4, 400)]
+    await house.ops.leads.BulkIntakeLeads(pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows))
+    leads = {lead.provenance.source_id: lead for lead in (await house.ops.leads.ListLeads(pb.ListLeadsRequest())).leads}
+    due = await house.live.db.all("SELECT subject, due_at FROM clock WHERE kind = 'customers.unanswered'")
+    hours = {row["subject"]: (row["due_at"] - house.live.now).total_seconds() / 3600 for row in due}
+    assert [round(hours[leads[n].id], 2) for n in "1234"] == [1, 24, 48, 0]
+    await house.live.advance(hours=1)
+    red = {
+        lead.provenance.source_id
+        for lead in (await house.ops.leads.ListLeads(pb.ListLeadsRequest())).leads
+        if lead.response_light == Light.LIGHT_RED
+    }
+    assert red == {"1", "4"}
+    # Missing the first response after the alarm takes nothing back; the answer does.
+    await house.live.advance(hours=1)
+    alarmed = await house.ops.leads.GetLead(get(leads["1"]))
+    assert (alarmed.escalation_level, alarmed.response_light) == (1, Light.LIGHT_RED)
+    await respond(house, rid, alarmed)
+    withdrawn = {task.cause_key for task in await house.live.told(approvals.TaskWithdrawn)}
+    assert withdrawn == {f"customers.{kind}:{alarmed.id}" for kind in ("first_response", "unanswered")}
+
+
 async def test_a_night_does_not_count_as_working_time(house: House, rid: Any) -> None:
     await house.live.move_to(house.live.now + timedelta(hours=8, minutes=30))
     lead = await intake(house, rid)

@@ -30,11 +30,14 @@ from closedloop.customers.v1 import personal_data_pb2 as pb
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import contract, protos
+from closedloop_chassis.events import upkeep
+from closedloop_chassis.events.upkeep import RetentionRules
 from closedloop_chassis.ids import new_id
 from closedloop_customers.personal.places import IMPERSONAL, PLACES
 from closedloop_customers.personal.rules import PersonalDataRules
 from closedloop_customers.service import SERVICE
 
+from . import test_follow_up as following
 from .conftest import House, patiently
 
 DAYS = timedelta(days=2)
@@ -114,7 +117,8 @@ def decide(rid: Any, one: pb.PersonalDataRequest, **fields: Any) -> pb.DecidePer
 
 
 async def kept(house: House) -> str:
-    """Every row of every table of the service but what the caller's own last answers are repeated from."""
+    """Every row of every table of the service but what has a retention of its own: events on their way or applied, and
+    what the callers' own last answers are repeated from."""
     tables = await house.live.db.all(
         """SELECT table_name AS name FROM information_schema.tables
             WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
@@ -122,6 +126,10 @@ async def kept(house: House) -> str:
     )
     texts = [await house.live.db.value(f'SELECT string_agg(t::text, chr(10)) FROM "{t["name"]}" t') for t in tables]
     return "\n".join(text for text in texts if text)
+
+
+def named(data: bytes) -> bool:
+    return any(trace.encode() in data for trace in TRACES)
 
 
 async def parked(house: House, subject: str, phone: str) -> None:
@@ -285,6 +293,7 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
         await parked(house, subject, number)
     one = await opened(house, rid, "ERASURE", records=[person("contact", contact.id)])
     assert {r.id for r in one.records} == {contact.id, twin.id, lead.id}
+    told_before = {row["id"] for row in await house.live.db.all("SELECT id FROM outbox")}
     done = await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
     assert (done.state, done.requester) == (pb.PERSONAL_DATA_REQUEST_STATE_DONE, "")
     left = await kept(house)
@@ -304,6 +313,23 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     assert (inbox["theirs"]["state"], inbox["theirs"]["data"], inbox["theirs"]["error"]) == (1, b"", None)
     assert inbox["others"]["state"] == 2
     assert b"13900000000" in inbox["others"]["data"]
+    # What is told from now on names nobody; answers and applied events that still do are gone with their retention.
+    after = [row for row in await house.live.db.all("SELECT id, data FROM outbox") if row["id"] not in told_before]
+    assert after
+    assert [row for row in after if named(row["data"])] == []
+    answers = await house.live.db.all("SELECT response FROM idempotency")
+    assert any(named(row["response"]) for row in answers), "the caller's own answers, for as long as they are repeated"
+    keeping = RetentionRules()
+    await house.live.db.all(
+        f"UPDATE idempotency SET created_at = created_at - interval '{keeping.answer_hours} hours' RETURNING 1"
+    )
+    await house.live.db.all(
+        f"""UPDATE inbox SET applied_at = applied_at - interval '{keeping.applied_event_days} days'
+             WHERE state = 1 RETURNING 1"""
+    )
+    await upkeep.forget(house.live.process)
+    assert await house.live.db.all("SELECT response FROM idempotency") == []
+    assert {row["subject"] for row in await house.live.db.all("SELECT subject FROM inbox")} == {"others"}
     # An import that still knows the person does not bring them back.
     again = await house.rep1.contacts.CreateContact(
         contacts_pb2.CreateContactRequest(
@@ -311,6 +337,43 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
         )
     )
     assert again.id not in {contact.id, twin.id}
+
+
+async def test_who_is_erased_while_being_woken_hears_no_more_and_their_lead_is_nobodys_work(
+    house: House, rid: Any
+) -> None:
+    customer, contact = await following.customer(house, rid, product_lines=["vision"])
+    lead = await house.web.leads.IntakeLead(
+        leads_pb2.IntakeLeadRequest(
+            request_id=rid(),
+            profile=leads_pb2.LeadProfile(contact_name=NAME, phone=PHONE, region_code="310000", need="报价"),
+            provenance=Provenance(source="web_form", source_id="f-9"),
+        )
+    )
+    await house.live.advance(hours=2)
+    lead = await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))
+    assert lead.escalation_level == 1
+    by_hand = wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=following.of(customer))
+    woken = await house.rep1.wake_ups.StartWakeUp(by_hand)
+    one = await opened(house, rid, "ERASURE", records=[person("contact", contact.id), person("lead", lead.id)])
+    await house.ops.personal.DecidePersonalDataRequest(decide(rid, one))
+    # The wake-up stops and the customer is listened for again after a rest; the lead is closed with all that waited for it.
+    ended = await house.ops.wake_ups.GetWakeUp(wake_ups_pb2.GetWakeUpRequest(id=woken.id))
+    assert (ended.state, ended.end_reason) == (wake_ups_pb2.WAKE_UP_STATE_STOPPED, "the person was erased")
+    closed = await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))
+    assert (closed.stage, closed.outcome) == (leads_pb2.LEAD_STAGE_CLOSED, leads_pb2.LEAD_OUTCOME_INVALID)
+    assert closed.close_reason == "person_erased"
+    assert [told.lead_id for told in await house.live.told(events.LeadClosed)] == [lead.id]
+    assert {task.cause_key for task in await house.live.told(approvals.TaskWithdrawn)} >= {
+        f"customers.first_response:{lead.id}"
+    }
+    clocks = await house.live.db.all("SELECT kind, subject FROM clock WHERE state = 'open'")
+    assert [(c["kind"], c["subject"]) for c in clocks if c["subject"] in (lead.id, woken.id)] == []
+    assert [c["kind"] for c in clocks if c["subject"] == customer.id] == ["customers.silence"]
+    asked = len(await house.live.told(approvals.TaskRequested))
+    await house.live.advance(days=8)
+    assert len(await following.messages(house)) == 1
+    assert len(await house.live.told(approvals.TaskRequested)) == asked
 
 
 async def test_what_the_law_wants_kept_is_kept_and_what_nothing_allows_is_not(house: House, rid: Any) -> None:

@@ -18,9 +18,11 @@ from closedloop.customers.v1 import assignment_pb2 as pb
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
+from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_chassis.ids import new_id
+from closedloop_devstack.testing.service import reason_of
 
 from .conftest import Desk, House
 from .test_assignment import set_seller
@@ -91,6 +93,29 @@ async def test_who_gives_up_waits_and_of_many_who_claim_one_wins(house: House) -
     await house.live.hear(deal, deal.opportunity_id, source="funnel")
     with house.live.refused("FAILED_PRECONDITION", "OPPORTUNITY_OPEN"):
         await release(house.rep1, two.id)
+
+
+@pytest.mark.mission("U12")
+async def test_the_quota_of_claims_holds_at_once_and_a_colleague_shortens_no_cool_down(house: House) -> None:
+    rulebooks = house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    fewer = platform_pb2.PublishRulebookRequest(request_id=new_id(), name="customers.assignment", reason="少认领")
+    fewer.body.update({"claims_a_day": 2})
+    await rulebooks.PublishRulebook(fewer)
+    ids = [(await account(house, f"上海{word}电子")).id for word in ("天成", "地利", "人和", "金石", "长青")]
+    for id_ in ids:
+        await release(house.rep1, id_)
+    answers = await asyncio.gather(*(claim(house.rep2, id_) for id_ in ids), return_exceptions=True)
+    won = [answer.record.id for answer in answers if isinstance(answer, pb.Assignment)]
+    refused = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
+    assert (len(won), [reason_of(error) for error in refused]) == (2, ["CLAIM_QUOTA_USED"] * 3)
+    # rep1 let it go this minute; that rep2 had it in between makes it no other minute.
+    await release(house.rep2, won[0])
+    for desk in (house.rep1, house.rep2):
+        with house.live.refused("FAILED_PRECONDITION", "COOL_DOWN"):
+            await claim(desk, won[0])
+        pool = await desk.assignment.ListPool(pb.ListPoolRequest(claimable_now=True))
+        assert won[0] not in {entry.record.id for entry in pool.entries}
+    assert (await claim(house.rep9, won[0])).ownership.owner_id == "rep9"
 
 
 @pytest.mark.mission("U12")

@@ -455,6 +455,23 @@ def test_a_closed_channel_is_not_used() -> None:
     assert outcome.channels == ("sms",)
 
 
+@pytest.mark.parametrize(
+    "text", ["满减 {50% 优惠", "只要 50%}", "{nobody}好", "{0}", "{}", "{contact!z}", "{contact.name}"]
+)
+def test_what_cannot_be_said_is_not_published_as_a_wake_up(text: str) -> None:
+    whole: dict[str, Any] = {"grounds": "product_line", "title": "新品", "headline": "{line}", "text": "{contact}您好"}
+    rules = WakeUpRules.model_validate({"topics": {"news": whole}})
+    assert wake_ups.compose(rules, "news", False, {"line": "视觉"})[1:] == ("视觉", "您好")
+    for body in (
+        {"topics": {"news": {**whole, "text": text}}},
+        {"topics": {"news": {**whole, "headline": text}}},
+        {"control_text": text},
+        {"control_headline": text},
+    ):
+        with pytest.raises(ValidationError):
+            WakeUpRules.model_validate(body)
+
+
 @pytest.mark.mission("S28")
 def test_a_tenth_is_the_control_group_and_always_the_same() -> None:
     rules = WakeUpRules()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,16 @@ VALUES (%(id)s, %(kind)s, %(subject)s, %(owner_id)s, %(unit_id)s, %(calendar)s, 
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
-# A unit's times are sent once, however many of its subjects start.
+# Times that subjects share, those of one unit that came equally late, are sent once, however many start with them.
 START_MANY = """
 INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
 SELECT id, %(kind)s, subject, owner_id, unit_id, %(calendar)s, 0, budget, %(now)s, warn_at, due_at,
        least(warn_at, due_at), attributes
-  FROM jsonb_to_recordset(%(started)s) AS started (id uuid, subject text, owner_id text, unit_id text, attributes jsonb)
-  JOIN jsonb_to_recordset(%(times)s) AS times (unit_id text, budget interval, warn_at timestamptz, due_at timestamptz)
-       USING (unit_id)
+  FROM jsonb_to_recordset(%(started)s)
+       AS started (id uuid, subject text, owner_id text, unit_id text, attributes jsonb, late text)
+  JOIN jsonb_to_recordset(%(times)s)
+       AS times (unit_id text, late text, budget interval, warn_at timestamptz, due_at timestamptz)
+       USING (unit_id, late)
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
@@ -134,16 +136,32 @@ class Clocks:
         return due_at
 
     def start_many(
-        self, kind: str, setting: ClockSetting, subjects: list[tuple[str, str, str, dict[str, Any]]]
+        self,
+        kind: str,
+        setting: ClockSetting,
+        subjects: list[tuple[str, str, str, dict[str, Any]]],
+        late: Mapping[str, timedelta] | None = None,
     ) -> None:
-        """Like `start` for many at once: (subject, owner_id, unit_id, attributes), one statement."""
+        """Like `start` for many at once: (subject, owner_id, unit_id, attributes), one statement. `late`: how much of the
+        plain clock's time has passed already, by subject."""
+        spent = {
+            subject: by for subject, by in (late or {}).items() if setting.calendar == "plain" and by > timedelta()
+        }
+
+        def remaining(subject: str) -> ClockSetting:
+            if subject not in spent:
+                return setting
+            return setting.shortened(setting.budget(timedelta(days=1)) - spent[subject])
+
         if len(subjects) == 1:
             # A third of what the statement for many costs PostgreSQL.
             [(subject, owner, unit, attributes)] = subjects
-            self.start(kind, subject, setting, owner_id=owner, unit_id=unit, attributes=attributes)
+            self.start(kind, subject, remaining(subject), owner_id=owner, unit_id=unit, attributes=attributes)
         if len(subjects) <= 1:
             return
-        times = {unit: self._times(setting, unit) for unit in {unit for _, _, unit, _ in subjects}}
+        settings = {subject: remaining(subject) for subject, _, _, _ in subjects} if spent else {}
+        shared = {(unit, _key(settings.get(subject))): settings.get(subject) for subject, _, unit, _ in subjects}
+        times = {(unit, key): self._times(own or setting, unit) for (unit, key), own in shared.items()}
         self._work.tx.do(
             START_MANY,
             {
@@ -158,13 +176,14 @@ class Clocks:
                             "owner_id": owner,
                             "unit_id": unit,
                             "attributes": attributes,
+                            "late": _key(settings.get(subject)),
                         }
                         for id_, (subject, owner, unit, attributes) in zip(
                             new_ids(len(subjects)), subjects, strict=True
                         )
                     ]
                 ),
-                "times": Jsonb([_plain(unit, *found) for unit, found in times.items()]),
+                "times": Jsonb([{**_plain(unit, *found), "late": key} for (unit, key), found in times.items()]),
             },
         )
 
@@ -251,6 +270,11 @@ class Clocks:
         if setting.warn_at is None:
             return budget, None, due_at
         return budget, calendars.add(now, budget * setting.warn_at, setting.calendar, unit_id), due_at
+
+
+def _key(setting: ClockSetting | None) -> str:
+    """What those whose time is shortened alike have in common; empty for the whole time."""
+    return str(setting.budget(timedelta(days=1))) if setting is not None else ""
 
 
 def _plain(unit_id: str, budget: timedelta, warn_at: datetime | None, due_at: datetime) -> dict[str, Any]:

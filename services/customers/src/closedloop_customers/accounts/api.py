@@ -15,6 +15,7 @@ from closedloop_customers.accounts import bulk, desk, rules, store, wire
 from closedloop_customers.accounts.rules import Account
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.custom_fields import FieldRules
+from closedloop_customers.grades import desk as grades
 from closedloop_customers.territories import desk as territories
 from closedloop_customers.wake_ups import silence
 
@@ -134,6 +135,8 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
         silence.forget(call, after.id)
     elif old.status == "retired" != after.status:
         silence.watch(call, "account", [(after.id, after.owner_id, after.unit_id)])
+    if await grades.followed(call, [(old, after)]):
+        after = await desk.read(call.tx, after.id)
     return wire.to_proto(after)
 
 

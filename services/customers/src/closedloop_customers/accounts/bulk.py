@@ -15,6 +15,7 @@ from closedloop_customers import business_actions, profiles, provenance, records
 from closedloop_customers.accounts import desk, rules, store
 from closedloop_customers.accounts.rules import Account
 from closedloop_customers.assignment import desk as assignment
+from closedloop_customers.grades import desk as grades
 
 Source = tuple[str, str]
 
@@ -239,6 +240,7 @@ async def _write(call: Call, outcome: _Outcome, changed: list[tuple[Account, Acc
         assignment.hold(call, "account", by_name, "brought", "its source named the owner")
     desk.create(call, list(created.values()), cited, outcome.keys)
     desk.change(call, changed, cited, outcome.new_sources)
+    await grades.followed(call, changed)
 
 
 def _subject(account: Account) -> assignment.Subject:

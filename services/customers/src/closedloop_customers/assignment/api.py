@@ -124,16 +124,20 @@ async def claim_from_pool(request: pb.ClaimFromPoolRequest, call: Call) -> pb.As
     type_, id_ = records.key(request.record)
     person_id = call.caller.subject
     unit_id = records.person_unit(call, person_id, "record")
-    entry = await call.tx.one(store.CLAIM, {"record_type": type_, "record_id": id_})
+    lead = (await leads.locked(call.tx, [id_])).get(id_) if type_ == "lead" else None
+    entry = await call.tx.one(store.CLAIM, {"record_type": type_, "record_id": id_, "person_id": person_id})
     if entry is None:
         await _refuse_claim(call, type_, id_)
     assert entry is not None
     settings = call.rules(AssignmentRules)
-    free = entry["entered_at"] + timedelta(days=settings.cool_down_days)
-    if entry["last_owner_id"] == person_id and free > call.now:
-        raise errors.FailedPrecondition(
-            "COOL_DOWN", "you had it last; let others try first", claimable_time=free.isoformat()
-        )
+    if entry["let_go_at"] is not None:
+        free = entry["let_go_at"] + timedelta(days=settings.cool_down_days)
+        if free > call.now:
+            raise errors.FailedPrecondition(
+                "COOL_DOWN", "you let it go; let others try first", claimable_time=free.isoformat()
+            )
+    # Who claims many at once is served one after the other, so that each sees those before it.
+    call.tx.do(store.HOLD_SELLER, {"person_id": person_id})
     used = await call.tx.value(store.CLAIMED_SINCE, {"person_id": person_id, "since": call.now - timedelta(days=1)})
     if used >= settings.claims_a_day:
         raise errors.FailedPrecondition(
@@ -145,7 +149,6 @@ async def claim_from_pool(request: pb.ClaimFromPoolRequest, call: Call) -> pb.As
             raise errors.FailedPrecondition(name, f"{person_id} cannot take more now: {reason}")
     previous = {id_: entry["last_owner_id"]}
     explanation = "claimed out of the pool by the first who asked"
-    lead = (await leads.locked(call.tx, [id_])).get(id_) if type_ == "lead" else None
     (row,) = desk.hold(call, type_, [(id_, person_id, unit_id)], "claimed", explanation, previous=previous)
     if lead is not None:
         leads.hand_over(call, [(lead, Choice(person_id, unit_id, row.rule))], "claimed", explanation)

@@ -166,14 +166,19 @@ LEAVE = "SELECT starts_at, ends_at FROM seller_leave WHERE id = %(id)s AND perso
 DROP_LEAVE = "DELETE FROM seller_leave WHERE id = %(id)s"
 END_LEAVE = "UPDATE seller_leave SET ends_at = %(now)s WHERE id = %(id)s"
 
+# When somebody last let a record go into the pool, whoever had it since; {entry} and {person} say which and who.
+LET_GO = """
+SELECT max(let_go.assigned_at) FROM assignment let_go
+ WHERE let_go.record_id = {entry}.record_id AND let_go.record_type = {entry}.record_type
+   AND let_go.owner_id = '' AND let_go.previous_owner_id = {person}"""
 # What lies in the pool, as it may be shown to everybody: of a lead only the company, never the person.
-POOL = """
+POOL = f"""
 SELECT e.record_type, e.record_id, e.unit_id, e.reason, e.note, e.last_owner_id, e.entered_at,
        coalesce(a.profile->>'name', l.profile->>'company_name', '') AS name,
        coalesce(a.industry, l.industry) AS industry, coalesce(a.region_code, l.region_code) AS region_code,
        coalesce(a.profile->'product_lines', l.profile->'product_lines', '[]') AS product_lines,
        coalesce(a.grade, '') AS grade, coalesce(a.high_potential, false) AS high_potential,
-       CASE WHEN e.last_owner_id = %(caller)s THEN e.entered_at + %(cool_down)s ELSE e.entered_at END AS claimable_at
+       greatest(e.entered_at, ({LET_GO.format(entry="e", person="%(caller)s")}) + %(cool_down)s) AS claimable_at
   FROM pool_entry e
   LEFT JOIN account a ON e.record_type = 'account' AND a.id = e.record_id
   LEFT JOIN lead l ON e.record_type = 'lead' AND l.id = e.record_id
@@ -223,9 +228,9 @@ SELECT s.record_type, s.record_id, r.unit_id, r.touched_at
  ORDER BY r.touched_at LIMIT %(most)s
 """
 # Two who claim at once queue here; the second finds nothing.
-CLAIM = """
+CLAIM = f"""
 DELETE FROM pool_entry WHERE record_type = %(record_type)s AND record_id = %(record_id)s
-RETURNING unit_id, reason, last_owner_id, entered_at
+RETURNING last_owner_id, ({LET_GO.format(entry="pool_entry", person="%(person_id)s")}) AS let_go_at
 """
 CLAIMED_SINCE = """
 SELECT count(*) FROM assignment WHERE owner_id = %(person_id)s AND method = 'claimed' AND assigned_at >= %(since)s

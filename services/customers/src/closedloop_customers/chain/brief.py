@@ -69,11 +69,18 @@ async def _brief(request: pb.GetVisitBriefRequest, call: Call, standing: str) ->
     heard = members.concerns(graph)
     answered_by = _packs(heard, graph.industry, call)
     rows = {row["id"]: row for row in graph.concerns or ()}
+    executives = {one.id for one in group if one.role in chain.executives}
 
     def points(kinds: frozenset[str], most: int) -> list[pb.BriefPoint]:
         present = {one.id for one in there}
         waiting = [
-            c for c in heard if c.state == "open" and c.kind in kinds and (not c.contact_id or c.contact_id in present)
+            c
+            for c in heard
+            if c.state == "open"
+            and c.kind in kinds
+            and (not c.contact_id or c.contact_id in present)
+            # Whoever else asks for the return does not decide on it: an executive is still to be asked.
+            and (c.kind not in RETURN or c.contact_id in executives)
         ]
         weighed = [(_weight(concern, by_id, settings, call), concern) for concern in waiting]
         weighed.sort(key=lambda pair: (-pair[0], pair[1].id))

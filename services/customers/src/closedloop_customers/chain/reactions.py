@@ -19,8 +19,6 @@ from closedloop_customers.chain.rules import ChainRules, ConcernRules
 
 reactions = Reactions()
 
-EXECUTIVE = frozenset({"decision_maker", "economic_buyer"})
-
 
 @reactions.batch(funnel.OpportunityChanged)
 async def opportunities(events: Sequence[Heard[funnel.OpportunityChanged]], work: Work) -> None:
@@ -49,12 +47,13 @@ async def objections(event: Heard[funnel.TranscriptAnalyzed], work: Work) -> Non
     account_id = await _known(work, told.account_id)
     if account_id is None or not told.objections:
         return
-    graph = await store.graph(work.tx, account_id, "", work.now, work.rules(ChainRules))
+    chain = work.rules(ChainRules)
+    graph = await store.graph(work.tx, account_id, "", work.now, chain)
     assert graph is not None
     people = {row["id"]: row for row in graph.people or ()}
     speaker = next((id_ for id_ in await _people(work, told.contact_ids) if id_ in people), "")
     row = people.get(speaker, {"job_title": "", "department": "", "role": ""})
-    role = row["role"] or rules.position(row["job_title"], row["department"], work.rules(ChainRules)).role
+    role = row["role"] or rules.position(row["job_title"], row["department"], chain).role
     stage = next((o["stage"] for o in graph.opportunities or () if o["opportunity_id"] == told.opportunity_id), "")
     settings = work.rules(ConcernRules)
     at = protos.instant(told.start_time) if told.HasField("start_time") else event.time
@@ -67,7 +66,7 @@ async def objections(event: Heard[funnel.TranscriptAnalyzed], work: Work) -> Non
             account_id=account_id,
             contact_id=speaker,
             opportunity_id=told.opportunity_id if ids.is_id(told.opportunity_id) else "",
-            kind=rules.kind_of(topic, role in EXECUTIVE, settings),
+            kind=rules.kind_of(topic, role in chain.executives, settings),
             topic=topic,
             text=settings.topics[topic].title,
             quote=heard.sentence,

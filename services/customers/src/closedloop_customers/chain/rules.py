@@ -77,6 +77,8 @@ class ChainRules(Rules):
     expected_roles: dict[str, tuple[Role, ...]] = Field(
         default={"": ("decision_maker", "economic_buyer", "technical_evaluator")}
     )
+    # Roles whose questions of return are an executive's.
+    executives: frozenset[Role] = frozenset({"decision_maker", "economic_buyer"})
     # Strength of a relation nobody has put a number on.
     default_strength: float = Field(default=0.5, gt=0, le=1)
     # A tie half forgotten after so many days.

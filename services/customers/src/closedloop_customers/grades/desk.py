@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from closedloop_chassis.data import rows
@@ -10,9 +10,12 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_customers import explanations
 from closedloop_customers.accounts import desk as accounts
+from closedloop_customers.accounts.rules import Account
 from closedloop_customers.grades import store
 from closedloop_customers.grades.rules import GradeRules, sentence
 
+# Fields of a profile that a condition may look at.
+OF_PROFILE = ("customer_type", "employee_count")
 # Accounts between two writings: others are served meanwhile.
 _STRETCH = 2_000
 
@@ -52,6 +55,19 @@ async def evaluate(work: Work, cause: str, account_ids: Collection[str] | None =
             await work.tx.send()
     fresh = sum(not one.before for one in judged)
     return Outcome(read, fresh, len(judged) - fresh)
+
+
+async def followed(work: Work, changed: Iterable[tuple[Account, Account]]) -> bool:
+    """Grades those of (before, after) whose profile now says otherwise what a grade is made of; whether there are any.
+    Who has no grade yet gets one in the daily round."""
+    named = [
+        new.id
+        for old, new in changed
+        if old.grade and any(old.profile.get(name) != new.profile.get(name) for name in OF_PROFILE)
+    ]
+    if named:
+        await evaluate(work, "event:AccountChanged", named)
+    return bool(named)
 
 
 def _because(work: Work, rules: GradeRules, name: str, condition: int) -> explanations.Explanation:

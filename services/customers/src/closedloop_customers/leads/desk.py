@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
 from closedloop_customers import asking, identifiers, profiles
+from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.assignment.desk import Choice, Subject
 from closedloop_customers.leads import store, wire
-from closedloop_customers.leads.rules import Lead, ResponseRules
+from closedloop_customers.leads.rules import Lead, ResponseRules, closed
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
 from closedloop_customers.records import Erased
@@ -23,6 +23,8 @@ FIRST_RESPONSE = "customers.first_response"
 UNANSWERED = "customers.unanswered"
 # Asked again after an answer: an answer is owed anew.
 ASKED_AGAIN = "customers.asked_again"
+# A code of the reasons for which leads end.
+PERSON_ERASED = "person_erased"
 PERSONAL = frozenset({"contact_name", "job_title", "phone", "email_address", "wechat_id", "need", "custom_fields"})
 
 
@@ -120,14 +122,10 @@ def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:
 
 
 def start_alarm(work: Work, leads: Sequence[Lead]) -> None:
-    """The alarm counts from the inquiry where one lead came late, from now where many came at once."""
+    """The alarm counts from the inquiry, however late it reached us and with how many others."""
     waiting = [lead for lead in leads if lead.responded_at is None and lead.stage != "closed" and not lead.historical]
-    if len(waiting) == 1:
-        setting = alarm_setting(work, waiting[0])
-        work.clocks.start(UNANSWERED, waiting[0].id, setting, owner_id=waiting[0].owner_id, unit_id=waiting[0].unit_id)
-        return
-    started = [_timed(lead) for lead in waiting]
-    work.clocks.start_many(UNANSWERED, work.rules(ResponseRules).unanswered, started)
+    late = {lead.id: work.now - lead.received_at for lead in waiting}
+    work.clocks.start_many(UNANSWERED, work.rules(ResponseRules).unanswered, [_timed(one) for one in waiting], late)
 
 
 def _timed(lead: Lead) -> tuple[str, str, str, dict[str, Any]]:
@@ -152,15 +150,6 @@ async def first_answers(tx: Transaction, ids: Collection[str]) -> dict[str, date
     return {row["lead_id"]: row["at"] for row in await tx.all(store.FIRST_ANSWERS, {"ids": list(ids)})}
 
 
-def alarm_setting(work: Work, lead: Lead) -> ClockSetting:
-    """What is left of the alarm's span for an inquiry that reached us late."""
-    setting = work.rules(ResponseRules).unanswered
-    late = work.now - lead.received_at
-    if setting.calendar != "plain" or late <= timedelta():
-        return setting
-    return setting.shortened(setting.budget(timedelta(days=1)) - late)
-
-
 def hand_over(
     work: Work, given: Sequence[tuple[Lead, Choice]], method: str, reason: str, *, escalated: bool = False
 ) -> list[Lead]:
@@ -170,7 +159,9 @@ def hand_over(
     for old, choice in given:
         new = owed(work, old, choice)
         if escalated:
-            new = replace(new, escalation_level=old.escalation_level + 1, response_light="yellow")
+            # Whom the alarm was raised for stays red, and so the alarm's task is found again when it is answered.
+            light = "red" if old.response_light == "red" else "yellow"
+            new = replace(new, escalation_level=old.escalation_level + 1, response_light=light)
         pairs.append((old, new))
     after = save(work, pairs, "assign", reason)
     work.clocks.cancel(FIRST_RESPONSE, *(lead.id for lead in after))
@@ -310,13 +301,21 @@ async def get(reader: Reader | Transaction, id: str) -> Lead | None:
 
 
 async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> Erased:
-    """These leads without the fields that tell of a person; answers by what that person was known. One round trip."""
+    """These leads without the fields that tell of a person, closed because nobody is left to answer; one that became a
+    deal ends with the deal. Answers by what that person was known. One round trip."""
     held = await store.lock(work.tx, ids) if ids else {}
-    pairs = [
-        (old, replace(old, profile={name: value for name, value in old.profile.items() if name not in fields}))
-        for old in held.values()
-    ]
-    save(work, pairs, "erase")
+    pairs = []
+    for old in held.values():
+        new = replace(old, profile={name: value for name, value in old.profile.items() if name not in fields})
+        dealt = old.converted_at is not None or old.opportunity_id
+        pairs.append((old, new if dealt or old.stage == "closed" else closed(new, "invalid", PERSON_ERASED, work.now)))
+    after = save(work, pairs, "erase", PERSON_ERASED)
+    over = [new for (old, _), new in zip(pairs, after, strict=True) if new.stage != old.stage]
+    for lead in over:
+        ended(work, lead)
+        work.tell(wire.closed(lead), lead.id)
+    if over:
+        assignment.end(work, "lead", [lead.id for lead in over])
     return Erased(
         keys={key for old, _ in pairs for key in keys_of(work, old.profile)},
         names={old.profile.get("contact_name", "") for old, _ in pairs},

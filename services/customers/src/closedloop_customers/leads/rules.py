@@ -117,6 +117,7 @@ class CloseReasonRules(Rules):
             "wrong_number": CloseReason(title="空号错号", outcomes=frozenset({"invalid"})),
             "spam": CloseReason(title="垃圾", outcomes=frozenset({"invalid"})),
             "duplicate": CloseReason(title="重复", outcomes=frozenset({"duplicate"})),
+            "person_erased": CloseReason(title="本人要求删除", outcomes=frozenset({"invalid"})),
         }
     )
 

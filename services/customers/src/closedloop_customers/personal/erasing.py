@@ -28,6 +28,7 @@ async def erase(work: Work, named: Collection[tuple[str, str]], request_id: str 
     """(type, id) of contacts and leads. A handful of round trips, however many records; it cannot be undone."""
     ids = {kind: sorted(id_ for type_, id_ in named if type_ == kind) for kind in ("contact", "lead")}
     name = work.rules(PersonalDataRules).erased_name
+    await wake_ups.person_gone(work, ids["contact"], "the person was erased")
     await wake_ups.ended(work, [*ids["lead"]], "stopped", "the person was erased")
     people = [await contacts.erase(work, ids["contact"], name), await leads.erase(work, ids["lead"], OF_LEADS)]
     keys = {key for erased in people for key in erased.keys}

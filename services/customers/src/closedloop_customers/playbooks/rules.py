@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from string import Formatter
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
+from closedloop_customers import sayings
 
 # What a script may name.
 WORDS = frozenset({"contact", "account", "owner", "need", "product_lines", "source"})
@@ -20,10 +20,7 @@ Channel = Literal["phone", "wechat", "email", "sms", "visit", "meeting", "web", 
 
 
 def _sayable(script: str) -> str:
-    for _, name, spec, conversion in Formatter().parse(script):
-        if name is not None and (name not in WORDS or spec or conversion):
-            raise ValueError(f"a script may name {', '.join(sorted(WORDS))} in braces, not {{{name}}}")
-    return script
+    return sayings.checked(script, WORDS)
 
 
 class Question(Part):
@@ -194,7 +191,7 @@ def current(playbook: Playbook, settled: Collection[str]) -> Step | None:
 
 def say(script: str, words: Mapping[str, str]) -> str:
     """The script with its names filled in; what is not known is left out."""
-    return script.format_map({name: words.get(name, "") for name in WORDS})
+    return sayings.said(script, words, WORDS)
 
 
 def check_answers(step: Step, answers: Mapping[str, str], *, skip: bool, note: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +16,9 @@ from closedloop_chassis import enums, protos
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import asking, explanations, identifiers
+from closedloop_customers import asking, explanations, identifiers, records
 from closedloop_customers.contacts import desk as contacts
+from closedloop_customers.contacts.rules import Contact
 from closedloop_customers.records import Key, Standing
 from closedloop_customers.wake_ups import desk, store
 from closedloop_customers.wake_ups.rules import (
@@ -30,10 +31,13 @@ from closedloop_customers.wake_ups.rules import (
     compose,
     in_control,
     plan,
+    reachable,
 )
 
 # Channels of touches as channels of deliveries.
 DELIVERY_CHANNELS = {"email": deliveries_pb2.CHANNEL_MAIL, "sms": deliveries_pb2.CHANNEL_SMS}
+
+RECORD_CLOSED = "the record is closed"
 
 Outcome = Plan | Refusal
 
@@ -182,16 +186,47 @@ def _kept(work: Work, standing: Standing, chosen: Plan) -> dict[str, Any]:
     }
 
 
-def handed_over(work: Work, wake_up: store.WakeUp, standing: Standing) -> store.WakeUp:
-    """The wake-up in the hands its record is in by now, signed by who works with the customer."""
-    sender = asking.working(work, standing.owner_id, standing.unit_id)
-    words = {**wake_up.plan["words"], **_signature(work, standing)}
-    return replace(
-        wake_up,
-        owner_id=standing.owner_id,
-        unit_id=standing.unit_id,
-        plan={**wake_up.plan, "words": words, "sender_id": sender},
-    )
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A wake-up that cannot go on, and how it ends."""
+
+    wake_up: store.WakeUp
+    state: str
+    reason: str
+
+
+async def looked_at(work: Work, running: Sequence[store.WakeUp]) -> list[store.WakeUp | Over]:
+    """These as they go on now: in the hands their record is in, to the person as they can be reached by now, or over
+    because they left, want no more messages or their record is closed. A handful of round trips, however many."""
+    keys = {wake_up.id: (wake_up.record_type, wake_up.record_id) for wake_up in running}
+    standing = await records.find(work.tx, keys.values()) if keys else {}
+    people = await _recipients(work, work.tx, list({s.id: s for s in standing.values()}.values()), "")
+    matching = work.rules(identifiers.MatchingRules)
+    found: list[store.WakeUp | Over] = []
+    for wake_up in running:
+        where = standing[keys[wake_up.id]]
+        recipient = next((r for r in people[where.type, where.id] if _meant(wake_up, r, matching)), None)
+        channels = reachable(recipient, wake_up.topic, work.rules(WakeUpRules)) if recipient else ()
+        if not where.open:
+            found.append(Over(wake_up, "stopped", RECORD_CLOSED))
+        elif recipient is None:
+            found.append(Over(wake_up, "stopped", "the person is no longer there"))
+        elif not (recipient.email or recipient.phone):
+            found.append(Over(wake_up, "unreachable", "no address of the person is known any more"))
+        elif not channels:
+            found.append(Over(wake_up, "opted_out", "the person wants no more of these messages"))
+        else:
+            kept = _kept(work, where, Plan(recipient, channels, wake_up.topic, wake_up.plan["words"]))
+            found.append(replace(wake_up, owner_id=where.owner_id, unit_id=where.unit_id, plan=kept))
+    return found
+
+
+def _meant(wake_up: store.WakeUp, recipient: Recipient, matching: identifiers.MatchingRules) -> bool:
+    """Whether it is this person who is being written to: a contact, or who asked as a lead and may be one by now."""
+    if wake_up.contact_id is not None:
+        return recipient.contact_id == wake_up.contact_id
+    written_to = replace(recipient, email=wake_up.plan["email"], phone=wake_up.plan["phone"])
+    return not recipient.contact_id or not _addresses(recipient, matching).isdisjoint(_addresses(written_to, matching))
 
 
 def _signature(work: Work, standing: Standing) -> dict[str, str]:
@@ -224,10 +259,23 @@ async def _recipients(
         )
         for key in by_account[person.account_id]:
             found[key].append(recipient)
-    alone = [s.id for s in standing if s.type == "lead" and s.account_id is None]
-    for row in await reader.all(store.LEAD_CONTACTS, {"ids": alone}) if alone else []:
-        found["lead", row["id"]].append(Recipient(contact_id="", **{k: v for k, v in row.items() if k != "id"}))
+    asked = [s.id for s in standing if s.type == "lead"] if not contact_id else []
+    known = {s.id: [p for p in people if p.account_id == s.account_id] for s in standing if s.type == "lead"}
+    for row in await reader.all(store.LEAD_CONTACTS, {"ids": asked}) if asked else []:
+        id_, own_contact = row.pop("id"), row.pop("contact_id")
+        own = Recipient(contact_id="", **row)
+        same = {p.id for p in known[id_] if p.id == own_contact or _same_person(p, own, matching)}
+        several = found["lead", id_]
+        # Who asked comes first: as the contact they have become, as they wrote themselves where they are none.
+        if same:
+            several.sort(key=lambda recipient: recipient.contact_id not in same)
+        else:
+            several.insert(0, own)
     return await _without_opt_outs(reader, found, matching)
+
+
+def _same_person(contact: Contact, asked: Recipient, matching: identifiers.MatchingRules) -> bool:
+    return not _addresses(asked, matching).isdisjoint(identifiers.contact_keys(contact.profile, matching))
 
 
 async def _without_opt_outs(

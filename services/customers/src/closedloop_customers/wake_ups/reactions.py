@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from closedloop.common.v1.common_pb2 import Evidence
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
@@ -51,7 +53,14 @@ async def no_answer(due: list[Due], work: Work) -> None:
     found = await store.lock(work.tx, [d.subject for d in due if d.phase == "due"])
     running = [wake_up for wake_up in found.values() if wake_up.state == "running"]
     sent = await store.messages(work.tx, [wake_up.id for wake_up in running]) if running else {}
-    more = await _in_hand(work, [wake_up for wake_up in running if len(sent[wake_up.id]) < rules.messages])
+    going_on = [wake_up for wake_up in running if len(sent[wake_up.id]) < rules.messages]
+    looked_at = await flow.looked_at(work, going_on)
+    more = [one for one in looked_at if isinstance(one, store.WakeUp)]
+    changed = [
+        now for was, now in zip(going_on, looked_at, strict=True) if isinstance(now, store.WakeUp) and now != was
+    ]
+    store.hand_over(work.tx, changed)
+    await _over(work, [one for one in looked_at if isinstance(one, flow.Over)])
     over = [wake_up for wake_up in running if len(sent[wake_up.id]) >= rules.messages]
     following = [flow.message(work, wake_up, len(sent[wake_up.id])) for wake_up in more]
     store.add_messages(work.tx, following)
@@ -73,13 +82,15 @@ async def no_answer(due: list[Due], work: Work) -> None:
             )
 
 
-async def _in_hand(work: Work, following: list[store.WakeUp]) -> list[store.WakeUp]:
-    """These, whose records may have changed hands since the last message. One round trip."""
-    keys = {wake_up.id: (wake_up.record_type, wake_up.record_id) for wake_up in following}
-    standing = await records.find(work.tx, keys.values()) if keys else {}
-    held = [flow.handed_over(work, wake_up, standing[keys[wake_up.id]]) for wake_up in following]
-    store.hand_over(work.tx, [after for before, after in zip(following, held, strict=True) if before != after])
-    return held
+async def _over(work: Work, over: Sequence[flow.Over]) -> None:
+    """Ends these before their last message. One round trip for each way to end."""
+    for state, reason in sorted({(one.state, one.reason) for one in over}):
+        ids = [one.wake_up.id for one in over if (one.state, one.reason) == (state, reason)]
+        for wake_up in await store.end(work.tx, ids, state, reason, work.now):
+            desk.close(work, wake_up)
+            if reason != flow.RECORD_CLOSED:
+                held = [(wake_up.record_id, wake_up.owner_id, wake_up.unit_id)]
+                silence.watch(work, wake_up.record_type, held, work.rules(WakeUpRules).rest)
 
 
 @reactions.on(integrations.DeliveryReported)

@@ -7,24 +7,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import erfc, exp, sqrt
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
+from closedloop_customers import sayings
 
 Grounds = Literal["product_updated", "product_watched", "neighbour_succeeded", "product_line"]
+# What a text may name.
+WORDS = frozenset({"contact", "account", "owner", "product", "line", "neighbours"})
+
+
+def _sayable(text: str) -> str:
+    return sayings.checked(text, WORDS)
+
+
+Text = Annotated[str, AfterValidator(_sayable)]
 
 
 class Topic(Part):
-    """What a wake-up is about. `grounds` says on which facts it applies; texts may name {contact}, {account},
-    {owner}, {product},
-    {line} and {neighbours}."""
+    """What a wake-up is about. `grounds` says on which facts it applies; headline and text may name WORDS in braces."""
 
     grounds: Grounds
     title: str
-    headline: str
-    text: str
+    headline: Text
+    text: Text
 
 
 class WakeUpRules(Rules):
@@ -79,8 +87,8 @@ class WakeUpRules(Rules):
     # Delivered in each arm before a lift is said to mean something.
     least_messages: int = Field(default=100, ge=1, le=1_000_000)
     control_template: str = "wake_up"
-    control_headline: str = "{account}近况问候"
-    control_text: str = "{contact}您好，好久没有联系，不知近况如何？有任何需要请随时找我。{owner}"
+    control_headline: Text = "{account}近况问候"
+    control_text: Text = "{contact}您好，好久没有联系，不知近况如何？有任何需要请随时找我。{owner}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,11 @@ def plan(recipients: Sequence[Recipient], facts: Facts, rules: WakeUpRules, topi
                 why = f"{rules.topics[key].title}: {'; '.join(text for *_, text in evidence)}"
                 return Plan(recipient, channels, key, words, evidence, why)
     return Refusal("NO_TOPIC_APPLIES", "nothing this customer did, bought or is near to gives a reason to write")
+
+
+def reachable(recipient: Recipient, topic: str, rules: WakeUpRules) -> tuple[str, ...]:
+    """The channels by which somebody may still be written to about this; none for who wants no such messages."""
+    return () if {"", topic} & recipient.opted_out else _channels(recipient, rules)
 
 
 def in_control(record_id: str, rules: WakeUpRules) -> bool:
@@ -259,10 +272,5 @@ def _ratio(treated: Arm, control: Arm, hits: int, of_control: int) -> tuple[floa
     return ratio, ratio * exp(-1.959964 * spread), ratio * exp(1.959964 * spread)
 
 
-class _Lenient(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
 def _said(text: str, words: Mapping[str, str]) -> str:
-    return text.format_map(_Lenient(words))
+    return sayings.said(text, words, WORDS)

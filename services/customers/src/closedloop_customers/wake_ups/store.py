@@ -57,6 +57,12 @@ UPDATE wake_up SET state = %(state)s, ended_at = %(now)s, end_reason = %(reason)
  WHERE record_id = ANY(%(ids)s::uuid[]) AND state = 'running'
 RETURNING {COLUMNS}
 """
+END_OF_CONTACTS = f"""
+UPDATE wake_up SET state = 'stopped', ended_at = %(now)s, end_reason = %(reason)s, next_message_at = NULL,
+       version = version + 1
+ WHERE contact_id = ANY(%(ids)s::uuid[]) AND state = 'running'
+RETURNING {COLUMNS}
+"""
 NEXT = "UPDATE wake_up SET next_message_at = %(at)s, version = version + 1 WHERE id = ANY(%(ids)s::uuid[])"
 HAND_OVER = """
 UPDATE wake_up w SET owner_id = r.owner_id, unit_id = r.unit_id, plan = r.plan, version = w.version + 1
@@ -123,7 +129,7 @@ SELECT address, channel, topic, contact_id FROM opt_out
 LEAD_CONTACTS = """
 SELECT id, coalesce(profile->>'contact_name', '') AS name, coalesce(profile->>'email_address', '') AS email,
        coalesce(profile->>'phone', '') AS phone, coalesce(profile->>'language_code', '') AS language,
-       coalesce(profile->>'time_zone', '') AS time_zone
+       coalesce(profile->>'time_zone', '') AS time_zone, coalesce(contact_id::text, '') AS contact_id
   FROM lead WHERE id = ANY(%(ids)s::uuid[])
 """
 
@@ -203,6 +209,11 @@ async def end(
     """Those that were running and end now; `of_records`: ids are of the records that were woken."""
     params = {"ids": list(ids), "state": state, "reason": reason[:1000], "now": now}
     return await tx.all(END_OF_RECORDS if of_records else END, params, into=WakeUp)
+
+
+async def end_of_contacts(tx: Transaction, contact_ids: Collection[str], reason: str, now: datetime) -> list[WakeUp]:
+    """Those that were writing to one of these people, stopped."""
+    return await tx.all(END_OF_CONTACTS, {"ids": list(contact_ids), "reason": reason[:1000], "now": now}, into=WakeUp)
 
 
 async def interests(
