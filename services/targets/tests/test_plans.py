@@ -204,6 +204,22 @@ async def test_refusals_of_plans_and_targets(company: Live) -> None:
         await set_(company, plan, target(1, unit="north", parent_id="00000000-0000-7000-8000-000000000000"))
 
 
+async def test_deals_add_nothing_up_to_money(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    ten = metrics_pb2.Amount(number=Decimal(value="10"))
+    with company.refused("FAILED_PRECONDITION", "PARENT_OF_OTHER_METRIC"):
+        await set_(company, plan, target(unit="east", metric="new_opportunities", amount=ten, parent_id=top.id))
+    deals = await set_(company, plan, target(unit="east", metric="new_opportunities", amount=ten))
+    assert deals.parent_id == ""
+    # A parent that is made to measure something else leaves children behind that no longer add up to it.
+    await set_(company, plan, target(1000, unit="east"))
+    measured = target(unit="co", metric="new_opportunities", amount=ten, target_id=top.id)
+    await set_(company, plan, measured, etag=top.etag)
+    with company.refused("FAILED_PRECONDITION", "PARENT_OF_OTHER_METRIC"):
+        await publish(company, plan)
+
+
 async def test_a_cycle_of_targets_is_refused(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))
