@@ -204,6 +204,17 @@ async def test_refusals_of_plans_and_targets(company: Live) -> None:
         await set_(company, plan, target(1, unit="north", parent_id="00000000-0000-7000-8000-000000000000"))
 
 
+async def test_a_year_is_changed_though_its_quarter_has_months(company: Live) -> None:
+    plan = await new_plan(company, period="2026", name="Year")
+    year = await set_(company, plan, target(1200, unit="co", period="2026"))
+    quarter = await set_(company, plan, target(300, unit="co", parent_id=year.id))
+    await set_(company, plan, target(100, unit="co", period="2026-M01", parent_id=quarter.id))
+    changed = await set_(company, plan, target(1300, unit="co", period="2026", target_id=year.id), etag=year.etag)
+    assert changed.amount == cny(1300)
+    with company.refused("FAILED_PRECONDITION", "TARGET_OVERLAPS"):
+        await set_(company, plan, target(100, unit="co", period="2026-M01", parent_id=year.id))
+
+
 async def test_deals_add_nothing_up_to_money(company: Live) -> None:
     plan = await new_plan(company)
     top = await set_(company, plan, target(1000, unit="co"))

@@ -77,12 +77,21 @@ class Neighbours:
         self.by_holder.setdefault(_line_of_business(target.key), []).append(target)
 
     def overlapping(self, key: TargetKey, period: Period, target_id: str, line: set[str]) -> Target | None:
-        """One of the same holder, metric and scope whose days are partly these; not its own line, nor its children."""
+        """One of the same holder, metric and scope whose days are partly these; not its own line, nor what lies below."""
         for other in self.by_holder.get(_line_of_business(key), ()):
             apart = other.end_date < period.start or other.start_date > period.end
-            if not apart and other.id not in line and target_id not in (other.id, other.parent_id):
+            if not apart and other.id not in line and other.id != target_id and target_id not in self.line(other):
                 return other
         return None
+
+    def line(self, target: Target) -> set[str]:
+        """What it hangs below, as far as it is known here."""
+        found: set[str] = set()
+        above = target.parent_id
+        while above is not None and above not in found:
+            found.add(above)
+            above = self.by_id[above].parent_id if above in self.by_id else None
+        return found
 
 
 def _line_of_business(key: TargetKey) -> tuple[Any, ...]:
