@@ -101,10 +101,11 @@ async def test_q1_east_china_plus_20_percent_passes_and_improve_results_does_not
             targets=[
                 plans_pb2.TargetInput(statement="Q1, 华东, +20 %"),
                 plans_pb2.TargetInput(statement="improve results"),
+                plans_pb2.TargetInput(statement="华东Q1业绩从100万提高到120万"),
             ],
         )
     )
-    good, bad = checked.checks
+    good, bad, doubtful = checked.checks
     assert good.passed, good
     assert good.understood.holder.unit_id == "east"
     assert good.understood.period == "2026-Q1"
@@ -113,6 +114,7 @@ async def test_q1_east_china_plus_20_percent_passes_and_improve_results_does_not
     assert {e.name: e.value for e in good.findings[2].evidence}["history"] == 1_000_000
     letters = [plans_pb2.SmartLetter.Name(letter).removeprefix("SMART_LETTER_") for letter in bad.failed]
     assert letters == ["SPECIFIC", "MEASURABLE", "ACHIEVABLE", "TIME_BOUND"]
+    assert doubtful.findings[1].statement == "names 100万 and 120万; say which amount is meant"
     assert (good.rule.rulebook, len(good.findings)) == ("targets.smart", 5)
     with company.refused("FAILED_PRECONDITION", "NOT_SMART"):
         await set_(company, plan, plans_pb2.TargetInput(statement="improve results"))

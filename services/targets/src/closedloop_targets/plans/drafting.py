@@ -42,6 +42,8 @@ class Sketch:
     currency: str = ""
     parent: Target | None = None
     serves: str = ""
+    # Amounts that its sentence names, where they are several.
+    rivals: tuple[str, ...] = ()
     held: smart.Facts = field(default_factory=smart.Facts)
     findings: tuple[smart.Finding, ...] = ()
 
@@ -138,10 +140,12 @@ def _read(
     given.CopyFrom(said)
     metrics, calendar = call.rules(MetricRules), call.rules(FiscalCalendar)
     money = plan.currency if plan else call.home.currency
+    rivals: tuple[str, ...] = ()
     if given.statement:
         words = statement.read(given.statement, names, metrics, calendar, call.home.today(), within)
+        rivals = words.rivals if given.WhichOneof("measure") is None else ()
         _complete(given, words, metrics, money)
-    sketch = Sketch(given, metric=metrics.find(given.metric))
+    sketch = Sketch(given, metric=metrics.find(given.metric), rivals=rivals)
     try:
         sketch.period = periods.parse(given.period, calendar) if given.period else None
     except errors.InvalidArgument:
@@ -228,6 +232,7 @@ def hang(call: Call, sketch: Sketch, near: Neighbours, plan: Plan | None) -> Non
         serves=sketch.serves,
         base_minor=sketch.base_minor,
         parent=above(sketch.parent, sketch.metric, call.org),
+        rivals=sketch.rivals,
     )
     sketch.findings = smart.check(draft, sketch.held, call.rules(smart.SmartRules))
 
