@@ -364,6 +364,14 @@ async def test_over_time_by_given_weights_and_in_every_grain_of_the_calendar(com
         assert sum(found) == 100_000
         if grain == periods_pb2.PERIOD_GRAIN_MONTH:
             assert found == [12_500, 25_000, 62_500]
+    # Who asks for months alone gets the weeks too: warnings look at them.
+    await split(company, top, pb.CascadeRules(time=pb.TimeRule(grains=[periods_pb2.PERIOD_GRAIN_MONTH])))
+    cut = {}
+    for grain in every:
+        request = pb.ListCellsRequest(plan_id=plan.id, version=1, person_id="rep1", grain=grain, page_size=1000)  # type: ignore[arg-type]
+        if cells := (await cascades(company).ListCells(request)).cells:
+            cut[grain] = sum(fen(one.amount) for one in cells)
+    assert cut == dict.fromkeys((periods_pb2.PERIOD_GRAIN_WEEK, periods_pb2.PERIOD_GRAIN_MONTH), 25_000)
 
 
 async def _months_of(live: Live, plan: plans_pb2.Plan, version: int) -> dict[str, list[int]]:

@@ -86,7 +86,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
         await past.load(branch.product_id)
         nodes = rules.cascade(root, branch.base, given, past.of(branch.product_id))
         split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
-    grains = tuple(period_shapes.grain(one) for one in asked.time.grains) or defaults.grains
+    grains = defaults.cut([period_shapes.grain(one) for one in asked.time.grains])
     shape = await profiles.shape(call, reader, asked.time, target, period)
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
     padding = {rule.kind: rule.padding for rule in asked.tree}
