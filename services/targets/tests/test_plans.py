@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import grpc
@@ -505,6 +505,49 @@ async def test_a_version_published_for_a_later_day_waits_for_it(company: Live) -
     [told] = await company.told(events_pb2.PlanPublished)
     assert (told.version, told.totals[0].amount.money.units, told.published_by) == (1, 1000, "ops")
     assert (await plans(company).GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))).version_in_force == 1
+
+
+@pytest.mark.mission("U5")
+async def test_a_version_that_waits_undoes_none_and_is_undone_by_none(company: Live) -> None:
+    plan = await new_plan(company)
+    await put(company, plan, target(1000, unit="co"))
+    await publish(company, plan)
+    stub = plans(company)
+
+    async def draft(yuan: float, base: int) -> int:
+        request = plans_pb2.CreatePlanVersionRequest(
+            request_id=request_id(),
+            plan_id=plan.id,
+            base_version=base,
+            cause=plans_pb2.REVISION_CAUSE_MARKET,
+            reason=f"{yuan} yuan",
+        )
+        opened = await stub.CreatePlanVersion(request)
+        await put(company, plan, target(yuan, unit="co"), version=opened.number)
+        return opened.number
+
+    def on(day: int) -> Any:
+        return protos.date_proto(date(2026, 2, day))
+
+    second, third = await draft(800, 1), await draft(1200, 1)
+    waiting = await publish(company, plan, second, effective_date=on(2))
+    for day in ({}, {"effective_date": on(2)}, {"effective_date": on(3)}):
+        with company.refused("FAILED_PRECONDITION", "VERSION_SCHEDULED") as refusal:
+            await publish(company, plan, third, **day)
+    assert f"version {second} takes force on 2026-02-02" in str(refusal.value)
+    # One that builds on it follows it, not before its day.
+    fourth = await draft(900, second)
+    with company.refused("FAILED_PRECONDITION", "VERSION_SCHEDULED"):
+        await publish(company, plan, fourth, effective_date=on(1))
+    await publish(company, plan, fourth, effective_date=on(3))
+    fifth = await draft(950, fourth)
+    await company.move_to(company.now + timedelta(days=31))
+    held = await stub.GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))
+    assert held.version_in_force == fourth
+    assert waiting.state == plans_pb2.PLAN_VERSION_STATE_SCHEDULED
+    with company.refused("FAILED_PRECONDITION", "BASE_VERSION_SUPERSEDED"):
+        await publish(company, plan, third)
+    assert (await publish(company, plan, fifth)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
 
 
 async def test_a_draft_is_dropped_and_an_empty_one_cannot_be_published(company: Live) -> None:

@@ -82,6 +82,18 @@ BEFORE_IT = """
 SELECT number FROM plan_version WHERE plan_id = %(plan_id)s AND state = 'superseded'
  ORDER BY effective_date DESC, number DESC LIMIT 1
 """
+# One that waits for its day and that this version does not build on, or that comes after it: it would take it back.
+WAITING = """
+WITH RECURSIVE line AS (
+    SELECT base_version FROM plan_version WHERE plan_id = %(plan_id)s AND number = %(number)s
+    UNION SELECT v.base_version FROM plan_version v JOIN line ON v.number = line.base_version
+           WHERE v.plan_id = %(plan_id)s
+)
+SELECT number, effective_date FROM plan_version
+ WHERE plan_id = %(plan_id)s AND state = 'scheduled'
+   AND (effective_date > %(day)s OR number NOT IN (SELECT base_version FROM line))
+ ORDER BY effective_date, number LIMIT 1
+"""
 # Who holds a target of the version may look at it.
 HOLDS_TARGET = (
     "SELECT EXISTS (SELECT FROM target WHERE plan_id = %(plan_id)s AND number = %(number)s AND " + Scope.SQL + ")"
