@@ -98,6 +98,17 @@ async def test_months_weeks_and_the_year_add_up_from_cells(company: Live) -> Non
     assert 0 <= 100_000 - sum(by_period[f"2026-M0{month}"] for month in (1, 2, 3)) < 3
     assert 0 < by_period["2026-W03"] < by_period["2026-F02"] < by_period["2026-M01"]
 
+    async def fen(code: str) -> int:
+        asked = (await people(company, period=code, person_id="rep1"))["rep1"].progress.target.money
+        return asked.units * 100 + asked.nanos // 10_000_000
+
+    weeks = {number: await fen(f"2026-W{number:02}") for number in (2, 3, 4)}
+    # A span that is no period of the calendar is made of its weeks, cut by their days, or of its months.
+    assert await fen("2026-01-05/2026-01-18") == weeks[2] + weeks[3]
+    assert await fen("2026-01-07/2026-01-18") == round(weeks[2] * 5 / 7) + weeks[3]
+    assert await fen("2026-01-21") == weeks[4] // 7
+    assert await fen("2026-01-01/2026-02-28") == await fen("2026-M01") + await fen("2026-M02")
+
 
 @pytest.mark.mission("S13")
 async def test_two_weeks_under_the_weekly_target_are_red(company: Live) -> None:
