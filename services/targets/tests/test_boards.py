@@ -26,6 +26,7 @@ from .staff import request_id
 from .test_actuals import fact, import_facts, won
 from .test_cascade import split
 from .test_plans import new_plan, plans, publish, set_, target
+from .test_products import import_, product
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -108,6 +109,22 @@ async def test_months_weeks_and_the_year_add_up_from_cells(company: Live) -> Non
     assert await fen("2026-01-07/2026-01-18") == round(weeks[2] * 5 / 7) + weeks[3]
     assert await fen("2026-01-21") == weeks[4] // 7
     assert await fen("2026-01-01/2026-02-28") == await fen("2026-M01") + await fen("2026-M02")
+
+
+@pytest.mark.mission("S10", "S16")
+async def test_a_part_by_product_beside_the_whole_is_in_the_whole(company: Live) -> None:
+    await import_(company, product("a", "a"))
+    plan = await new_plan(company)
+    scope = plans_pb2.TargetScope(product_id="a")
+    await set_(company, plan, target(30_000, person="rep1", scope=scope))
+    await set_(company, plan, target(20_000, person="rep2", scope=scope))
+    await set_(company, plan, target(100_000, person="rep1"))
+    published = await publish(company, plan)
+    board = await people(company)
+    assert board["rep1"].progress.target.money.units == 100_000
+    # Where there is no whole the part is what there is.
+    assert board["rep2"].progress.target.money.units == 20_000
+    assert published.totals[0].amount.money.units == 120_000
 
 
 @pytest.mark.mission("S13")

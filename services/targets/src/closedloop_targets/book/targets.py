@@ -112,6 +112,30 @@ SELECT child.parent_id, child.end_date, s.grain, line.start_dates, s.minors
   JOIN timeline line ON line.id = s.timeline_id
  WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND NOT EXISTS (SELECT FROM spread WHERE target_id = t.id)
 """
+# What hangs below one of its own holder is in that one.
+COUNT = """
+UPDATE target t SET counts = counted.counts
+  FROM (SELECT part.id, above.id IS NULL OR (above.holder_kind, above.holder_id) <> (part.holder_kind, part.holder_id)
+               AS counts
+          FROM target part LEFT JOIN target above ON above.id = part.parent_id
+         WHERE part.plan_id = %(plan_id)s AND part.number = %(number)s) AS counted
+ WHERE t.id = counted.id AND t.counts <> counted.counts
+"""
+# And so is a part by product, line or segment beside a whole of its holder.
+COUNT_ONCE = """
+UPDATE target part SET counts = false
+ WHERE part.plan_id = %(plan_id)s AND part.number = %(number)s AND part.counts
+   AND (part.product_id, part.product_line, part.segment) <> ('', '', '')
+   AND EXISTS (SELECT FROM target whole
+                WHERE whole.holder_id = part.holder_id AND whole.metric = part.metric
+                  AND whole.holder_kind = part.holder_kind AND whole.counts
+                  AND whole.plan_id = part.plan_id AND whole.number = part.number
+                  AND whole.start_date <= part.start_date AND whole.end_date >= part.end_date
+                  AND whole.product_id IN ('', part.product_id) AND whole.product_line IN ('', part.product_line)
+                  AND whole.segment IN ('', part.segment)
+                  AND (whole.product_id, whole.product_line, whole.segment)
+                      <> (part.product_id, part.product_line, part.segment))
+"""
 # A new version with the targets and cells of another, under new ids.
 COPY = """
 WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s

@@ -57,7 +57,7 @@ SELECT v.*, f.target_count, f.totals
            coalesce(jsonb_agg(jsonb_build_array(metric, currency, top::text) ORDER BY metric)
                FILTER (WHERE top IS NOT NULL), '[]')
            AS totals
-      FROM (SELECT metric, currency, count(*) AS n, sum(minor) FILTER (WHERE depth = 0) AS top
+      FROM (SELECT metric, currency, count(*) AS n, sum(minor) FILTER (WHERE depth = 0 AND counts) AS top
               FROM target t WHERE t.plan_id = v.plan_id AND t.number = v.number GROUP BY metric, currency) AS m
   ) AS f
  WHERE plan_id = %(plan_id)s AND (%(number)s = 0 OR v.number = %(number)s) AND v.number < %(before)s

@@ -111,6 +111,8 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
         )
     rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     await planned.book(call, plan)
+    for counting in (target_store.COUNT, target_store.COUNT_ONCE):
+        call.tx.do(counting, {"plan_id": plan.id, "number": version.number})
     await spreading.complete(call, plan, version.number)
     await carrying.complete(call, plan, version.number)
     params = {
