@@ -149,6 +149,18 @@ async def test_moves_of_different_days_do_not_close_a_circle(company: Live) -> N
     assert list(moved.path) == ["co", "east", "east-1", "north"]
 
 
+async def test_a_tree_has_a_deepest_level(company: Live) -> None:
+    rows = [(f"deep-{n}", f"deep-{n - 1}" if n else "co", "team", f"Level {n}", "") for n in range(49)]
+    await bring_in(company, rows, [])
+    org = operations(company)
+    with company.refused("FAILED_PRECONDITION", "ORG_TOO_DEEP"):
+        unit = org_pb2.UnitInput(id="deep-49", parent_id="deep-48", kind="team", name="Level 49")
+        await org.CreateUnit(org_pb2.CreateUnitRequest(request_id=request_id(), unit=unit))
+    with company.refused("FAILED_PRECONDITION", "ORG_TOO_DEEP"):
+        too_deep = org_rows([("deep-49", "deep-48", "team", "Level 49", "")], [])
+        await org.ImportOrg(org_pb2.ImportOrgRequest(request_id=request_id(), rows=too_deep))
+
+
 async def test_refusals_of_units(company: Live) -> None:
     org = operations(company)
     with company.refused("FAILED_PRECONDITION", "ORG_CYCLE"):

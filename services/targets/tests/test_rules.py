@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_targets.boards import rules as boards
 from closedloop_targets.boards.rules import BoardRules, Standing
+from closedloop_targets.cascade import members
 from closedloop_targets.cascade import rules as cascade
 from closedloop_targets.cascade.apportion import apportion, integers
 from closedloop_targets.cascade.rules import CascadeDefaults, Given, LevelRule, Member, Node
@@ -201,6 +203,18 @@ def test_grains_that_no_calendar_has(grains: tuple[Grain, ...]) -> None:
 def test_nobody_to_pass_on_to() -> None:
     with pytest.raises(errors.FailedPrecondition, match="nobody below"):
         cascade.cascade(Member(("unit", "co"), "co", "company", 0), 1000, even(), no_history)
+
+
+def test_a_tree_of_a_thousand_levels_is_no_deeper_call() -> None:
+    def unit(number: int) -> Unit:
+        parent = f"u{number - 1}" if number else ""
+        return Unit(f"u{number}", parent, "", "team", "", "", "", "", {}, True, 1)
+
+    rep = Person("rep", "u1199", "Rep", "", ["rep"], "", "", "", {}, "", "", {}, True, 1)
+    root = members.below(
+        OrgSnapshot([unit(number) for number in range(1200)], [rep]), "u0", frozenset({"rep"}), frozenset()
+    )
+    assert (root.heads, len(members.flat(root))) == (1, 1200)
 
 
 def test_who_has_no_history_weighs_like_the_others_per_head() -> None:

@@ -30,6 +30,8 @@ class OrgRules(Rules):
     kinds: tuple[str, ...] = Field(
         default=("company", "division", "region", "area", "branch", "team", "store", "department"), min_length=1
     )
+    # How many units one may lie below another, itself counted.
+    deepest: int = Field(default=50, ge=1, le=1000)
     # A larger tree is asked for level by level.
     largest_tree: int = Field(default=20_000, ge=1)
 
@@ -176,28 +178,37 @@ class Chart:
         return next((leader for leader in leaders if leader and leader != person_id), "")
 
 
-def check_tree(before: Mapping[str, UnitRecord], units: Mapping[str, UnitRecord], changed: Iterable[str]) -> None:
+def check_tree(
+    before: Mapping[str, UnitRecord], units: Mapping[str, UnitRecord], changed: Iterable[str], rules: OrgRules
+) -> None:
     """Looks at every day, from the first that changed, on which any unit is moved, opened or closed: a move of today may
     close a circle with another one that waits for its day.
 
-    Raises FailedPrecondition ORG_CYCLE or PARENT_CLOSED."""
+    Raises FailedPrecondition ORG_CYCLE, ORG_TOO_DEEP or PARENT_CLOSED."""
     watched = [units[unit_id] for unit_id in changed]
     first = min((_days_that_differ(before.get(unit.id), unit) for unit in watched), default=date.max)
     for day in sorted({day for unit in units.values() for day in _days_of_moves(unit) if day >= first}):
-        sound: set[str] = set()
+        levels: dict[str, int] = {}
         for unit in watched:
             if unit.state_on(day) != "active":
                 continue
             line: dict[str, None] = {}
             above = unit.id
-            while above in units and above not in sound:
+            while above in units and above not in levels:
                 if above in line:
                     raise errors.FailedPrecondition(
                         "ORG_CYCLE", f"unit {above} would lie below itself on {day}", unit_id=above
                     )
                 line[above] = None
                 above = dated.as_of(units[above].states, day).parent_id
-            sound |= line.keys()
+            top = levels.get(above, 0)
+            levels |= {below: top + level for level, below in enumerate(reversed(line), 1)}
+            if levels[unit.id] > rules.deepest:
+                raise errors.FailedPrecondition(
+                    "ORG_TOO_DEEP",
+                    f"unit {unit.id} would lie on level {levels[unit.id]} on {day}; {rules.deepest} are allowed",
+                    unit_id=unit.id,
+                )
             parent = dated.as_of(unit.states, day).parent_id
             if parent and units[parent].state_on(day) == "closed":
                 raise errors.FailedPrecondition("PARENT_CLOSED", f"unit {parent} is closed on {day}")

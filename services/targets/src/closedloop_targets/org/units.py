@@ -136,7 +136,7 @@ def _saved(
     people: Mapping[str, rules.PersonRecord] | None = None,
 ) -> pb.Unit:
     after = Organisation({**before.units, **units}, {**before.people, **(people or {})})
-    rules.check_tree(before.units, after.units, units)
+    rules.check_tree(before.units, after.units, units, call.rules(OrgRules))
     today = announce.today(call, before)
     saved = announce.save(call, before, after, today)
     return shapes.unit(saved.units[unit_id], Chart(saved.units.values(), today, call.home.rules))
