@@ -152,15 +152,22 @@ INSERT INTO spread (target_id, grain, timeline_id, minors)
 SELECT old.new_id, grain, timeline_id, minors FROM spread JOIN old ON old.id = spread.target_id
  WHERE EXISTS (SELECT FROM copied)
 """
-# Before and after by what makes a target the same: holder, metric, scope and period.
+# Before and after by what makes a target the same: holder, metric, scope and period. Whoever took another's over has two
+# of them: what was changed last is the second.
+NTH = """row_number() OVER (PARTITION BY holder_kind, holder_id, metric, product_id, product_line, segment, period
+                            ORDER BY version, minor DESC, id) AS nth"""
 COMPARE = (
     """
-WITH one AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(before)s
+WITH one AS (SELECT *, """
+    + NTH
+    + """ FROM target WHERE plan_id = %(plan_id)s AND number = %(before)s
                 AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND (%(metric)s = '' OR metric = %(metric)s)
                 AND """
     + Scope.SQL
     + """),
-other AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(after)s
+other AS (SELECT *, """
+    + NTH
+    + """ FROM target WHERE plan_id = %(plan_id)s AND number = %(after)s
              AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND (%(metric)s = '' OR metric = %(metric)s)
              AND """
     + Scope.SQL
@@ -168,7 +175,7 @@ other AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(after)
 change AS (
     SELECT one.id AS before_id, other.id AS after_id, coalesce(other.minor, 0) - coalesce(one.minor, 0) AS difference,
            coalesce(one.id, other.id) AS id, coalesce(one.minor, 0) AS was
-      FROM one FULL JOIN other USING (holder_kind, holder_id, metric, product_id, product_line, segment, period)
+      FROM one FULL JOIN other USING (holder_kind, holder_id, metric, product_id, product_line, segment, period, nth)
      WHERE (one.minor, one.base_minor, one.owner_id) IS DISTINCT FROM (other.minor, other.base_minor, other.owner_id)
 )
 SELECT * FROM change WHERE (-abs(difference), id) > (%(key)s, %(key_id)s::uuid) ORDER BY -abs(difference),

@@ -59,7 +59,9 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
         )
     parents = {one.id: one.parent_id for one in near.by_id.values()}
     rules.check_line(target_id, parent.id if parent else None, parents)
-    if (other := near.overlapping(key, period, target_id, _line(parent, parents))) is not None:
+    # Whoever took targets over may have two of one kind: what keeps its days and its holder overlaps as it did.
+    moved = before is None or before.key != key
+    if moved and (other := near.overlapping(key, period, target_id, _line(parent, parents))) is not None:
         raise errors.FailedPrecondition(
             "TARGET_OVERLAPS", f"{key.holder_id} has {key.metric} for {other.period} already", target_id=other.id
         )
