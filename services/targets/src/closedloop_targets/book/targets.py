@@ -47,11 +47,11 @@ LIST = (
  ORDER BY depth, id LIMIT %(limit)s
 """
 )
-# Every node whose children together are not what it has, unless somebody signed exactly that.
+# Every node whose children together are not what it has, unless somebody signed exactly that; of metrics that add up.
 NOT_SUMMING = """
 SELECT t.id, t.holder_kind, t.holder_id, t.currency, (t.base_minor - sum(child.base_minor))::bigint AS missing
   FROM target t JOIN target child ON child.parent_id = t.id
- WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s
+ WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND t.metric = ANY(%(summed)s)
  GROUP BY t.id
 HAVING t.base_minor <> sum(child.base_minor)
    AND NOT EXISTS (SELECT FROM sum_exception e WHERE e.target_id = t.id AND e.state = 'signed'

@@ -73,7 +73,14 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     if target.holder_kind != "unit":
         raise errors.FailedPrecondition("NO_CHILDREN", "a person passes nothing on")
     defaults, calendar = call.rules(CascadeDefaults), call.rules(FiscalCalendar)
-    step = call.rules(MetricRules).metric(target.metric).step
+    metric = call.rules(MetricRules).metric(target.metric)
+    if metric.aggregation != "sum":
+        raise errors.FailedPrecondition(
+            "METRIC_NOT_SUMMED",
+            f"{metric.name} is a mean: what those below reach does not add up to it; set it for each of them",
+            metric=metric.code,
+        )
+    step = metric.step
     given = _given(asked, target, defaults, step)
     excluded = frozenset(key(holder) for holder in asked.excluded)
     root = members.below(call.org, target.holder_id, defaults.carriers, excluded)

@@ -27,7 +27,9 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
     ]
     found += _mixed(call, targets)
     if plan.must_sum:
-        for row in await reader.all(target_store.NOT_SUMMING, {"plan_id": plan.id, "number": number}):
+        summed = [metric.code for metric in call.rules(MetricRules).metrics if metric.aggregation == "sum"]
+        params = {"plan_id": plan.id, "number": number, "summed": summed}
+        for row in await reader.all(target_store.NOT_SUMMING, params):
             missing, name = row["missing"], drafting.name_of((row["holder_kind"], row["holder_id"]), call.org)
             said = (
                 f"{amounts.words(abs(missing), row['currency'])} {'were not passed on' if missing > 0 else 'too much'}"
