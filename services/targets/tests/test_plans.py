@@ -571,8 +571,20 @@ async def test_a_draft_is_dropped_and_an_empty_one_cannot_be_published(company: 
 
 @pytest.mark.mission("U6")
 async def test_the_must_sum_switch_holds_under_a_published_version(company: Live) -> None:
-    plan = await new_plan(company, must_sum=False)
+    with company.refused("INVALID_ARGUMENT", "MUST_SUM_REASON_MISSING"):
+        await new_plan(company, must_sum=False)
+    plan = await new_plan(company)
     await put(company, plan, target(1000, unit="co"), target(600, unit="east"))
+    off = plans_pb2.UpdatePlanRequest(
+        request_id=request_id(), plan_id=plan.id, etag=plan.etag, update_mask=FieldMask(paths=["must_sum"])
+    )
+    with company.refused("INVALID_ARGUMENT", "MUST_SUM_REASON_MISSING"):
+        await plans(company).UpdatePlan(off)
+    off.must_sum_reason = "north is planned in March"
+    loose = await plans(company).UpdatePlan(off)
+    assert (loose.must_sum, loose.must_sum_reason) == (False, "north is planned in March")
+    trail = "SELECT changes::text FROM audit_entry WHERE subject = %(plan)s AND action = 'update'"
+    assert "north is planned in March" in await company.db.value(trail, {"plan": f"plan:{plan.id}"})
     await publish(company, plan)
     stub = plans(company)
     held = await stub.GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))
@@ -585,7 +597,7 @@ async def test_the_must_sum_switch_holds_under_a_published_version(company: Live
         name="Firm",
     )
     firm = await stub.UpdatePlan(switch)
-    assert (firm.must_sum, firm.name) == (True, "Firm")
+    assert (firm.must_sum, firm.must_sum_reason, firm.name) == (True, "", "Firm")
     loosen = plans_pb2.UpdatePlanRequest(
         request_id=request_id(), plan_id=plan.id, etag=firm.etag, update_mask=FieldMask(paths=["must_sum"])
     )

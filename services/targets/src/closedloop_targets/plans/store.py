@@ -27,13 +27,14 @@ SELECT id, name FROM plan
  WHERE unit_id = %(unit_id)s AND start_date <= %(end_date)s AND end_date >= %(start_date)s LIMIT 1
 """
 ADD_PLAN = """
-INSERT INTO plan (id, name, unit_id, owner_id, period, start_date, end_date, currency, must_sum, strategy,
+INSERT INTO plan (id, name, unit_id, owner_id, period, start_date, end_date, currency, must_sum, must_sum_reason, strategy,
                   custom_fields, created_at, updated_at)
 VALUES (%(id)s, %(name)s, %(unit_id)s, %(owner_id)s, %(period)s, %(start_date)s, %(end_date)s, %(currency)s,
-        %(must_sum)s, %(strategy)s, %(custom_fields)s, %(now)s, %(now)s)
+        %(must_sum)s, %(must_sum_reason)s, %(strategy)s, %(custom_fields)s, %(now)s, %(now)s)
 """
 UPDATE_PLAN = """
-UPDATE plan SET name = %(name)s, owner_id = %(owner_id)s, must_sum = %(must_sum)s, strategy = %(strategy)s,
+UPDATE plan SET name = %(name)s, owner_id = %(owner_id)s, must_sum = %(must_sum)s,
+                must_sum_reason = %(must_sum_reason)s, strategy = %(strategy)s,
                 custom_fields = %(custom_fields)s, version = version + 1, updated_at = %(now)s
  WHERE id = %(id)s
 """
