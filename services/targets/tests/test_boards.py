@@ -26,6 +26,7 @@ from .staff import request_id
 from .test_actuals import fact, import_facts, won
 from .test_cascade import split
 from .test_plans import new_plan, plans, publish, set_, target
+from .test_products import import_, product
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -97,6 +98,33 @@ async def test_months_weeks_and_the_year_add_up_from_cells(company: Live) -> Non
     assert by_period["2026"] == 100_000
     assert 0 <= 100_000 - sum(by_period[f"2026-M0{month}"] for month in (1, 2, 3)) < 3
     assert 0 < by_period["2026-W03"] < by_period["2026-F02"] < by_period["2026-M01"]
+
+    async def fen(code: str) -> int:
+        asked = (await people(company, period=code, person_id="rep1"))["rep1"].progress.target.money
+        return asked.units * 100 + asked.nanos // 10_000_000
+
+    weeks = {number: await fen(f"2026-W{number:02}") for number in (2, 3, 4)}
+    # A span that is no period of the calendar is made of its weeks, cut by their days, or of its months.
+    assert await fen("2026-01-05/2026-01-18") == weeks[2] + weeks[3]
+    assert await fen("2026-01-07/2026-01-18") == round(weeks[2] * 5 / 7) + weeks[3]
+    assert await fen("2026-01-21") == weeks[4] // 7
+    assert await fen("2026-01-01/2026-02-28") == await fen("2026-M01") + await fen("2026-M02")
+
+
+@pytest.mark.mission("S10", "S16")
+async def test_a_part_by_product_beside_the_whole_is_in_the_whole(company: Live) -> None:
+    await import_(company, product("a", "a"))
+    plan = await new_plan(company)
+    scope = plans_pb2.TargetScope(product_id="a")
+    await set_(company, plan, target(30_000, person="rep1", scope=scope))
+    await set_(company, plan, target(20_000, person="rep2", scope=scope))
+    await set_(company, plan, target(100_000, person="rep1"))
+    published = await publish(company, plan)
+    board = await people(company)
+    assert board["rep1"].progress.target.money.units == 100_000
+    # Where there is no whole the part is what there is.
+    assert board["rep2"].progress.target.money.units == 20_000
+    assert published.totals[0].amount.money.units == 120_000
 
 
 @pytest.mark.mission("S13")

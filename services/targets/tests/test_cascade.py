@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from google.type.decimal_pb2 import Decimal
 
-from closedloop.targets.v1 import actuals_pb2, actuals_pb2_grpc, cascade_pb2_grpc, periods_pb2, plans_pb2, products_pb2
+from closedloop.targets.v1 import (
+    actuals_pb2,
+    actuals_pb2_grpc,
+    cascade_pb2_grpc,
+    metrics_pb2,
+    periods_pb2,
+    plans_pb2,
+    products_pb2,
+)
 from closedloop.targets.v1 import cascade_pb2 as pb
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
@@ -156,6 +164,39 @@ async def test_across_products_by_their_past_times_their_stage(company: Live) ->
     assert {name: found[f"co:{name}"] for name in ("new", "hot", "old")} == {"new": 7_000, "hot": 10_000, "old": 9_000}
     assert found["east:hot"] + found["north:hot"] == 10_000
     assert (await publish(company, plan)).target_count == 1 + 3 + 6
+
+
+@pytest.mark.mission("S16", "U6")
+async def test_a_pin_is_what_a_holder_gets_of_all_products_together(company: Live) -> None:
+    await import_(company, product("a", "A"), product("b", "B"))
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    pin = pb.Pin(holder=plans_pb2.Holder(person_id="rep1"), amount=cny(100.01))
+    weights = [pb.ProductWeight(product_id=name, weight=Decimal(value=of)) for name, of in (("a", "0.7"), ("b", "0.3"))]
+    rule = pb.ProductRule(product_ids=["a", "b"], method=CUSTOM, weights=weights)
+    found = await amounts(company, await split(company, top, pb.CascadeRules(product=rule, pins=[pin])))
+    assert (found["rep1:a"], found["rep1:b"]) == (7_001, 3_000)
+    # More than the team has of one product, and yet less than it has of all.
+    pin.amount.CopyFrom(cny(400))
+    top = await plans(company).GetTarget(plans_pb2.GetTargetRequest(target_id=top.id))
+    found = await amounts(company, await split(company, top, pb.CascadeRules(product=rule, pins=[pin])))
+    assert (found["rep1:a"], found["rep1:b"]) == (28_000, 12_000)
+
+
+async def test_what_is_a_mean_neither_goes_down_nor_has_to_add_up(company: Live) -> None:
+    plan = await new_plan(company)
+
+    def visits(ratio: str, unit: str) -> plans_pb2.TargetInput:
+        amount = metrics_pb2.Amount(number=Decimal(value=ratio))
+        return target(unit=unit, metric="visit_completion", amount=amount)
+
+    top = await set_(company, plan, visits("0.9", "co"))
+    for unit, ratio in (("east", "0.95"), ("north", "0.85")):
+        below = await set_(company, plan, visits(ratio, unit))
+        assert below.parent_id == top.id
+    with company.refused("FAILED_PRECONDITION", "METRIC_NOT_SUMMED"):
+        await split(company, top, pb.CascadeRules())
+    assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
 
 
 async def _cells(live: Live, plan: plans_pb2.Plan, grain: str) -> dict[str, dict[str, int]]:
@@ -364,6 +405,14 @@ async def test_over_time_by_given_weights_and_in_every_grain_of_the_calendar(com
         assert sum(found) == 100_000
         if grain == periods_pb2.PERIOD_GRAIN_MONTH:
             assert found == [12_500, 25_000, 62_500]
+    # Who asks for months alone gets the weeks too: warnings look at them.
+    await split(company, top, pb.CascadeRules(time=pb.TimeRule(grains=[periods_pb2.PERIOD_GRAIN_MONTH])))
+    cut = {}
+    for grain in every:
+        request = pb.ListCellsRequest(plan_id=plan.id, version=1, person_id="rep1", grain=grain, page_size=1000)  # type: ignore[arg-type]
+        if cells := (await cascades(company).ListCells(request)).cells:
+            cut[grain] = sum(fen(one.amount) for one in cells)
+    assert cut == dict.fromkeys((periods_pb2.PERIOD_GRAIN_WEEK, periods_pb2.PERIOD_GRAIN_MONTH), 25_000)
 
 
 async def _months_of(live: Live, plan: plans_pb2.Plan, version: int) -> dict[str, list[int]]:

@@ -111,3 +111,10 @@ async def test_key_customers_stand_with_their_stage_and_stale_ones_are_reminded_
     await company.move_to(company.now + timedelta(days=1))
     gone = await company.told(approvals.TaskWithdrawn)
     assert [one.cause_key for one in gone if "stale" in one.cause_key] == ["targets.stale_key_customer:k1"]
+    # Nobody was there after all: what was heard of it first moves nothing any more, and comes too late a second time.
+    never = funnel.ActivityLogged()
+    never.CopyFrom(met)
+    never.effective, never.version = False, 2
+    await company.hear(never, "a1-2", source="funnel")
+    await company.hear(met, "a1-3", source="funnel")
+    assert {one.account_id for one in await listed(stale_only=True)} == {"k1", "k2"}

@@ -135,6 +135,32 @@ async def test_what_a_later_change_says_stays_when_an_earlier_day_is_changed(com
     assert names == [("华东一组", "l-east-1"), ("February", "rep1"), ("March", "rep1")]
 
 
+async def test_moves_of_different_days_do_not_close_a_circle(company: Live) -> None:
+    await update(company, "east", ["parent_id"], date(2026, 3, 1), parent_id="north")
+    with company.refused("FAILED_PRECONDITION", "ORG_CYCLE"):
+        await update(company, "north", ["parent_id"], date(2026, 2, 1), parent_id="east-1")
+    org = operations(company)
+    held = await org.GetUnit(org_pb2.GetUnitRequest(unit_id="north", date=protos.date_proto(date(2026, 3, 1))))
+    assert held.parent_id == "co"
+    # Once the other move is taken back, it may go.
+    await update(company, "east", ["parent_id"], date(2026, 3, 1), parent_id="co")
+    await update(company, "north", ["parent_id"], date(2026, 2, 1), parent_id="east-1")
+    moved = await org.GetUnit(org_pb2.GetUnitRequest(unit_id="north", date=protos.date_proto(date(2026, 3, 1))))
+    assert list(moved.path) == ["co", "east", "east-1", "north"]
+
+
+async def test_a_tree_has_a_deepest_level(company: Live) -> None:
+    rows = [(f"deep-{n}", f"deep-{n - 1}" if n else "co", "team", f"Level {n}", "") for n in range(49)]
+    await bring_in(company, rows, [])
+    org = operations(company)
+    with company.refused("FAILED_PRECONDITION", "ORG_TOO_DEEP"):
+        unit = org_pb2.UnitInput(id="deep-49", parent_id="deep-48", kind="team", name="Level 49")
+        await org.CreateUnit(org_pb2.CreateUnitRequest(request_id=request_id(), unit=unit))
+    with company.refused("FAILED_PRECONDITION", "ORG_TOO_DEEP"):
+        too_deep = org_rows([("deep-49", "deep-48", "team", "Level 49", "")], [])
+        await org.ImportOrg(org_pb2.ImportOrgRequest(request_id=request_id(), rows=too_deep))
+
+
 async def test_refusals_of_units(company: Live) -> None:
     org = operations(company)
     with company.refused("FAILED_PRECONDITION", "ORG_CYCLE"):

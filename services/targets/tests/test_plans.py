@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import grpc
@@ -101,10 +101,11 @@ async def test_q1_east_china_plus_20_percent_passes_and_improve_results_does_not
             targets=[
                 plans_pb2.TargetInput(statement="Q1, 华东, +20 %"),
                 plans_pb2.TargetInput(statement="improve results"),
+                plans_pb2.TargetInput(statement="华东Q1业绩从100万提高到120万"),
             ],
         )
     )
-    good, bad = checked.checks
+    good, bad, doubtful = checked.checks
     assert good.passed, good
     assert good.understood.holder.unit_id == "east"
     assert good.understood.period == "2026-Q1"
@@ -113,6 +114,7 @@ async def test_q1_east_china_plus_20_percent_passes_and_improve_results_does_not
     assert {e.name: e.value for e in good.findings[2].evidence}["history"] == 1_000_000
     letters = [plans_pb2.SmartLetter.Name(letter).removeprefix("SMART_LETTER_") for letter in bad.failed]
     assert letters == ["SPECIFIC", "MEASURABLE", "ACHIEVABLE", "TIME_BOUND"]
+    assert doubtful.findings[1].statement == "names 100万 and 120万; say which amount is meant"
     assert (good.rule.rulebook, len(good.findings)) == ("targets.smart", 5)
     with company.refused("FAILED_PRECONDITION", "NOT_SMART"):
         await set_(company, plan, plans_pb2.TargetInput(statement="improve results"))
@@ -202,6 +204,33 @@ async def test_refusals_of_plans_and_targets(company: Live) -> None:
         await set_(company, other, target(1000, unit="east"))
     with company.refused("NOT_FOUND", "TARGET_NOT_FOUND"):
         await set_(company, plan, target(1, unit="north", parent_id="00000000-0000-7000-8000-000000000000"))
+
+
+async def test_a_year_is_changed_though_its_quarter_has_months(company: Live) -> None:
+    plan = await new_plan(company, period="2026", name="Year")
+    year = await set_(company, plan, target(1200, unit="co", period="2026"))
+    quarter = await set_(company, plan, target(300, unit="co", parent_id=year.id))
+    await set_(company, plan, target(100, unit="co", period="2026-M01", parent_id=quarter.id))
+    changed = await set_(company, plan, target(1300, unit="co", period="2026", target_id=year.id), etag=year.etag)
+    assert changed.amount == cny(1300)
+    with company.refused("FAILED_PRECONDITION", "TARGET_OVERLAPS"):
+        await set_(company, plan, target(100, unit="co", period="2026-M01", parent_id=year.id))
+
+
+async def test_deals_add_nothing_up_to_money(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(1000, unit="co"))
+    ten = metrics_pb2.Amount(number=Decimal(value="10"))
+    with company.refused("FAILED_PRECONDITION", "PARENT_OF_OTHER_METRIC"):
+        await set_(company, plan, target(unit="east", metric="new_opportunities", amount=ten, parent_id=top.id))
+    deals = await set_(company, plan, target(unit="east", metric="new_opportunities", amount=ten))
+    assert deals.parent_id == ""
+    # A parent that is made to measure something else leaves children behind that no longer add up to it.
+    await set_(company, plan, target(1000, unit="east"))
+    measured = target(unit="co", metric="new_opportunities", amount=ten, target_id=top.id)
+    await set_(company, plan, measured, etag=top.etag)
+    with company.refused("FAILED_PRECONDITION", "PARENT_OF_OTHER_METRIC"):
+        await publish(company, plan)
 
 
 async def test_a_cycle_of_targets_is_refused(company: Live) -> None:
@@ -478,6 +507,49 @@ async def test_a_version_published_for_a_later_day_waits_for_it(company: Live) -
     assert (await plans(company).GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))).version_in_force == 1
 
 
+@pytest.mark.mission("U5")
+async def test_a_version_that_waits_undoes_none_and_is_undone_by_none(company: Live) -> None:
+    plan = await new_plan(company)
+    await put(company, plan, target(1000, unit="co"))
+    await publish(company, plan)
+    stub = plans(company)
+
+    async def draft(yuan: float, base: int) -> int:
+        request = plans_pb2.CreatePlanVersionRequest(
+            request_id=request_id(),
+            plan_id=plan.id,
+            base_version=base,
+            cause=plans_pb2.REVISION_CAUSE_MARKET,
+            reason=f"{yuan} yuan",
+        )
+        opened = await stub.CreatePlanVersion(request)
+        await put(company, plan, target(yuan, unit="co"), version=opened.number)
+        return opened.number
+
+    def on(day: int) -> Any:
+        return protos.date_proto(date(2026, 2, day))
+
+    second, third = await draft(800, 1), await draft(1200, 1)
+    waiting = await publish(company, plan, second, effective_date=on(2))
+    for day in ({}, {"effective_date": on(2)}, {"effective_date": on(3)}):
+        with company.refused("FAILED_PRECONDITION", "VERSION_SCHEDULED") as refusal:
+            await publish(company, plan, third, **day)
+    assert f"version {second} takes force on 2026-02-02" in str(refusal.value)
+    # One that builds on it follows it, not before its day.
+    fourth = await draft(900, second)
+    with company.refused("FAILED_PRECONDITION", "VERSION_SCHEDULED"):
+        await publish(company, plan, fourth, effective_date=on(1))
+    await publish(company, plan, fourth, effective_date=on(3))
+    fifth = await draft(950, fourth)
+    await company.move_to(company.now + timedelta(days=31))
+    held = await stub.GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))
+    assert held.version_in_force == fourth
+    assert waiting.state == plans_pb2.PLAN_VERSION_STATE_SCHEDULED
+    with company.refused("FAILED_PRECONDITION", "BASE_VERSION_SUPERSEDED"):
+        await publish(company, plan, third)
+    assert (await publish(company, plan, fifth)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
+
+
 async def test_a_draft_is_dropped_and_an_empty_one_cannot_be_published(company: Live) -> None:
     plan = await new_plan(company)
     with company.refused("FAILED_PRECONDITION", "PLAN_EMPTY"):
@@ -499,8 +571,20 @@ async def test_a_draft_is_dropped_and_an_empty_one_cannot_be_published(company: 
 
 @pytest.mark.mission("U6")
 async def test_the_must_sum_switch_holds_under_a_published_version(company: Live) -> None:
-    plan = await new_plan(company, must_sum=False)
+    with company.refused("INVALID_ARGUMENT", "MUST_SUM_REASON_MISSING"):
+        await new_plan(company, must_sum=False)
+    plan = await new_plan(company)
     await put(company, plan, target(1000, unit="co"), target(600, unit="east"))
+    off = plans_pb2.UpdatePlanRequest(
+        request_id=request_id(), plan_id=plan.id, etag=plan.etag, update_mask=FieldMask(paths=["must_sum"])
+    )
+    with company.refused("INVALID_ARGUMENT", "MUST_SUM_REASON_MISSING"):
+        await plans(company).UpdatePlan(off)
+    off.must_sum_reason = "north is planned in March"
+    loose = await plans(company).UpdatePlan(off)
+    assert (loose.must_sum, loose.must_sum_reason) == (False, "north is planned in March")
+    trail = "SELECT changes::text FROM audit_entry WHERE subject = %(plan)s AND action = 'update'"
+    assert "north is planned in March" in await company.db.value(trail, {"plan": f"plan:{plan.id}"})
     await publish(company, plan)
     stub = plans(company)
     held = await stub.GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))
@@ -513,7 +597,7 @@ async def test_the_must_sum_switch_holds_under_a_published_version(company: Live
         name="Firm",
     )
     firm = await stub.UpdatePlan(switch)
-    assert (firm.must_sum, firm.name) == (True, "Firm")
+    assert (firm.must_sum, firm.must_sum_reason, firm.name) == (True, "", "Firm")
     loosen = plans_pb2.UpdatePlanRequest(
         request_id=request_id(), plan_id=plan.id, etag=firm.etag, update_mask=FieldMask(paths=["must_sum"])
     )

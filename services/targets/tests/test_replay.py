@@ -26,7 +26,7 @@ from .test_boards import boards, in_force, people
 REPS = ("rep1", "rep2", "rep3", "rep4")
 FORGET = """
 WITH a AS (DELETE FROM actual), b AS (DELETE FROM actual_source), c AS (DELETE FROM pipeline_deal),
-     d AS (DELETE FROM account_copy), e AS (DELETE FROM account_deal), f AS (DELETE FROM account_activity),
+     d AS (DELETE FROM account_copy), e AS (DELETE FROM account_deal), f AS (DELETE FROM account_meeting),
      g AS (DELETE FROM proof), h AS (DELETE FROM lead_fate),
      k AS (UPDATE key_action SET state = 'planned', evidence_kind = '', evidence = '', completed_at = NULL, verified_by = '')
 DELETE FROM inbox RETURNING 1

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closedloop_chassis import errors
+from closedloop_chassis.org.snapshot import OrgSnapshot, Person, Unit
 from closedloop_targets.boards import rules as boards
 from closedloop_targets.boards.rules import BoardRules, Standing
+from closedloop_targets.cascade import members
 from closedloop_targets.cascade import rules as cascade
 from closedloop_targets.cascade.apportion import apportion, integers
 from closedloop_targets.cascade.rules import CascadeDefaults, Given, LevelRule, Member, Node
@@ -203,6 +205,18 @@ def test_nobody_to_pass_on_to() -> None:
         cascade.cascade(Member(("unit", "co"), "co", "company", 0), 1000, even(), no_history)
 
 
+def test_a_tree_of_a_thousand_levels_is_no_deeper_call() -> None:
+    def unit(number: int) -> Unit:
+        parent = f"u{number - 1}" if number else ""
+        return Unit(f"u{number}", parent, "", "team", "", "", "", "", {}, True, 1)
+
+    rep = Person("rep", "u1199", "Rep", "", ["rep"], "", "", "", {}, "", "", {}, True, 1)
+    root = members.below(
+        OrgSnapshot([unit(number) for number in range(1200)], [rep]), "u0", frozenset({"rep"}), frozenset()
+    )
+    assert (root.heads, len(members.flat(root))) == (1, 1200)
+
+
 def test_who_has_no_history_weighs_like_the_others_per_head() -> None:
     known = {("unit", "t0"): Fraction(300), ("person", "t0-p0"): Fraction(100)}
     nodes = cascade.cascade(
@@ -334,6 +348,13 @@ NAMES = [("East China", "east"), ("华东", "east"), ("East China Team 1", "east
         ("下半年 华东 下降5%", "2026-H2", "east", "won_value", -0.05, None, ""),
         ("2027-Q3 East China $2.5 million", "2027-Q3", "east", "won_value", None, Decimal("2500000"), "USD"),
         ("visit 30 customers", None, None, None, None, None, ""),
+        ("华东Q1签约额100万元", "2026-Q1", "east", "won_value", None, Decimal("1000000"), "CNY"),
+        ("2026Q2华东签约额100万元", "2026-Q2", "east", "won_value", None, Decimal("1000000"), "CNY"),
+        ("华东W12签约额100万元", "2026-W12", "east", "won_value", None, Decimal("1000000"), "CNY"),
+        ("Q1 华东 won 5 million", "2026-Q1", "east", "won_value", None, Decimal("5000000"), ""),
+        ("Q1 华东 won USD 5 million", "2026-Q1", "east", "won_value", None, Decimal("5000000"), "USD"),
+        ("Q1 华东 100EUR", "2026-Q1", "east", "won_value", None, Decimal("100"), "EUR"),
+        ("FAQ1 华东 1.2亿", None, "east", "won_value", None, Decimal("120000000"), ""),
     ],
 )
 def test_sentences(text, period, holder, metric, growth, amount, currency) -> None:  # type: ignore[no-untyped-def]
@@ -347,6 +368,25 @@ def test_sentences(text, period, holder, metric, growth, amount, currency) -> No
         read.currency,
     )
     assert found == (period, holder, metric, growth, amount, currency)
+
+
+@pytest.mark.mission("S1")
+@pytest.mark.parametrize(
+    ("text", "rivals"),
+    [
+        ("华东一季度业绩从1亿提高到1.2亿", ("1亿", "1.2亿")),
+        ("Q1 华东 won value between 1 and 2 million CNY", ("1million", "2million")),
+        ("Q1 华东 1-2亿", ("1亿", "2亿")),
+        ("Q1 华东 签约额1亿，即1亿", ()),
+        ("Q1 华东 3 deals, 1亿", ()),
+    ],
+)
+def test_of_two_amounts_none_is_taken(text: str, rivals: tuple[str, ...]) -> None:
+    read = statement.read(text, NAMES, METRICS, ISO, date(2026, 1, 5))
+    assert (read.rivals, read.amount is None, read.metric) == (rivals, bool(rivals), "won_value")
+    asked = draft(minor=None, rivals=read.rivals)
+    said = smart.check(asked, Facts(), SmartRules())[1].statement
+    assert all(rival in said for rival in rivals)
 
 
 def test_a_quarter_that_has_passed_is_the_next_years() -> None:

@@ -38,10 +38,10 @@ def test_both_halves_of_every_node_sum_as_the_whole_did(leaves: list[int], befor
 
 
 async def transfer(live: Live, plan: plans_pb2.Plan, giver: Any, taker: Any, day: date = FEBRUARY, **more: Any) -> Any:
-    who = more.pop("who", ("ops", "operations"))
-    held = await plans(live).GetPlanVersion(plans_pb2.GetPlanVersionRequest(plan_id=plan.id, version=1))
+    who, version = more.pop("who", ("ops", "operations")), more.pop("version", 1)
+    held = await plans(live).GetPlanVersion(plans_pb2.GetPlanVersionRequest(plan_id=plan.id, version=version))
     request = cascade_pb2.TransferTargetsRequest(
-        request_id=request_id(), plan_id=plan.id, version=1, etag=held.etag, to=taker,
+        request_id=request_id(), plan_id=plan.id, version=version, etag=held.etag, to=taker,
         effective_date=protos.date_proto(day), reason="left for the coast", **more,
     )  # fmt: skip
     getattr(request, "from").CopyFrom(giver)
@@ -90,6 +90,40 @@ async def test_a_unit_closes_and_its_people_go_on_under_another(company: Live) -
     assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
     with company.refused("FAILED_PRECONDITION", "VERSION_NOT_DRAFT"):
         await transfer(company, plan, unit("east-1"), unit("east-2"))
+
+
+@pytest.mark.mission("S5")
+async def test_whoever_takes_a_whole_target_over_keeps_their_own(company: Live) -> None:
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(100_000, unit="co"))
+    await split(company, top, cascade_pb2.CascadeRules())
+    await publish(company, plan)
+    stub = plans(company)
+    cause = plans_pb2.REVISION_CAUSE_MARKET
+    opened = await stub.CreatePlanVersion(
+        plans_pb2.CreatePlanVersionRequest(request_id=request_id(), plan_id=plan.id, cause=cause, reason="rep1 left")
+    )
+    await transfer(company, plan, rep("rep1"), rep("rep2"), date(2026, 1, 1), version=opened.number)
+    request = plans_pb2.ComparePlanVersionsRequest(plan_id=plan.id, before=1, after=opened.number, unit_id="east-1")
+    changes = (await stub.ComparePlanVersions(request)).changes
+    assert sorted((one.holder.person_id, fen(one.difference)) for one in changes) == [
+        ("rep1", -2_500_000),
+        ("rep2", 2_500_000),
+    ]
+    listed = await stub.ListTargets(
+        plans_pb2.ListTargetsRequest(plan_id=plan.id, version=opened.number, person_id="rep2", page_size=100)
+    )
+    first = listed.targets[0]
+    changed = await stub.SetTarget(
+        plans_pb2.SetTargetRequest(
+            request_id=request_id(),
+            plan_id=plan.id,
+            version=opened.number,
+            target=target(24_000, person="rep2", target_id=first.id, parent_id=first.parent_id),
+            etag=first.etag,
+        )
+    )
+    assert fen(changed.amount) == 2_400_000
 
 
 async def test_refusals_of_transfers(company: Live) -> None:

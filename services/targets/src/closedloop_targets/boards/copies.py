@@ -63,11 +63,18 @@ async def deal_lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
 
 @reactions.on(funnel.ActivityLogged)
 async def customer_met(event: Heard[funnel.ActivityLogged], work: Work) -> None:
-    """What is not effective moves nothing."""
+    """What is not effective, or found false later, moves nothing."""
     told = event.message
-    if told.account_id and told.effective:
-        at = protos.instant(told.start_time) if told.HasField("start_time") else event.time
-        work.tx.do(store.MET, {"account_id": told.account_id, "at": at})
+    work.tx.do(
+        store.MET,
+        {
+            "id": told.activity_id,
+            "account_id": told.account_id,
+            "at": protos.instant(told.start_time) if told.HasField("start_time") else event.time,
+            "effective": told.effective and told.account_id != "",
+            "version": told.version,
+        },
+    )
 
 
 def _close(work: Work, told: funnel.OpportunityWon | funnel.OpportunityLost) -> None:

@@ -29,8 +29,11 @@ VALUES (%(id)s, '', '', '', NULL, 0, 0, %(currency)s, false, %(version)s)
 ON CONFLICT (id) DO UPDATE SET open = false, version = excluded.version WHERE account_deal.version <= excluded.version
 """
 MET = """
-INSERT INTO account_activity (account_id, last_at) VALUES (%(account_id)s, %(at)s)
-ON CONFLICT (account_id) DO UPDATE SET last_at = greatest(account_activity.last_at, excluded.last_at)
+INSERT INTO account_meeting (activity_id, account_id, at, effective, version)
+VALUES (%(id)s, %(account_id)s, %(at)s, %(effective)s, %(version)s)
+ON CONFLICT (activity_id) DO UPDATE
+   SET account_id = excluded.account_id, at = excluded.at, effective = excluded.effective, version = excluded.version
+ WHERE account_meeting.version < excluded.version
 """
 # Movement is an activity or a new stage.
 KEY = """
@@ -43,7 +46,9 @@ SELECT a.id, a.name, a.grade, a.owner_id, a.unit_id, a.reminded_at, deal.id AS o
   LEFT JOIN LATERAL (
     SELECT d.*, sum(d.minor) OVER () AS open_minor FROM account_deal d
      WHERE d.account_id = a.id AND d.open ORDER BY d.probability DESC, d.stage_at DESC NULLS LAST, d.id LIMIT 1) AS deal ON true
-  LEFT JOIN account_activity met ON met.account_id = a.id
+  CROSS JOIN LATERAL (
+    SELECT greatest((SELECT max(m.at) FROM account_meeting m WHERE m.account_id = a.id AND m.effective),
+                    (SELECT last_at FROM account_activity WHERE account_id = a.id)) AS last_at) AS met
  WHERE a.merged_into = '' AND a.grade = ANY(%(grades)s)
 """
 LIST = (

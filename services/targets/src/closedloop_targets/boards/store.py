@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
@@ -23,10 +23,13 @@ reached AS (
 ), goal AS (
     SELECT reached.*,
            CASE WHEN start_date >= %(start)s AND end_date <= %(end)s THEN minor
-                ELSE (SELECT coalesce(sum(in_books(c.minor, reached.book_rate)), 0) FROM cell c
-                       WHERE c.target_id = reached.target_id
-                    AND c.grain = %(grain)s
-                         AND c.start_date >= %(start)s AND c.end_date <= %(end)s) END AS asked
+                ELSE (SELECT coalesce(sum(in_books(c.minor, reached.book_rate)
+                                          * (least(c.end_date, %(end)s) - greatest(c.start_date, %(start)s) + 1)
+                                          / (c.end_date - c.start_date + 1)), 0)
+                        FROM cell c
+                       WHERE c.target_id = reached.target_id AND c.grain = %(grain)s
+                         AND CASE WHEN %(cut)s THEN c.start_date <= %(end)s AND c.end_date >= %(start)s
+                                  ELSE c.start_date >= %(start)s AND c.end_date <= %(end)s END) END AS asked
       FROM reached WHERE place = 1
 ), goals AS (
     SELECT holder_id, sum(asked)::bigint AS asked, max(currency) AS currency,
@@ -93,8 +96,19 @@ SELECT tree.above AS holder_id, date, sum(base_minor) AS minor
   JOIN actual ON actual.metric = %(metric)s AND actual.unit_id = tree.below AND {DAYS}
  GROUP BY tree.above, date
 """
-# Of what a target is spread over, the grain that adds up to a period.
-ADDS_UP: Mapping[Grain, Grain] = {"fortnight": "fortnight", "week": "week", "day": "day", "custom": "day"}
+
+
+def adds_up(period: Period) -> tuple[Grain, bool]:
+    """Of what a target is spread over, the grain that adds up to the period, and whether its cells are cut at the edges.
+
+    Days and spans of their own are made of the weeks that every target has, each by how many of its days lie inside."""
+    if period.grain in ("fortnight", "week"):
+        return period.grain, False
+    if period.grain not in ("day", "custom"):
+        return "month", False
+    months = period.start.day == 1 and (period.end + timedelta(days=1)).day == 1
+    return ("month", False) if months else ("week", True)
+
 
 ADD_SNAPSHOT = """
 INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data, figures)
@@ -150,6 +164,7 @@ async def standings(
     closure: Mapping[str, list[str]] | None = None,
 ) -> list[Standing]:
     """One per holder (id, unit id); with `closure` the holders are units and what is done below them counts."""
+    grain, cut = adds_up(period)
     params: dict[str, Any] = {
         "ids": [holder for holder, _ in holders],
         "units": [unit for _, unit in holders],
@@ -158,7 +173,8 @@ async def standings(
         "start": period.start,
         "end": period.end,
         "today": today,
-        "grain": ADDS_UP.get(period.grain, "month"),
+        "grain": grain,
+        "cut": cut,
         "tops": list(tops),
         "currency": currency,
         **(closure or {}),

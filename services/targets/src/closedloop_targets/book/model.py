@@ -35,6 +35,7 @@ class Plan:
     # What one of its smallest coins is in the books', since a version was published; 1: it is in their money.
     book_rate: Decimal = Decimal(1)
     book_currency: str = ""
+    must_sum_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,11 @@ LIST = (
  ORDER BY depth, id LIMIT %(limit)s
 """
 )
-# Every node whose children together are not what it has, unless somebody signed exactly that.
+# Every node whose children together are not what it has, unless somebody signed exactly that; of metrics that add up.
 NOT_SUMMING = """
 SELECT t.id, t.holder_kind, t.holder_id, t.currency, (t.base_minor - sum(child.base_minor))::bigint AS missing
   FROM target t JOIN target child ON child.parent_id = t.id
- WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s
+ WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND t.metric = ANY(%(summed)s)
  GROUP BY t.id
 HAVING t.base_minor <> sum(child.base_minor)
    AND NOT EXISTS (SELECT FROM sum_exception e WHERE e.target_id = t.id AND e.state = 'signed'
@@ -112,6 +112,30 @@ SELECT child.parent_id, child.end_date, s.grain, line.start_dates, s.minors
   JOIN timeline line ON line.id = s.timeline_id
  WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND NOT EXISTS (SELECT FROM spread WHERE target_id = t.id)
 """
+# What hangs below one of its own holder is in that one.
+COUNT = """
+UPDATE target t SET counts = counted.counts
+  FROM (SELECT part.id, above.id IS NULL OR (above.holder_kind, above.holder_id) <> (part.holder_kind, part.holder_id)
+               AS counts
+          FROM target part LEFT JOIN target above ON above.id = part.parent_id
+         WHERE part.plan_id = %(plan_id)s AND part.number = %(number)s) AS counted
+ WHERE t.id = counted.id AND t.counts <> counted.counts
+"""
+# And so is a part by product, line or segment beside a whole of its holder.
+COUNT_ONCE = """
+UPDATE target part SET counts = false
+ WHERE part.plan_id = %(plan_id)s AND part.number = %(number)s AND part.counts
+   AND (part.product_id, part.product_line, part.segment) <> ('', '', '')
+   AND EXISTS (SELECT FROM target whole
+                WHERE whole.holder_id = part.holder_id AND whole.metric = part.metric
+                  AND whole.holder_kind = part.holder_kind AND whole.counts
+                  AND whole.plan_id = part.plan_id AND whole.number = part.number
+                  AND whole.start_date <= part.start_date AND whole.end_date >= part.end_date
+                  AND whole.product_id IN ('', part.product_id) AND whole.product_line IN ('', part.product_line)
+                  AND whole.segment IN ('', part.segment)
+                  AND (whole.product_id, whole.product_line, whole.segment)
+                      <> (part.product_id, part.product_line, part.segment))
+"""
 # A new version with the targets and cells of another, under new ids.
 COPY = """
 WITH old AS MATERIALIZED (SELECT id, gen_random_uuid() AS new_id FROM target WHERE plan_id = %(plan_id)s
@@ -128,15 +152,22 @@ INSERT INTO spread (target_id, grain, timeline_id, minors)
 SELECT old.new_id, grain, timeline_id, minors FROM spread JOIN old ON old.id = spread.target_id
  WHERE EXISTS (SELECT FROM copied)
 """
-# Before and after by what makes a target the same: holder, metric, scope and period.
+# Before and after by what makes a target the same: holder, metric, scope and period. Whoever took another's over has two
+# of them: what was changed last is the second.
+NTH = """row_number() OVER (PARTITION BY holder_kind, holder_id, metric, product_id, product_line, segment, period
+                            ORDER BY version, minor DESC, id) AS nth"""
 COMPARE = (
     """
-WITH one AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(before)s
+WITH one AS (SELECT *, """
+    + NTH
+    + """ FROM target WHERE plan_id = %(plan_id)s AND number = %(before)s
                 AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND (%(metric)s = '' OR metric = %(metric)s)
                 AND """
     + Scope.SQL
     + """),
-other AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(after)s
+other AS (SELECT *, """
+    + NTH
+    + """ FROM target WHERE plan_id = %(plan_id)s AND number = %(after)s
              AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s)) AND (%(metric)s = '' OR metric = %(metric)s)
              AND """
     + Scope.SQL
@@ -144,7 +175,7 @@ other AS (SELECT * FROM target WHERE plan_id = %(plan_id)s AND number = %(after)
 change AS (
     SELECT one.id AS before_id, other.id AS after_id, coalesce(other.minor, 0) - coalesce(one.minor, 0) AS difference,
            coalesce(one.id, other.id) AS id, coalesce(one.minor, 0) AS was
-      FROM one FULL JOIN other USING (holder_kind, holder_id, metric, product_id, product_line, segment, period)
+      FROM one FULL JOIN other USING (holder_kind, holder_id, metric, product_id, product_line, segment, period, nth)
      WHERE (one.minor, one.base_minor, one.owner_id) IS DISTINCT FROM (other.minor, other.base_minor, other.owner_id)
 )
 SELECT * FROM change WHERE (-abs(difference), id) > (%(key)s, %(key_id)s::uuid) ORDER BY -abs(difference),

@@ -12,29 +12,29 @@ def below(org: OrgSnapshot, unit_id: str, carriers: frozenset[str], excluded: fr
     unit = org.unit(unit_id)
     if unit is None or not unit.active:
         raise errors.FailedPrecondition("UNIT_CLOSED", f"unit {unit_id} is closed")
-    return _member(org, unit_id, carriers, excluded, frozenset())
-
-
-def _member(
-    org: OrgSnapshot, unit_id: str, carriers: frozenset[str], excluded: frozenset[Key], above: frozenset[str]
-) -> Member:
-    if unit_id in above:
-        raise errors.FailedPrecondition("ORG_CYCLE", f"unit {unit_id} lies below itself")
-    people = [
-        Member(("person", person.id), unit_id, REP, 1)
-        for person in org.members(unit_id)
-        if person.active and carriers.intersection(person.roles) and ("person", person.id) not in excluded
-    ]
-    units = [
-        _member(org, child.id, carriers, excluded, above | {unit_id})
-        for child in org.children(unit_id)
-        if child.active and ("unit", child.id) not in excluded
-    ]
-    children = tuple(sorted((*units, *people), key=lambda member: member.key))
-    unit = org.unit(unit_id)
-    return Member(
-        ("unit", unit_id), unit_id, unit.kind if unit else "", sum(child.heads for child in children), children
-    )
+    ordered: list[tuple[str, list[str]]] = []
+    ahead, seen = [unit_id], {unit_id}
+    while ahead:
+        above = ahead.pop()
+        units = [child.id for child in org.children(above) if child.active and ("unit", child.id) not in excluded]
+        if again := next((child for child in units if child in seen), ""):
+            raise errors.FailedPrecondition("ORG_CYCLE", f"unit {again} lies below itself")
+        ordered.append((above, units))
+        seen.update(units)
+        ahead.extend(units)
+    # From the bottom up, by a list and not by calls: a tree is as deep as it likes.
+    made: dict[str, Member] = {}
+    for above, units in reversed(ordered):
+        people = [
+            Member(("person", person.id), above, REP, 1)
+            for person in org.members(above)
+            if person.active and carriers.intersection(person.roles) and ("person", person.id) not in excluded
+        ]
+        children = tuple(sorted((*(made.pop(child) for child in units), *people), key=lambda member: member.key))
+        known = org.unit(above)
+        heads = sum(child.heads for child in children)
+        made[above] = Member(("unit", above), above, known.kind if known else "", heads, children)
+    return made[unit_id]
 
 
 def flat(root: Member) -> list[Member]:

@@ -21,6 +21,8 @@ Key = tuple[Literal["unit", "person"], str]
 History = Callable[[Method, Key], Fraction | None]
 
 REP = "rep"
+# Warnings look at weeks (S13, S14): whatever grains somebody asks for, this one is there.
+WATCHED: Grain = "week"
 
 
 class CascadeDefaults(Rules):
@@ -37,6 +39,10 @@ class CascadeDefaults(Rules):
     def model_post_init(self, context: object, /) -> None:
         if "custom" in self.grains or len(set(self.grains)) < len(self.grains):
             raise ValueError("what a target is spread over are calendar periods, each grain once")
+
+    def cut(self, asked: Sequence[Grain] = ()) -> tuple[Grain, ...]:
+        """The grains of a target's cells: those asked for, else the rulebook's, and the watched one."""
+        return tuple(dict.fromkeys((*(asked or self.grains), WATCHED)))
 
 
 @dataclass(frozen=True, slots=True)

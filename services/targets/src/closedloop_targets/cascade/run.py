@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
 
@@ -73,7 +73,14 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     if target.holder_kind != "unit":
         raise errors.FailedPrecondition("NO_CHILDREN", "a person passes nothing on")
     defaults, calendar = call.rules(CascadeDefaults), call.rules(FiscalCalendar)
-    step = call.rules(MetricRules).metric(target.metric).step
+    metric = call.rules(MetricRules).metric(target.metric)
+    if metric.aggregation != "sum":
+        raise errors.FailedPrecondition(
+            "METRIC_NOT_SUMMED",
+            f"{metric.name} is a mean: what those below reach does not add up to it; set it for each of them",
+            metric=metric.code,
+        )
+    step = metric.step
     given = _given(asked, target, defaults, step)
     excluded = frozenset(key(holder) for holder in asked.excluded)
     root = members.below(call.org, target.holder_id, defaults.carriers, excluded)
@@ -81,12 +88,20 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     period = periods.parse(target.period, calendar)
     past = _Past(call, reader, target, period, root, {rule.method for rule in given.levels_rules})
     branches, method = await _products(call, reader, asked, target, period, given)
+    given_to = {branch.product_id: replace(given, pins={}) for branch in branches}
+    for holder, pin in given.pins.items():
+        # A pin is what a holder gets of all products together; each carries its part of it.
+        weights = [branch.base for branch in branches]
+        parts = apportion(pin, weights if any(weights) else [1] * len(weights), step)
+        for branch, part in zip(branches, parts, strict=True):
+            held = given_to[branch.product_id]
+            given_to[branch.product_id] = replace(held, pins={**held.pins, holder: part})
     split: list[Branch] = []
     for branch in branches:
         await past.load(branch.product_id)
-        nodes = rules.cascade(root, branch.base, given, past.of(branch.product_id))
+        nodes = rules.cascade(root, branch.base, given_to[branch.product_id], past.of(branch.product_id))
         split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
-    grains = tuple(period_shapes.grain(one) for one in asked.time.grains) or defaults.grains
+    grains = defaults.cut([period_shapes.grain(one) for one in asked.time.grains])
     shape = await profiles.shape(call, reader, asked.time, target, period)
     spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
     padding = {rule.kind: rule.padding for rule in asked.tree}

@@ -38,7 +38,7 @@ def _save(
     call: Call, before: Organisation, taken: intake.Intake, request: pb.ImportOrgRequest, refused: list[RowError]
 ) -> None:
     after = Organisation({**before.units, **taken.units}, {**before.people, **taken.people})
-    rules.check_tree(after.units, taken.units, call.home.rules)
+    rules.check_tree(before.units, after.units, taken.units, call.rules(OrgRules))
     # A first import brings the root and with it the company's zone: its day is looked up in the tree that comes.
     announce.save(call, before, after, announce.today(call, after))
     call.audit(

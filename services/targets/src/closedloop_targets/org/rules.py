@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,8 @@ class OrgRules(Rules):
     kinds: tuple[str, ...] = Field(
         default=("company", "division", "region", "area", "branch", "team", "store", "department"), min_length=1
     )
+    # How many units one may lie below another, itself counted.
+    deepest: int = Field(default=50, ge=1, le=1000)
     # A larger tree is asked for level by level.
     largest_tree: int = Field(default=20_000, ge=1)
 
@@ -175,20 +178,57 @@ class Chart:
         return next((leader for leader in leaders if leader and leader != person_id), "")
 
 
-def check_tree(units: Mapping[str, UnitRecord], changed: Iterable[str], home: HomeRules) -> None:
-    """Looks at every day on which something changes. Raises FailedPrecondition ORG_CYCLE or PARENT_CLOSED."""
-    watched = list(changed)
-    days = {state.start_date for unit in watched for state in units[unit].states}
-    for day in sorted(days):
-        chart = Chart(units.values(), day, home)
-        for unit_id in watched:
-            unit, state = units[unit_id], chart.state(unit_id)
+def check_tree(
+    before: Mapping[str, UnitRecord], units: Mapping[str, UnitRecord], changed: Iterable[str], rules: OrgRules
+) -> None:
+    """Looks at every day, from the first that changed, on which any unit is moved, opened or closed: a move of today may
+    close a circle with another one that waits for its day.
+
+    Raises FailedPrecondition ORG_CYCLE, ORG_TOO_DEEP or PARENT_CLOSED."""
+    watched = [units[unit_id] for unit_id in changed]
+    first = min((_days_that_differ(before.get(unit.id), unit) for unit in watched), default=date.max)
+    for day in sorted({day for unit in units.values() for day in _days_of_moves(unit) if day >= first}):
+        levels: dict[str, int] = {}
+        for unit in watched:
             if unit.state_on(day) != "active":
                 continue
-            for _ in chart.ancestry(unit_id):
-                pass
-            if state.parent_id and units[state.parent_id].state_on(day) == "closed":
-                raise errors.FailedPrecondition("PARENT_CLOSED", f"unit {state.parent_id} is closed on {day}")
+            line: dict[str, None] = {}
+            above = unit.id
+            while above in units and above not in levels:
+                if above in line:
+                    raise errors.FailedPrecondition(
+                        "ORG_CYCLE", f"unit {above} would lie below itself on {day}", unit_id=above
+                    )
+                line[above] = None
+                above = dated.as_of(units[above].states, day).parent_id
+            top = levels.get(above, 0)
+            levels |= {below: top + level for level, below in enumerate(reversed(line), 1)}
+            if levels[unit.id] > rules.deepest:
+                raise errors.FailedPrecondition(
+                    "ORG_TOO_DEEP",
+                    f"unit {unit.id} would lie on level {levels[unit.id]} on {day}; {rules.deepest} are allowed",
+                    unit_id=unit.id,
+                )
+            parent = dated.as_of(unit.states, day).parent_id
+            if parent and units[parent].state_on(day) == "closed":
+                raise errors.FailedPrecondition("PARENT_CLOSED", f"unit {parent} is closed on {day}")
+
+
+def _days_that_differ(before: UnitRecord | None, after: UnitRecord) -> date:
+    """The first of them; what was wrong before stays possible to mend."""
+    if before is None:
+        return after.states[0].start_date
+    differing = {
+        one.start_date for one in (*before.states, *after.states) if one not in before.states or one not in after.states
+    }
+    if before.close_date != after.close_date:
+        differing |= {day for day in (before.close_date, after.close_date) if day}
+    return min(differing, default=date.max)
+
+
+def _days_of_moves(unit: UnitRecord) -> set[date]:
+    moved = {later.start_date for before, later in pairwise(unit.states) if before.parent_id != later.parent_id}
+    return {unit.states[0].start_date, *moved} | ({unit.close_date} if unit.close_date else set())
 
 
 def check_kind(kind: str, rules: OrgRules) -> None:

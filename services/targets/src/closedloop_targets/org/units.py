@@ -136,11 +136,10 @@ def _saved(
     people: Mapping[str, rules.PersonRecord] | None = None,
 ) -> pb.Unit:
     after = Organisation({**before.units, **units}, {**before.people, **(people or {})})
-    home = call.home.rules
-    rules.check_tree(after.units, units, home)
+    rules.check_tree(before.units, after.units, units, call.rules(OrgRules))
     today = announce.today(call, before)
     saved = announce.save(call, before, after, today)
-    return shapes.unit(saved.units[unit_id], Chart(saved.units.values(), today, home))
+    return shapes.unit(saved.units[unit_id], Chart(saved.units.values(), today, call.home.rules))
 
 
 def _known(organisation: Organisation, unit_id: str) -> UnitRecord:

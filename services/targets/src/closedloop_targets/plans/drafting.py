@@ -42,6 +42,8 @@ class Sketch:
     currency: str = ""
     parent: Target | None = None
     serves: str = ""
+    # Amounts that its sentence names, where they are several.
+    rivals: tuple[str, ...] = ()
     held: smart.Facts = field(default_factory=smart.Facts)
     findings: tuple[smart.Finding, ...] = ()
 
@@ -77,12 +79,21 @@ class Neighbours:
         self.by_holder.setdefault(_line_of_business(target.key), []).append(target)
 
     def overlapping(self, key: TargetKey, period: Period, target_id: str, line: set[str]) -> Target | None:
-        """One of the same holder, metric and scope whose days are partly these; not its own line, nor its children."""
+        """One of the same holder, metric and scope whose days are partly these; not its own line, nor what lies below."""
         for other in self.by_holder.get(_line_of_business(key), ()):
             apart = other.end_date < period.start or other.start_date > period.end
-            if not apart and other.id not in line and target_id not in (other.id, other.parent_id):
+            if not apart and other.id not in line and other.id != target_id and target_id not in self.line(other):
                 return other
         return None
+
+    def line(self, target: Target) -> set[str]:
+        """What it hangs below, as far as it is known here."""
+        found: set[str] = set()
+        above = target.parent_id
+        while above is not None and above not in found:
+            found.add(above)
+            above = self.by_id[above].parent_id if above in self.by_id else None
+        return found
 
 
 def _line_of_business(key: TargetKey) -> tuple[Any, ...]:
@@ -129,10 +140,12 @@ def _read(
     given.CopyFrom(said)
     metrics, calendar = call.rules(MetricRules), call.rules(FiscalCalendar)
     money = plan.currency if plan else call.home.currency
+    rivals: tuple[str, ...] = ()
     if given.statement:
         words = statement.read(given.statement, names, metrics, calendar, call.home.today(), within)
+        rivals = words.rivals if given.WhichOneof("measure") is None else ()
         _complete(given, words, metrics, money)
-    sketch = Sketch(given, metric=metrics.find(given.metric))
+    sketch = Sketch(given, metric=metrics.find(given.metric), rivals=rivals)
     try:
         sketch.period = periods.parse(given.period, calendar) if given.period else None
     except errors.InvalidArgument:
@@ -219,6 +232,7 @@ def hang(call: Call, sketch: Sketch, near: Neighbours, plan: Plan | None) -> Non
         serves=sketch.serves,
         base_minor=sketch.base_minor,
         parent=above(sketch.parent, sketch.metric, call.org),
+        rivals=sketch.rivals,
     )
     sketch.findings = smart.check(draft, sketch.held, call.rules(smart.SmartRules))
 

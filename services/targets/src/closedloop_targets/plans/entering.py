@@ -51,9 +51,17 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
         raise errors.NotFound("TARGET_NOT_FOUND", f"the draft has no target {given.parent_id}")
     target_id = before.id if before else ids.new_id()
     parent = sketch.parent if sketch.parent is None or sketch.parent.id != target_id else None
+    if parent is not None and parent.metric != key.metric:
+        raise errors.FailedPrecondition(
+            "PARENT_OF_OTHER_METRIC",
+            f"{key.metric} adds nothing up to {parent.metric}; a parent measures the same",
+            target_id=parent.id,
+        )
     parents = {one.id: one.parent_id for one in near.by_id.values()}
     rules.check_line(target_id, parent.id if parent else None, parents)
-    if (other := near.overlapping(key, period, target_id, _line(parent, parents))) is not None:
+    # Whoever took targets over may have two of one kind: what keeps its days and its holder overlaps as it did.
+    moved = before is None or before.key != key
+    if moved and (other := near.overlapping(key, period, target_id, _line(parent, parents))) is not None:
         raise errors.FailedPrecondition(
             "TARGET_OVERLAPS", f"{key.holder_id} has {key.metric} for {other.period} already", target_id=other.id
         )

@@ -25,8 +25,11 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
         for one in targets
         if not one.owner_id
     ]
+    found += _mixed(call, targets)
     if plan.must_sum:
-        for row in await reader.all(target_store.NOT_SUMMING, {"plan_id": plan.id, "number": number}):
+        summed = [metric.code for metric in call.rules(MetricRules).metrics if metric.aggregation == "sum"]
+        params = {"plan_id": plan.id, "number": number, "summed": summed}
+        for row in await reader.all(target_store.NOT_SUMMING, params):
             missing, name = row["missing"], drafting.name_of((row["holder_kind"], row["holder_id"]), call.org)
             said = (
                 f"{amounts.words(abs(missing), row['currency'])} {'were not passed on' if missing > 0 else 'too much'}"
@@ -39,6 +42,17 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
             said = "; ".join(finding.statement for finding in findings if not finding.passed)
             found.append(Obstacle("TARGETS_NOT_SMART", target, f"not {', '.join(failed)}: {said}"))
     return found + await carrying.obstacles(call, reader, plan, number)
+
+
+def _mixed(call: Call, targets: list[Target]) -> list[Obstacle]:
+    """Whose parent's metric was changed since, or that come from before anybody asked."""
+    by_id = {one.id: one for one in targets}
+    pairs = [(one, by_id[one.parent_id]) for one in targets if one.parent_id in by_id]
+    return [
+        Obstacle("PARENT_OF_OTHER_METRIC", one.id, f"{_who(call, one)}: {one.metric} adds nothing up to {above.metric}")
+        for one, above in pairs
+        if one.metric != above.metric
+    ]
 
 
 async def _foreign(call: Call, reader: Reader | Transaction, plan: Plan, targets: list[Target]) -> list[Obstacle]:

@@ -33,6 +33,8 @@ async def create_plan(request: pb.CreatePlanRequest, call: Call) -> pb.Plan:
     if request.owner_id:
         await company.person(call, request.owner_id)
     period = periods.parse(request.period, call.rules(FiscalCalendar))
+    if request.HasField("must_sum") and not request.must_sum:
+        _check_reason(request.must_sum_reason)
     plan = Plan(
         id=ids.new_id(),
         name=request.name,
@@ -50,6 +52,7 @@ async def create_plan(request: pb.CreatePlanRequest, call: Call) -> pb.Plan:
         version=1,
         created_at=call.now,
         updated_at=call.now,
+        must_sum_reason="" if request.must_sum else request.must_sum_reason,
     )
     answer = shapes.plan(plan, call)
     row = {**asdict(plan), "custom_fields": Jsonb(plan.custom_fields), "now": call.now}
@@ -111,12 +114,26 @@ async def update_plan(request: pb.UpdatePlanRequest, call: Call) -> pb.Plan:
             "MUST_SUM_IN_FORCE", f"version {before.version_in_force} was published under it"
         )
     given = {path: getattr(request, path) for path in paths - {"custom_fields"}}
+    if "must_sum" in paths:
+        if before.must_sum and not request.must_sum:
+            _check_reason(request.must_sum_reason)
+        given["must_sum_reason"] = "" if request.must_sum else request.must_sum_reason or before.must_sum_reason
     if "custom_fields" in paths:
         given["custom_fields"] = _own(request.custom_fields, call)
     after = replace(before, **given, version=before.version + 1, updated_at=call.now)
     call.tx.do(store.UPDATE_PLAN, {**asdict(after), "custom_fields": Jsonb(after.custom_fields), "now": call.now})
     call.audit(f"plan:{after.id}", "update", before=_audited(before), after=_audited(after))
     return shapes.plan(after, call)
+
+
+def _check_reason(reason: str) -> None:
+    """Off, no difference of the plan needs a signature any more. Raises InvalidArgument MUST_SUM_REASON_MISSING."""
+    if not reason.strip():
+        raise errors.InvalidArgument(
+            "MUST_SUM_REASON_MISSING",
+            "say why the children of this plan need not sum to their parent",
+            {"must_sum_reason": "is needed"},
+        )
 
 
 def _own(given: Struct, call: Call) -> dict[str, Any]:

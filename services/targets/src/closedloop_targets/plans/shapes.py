@@ -29,6 +29,7 @@ def plan(row: Plan, work: Work) -> pb.Plan:
         period=period_shapes.to_proto(period, work, row.unit_id),
         currency_code=row.currency,
         must_sum=row.must_sum,
+        must_sum_reason=row.must_sum_reason,
         strategy=row.strategy,
         version_in_force=row.version_in_force,
         latest_version=row.latest_version,

@@ -57,6 +57,8 @@ class Draft:
     # Without padding; the amount itself where nothing is said.
     base_minor: int | None = None
     parent: Parent | None = None
+    # Amounts as its sentence names them, where they are several.
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def _measurable(draft: Draft, facts: Facts) -> Finding:
             return Finding(
                 "measurable", False, f"{draft.growth_ratio:+.0%} of nothing: no actuals of {base}; say an amount"
             )
+        if draft.rivals:
+            return Finding("measurable", False, f"names {' and '.join(draft.rivals)}; say which amount is meant")
         return Finding("measurable", False, "has no amount")
     if draft.metric is not None and (draft.metric.kind == "money") is not bool(draft.currency):
         return Finding(

@@ -22,7 +22,7 @@ async def complete(call: Call, plan: Plan, number: int) -> None:
     for row in await call.tx.all(target_store.CHILDREN_CELLS, version):
         part = spread.Part(row["start_dates"], row["end_date"], row["minors"])
         known.setdefault((row["parent_id"], row["grain"]), []).append(part)
-    calendar, metrics, grains = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(CascadeDefaults).grains
+    calendar, metrics, grains = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(CascadeDefaults).cut()
     profiles, shapes = await shaped.shapes(call.tx, [target.id for target in bare])
     spreader = spread.Spreader(
         calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shapes=shapes

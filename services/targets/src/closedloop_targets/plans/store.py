@@ -27,13 +27,14 @@ SELECT id, name FROM plan
  WHERE unit_id = %(unit_id)s AND start_date <= %(end_date)s AND end_date >= %(start_date)s LIMIT 1
 """
 ADD_PLAN = """
-INSERT INTO plan (id, name, unit_id, owner_id, period, start_date, end_date, currency, must_sum, strategy,
+INSERT INTO plan (id, name, unit_id, owner_id, period, start_date, end_date, currency, must_sum, must_sum_reason, strategy,
                   custom_fields, created_at, updated_at)
 VALUES (%(id)s, %(name)s, %(unit_id)s, %(owner_id)s, %(period)s, %(start_date)s, %(end_date)s, %(currency)s,
-        %(must_sum)s, %(strategy)s, %(custom_fields)s, %(now)s, %(now)s)
+        %(must_sum)s, %(must_sum_reason)s, %(strategy)s, %(custom_fields)s, %(now)s, %(now)s)
 """
 UPDATE_PLAN = """
-UPDATE plan SET name = %(name)s, owner_id = %(owner_id)s, must_sum = %(must_sum)s, strategy = %(strategy)s,
+UPDATE plan SET name = %(name)s, owner_id = %(owner_id)s, must_sum = %(must_sum)s,
+                must_sum_reason = %(must_sum_reason)s, strategy = %(strategy)s,
                 custom_fields = %(custom_fields)s, version = version + 1, updated_at = %(now)s
  WHERE id = %(id)s
 """
@@ -57,7 +58,7 @@ SELECT v.*, f.target_count, f.totals
            coalesce(jsonb_agg(jsonb_build_array(metric, currency, top::text) ORDER BY metric)
                FILTER (WHERE top IS NOT NULL), '[]')
            AS totals
-      FROM (SELECT metric, currency, count(*) AS n, sum(minor) FILTER (WHERE depth = 0) AS top
+      FROM (SELECT metric, currency, count(*) AS n, sum(minor) FILTER (WHERE depth = 0 AND counts) AS top
               FROM target t WHERE t.plan_id = v.plan_id AND t.number = v.number GROUP BY metric, currency) AS m
   ) AS f
  WHERE plan_id = %(plan_id)s AND (%(number)s = 0 OR v.number = %(number)s) AND v.number < %(before)s
@@ -81,6 +82,18 @@ UPDATE plan_version SET state = 'recalled', recalled_by = %(actor)s, recalled_at
 BEFORE_IT = """
 SELECT number FROM plan_version WHERE plan_id = %(plan_id)s AND state = 'superseded'
  ORDER BY effective_date DESC, number DESC LIMIT 1
+"""
+# One that waits for its day and that this version does not build on, or that comes after it: it would take it back.
+WAITING = """
+WITH RECURSIVE line AS (
+    SELECT base_version FROM plan_version WHERE plan_id = %(plan_id)s AND number = %(number)s
+    UNION SELECT v.base_version FROM plan_version v JOIN line ON v.number = line.base_version
+           WHERE v.plan_id = %(plan_id)s
+)
+SELECT number, effective_date FROM plan_version
+ WHERE plan_id = %(plan_id)s AND state = 'scheduled'
+   AND (effective_date > %(day)s OR number NOT IN (SELECT base_version FROM line))
+ ORDER BY effective_date, number LIMIT 1
 """
 # Who holds a target of the version may look at it.
 HOLDS_TARGET = (

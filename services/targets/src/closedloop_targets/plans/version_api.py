@@ -93,15 +93,26 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
     plan, version = await _locked(call, request.plan_id, request.version)
     etags.check(request.etag, version.version)
     version.must_be_draft()
-    if version.opened_under != plan.version_in_force:
+    if plan.version_in_force not in (version.opened_under, version.base_version):
         raise errors.FailedPrecondition(
             "BASE_VERSION_SUPERSEDED",
             f"version {plan.version_in_force} was published since this draft was opened; open a new one",
         )
-    rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     today = call.home.today()
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
+    waiting = await call.tx.one(store.WAITING, {"plan_id": plan.id, "number": version.number, "day": day})
+    if waiting is not None:
+        raise errors.FailedPrecondition(
+            "VERSION_SCHEDULED",
+            f"version {waiting['number']} takes force on {waiting['effective_date']}, and one would undo the other; "
+            f"recall it, or open a draft of it for that day or later",
+            version=waiting["number"],
+            effective_date=str(waiting["effective_date"]),
+        )
+    rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     await planned.book(call, plan)
+    for counting in (target_store.COUNT, target_store.COUNT_ONCE):
+        call.tx.do(counting, {"plan_id": plan.id, "number": version.number})
     await spreading.complete(call, plan, version.number)
     await carrying.complete(call, plan, version.number)
     params = {
