@@ -71,6 +71,8 @@ class DiagnosisRules(Rules):
     shortest_word: int = Field(default=6, ge=3, le=30)
     # A column that is empty for other reasons than a state of the row is complete from here on.
     filled_enough: float = Field(default=0.9995, gt=0, le=1)
+    # A column holds days where so many of its filled rows are one, and the others are only written like one.
+    days_read: float = Field(default=0.9, gt=0.5, le=1)
     # Two dates stand in an order that so many rows keep; the others break it.
     order_kept: float = Field(default=0.95, gt=0.5, lt=1)
     # An open row not begun within so many days before the newest day of the set is stale.
@@ -88,6 +90,8 @@ class DiagnosisRules(Rules):
             "duplicate": 40,
             "stale": 10,
             "deviation": 30,
+            "broken_row": 40,
+            "impossible_date": 30,
         }
     )
     longest_examples: int = Field(default=20, ge=1, le=20)
