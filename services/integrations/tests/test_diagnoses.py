@@ -127,6 +127,39 @@ def test_an_open_quote_swallows_no_rows_and_is_told_by_its_line() -> None:
     assert found(wide, "broken_row")["deals.csv", ""].examples == ["line 3"]
 
 
+RIGHT = [
+    "organisation",
+    "colour",
+    "favour",
+    "centre",
+    "labour",
+    "behaviour",
+    "jewellery",
+    "aluminium",
+    "programme",
+    "specialised",
+    "defence",
+    "analyse",
+    "travelling",
+    "catalogue",
+    "technologie",
+    "Globex",
+    "Ningbo",
+    "Shenzhen",
+    "Technologie",
+]
+WRONG = {"technolgy": "technology", "Philipines": "Philippines", "retial": "retail", "telecommunictions": "telecommunications",
+         "insuranse": "insurance", "softwar": "software", "medcal": "medical"}  # fmt: skip
+
+
+def test_what_is_written_otherwise_is_not_misspelled() -> None:
+    rows = "".join(f"a{number},{word}\n" for number, word in enumerate(sorted([*RIGHT, *WRONG] * 4)))
+    claims = found(diagnose(asked(accounts="account_id,sector\n" + rows), RULES), "misspelling")[
+        "accounts.csv", "sector"
+    ]
+    assert dict(each.rpartition(" (")[0].split(" → ") for each in claims.examples) == WRONG
+
+
 def test_a_day_that_no_calendar_has_is_found_and_hides_no_other() -> None:
     days = ["2026-02-30" if number % 20 == 0 else f"2026-01-{1 + number % 28:02d}" for number in range(200)]
     diagnosis = diagnose(

@@ -69,6 +69,11 @@ class DiagnosisRules(Rules):
     most_days: int = Field(default=12, ge=2, le=500)
     # Shorter words are too often abbreviations to be called misspelled.
     shortest_word: int = Field(default=6, ge=3, le=30)
+    # What a word is corrected to occurs so often in the dictionary's texts; a name is corrected to what is so like it (0..1); and
+    # what is a word of another of these languages is right.
+    usual_word: int = Field(default=100, ge=0)
+    name_likeness: float = Field(default=0.94, gt=0.5, lt=1)
+    other_languages: tuple[Literal["de", "es", "fr", "it", "nl", "pt"], ...] = ("fr", "es")
     # A column that is empty for other reasons than a state of the row is complete from here on.
     filled_enough: float = Field(default=0.9995, gt=0, le=1)
     # A column holds days where so many of its filled rows are one, and the others are only written like one.
