@@ -68,7 +68,9 @@ def test_an_accuracy_counts_what_was_said_and_what_happened() -> None:
     # Wilson (1927) for 2 of 3.
     assert (found.precision_low_ratio, found.precision_high_ratio) == pytest.approx((0.2077, 0.9385), abs=1e-3)
     assert found.enough_data
-    assert not scoring.accuracy(said, 4).enough_data
+    few = scoring.accuracy(said, 4)
+    assert (few.enough_data, few.true_positives, few.true_negatives) == (False, 2, 6)
+    assert not any((few.precision_ratio, few.precision_high_ratio, few.recall_ratio, few.top_decile_lift))
     assert scoring.accuracy([], 1).precision_ratio == 0
 
 

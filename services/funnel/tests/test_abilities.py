@@ -10,7 +10,7 @@ import pytest
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import abilities_pb2 as pb
 from closedloop.funnel.v1 import abilities_pb2_grpc as rpc
-from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, light, score
+from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, behind, light, score
 from closedloop_funnel.talk.rules import TalkRules
 
 from .conftest import Company, day, remember, rid
@@ -35,7 +35,11 @@ def test_a_score_is_made_of_parts_with_enough_behind_them() -> None:
     assert score(rules, {"talk": (80.0, 5), "drill": (50.0, 1)}) == pytest.approx(70)
     assert score(rules, {"lesson": (100.0, 3)}) is None, "a tenth of the weight is too little"
     assert score(rules, {"lesson": (100.0, 3), "assessment": (40.0, 1)}) == pytest.approx(64)
-    assert [light(rules, value, 80) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
+    assert [light(rules, value, 80, 5) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
+    assert light(rules, 0.0, 80, behind(rules, {"drill": (0.0, 1), "talk": (0.0, 4)})) == "none", (
+        "one drill lights nothing"
+    )
+    assert light(rules, 0.0, 80, behind(rules, {"drill": (0.0, 1), "lesson": (0.0, 4)})) == "red"
     with pytest.raises(ValueError, match="red begins"):
         AbilityRules(weak=30, weaker=20)
 

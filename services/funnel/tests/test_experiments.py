@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 import protovalidate
+import pydantic
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -74,7 +75,7 @@ def test_power_is_known_beforehand() -> None:
 @pytest.mark.mission("S95")
 def test_the_looks_together_err_no_more_often_than_was_said_and_find_what_is_there() -> None:
     """300 tests of nothing with three looks on the way, and 300 of an effect as large as planned for."""
-    judged_by, chance, interim, each = ExperimentRules(), numpy.random.default_rng(5), 3, 34
+    judged_by, chance, interim, each = rules.stopping(ExperimentRules()), numpy.random.default_rng(5), 3, 34
     errors = [rules.error_at(judged_by, 0.05, interim, number) for number in range(1, interim + 2)]
     assert errors == pytest.approx([0.001, 0.001, 0.001, 0.047])
     planned = power.plan(list(chance.normal(0, 1, 2 * each)), 0.7, 0.8, errors[-1])
@@ -123,9 +124,26 @@ def test_too_little_data_gives_no_number() -> None:
         assert told.verdict == pb.ESTIMATE_VERDICT_CANNOT_SAY
         assert not any(told.HasField(field) for field in ("value", "low", "high", "p_value"))
     known = ExperimentRules()
-    assert rules.lacking(known, {"control": 10, "treatment": 10}, {"control": 8, "treatment": 7}) == "treatment"
-    assert rules.lacking(known, {"control": 10, "treatment": 10}, {"control": 8, "treatment": 8}) == ""
+    fixed = rules.stopping(known)
+    assert rules.lacking(fixed, {"control": 10, "treatment": 10}, {"control": 8, "treatment": 7}) == "treatment"
+    assert rules.lacking(fixed, {"control": 10, "treatment": 10}, {"control": 8, "treatment": 8}) == ""
     assert [rules.tenure(known, years) for years in (None, 0.5, 1, 7)] == ["?", "0", "1", "2"]
+
+
+@pytest.mark.mission("S95")
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Nothing would be left for the last look, once there is one on the way.
+        {"interim_significance": 0.009, "significance": 0.01},
+        {"significance": 0.2},
+        {"power": 0.4},
+        {"least_days": 200},
+    ],
+)
+def test_rules_by_which_no_test_could_end_are_not_published(body: dict[str, float]) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        ExperimentRules.model_validate(body)
 
 
 def design(**fields: Any) -> pb.ExperimentDesign:
@@ -298,6 +316,12 @@ async def test_a_test_is_fixed_begun_looked_at_and_concluded(company: Company) -
     with refused("FAILED_PRECONDITION", "UNIT_IN_ANOTHER_EXPERIMENT"):
         await me.StartExperiment(pb.StartExperimentRequest(request_id=rid(), experiment_id=third.id, etag=third.etag))
 
+    # What it ends by is what was fixed when it began, whatever the company's rules have become since.
+    fixed = running.stopping_rule
+    changed = ExperimentRules(significance=0.1, interim_significance=0.009, least_measured=1, least_units=1000)
+    shelf.in_force = lambda model, at: changed if model is ExperimentRules else given(model, at)  # type: ignore[method-assign]
+    with refused("INVALID_ARGUMENT", "TOO_MANY_LOOKS"):
+        await create(interim_looks=6, least_effect=0.3)
     # Before the first look nothing is shown, and who ends it now learns nothing.
     await _visits(company, date(2026, 1, 6), set(treatment.unit_ids), weeks=2)
     await _moment(company, moment(date(2026, 1, 15), 9))
@@ -310,6 +334,8 @@ async def test_a_test_is_fixed_begun_looked_at_and_concluded(company: Company) -
     assert (seen.effect.verdict, seen.effect.method) == (pb.ESTIMATE_VERDICT_HIGHER, "welch_t")
     assert (seen.effect.confidence_ratio, seen.effect.sample_size) == (pytest.approx(0.999), 40)
     assert seen.effect.low < 0.35 < seen.effect.high
+    assert seen.stopping_rule == fixed
+    shelf.in_force = given  # type: ignore[method-assign]
     requested = await live.told(approvals.TaskRequested)
     for one in requested:
         protovalidate.validate(one)

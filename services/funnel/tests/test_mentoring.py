@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import asyncio
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -101,10 +102,15 @@ async def test_an_answer_that_a_newcomer_takes_earns_its_author_points(company: 
     await client(company, "rep2").AcceptAnswer(take(old))
     assert (await balance(company, "rep1")).balance == 0
     # Five from the same asker earn, the sixth does not.
-    for _ in range(5):
-        again = await answer(company, await ask(company))
-        await client(company, "rep1").AcceptAnswer(take(again))
+    # Not even when all are taken at the same moment, or long after they were given.
+    rest = [await answer(company, await ask(company)) for _ in range(9)]
+    company.live.process.time.stop_at(company.live.now + timedelta(days=29))
+    await asyncio.gather(*(client(company, "rep1").AcceptAnswer(take(one)) for one in rest[:4]))
+    company.live.process.time.stop_at(company.live.now + timedelta(days=2))
     assert (await balance(company, "rep2")).balance == 25
+    taken = await asyncio.gather(*(client(company, "rep1").AcceptAnswer(take(one)) for one in rest[4:]))
+    assert sorted(one.answers[0].points for one in taken) == [0, 0, 0, 0, 5], "the first is more than thirty days ago"
+    assert (await balance(company, "rep2")).balance == 30
     await proven(company)
 
     mine = await client(company, "rep2").ListQuestions(
@@ -113,7 +119,7 @@ async def test_an_answer_that_a_newcomer_takes_earns_its_author_points(company: 
     rest = await client(company, "rep2").ListQuestions(
         pb.ListQuestionsRequest(mentor_id="rep2", query="两成", page_size=4, page_token=mine.next_page_token)
     )
-    assert len({one.id for one in (*mine.questions, *rest.questions)}) == 6
+    assert len({one.id for one in (*mine.questions, *rest.questions)}) == 8
     open_ones = await client(company, "rep2").ListQuestions(pb.ListQuestionsRequest(state=pb.QUESTION_STATE_OPEN))
     assert not open_ones.questions
     read = await client(company, "rep1").GetQuestion(pb.GetQuestionRequest(question_id=question.id))

@@ -61,6 +61,12 @@ def client(company: Company, person: str = "boss", role: str = "executive") -> r
     return company.live.stub(rpc.NewcomerServiceStub, person, role)
 
 
+async def _won(company: Company, deal_id: str, day: str) -> None:
+    tx = company.live.process.database.transaction()
+    tx.do("UPDATE opportunity SET state = 'won', close_date = %(day)s WHERE id = %(id)s", {"day": day, "id": deal_id})
+    await tx.commit()
+
+
 def span(begins: date, ends: date) -> Interval:
     return Interval(
         start_time=Timestamp(seconds=int(moment(begins, 0).timestamp())),
@@ -93,6 +99,18 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
                 request_id=rid(), person_id="rep2", start_date=day(2025, 9, 1), style=OWN, guide_id="rep2"
             )
         )
+    # What one deal each would say of two markets is not said.
+    for owner, account, kind in (("rep1", ACME, "factory"), ("rep2", NORTH, "chain")):
+        first = await company.open("ops", "operations", owner_id=owner, account_id=account, customer_type=kind)
+        if owner == "rep2":
+            await _won(company, first.id, "2025-03-01")
+    period = span(date(2025, 8, 1), date(2025, 10, 1))
+    few = await client(company).CompareOnboardings(pb.CompareOnboardingsRequest(period=period))
+    assert (list(few.segment_gaps), "客群差异最大" in few.summary) == ([], False)
+    for _ in range(3):
+        await company.open("ops", "operations", owner_id="rep1", account_id=ACME, customer_type="factory")
+        deal = await company.open("ops", "operations", owner_id="rep2", account_id=NORTH, customer_type="chain")
+        await _won(company, deal.id, "2025-03-01")
     # Won by the newcomer on the fortieth day, again by the same customer; the guide sold to others.
     for owner, account, kind, closed in (
         ("rep1", ACME, "factory", "2025-10-11"),
@@ -100,12 +118,7 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
         ("rep2", NORTH, "chain", "2025-03-01"),
     ):
         deal = await company.open("ops", "operations", owner_id=owner, account_id=account, customer_type=kind)
-        tx = live.process.database.transaction()
-        tx.do(
-            "UPDATE opportunity SET state = 'won', close_date = %(day)s WHERE id = %(id)s",
-            {"day": closed, "id": deal.id},
-        )
-        await tx.commit()
+        await _won(company, deal.id, closed)
     [one] = (await client(company).ListOnboardings(pb.ListOnboardingsRequest(style=OWN))).onboardings
     assert (one.first_deal_days, one.segment_mismatch_ratio, one.HasField("leave_date")) == (40, 1.0, False)
 
@@ -159,11 +172,24 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
         await client(company).ListOnboardings(pb.ListOnboardingsRequest(start_date_from=day(2025, 8, 1)))
     ).onboardings
     assert gone.leave_date == day(2026, 1, 5)
+    # Who is described after he left has not stayed, on whatever day that was.
+    for person_id, leave in (("rep9", day(2025, 10, 1)), ("rep8", None)):
+        await live.hear(
+            targets.PersonChanged(
+                person_id=person_id, unit_id="team1", name="短", active=False, version=1, leave_date=leave
+            )
+        )
+        ask = pb.SetOnboardingRequest(request_id=rid(), person_id=person_id, start_date=day(2025, 9, 1), style=OWN)
+        assert (await ops.SetOnboarding(ask)).leave_date == (leave or day(2026, 1, 5))
+    both = await client(company).CompareOnboardings(pb.CompareOnboardingsRequest(period=period))
+    [began] = both.groups
+    assert (began.people, began.retention.sample_size) == (3, 3)
+    assert "自拓客户 2/3" in both.summary
     page = await client(company).ListOnboardings(pb.ListOnboardingsRequest(page_size=150))
     rest = await client(company).ListOnboardings(
         pb.ListOnboardingsRequest(page_size=150, page_token=page.next_page_token)
     )
-    assert len(page.onboardings) + len(rest.onboardings) == 201
+    assert len(page.onboardings) + len(rest.onboardings) == 203
     with refused("INVALID_ARGUMENT", "TIMES_REVERSED"):
         await client(company).CompareOnboardings(
             pb.CompareOnboardingsRequest(period=span(date(2025, 2, 1), date(2025, 1, 1)))

@@ -215,6 +215,13 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
     feedback.request_id, feedback.rating, feedback.text = rid(), 2, "表格太多"
     said_so = await client(company, "e1", "rep").RecordPilotFeedback(feedback)
     assert {(one.person_id, one.rating) for one in said_so.feedback} == {("e0", 4), ("e1", 2)}
+    # Of what has only begun nothing is spread.
+    early = pb.ConcludePilotRequest(
+        request_id=rid(), pilot_id=pilot.id, etag=before.etag, decision=pb.PILOT_DECISION_SPREAD, conclusion="推广"
+    )
+    for early.decision in (pb.PILOT_DECISION_SPREAD, pb.PILOT_DECISION_CHANGE):
+        with refused("FAILED_PRECONDITION", "PILOT_RUNS"):
+            await ops.ConcludePilot(early)
     # Half-way whoever has said nothing is asked; at the end its owner.
     live.process.time.stop_at(at(20, month=1))
     await live.settle()
@@ -275,3 +282,5 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
     assert not (await client(company, "n0", "rep").ListPilots(pb.ListPilotsRequest())).pilots
     with refused("NOT_FOUND", "PILOT_UNKNOWN"):
         await ops.GetPilot(pb.GetPilotRequest(pilot_id=new_id()))
+    early.pilot_id, early.etag, early.decision = none.id, none.etag, pb.PILOT_DECISION_DROP
+    assert (await ops.ConcludePilot(early)).decision == pb.PILOT_DECISION_DROP

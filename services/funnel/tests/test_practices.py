@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date, timedelta
 from math import sqrt
 from statistics import fmean, pstdev
@@ -15,6 +16,7 @@ from closedloop.funnel.v1 import experiments_pb2
 from closedloop.funnel.v1 import practices_pb2 as pb
 from closedloop.funnel.v1 import practices_pb2_grpc as rpc
 from closedloop_funnel import estimates
+from closedloop_funnel.practices import mining
 from closedloop_funnel.practices.rules import FEATURES, Deal, PracticeRules, is_benchmark, tell_apart, value
 
 from .conftest import Company, remember, rid
@@ -54,7 +56,7 @@ def test_features_are_read_off_a_deal() -> None:
             "pain_matrix": 1,
             "competitor_comparison": 0,
             "custom_proposal": 0,
-            "effective_contacts": 1.4,
+            "effective_contacts": 6,
         }
     )
     assert (
@@ -64,6 +66,26 @@ def test_features_are_read_off_a_deal() -> None:
         PracticeRules(), [deal, Deal(id="slow", cycle_days=90, margin=0.1), Deal(id="?", cycle_days=60, margin=None)]
     )
     assert (found.mean_days, [one.id for one in found.benchmarks], found.without_margin) == (60, ["x"], 1)
+
+
+@pytest.mark.mission("S94")
+def test_out_of_deals_without_a_pattern_no_practice_is_mined() -> None:
+    """What benchmarks are chosen by tells nothing of what was done in them: 100 sets of 60 deals, all at random."""
+    chance, judged_by = random.Random(94), PracticeRules()
+    claimed = 0
+    for _ in range(100):
+        deals = [
+            Deal(
+                id=str(number),
+                cycle_days=chance.lognormvariate(4, 0.6),
+                margin=chance.uniform(0.2, 0.6),
+                effective=chance.randint(1, 9),
+            )
+            for number in range(60)
+        ]
+        told = mining.feature("x", FEATURES["effective_contacts"], tell_apart(judged_by, deals), judged_by)
+        claimed += told.difference.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+    assert claimed <= 7, "2.5 % by chance alone"
 
 
 def test_a_correlation_says_how_sure_it_is() -> None:

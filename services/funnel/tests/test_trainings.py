@@ -160,6 +160,7 @@ async def test_thirteen_point_seven_percent_apply_it_and_the_others_say_why_not(
     small = await boss.GetTrainingEffect(ask)
     assert small.applied.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
     assert not small.applied.HasField("value")
+    assert not small.HasField("cost_per_applied")
     mine = await client(company, "t1", "rep").ListTrainings(pb.ListTrainingsRequest(attendee_id="t1"))
     assert [one.id for one in mine.trainings] == [made.id]
     with refused("PERMISSION_DENIED"):

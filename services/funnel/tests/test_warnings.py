@@ -148,6 +148,11 @@ async def test_a_deal_that_sticks_is_acted_upon_and_the_check_says_whether_it_wo
     assert {each.kind for each in red} == {pb.WARNING_KIND_STAGE_PACE}
     settled_ones = await listed(company, states=[pb.WARNING_STATE_WORKED, pb.WARNING_STATE_FAILED], owner_id="lead1")
     assert {each.id for each in settled_ones} == {one.id, other.id}
+    # The director leaves: the next morning what he left unsettled is his own manager's.
+    await live.hear(targets.PersonChanged(person_id="m1", unit_id="east", name="总监", active=False, version=10**6))
+    await live.move_to(moment(date(2026, 1, 20), 7))
+    [left] = await listed(company, kinds=[pb.WARNING_KIND_STAGE_PACE], states=[pb.WARNING_STATE_OPEN])
+    assert (left.subject_id, left.ownership.owner_id, left.ownership.unit_id) == (stays.id, "boss", "team1")
 
 
 @pytest.mark.mission("S102", "S45", "S48", "S57", "S61")

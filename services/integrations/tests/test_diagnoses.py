@@ -94,6 +94,87 @@ def test_copies_twins_and_days_in_the_wrong_order() -> None:
     assert found(diagnosis, "deviation")["deals.csv", "end"].examples == ["D-7"]
 
 
+def test_an_open_quote_swallows_no_rows_and_is_told_by_its_line() -> None:
+    def text(**strays: str) -> str:
+        lines = [f"d{number},n{number},{number}" for number in range(300)]
+        for place, line in strays.items():
+            lines[int(place[1:])] = line
+        return "id,name,value\n" + "\n".join(lines) + "\n"
+
+    for content, lost, first in (
+        (text(_50='d50,"bad,50'), 249, 52),
+        # Closed by the next one, before the end, or by an honest quote.
+        (text(_50='d50,"bad,50', _80='d80,"worse,80'), 249, 52),
+        (text(_50='d50,"bad,50', _80='d80,good",80'), 30, 52),
+        (text(_50='d50,"bad,50', _80='d80,"Foo, Inc",80'), 30, 52),
+        ("id,name\n" + "".join(f'd{number},"x{number}\n' for number in range(21)), 20, 2),
+    ):
+        diagnosis = diagnose(asked(deals=content), RULES)
+        [table] = diagnosis.tables
+        assert table.rows == content.count("\n") - 1
+        assert [(one.name, one.fill_ratio) for one in table.columns] == [
+            (name, 1) for name in content.partition("\n")[0].split(",")
+        ]
+        broken = found(diagnosis, "broken_row")["deals.csv", ""]
+        assert (broken.count, broken.examined) == (lost, table.rows)
+        assert f"open quote at line {first}" in broken.text
+        assert broken.examples[0].startswith(f"line {first}: d")
+        assert diagnosis.score < 100
+    # Texts of several lines, with quotes and delimiters in them, are one cell; what has no heading is not lost in silence.
+    notes = "".join(f'd{number},"Dear, all\nsee ""x"", y\n\nbye",{number}\n' for number in range(30))
+    assert not found(diagnose(asked(deals="id,note,value\n" + notes), RULES), "broken_row")
+    wide = diagnose(asked(deals="id,name\nd1,Foo\nd2,Foo, Inc\nd3,Bar,\n"), RULES)
+    assert found(wide, "broken_row")["deals.csv", ""].examples == ["line 3"]
+
+
+RIGHT = [
+    "organisation",
+    "colour",
+    "favour",
+    "centre",
+    "labour",
+    "behaviour",
+    "jewellery",
+    "aluminium",
+    "programme",
+    "specialised",
+    "defence",
+    "analyse",
+    "travelling",
+    "catalogue",
+    "technologie",
+    "Globex",
+    "Ningbo",
+    "Shenzhen",
+    "Technologie",
+]
+WRONG = {"technolgy": "technology", "Philipines": "Philippines", "retial": "retail", "telecommunictions": "telecommunications",
+         "insuranse": "insurance", "softwar": "software", "medcal": "medical"}  # fmt: skip
+
+
+def test_what_is_written_otherwise_is_not_misspelled() -> None:
+    rows = "".join(f"a{number},{word}\n" for number, word in enumerate(sorted([*RIGHT, *WRONG] * 4)))
+    claims = found(diagnose(asked(accounts="account_id,sector\n" + rows), RULES), "misspelling")[
+        "accounts.csv", "sector"
+    ]
+    assert dict(each.rpartition(" (")[0].split(" → ") for each in claims.examples) == WRONG
+
+
+def test_a_day_that_no_calendar_has_is_found_and_hides_no_other() -> None:
+    days = ["2026-02-30" if number % 20 == 0 else f"2026-01-{1 + number % 28:02d}" for number in range(200)]
+    diagnosis = diagnose(
+        asked(deals="id,close_date\n" + "".join(f"d{number},{day}\n" for number, day in enumerate(days))), RULES
+    )
+    assert diagnosis.tables[0].columns[1].type == "date"
+    impossible = found(diagnosis, "impossible_date")["deals.csv", "close_date"]
+    assert (impossible.count, impossible.examined, list(impossible.examples)) == (10, 200, ["2026-02-30 (10)"])
+    # Numbers of orders that read like days are none, nor is a column that says "soon".
+    orders = "".join(f"{20160101 + number},{'soon' if number % 20 == 0 else '2026-01-05'}\n" for number in range(33))
+    other = diagnose(asked(orders="order,due\n" + orders), RULES)
+    assert not found(other, "impossible_date")
+    assert "date" not in {column.type for column in other.tables[0].columns}
+
+
 def test_numbers_point_only_where_their_title_says_so() -> None:
     people = "person_id,name\n" + "".join(f"{number},n{number}\n" for number in range(1, 40))
     deals = "deal,quantity,person_id\n" + "".join(f"d{n},{1 + n % 9},{1 + n % 39}\n" for n in range(80))

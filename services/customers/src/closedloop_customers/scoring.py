@@ -102,23 +102,30 @@ class Foretold:
 
 
 def accuracy(verdicts: Sequence[Foretold], least: int, *, ordered: bool = True) -> pb.ScoreAccuracy:
-    """Precision with its 95 % Wilson interval (Wilson 1927), recall, and the lift of the best-scored tenth."""
+    """Precision with its 95 % Wilson interval (Wilson 1927), recall, and the lift of the best-scored tenth; of fewer than
+    `least` that it happened to, or did not, the counts alone."""
     right = sum(one.said and one.happened for one in verdicts)
     wrong = sum(one.said and not one.happened for one in verdicts)
     missed = sum(one.happened and not one.said for one in verdicts)
-    low, high = wilson(right, right + wrong)
-    return pb.ScoreAccuracy(
+    counted = pb.ScoreAccuracy(
         true_positives=right,
         false_positives=wrong,
         false_negatives=missed,
         true_negatives=len(verdicts) - right - wrong - missed,
+    )
+    if min(right + missed, len(verdicts) - right - missed) < least:
+        return counted
+    low, high = wilson(right, right + wrong)
+    rates = pb.ScoreAccuracy(
         precision_ratio=right / (right + wrong) if right + wrong else 0.0,
         precision_low_ratio=low,
         precision_high_ratio=high,
         recall_ratio=right / (right + missed) if right + missed else 0.0,
         top_decile_lift=lift(verdicts) if ordered else 0.0,
-        enough_data=right + missed >= least and len(verdicts) - right - missed >= least,
+        enough_data=True,
     )
+    counted.MergeFrom(rates)
+    return counted
 
 
 def wilson(hits: int, tries: int, z: float = 1.959964) -> tuple[float, float]:

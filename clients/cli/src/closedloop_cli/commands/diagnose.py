@@ -1,4 +1,4 @@
-"""`closedloop diagnose FOLDER|URL`: what is wrong with a company's data, before anything is set up."""
+"""`closedloop diagnose FOLDER|URL`: what is wrong with a company's data, before anything of it is in the platform."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def diagnose(
         typer.Argument(metavar="FOLDER|URL", help="CSV files (plain or .gz), a zip of them, or the address of either"),
     ],
 ) -> None:
-    """The health of an export in minutes: references that lead nowhere, aliases, misspellings, idle people, missing days."""
+    """The health of an export in minutes: references that lead nowhere, aliases, misspellings, idle people, missing days.
+
+    It takes a platform that runs (`make up`), and nothing in it."""
     run = session(ctx)
     tables = [pb.Dataset(table=name, content=content) for name, content in dataset.tables(place)]
     stub = run.stub("integrations", diagnoses_pb2_grpc.DiagnosisServiceStub)

@@ -49,6 +49,7 @@ def _group(key: str, rows: list[dict[str, Any]], rules: ResponseRules, limit: ti
     within = [row for row in rows if row["took"] is not None and row["took"] <= limit]
     later = [row for row in rows if row["took"] is None or row["took"] > limit]
     early, late = _share(within), _share(later)
+    enough = min(len(within), len(later)) >= rules.least_leads
     return pb.ResponseGroup(
         key=key,
         buckets=[_bucket(part, bound) for part, bound in zip(kept, [*bounds, None], strict=True)],
@@ -56,8 +57,8 @@ def _group(key: str, rows: list[dict[str, Any]], rules: ResponseRules, limit: ti
         in_time_ratio=sum(bool(row["in_time"]) for row in rows) / len(rows),
         median_response=protos.duration(median(answered)) if answered else None,
         alarms=sum(row["alarmed"] for row in rows),
-        conversion_drop_ratio=1 - late / early if early else 0.0,
-        enough_data=min(len(within), len(later)) >= rules.least_leads,
+        conversion_drop_ratio=1 - late / early if early and enough else 0.0,
+        enough_data=enough,
     )
 
 

@@ -110,7 +110,9 @@ async def get_ability_heat_map(request: pb.GetAbilityHeatMapRequest, call: Call)
                     ability_name=rule.name,
                     score=value,
                     evidence_count=sum(one.cases for one in parts),
-                    light=number(common_pb2.Light, rules.light(judged_by, value, level[key])),
+                    light=number(
+                        common_pb2.Light, rules.light(judged_by, value, level[key], _behind(judged_by, parts))
+                    ),
                 )
             )
     return answer
@@ -161,7 +163,15 @@ async def _measured(
 
 
 def _score(judged_by: AbilityRules, parts: Sequence[Measured]) -> float | None:
-    return rules.score(judged_by, {cast(PartWord, one.part): (one.value, one.cases) for one in parts})
+    return rules.score(judged_by, _parts(parts))
+
+
+def _behind(judged_by: AbilityRules, parts: Sequence[Measured]) -> int:
+    return rules.behind(judged_by, _parts(parts))
+
+
+def _parts(parts: Sequence[Measured]) -> dict[PartWord, tuple[float, int]]:
+    return {cast(PartWord, one.part): (one.value, one.cases) for one in parts}
 
 
 def _person(person_id: str, call: Call) -> tuple[str, str]:

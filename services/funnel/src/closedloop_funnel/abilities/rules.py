@@ -43,7 +43,8 @@ WEIGHTS: Mapping[PartWord, float] = {"talk": 0.4, "drill": 0.2, "win_rate": 0.15
 
 class AbilityRules(Rules):
     """A part counts with its weight from `least` cases on; a score takes parts of `least_weight` together. A cell of the
-    heat map is yellow `weak` points below the company's level, red `weaker`. `months`: how far back a record goes."""
+    heat map is yellow `weak` points below the company's level, red `weaker`, from `least_lit` cases on, whatever their parts:
+    one drill is a bad day. `months`: how far back a record goes."""
 
     rulebook: ClassVar[str] = "funnel.abilities"
 
@@ -51,6 +52,7 @@ class AbilityRules(Rules):
     weights: Mapping[PartWord, float] = WEIGHTS
     least: Mapping[PartWord, int] = {"talk": 5, "drill": 1, "win_rate": 5, "assessment": 1, "lesson": 1}
     least_weight: float = Field(default=0.2, gt=0, le=1)
+    least_lit: int = Field(default=5, ge=1, le=1000)
     weak: float = Field(default=10, gt=0, le=100)
     weaker: float = Field(default=20, gt=0, le=100)
     months: int = Field(default=6, ge=1, le=60)
@@ -76,9 +78,16 @@ def score(rules: AbilityRules, parts: Mapping[PartWord, tuple[float, int]]) -> f
     return sum(rules.weights[key] * value for key, value in counted.items()) / weight
 
 
-def light(rules: AbilityRules, value: float | None, level: float | None) -> str:
-    """Of a cell against the company's level in that ability."""
-    if value is None or level is None:
+def behind(rules: AbilityRules, parts: Mapping[PartWord, tuple[float, int]]) -> int:
+    """Cases of the parts that count."""
+    return sum(
+        cases for key, (_, cases) in parts.items() if cases >= rules.least.get(key, 1) and rules.weights.get(key)
+    )
+
+
+def light(rules: AbilityRules, value: float | None, level: float | None, cases: int) -> str:
+    """Of a cell of so many cases against the company's level in that ability."""
+    if value is None or level is None or cases < rules.least_lit:
         return "none"
     below = level - value
     return "red" if below >= rules.weaker else "yellow" if below >= rules.weak else "none"

@@ -33,12 +33,16 @@ async def start_certification(request: pb.StartCertificationRequest, call: Call)
     person = call.org.person(me)
     if person is None:
         raise errors.NotFound("PERSON_UNKNOWN", f"nobody here is {me}")
+    chosen = list(dict.fromkeys(word(pb.CertificationSubject, one) for one in request.subjects)) or list(ALL)
+    if left_out := [one for one in ALL if one not in chosen]:
+        said = f"a certification is in every subject; {', '.join(left_out)} left out"
+        raise errors.InvalidArgument("SUBJECTS_MISSING", said, {"subjects": said})
     call.tx.do(store.ONE_AT_A_TIME, {"person": me})
     today = call.home.today(person.unit_id)
     last = await call.tx.one(store.LAST, {"person": me, "now": call.now, "today": today}, into=Sitting)
     if last is not None and last.state in ("running", "submitted"):
         raise errors.FailedPrecondition("CERTIFICATION_RUNNING", f"one is {last.state}", id=last.id)
-    if last is not None and last.state == "failed":
+    if last is not None and rules.missed(last.state, submitted=last.submitted_at is not None):
         again = last.started_at + judged_by.retry_days * timedelta(days=1)
         if again > call.now:
             raise errors.FailedPrecondition("RETRY_TOO_EARLY", f"not before {again.isoformat()}")
@@ -56,7 +60,6 @@ async def start_certification(request: pb.StartCertificationRequest, call: Call)
             "TOO_LITTLE_DATA",
             f"{figures.ended} and {figures.ended_before} closed deals in two periods; it takes {judged_by.least_ended} each",
         )
-    chosen = list(dict.fromkeys(word(pb.CertificationSubject, one) for one in request.subjects)) or list(ALL)
     made = Sitting(
         id=new_id(),
         person_id=me,

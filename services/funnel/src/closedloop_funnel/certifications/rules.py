@@ -14,10 +14,11 @@ FULL = 100.0
 
 
 class CertificationRules(Rules):
-    """A sitting has `time`; a subject is passed at `passing`, and holds `valid_days`. After a failure it takes `retry_days` to
-    begin anew. Figures are of the `days` before, and of as many before these; with fewer than `least_ended` closed deals
-    in each there is nothing to read. The exercise on sample size takes `least_effect` (of the win rate), `power` and
-    `significance`; a number is right within `tolerance` of it."""
+    """A sitting has `time`; it is passed at `passing` in every subject, and holds `valid_days`. After a failure, or one that was
+    not handed in, it takes `retry_days` from its beginning to begin anew. Figures are of the `days` before, and of as
+    many before these; with fewer than `least_ended` closed deals in each there is nothing to read. The exercise on
+    sample size takes `least_effect` (of the win rate), `power` and `significance`; a number is right within `tolerance`
+    of it."""
 
     rulebook: ClassVar[str] = "funnel.certifications"
 
@@ -65,6 +66,11 @@ def subjects(exercises: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
         grades = [one["grade"] for one in exercises if one["subject"] == subject]
         found[subject] = None if None in grades else sum(grades) / len(grades)
     return found
+
+
+def missed(state: str, *, submitted: bool) -> bool:
+    """Failed, or read and let run out: whoever saw the exercises waits, handed in or not."""
+    return state == "failed" or (state == "expired" and not submitted)
 
 
 def settled(rules: CertificationRules, exercises: Sequence[Mapping[str, Any]]) -> str:

@@ -90,7 +90,7 @@ async def start_experiment(request: pb.StartExperimentRequest, call: Call) -> pb
         before,
         version=before.version + 1,
         state="running",
-        plan=_plan(found),
+        plan={**_plan(found), "stopping": asdict(rules.stopping(call.rules(ExperimentRules)))},
         seed=seed,
         started_at=call.now,
         planned_end_at=call.now + protos.span(design.length),

@@ -14,7 +14,7 @@ from closedloop_chassis.work import Work
 from closedloop_funnel import estimates
 from closedloop_funnel.experiments import measuring, rules, store
 from closedloop_funnel.experiments.planning import kind
-from closedloop_funnel.experiments.rules import ARMS, ExperimentRules, UnitWord
+from closedloop_funnel.experiments.rules import ARMS, ExperimentRules, Stopping, UnitWord
 from closedloop_funnel.experiments.store import Drawn, Experiment, Look
 from closedloop_funnel.measures import measuring as measures
 from closedloop_funnel.measures.rules import Metric, Value
@@ -23,6 +23,14 @@ from closedloop_funnel.words import word
 
 def design(one: Experiment) -> pb.ExperimentDesign:
     return json_format.ParseDict(one.design, pb.ExperimentDesign())
+
+
+def stopping(one: Experiment, work: Work) -> Stopping:
+    """What was fixed when it began; a draft would begin by the rules of today. Of tests begun before it was kept, it is read
+    from the version in force then."""
+    if "stopping" in one.plan:
+        return Stopping(**one.plan["stopping"])
+    return rules.stopping(work.process.rulebooks.in_force(ExperimentRules, one.started_at or work.now))
 
 
 def moments(one: Experiment) -> list[datetime]:
@@ -59,7 +67,7 @@ async def look(numbers: Mapping[str, int], running: Sequence[Experiment], work: 
 def _look(
     one: Experiment, number: int, drawn: Sequence[Drawn], values: Mapping[str, Value], metric: Metric, work: Work
 ) -> Look:
-    judged_by, fixed = work.rules(ExperimentRules), design(one)
+    judged_by, fixed = stopping(one, work), design(one)
     arms: dict[str, list[float]] = {
         arm: [values[unit.unit_id].value for unit in drawn if unit.arm == arm and unit.unit_id in values]
         for arm in ARMS

@@ -17,6 +17,8 @@ from closedloop_funnel.measures import measuring as measures
 from closedloop_funnel.measures.rules import Metric
 from closedloop_funnel.words import word
 
+TOO_MUCH = "they would spend half of the error and more"
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -37,7 +39,6 @@ def filled(given: pb.ExperimentDesign, unit_id: str, call: Call) -> pb.Experimen
     made.power_ratio = given.power_ratio or judged_by.power
     made.significance_ratio = given.significance_ratio or judged_by.significance
     days = protos.span(made.length) / timedelta(days=1)
-    spent = made.interim_looks * judged_by.interim_significance
     strange = rules.strange_strata(kind(made), made.strata)
     wrong = {
         "least_effect": ("EFFECT_MISSING", "what is worth finding is not nothing", not made.least_effect),
@@ -58,8 +59,8 @@ def filled(given: pb.ExperimentDesign, unit_id: str, call: Call) -> pb.Experimen
         ),
         "interim_looks": (
             "TOO_MANY_LOOKS",
-            "they would spend half of the error and more",
-            spent * 2 >= made.significance_ratio,
+            TOO_MUCH,
+            rules.spends_most(judged_by.interim_significance, made.interim_looks, made.significance_ratio),
         ),
         "strata": ("STRATUM_UNKNOWN", f"there are {', '.join(rules.STRATA[kind(made)])}", bool(strange)),
     }
@@ -75,15 +76,20 @@ def kind(design: pb.ExperimentDesign) -> UnitWord:
 
 
 async def planned(design: pb.ExperimentDesign, call: Call) -> Planned:
-    """Raises FailedPrecondition TOO_FEW_UNITS with the power it would have."""
+    """Raises FailedPrecondition TOO_FEW_UNITS with the power it would have; TOO_MANY_LOOKS where the rules have changed
+    since it was designed and leave its last look too little."""
     judged_by, metric = call.rules(ExperimentRules), measures.named(design.metric_key, call, "design.metric_key")
+    if rules.spends_most(judged_by.interim_significance, design.interim_looks, design.significance_ratio):
+        raise errors.FailedPrecondition("TOO_MANY_LOOKS", TOO_MUCH)
     found = await candidates(design, kind(design), call)
     before = (call.now - protos.span(design.length), call.now)
     ids = [one.unit_id for one in found]
     values = (await measuring.values(call.tx, call, kind(design), ids, [metric], [before]))[metric.key, 0]
     known = [one for one in found if one.unit_id in values]
     told = [values[one.unit_id].value for one in known]
-    error = rules.error_at(judged_by, design.significance_ratio, design.interim_looks, design.interim_looks + 1)
+    error = rules.error_at(
+        rules.stopping(judged_by), design.significance_ratio, design.interim_looks, design.interim_looks + 1
+    )
     plan = power.plan(told, design.least_effect, design.power_ratio, error)
     if len(known) < 2 * judged_by.least_units:
         raise errors.FailedPrecondition(

@@ -13,7 +13,7 @@ from closedloop_chassis import etags, protos
 from closedloop_chassis.work import Work
 from closedloop_funnel import estimates
 from closedloop_funnel.experiments import looking, rules
-from closedloop_funnel.experiments.rules import ARMS, ExperimentRules
+from closedloop_funnel.experiments.rules import ARMS, Stopping
 from closedloop_funnel.experiments.store import Drawn, Experiment, Look
 from closedloop_funnel.words import number
 
@@ -39,7 +39,7 @@ def to_proto(one: Experiment, drawn: Sequence[Drawn], looks: Sequence[Look], wor
         conclude_time=protos.timestamp(one.concluded_at),
         stop_reason=one.stop_reason,
         baseline=json_format.ParseDict(one.plan["baseline"], pb.Estimate()),
-        stopping_rule=_stopping(design, work.rules(ExperimentRules)),
+        stopping_rule=_stopping(design, looking.stopping(one, work)),
     )
     if one.plan["detectable"] is not None:
         made.detectable_effect = one.plan["detectable"]
@@ -69,7 +69,7 @@ def _arms(drawn: Sequence[Drawn], looks: Sequence[Look]) -> list[pb.ExperimentAr
     ]
 
 
-def _stopping(design: pb.ExperimentDesign, judged_by: ExperimentRules) -> str:
+def _stopping(design: pb.ExperimentDesign, judged_by: Stopping) -> str:
     looks, days = design.interim_looks, protos.span(design.length) / timedelta(days=1)
     at_the_end = rules.error_at(judged_by, design.significance_ratio, looks, looks + 1)
     said = f"ends after {days:g} days, p < {at_the_end:.4g}"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from closedloop_chassis.rulebook.rules import Rules
 
@@ -27,7 +27,8 @@ class ExperimentRules(Rules):
     """`power` and `significance` hold where a design names none; none may want less than `least_power` or take more than
     `most_significance`. A test lasts `least_days` to `most_days`. It takes `least_units` on each side that had cases
     in as many days before. A look on the way ends it at `interim_significance` only (Haybittle-Peto), and what the looks
-    may spend is taken from the last one. Of each side `least_measured` must have cases at a look, or nothing is said.
+    may spend is taken from the last one; so it is less than half of what a test may take, or none could be looked at. All
+    of this is fixed with the test when it begins. Of each side `least_measured` must have cases at a look, or nothing is said.
     `overlap`: whether somebody may be in two tests at a time, "none", or if they are of other metrics ("other_metric").
     `team_kinds`: units that are teams; `tenure_years`: where one stratum of tenure ends and the next begins. Whoever
     answers for it is told by a task of `task_kind` when it may be ended."""
@@ -47,6 +48,40 @@ class ExperimentRules(Rules):
     team_kinds: tuple[str, ...] = ("team",)
     tenure_years: tuple[float, ...] = (1, 3)
     task_kind: str = Field(default="review", min_length=1, max_length=64)
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> ExperimentRules:
+        for field, low, high in (
+            ("power", self.least_power, self.power),
+            ("significance", self.significance, self.most_significance),
+            ("least_days", self.least_days, self.most_days),
+        ):
+            if low > high:
+                raise ValueError(f"{field}: what holds by default must be allowed ({low:g} is more than {high:g})")
+        if spends_most(self.interim_significance, 1, self.significance):
+            raise ValueError(
+                f"interim_significance: one look at {self.interim_significance:g} would spend half of"
+                f" {self.significance:g} and more; nothing sound is left for the last"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """What a test ends by, of the rules in force when it began: what is changed later holds for later tests."""
+
+    interim_significance: float
+    least_measured: float
+    least_units: int
+
+
+def stopping(rules: ExperimentRules) -> Stopping:
+    return Stopping(rules.interim_significance, rules.least_measured, rules.least_units)
+
+
+def spends_most(interim_significance: float, interim: int, significance: float) -> bool:
+    """Whether looks on the way would leave less than half of the error for the last one."""
+    return interim * interim_significance * 2 >= significance
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +115,7 @@ def looks(start: datetime, length: timedelta, interim: int) -> list[datetime]:
     return [start + length * step / (interim + 1) for step in range(1, interim + 2)]
 
 
-def error_at(rules: ExperimentRules, significance: float, interim: int, number: int) -> float:
+def error_at(rules: Stopping, significance: float, interim: int, number: int) -> float:
     """Two-sided error that look `number` may make. Together they make no more than `significance` (Bonferroni)."""
     return rules.interim_significance if number <= interim else significance - interim * rules.interim_significance
 
@@ -92,7 +127,7 @@ def tenure(rules: ExperimentRules, years: float | None) -> str:
     return str(sum(years >= edge for edge in rules.tenure_years))
 
 
-def lacking(rules: ExperimentRules, drawn: Mapping[str, int], measured: Mapping[str, int]) -> str:
+def lacking(rules: Stopping, drawn: Mapping[str, int], measured: Mapping[str, int]) -> str:
     """The arm of which too few have cases; empty where none is."""
     return next((arm for arm, count in drawn.items() if measured[arm] < rules.least_measured * count), "")
 

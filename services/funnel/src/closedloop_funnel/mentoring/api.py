@@ -107,6 +107,8 @@ async def accept_answer(request: pb.AcceptAnswerRequest, call: Call) -> pb.Quest
 async def _earn(question: Question, taken: Answer, call: Call) -> int:
     judged_by = call.rules(MentoringRules)
     since = call.now - timedelta(days=judged_by.per_days)
+    # Whoever else takes an answer of the same mentor waits, so that the most is the most.
+    await earning.one_at_a_time(call, taken.mentor_id)
     same = {"mentor": taken.mentor_id, "asker": question.asker_id, "since": since}
     points = rules.earned(judged_by, question.newcomer, await call.tx.value(store.FROM_SAME, same))
     mentor = call.org.person(taken.mentor_id)

@@ -58,9 +58,12 @@ SELECT {rows.listed(Question, "q")} FROM question q
  ORDER BY asked_at DESC, id LIMIT %(limit)s
 """
 STARTED = "SELECT start_date FROM onboarding WHERE person_id = %(person_id)s AND leave_date IS NULL"
+# By when they earned: an answer may be taken long after it was given.
 FROM_SAME = """
 SELECT count(*) FROM answer w JOIN question q ON q.id = w.question_id
- WHERE w.mentor_id = %(mentor)s AND q.asker_id = %(asker)s AND w.points > 0 AND w.at >= %(since)s
+ WHERE w.mentor_id = %(mentor)s AND q.asker_id = %(asker)s AND w.points > 0
+   AND EXISTS (SELECT FROM points_entry e WHERE e.person_id = w.mentor_id AND e.kind = 'mentoring'
+                  AND e.cause_id = w.id::text AND e.at >= %(since)s)
 """
 ARTICLES = "SELECT count(*) FROM article WHERE id = ANY(%(ids)s::uuid[]) AND state = 'published'"
 DEALS = "SELECT id, owner_id, unit_id, participant_ids FROM opportunity WHERE id = ANY(%(ids)s::uuid[])"

@@ -38,6 +38,9 @@ async def set_onboarding(request: pb.SetOnboardingRequest, call: Call) -> pb.Onb
     if before is not None or request.etag:
         # Empty is for the first time only.
         etags.check(request.etag or "none", before.version if before else 0)
+    left = await call.tx.value(store.LEFT, {"person_id": person.id})
+    if left is None and not person.active:
+        raise errors.FailedPrecondition("LEAVE_DATE_UNKNOWN", f"{person.id} has left, and nobody has said when")
     after = Onboarding(
         person_id=person.id,
         version=before.version + 1 if before else 1,
@@ -45,7 +48,7 @@ async def set_onboarding(request: pb.SetOnboardingRequest, call: Call) -> pb.Onb
         start_date=protos.day(request.start_date, "start_date"),
         style=word(pb.OnboardingStyle, request.style),
         guide_id=request.guide_id,
-        leave_date=before.leave_date if before else None,
+        leave_date=left,
         updated_at=call.now,
     )
     call.tx.do(store.PUT, {"rows": rows.pack([after])})
@@ -126,7 +129,7 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
     stayed = {style: _stayed(group, judged_by, call.home.today()) for style, group in by_style.items()}
     own, shadow = stayed.get("own_customers", (0, 0)), stayed.get("shadow", (0, 0))
     difference = estimates.difference(*own, *shadow, judged_by.least)
-    gaps = _gaps([one for one in people if one.guide_id])
+    gaps = _gaps([one for one in people if one.guide_id], judged_by.least)
     groups = [
         pb.OnboardingGroup(
             style=number(pb.OnboardingStyle, style),
@@ -153,12 +156,15 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
     )
 
 
-def _gaps(people: Sequence[Seen]) -> list[pb.SegmentGap]:
+def _gaps(people: Sequence[Seen], least: int) -> list[pb.SegmentGap]:
+    """The largest first; none where newcomers or guides have fewer deals than say anything."""
     guides, newcomers = Counter[str](), Counter[str]()
     for guide_id, segments in {one.guide_id: one.guide_segments for one in people}.items():
         guides.update({key: int(count) for key, count in segments.items() if guide_id})
     for one in people:
         newcomers.update({key: int(count) for key, count in one.segments.items()})
+    if min(guides.total(), newcomers.total()) < least:
+        return []
     gaps = [
         pb.SegmentGap(segment=key, guides_ratio=rules.share(guides, key), newcomers_ratio=rules.share(newcomers, key))
         for key in {*guides, *newcomers}

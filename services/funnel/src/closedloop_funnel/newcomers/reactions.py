@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from closedloop.targets.v1 import events_pb2 as targets
+from closedloop_chassis import protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_funnel.newcomers import store
@@ -12,13 +13,13 @@ reactions = Reactions()
 
 @reactions.on(targets.PersonChanged)
 async def left(event: Heard[targets.PersonChanged], work: Work) -> None:
-    person = event.message
-    work.tx.do(
-        store.LEAVE,
-        {
-            "person_id": person.person_id,
-            "active": person.active,
-            "day": work.home.day(event.time, person.unit_id),
-            "now": work.now,
-        },
-    )
+    person, known = event.message, event.message.HasField("leave_date")
+    gone = {
+        "person_id": person.person_id,
+        "active": person.active,
+        "known": known,
+        "day": protos.day(person.leave_date) if known else work.home.day(event.time, person.unit_id),
+        "now": work.now,
+    }
+    work.tx.do(store.BACK if person.active else store.GONE, gone)
+    work.tx.do(store.LEAVE, gone)

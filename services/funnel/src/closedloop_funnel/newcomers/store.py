@@ -46,6 +46,12 @@ UPDATE onboarding SET leave_date = CASE WHEN %(active)s THEN NULL ELSE coalesce(
                       version = version + 1, updated_at = %(now)s
  WHERE person_id = %(person_id)s AND (leave_date IS NULL) <> %(active)s
 """
+GONE = """
+INSERT INTO departure AS d (person_id, leave_date) VALUES (%(person_id)s, %(day)s)
+ON CONFLICT (person_id) DO UPDATE SET leave_date = CASE WHEN %(known)s THEN excluded.leave_date ELSE d.leave_date END
+"""
+BACK = "DELETE FROM departure WHERE person_id = %(person_id)s"
+LEFT = "SELECT leave_date FROM departure WHERE person_id = %(person_id)s"
 SEGMENTS = """
 (SELECT coalesce(jsonb_object_agg(segment, deals), '{{}}')
    FROM (SELECT coalesce(nullif(o.customer_type, ''), nullif(a.industry, ''), '?') AS segment, count(*) AS deals

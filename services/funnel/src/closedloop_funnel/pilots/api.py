@@ -104,6 +104,13 @@ async def conclude_pilot(request: pb.ConcludePilotRequest, call: Call) -> pb.Pil
         call.authorize(before.owner_id, unit_id)
     _running(before)
     etags.check(request.etag, before.version)
+    _, ends = comparing.stretch(before, call)
+    if call.now < ends and request.decision != pb.PILOT_DECISION_DROP:
+        raise errors.FailedPrecondition(
+            "PILOT_RUNS",
+            f"it runs until the end of {before.end_date}; before, it can only be dropped",
+            end_date=before.end_date.isoformat(),
+        )
     after = replace(
         before,
         version=before.version + 1,

@@ -45,6 +45,11 @@ async def earn(work: Work, person_id: str, unit_id: str, activity_id: str, unit_
         )
 
 
+async def one_at_a_time(work: Work, person_id: str) -> None:
+    """For whoever counts what a person earned before he decides what to credit: what is counted is still so when it is booked."""
+    await store.held(work.tx, person_id)
+
+
 async def credit(
     work: Work, person_id: str, unit_id: str, kind: str, points: int, *, cause_id: str, reason: str, **rule: Any
 ) -> int:

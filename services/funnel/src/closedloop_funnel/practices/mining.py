@@ -42,11 +42,10 @@ async def mine_practices(request: pb.MinePracticesRequest, call: Call) -> pb.Min
     unit_id = request.scope.unit_id or (me.unit_id if me else "")
     known = {row["feature_key"] for row in await call.tx.all(store.KNOWN, {"unit": unit_id})}
     cards = [
-        _card(key, rule, feature, unit_id, call)
+        _card(key, rule, told, unit_id, call)
         for key, rule in judged_by.features.items()
         if key not in known
-        and (feature := _feature(key, rule, found, judged_by)).difference.verdict
-        == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+        and (told := feature(key, rule, found, judged_by)).difference.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
     ]
     if not request.validate_only:
         call.tx.do(store.BENCHMARKS, {"ids": [deal.id for deal in found.benchmarks], "now": call.now})
@@ -66,7 +65,7 @@ async def mine_practices(request: pb.MinePracticesRequest, call: Call) -> pb.Min
     )
 
 
-def _feature(key: str, rule: FeatureRule, found: Found, judged_by: PracticeRules) -> pb.PracticeFeature:
+def feature(key: str, rule: FeatureRule, found: Found, judged_by: PracticeRules) -> pb.PracticeFeature:
     least = judged_by.least_benchmarks
     best, others = ([rules.value(rule, deal) for deal in some] for some in (found.benchmarks, found.others))
     told: dict[str, Any]

@@ -17,8 +17,9 @@ FeatureKind = Literal["early_role", "activities", "unit", "custom_proposal", "ef
 class FeatureRule(Part):
     """Something deals may share. "early_role": somebody in `role` took part within the first `early` of the cycle (a share);
     "activities": contacts of `activity_kinds` (a mean); "unit": the action unit `unit` was done (a share);
-    "custom_proposal": a custom proposal was made (a share); "effective_contacts": contacts with substance a week (a
-    mean). What comes of it is a card with `method`; adopted by whoever does `units`."""
+    "custom_proposal": a custom proposal was made (a share); "effective_contacts": contacts with substance until it was
+    won (a mean; short deals have less time for them, so that more is not the cycle's doing). What comes of it is a card
+    with `method`; adopted by whoever does `units`."""
 
     name: str = Field(min_length=1, max_length=200)
     kind: FeatureKind
@@ -59,7 +60,7 @@ FEATURES: Mapping[str, FeatureRule] = {
         name="竞品逐项对比", kind="unit", unit="competitor_comparison", units=("competitor_comparison",)
     ),
     "custom_proposal": FeatureRule(name="定制方案", kind="custom_proposal", stages=("b2b/proposal",)),
-    "effective_contacts": FeatureRule(name="每周有效沟通次数", kind="effective_contacts"),
+    "effective_contacts": FeatureRule(name="有效沟通次数", kind="effective_contacts"),
 }
 
 
@@ -127,4 +128,5 @@ def value(rule: FeatureRule, deal: Deal) -> float:
         return float(rule.unit in deal.units)
     if rule.kind == "custom_proposal":
         return float(deal.custom_proposal)
-    return deal.effective / max(deal.cycle_days / 7, 1)
+    # Not a week: benchmarks are chosen by their cycle, and whatever is divided by it is higher in them by itself.
+    return float(deal.effective)

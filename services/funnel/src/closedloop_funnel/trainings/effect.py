@@ -61,7 +61,8 @@ async def get_training_effect(request: pb.GetTrainingEffectRequest, call: Call) 
             )
         )
     answer.case_mismatch.CopyFrom(await _mismatch(training, params, call))
-    if steady and training.cost_minor is not None:
+    # Of a share that cannot be said there is no price either.
+    if steady and answer.applied.HasField("value") and training.cost_minor is not None:
         answer.cost_per_applied.CopyFrom(protos.money(round(training.cost_minor / steady), training.currency))
     return answer
 

@@ -13,6 +13,7 @@ from closedloop_chassis import protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.work import Work
 from closedloop_funnel.warnings import measuring, rules, store
+from closedloop_funnel.warnings.answerable import gone, leading
 from closedloop_funnel.warnings.record import Warning
 from closedloop_funnel.warnings.rules import KindWord, StateWord, WarningRules
 from closedloop_funnel.words import number
@@ -69,6 +70,22 @@ async def look(work: Work, found: Iterable[Warning]) -> None:
             _ask_above(after, work)
         elif after.task_cause_key:
             _withdraw(after, work)
+    if changed:
+        work.tx.do(store.SAVE, {"rows": rows.pack(changed)})
+
+
+async def hand_over(work: Work) -> None:
+    """What somebody left behind unsettled is followed up by whoever leads there now."""
+    owners = [row["owner_id"] for row in await work.tx.all(store.OWNERS)]
+    left = [owner_id for owner_id in owners if gone(owner_id, work)]
+    if not left:
+        return
+    changed = []
+    for before in await work.tx.all(store.OF_OWNERS, {"people": left}, into=Warning):
+        after = replace(before, version=before.version + 1, owner_id=leading(before.owner_id, before.unit_id, work))
+        if after.owner_id != before.owner_id:
+            changed.append(after)
+            work.audit(after.id, "hand_over", {"owner_id": before.owner_id}, {"owner_id": after.owner_id})
     if changed:
         work.tx.do(store.SAVE, {"rows": rows.pack(changed)})
 

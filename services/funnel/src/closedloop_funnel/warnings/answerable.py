@@ -19,12 +19,24 @@ def answerable(word: str, owner_id: str, unit_id: str, work: Work) -> str:
     elif title in work.rules(WarningRules).titles:
         led = work.org.unit_of_kind(unit_id, work.rules(WarningRules).titles[title])
         found = led.manager_id if led else ""
-    person = work.org.person(found)
-    if person is not None and person.active:
-        return found
+    return found if _here(found, work) else leading(owner_id, unit_id, work)
+
+
+def leading(owner_id: str, unit_id: str, work: Work) -> str:
+    """Whoever leads the owner now, or else the unit; himself where nobody does."""
     line = work.org.line_of(owner_id)
     leader = line[0] if line else work.org.manager_of(unit_id)
     return leader.id if leader else owner_id
+
+
+def gone(owner_id: str, work: Work) -> bool:
+    """Known here, and not with the company any more."""
+    return work.org.person(owner_id) is not None and not _here(owner_id, work)
+
+
+def _here(person_id: str, work: Work) -> bool:
+    person = work.org.person(person_id)
+    return person is not None and person.active
 
 
 def _holder(name: str, unit_id: str, work: Work) -> str:

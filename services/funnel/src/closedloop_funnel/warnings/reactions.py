@@ -22,6 +22,7 @@ reactions = Reactions()
 
 @every_day(reactions, MORNING, lambda work: work.rules(WarningRules).hour)
 async def passed_by_themselves(work: Work) -> None:
+    await acting.hand_over(work)
     await acting.look(work, await work.tx.all(store.OPEN, {"before": work.now}, into=Warning))
 
 

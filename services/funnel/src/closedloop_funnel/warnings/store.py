@@ -41,6 +41,12 @@ SELECT {COLUMNS} FROM warning w
  ORDER BY raised_at DESC, id LIMIT %(limit)s
 """
 
+OWNERS = "SELECT DISTINCT owner_id FROM warning WHERE state IN ('open', 'acted') ORDER BY owner_id"
+OF_OWNERS = f"""
+SELECT {COLUMNS} FROM warning w
+ WHERE owner_id = ANY(%(people)s) AND state IN ('open', 'acted') ORDER BY id FOR UPDATE
+"""
+
 # How it stands with what was warned of, a statement for each sort of subject.
 DEALS = """
 SELECT id, unit_id, state, pipeline_id, stage_key, stage_entered_at FROM opportunity

@@ -40,6 +40,8 @@ def all_of(
     for table in tables:
         plain = [column for column in table.columns if id(column) not in pointing and column is not table.key]
         ends = _explained(table, plain, rules)
+        found += _broken(table)
+        found += _impossible(table)
         found += _missing(table, plain, ends, rules)
         found += _stale(table, ends, rules)
         found += _orders(table, rules)
@@ -109,6 +111,51 @@ def _of_reference(reference: Reference) -> Iterator[Finding]:
             f"Add them to {target.name}, or correct them.",
             list(reference.dangling),
         )
+
+
+def _broken(table: Table) -> Iterator[Finding]:
+    """Rows as they stand in the file: what a reader that believes every quote and every heading would lose of them."""
+    if table.swallowed:
+        count, first = sum(each.rows for each in table.swallowed), table.swallowed[0]
+        yield Finding(
+            "broken_row",
+            table.name,
+            "",
+            count,
+            table.rows,
+            f"{count:,} rows would be swallowed by an open quote at line {first.line:,}"
+            + (f" and {len(table.swallowed) - 1:,} more" if len(table.swallowed) > 1 else "")
+            + "; it was read as a character, and the rows are counted here.",
+            "Close the quote, or double it if it belongs to the text.",
+            [f"line {each.line}: {each.text}" for each in table.swallowed],
+        )
+    if table.beyond:
+        yield Finding(
+            "broken_row",
+            table.name,
+            "",
+            len(table.beyond),
+            table.rows,
+            f"{len(table.beyond):,} rows have more cells than the {len(table.columns):,} headings; what is beyond is not read.",
+            "Put what contains a delimiter into quotes, or give the column a heading.",
+            [f"line {line}" for line in table.beyond],
+        )
+
+
+def _impossible(table: Table) -> Iterator[Finding]:
+    for column in table.columns:
+        if column.impossible:
+            count = sum(column.counts[value] for value in column.impossible)
+            yield Finding(
+                "impossible_date",
+                table.name,
+                column.name,
+                count,
+                column.filled,
+                f"{count:,} rows have a {column.name} that no calendar has; the others are days.",
+                "Look at each; ask whoever wrote it.",
+                [f"{value} ({column.counts[value]:,})" for value in column.impossible],
+            )
 
 
 def _idle(references: Sequence[Reference]) -> Iterator[Finding]:

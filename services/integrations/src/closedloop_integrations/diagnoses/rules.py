@@ -69,8 +69,15 @@ class DiagnosisRules(Rules):
     most_days: int = Field(default=12, ge=2, le=500)
     # Shorter words are too often abbreviations to be called misspelled.
     shortest_word: int = Field(default=6, ge=3, le=30)
+    # What a word is corrected to occurs so often in the dictionary's texts; a name is corrected to what is so like it (0..1); and
+    # what is a word of another of these languages is right.
+    usual_word: int = Field(default=100, ge=0)
+    name_likeness: float = Field(default=0.94, gt=0.5, lt=1)
+    other_languages: tuple[Literal["de", "es", "fr", "it", "nl", "pt"], ...] = ("fr", "es")
     # A column that is empty for other reasons than a state of the row is complete from here on.
     filled_enough: float = Field(default=0.9995, gt=0, le=1)
+    # A column holds days where so many of its filled rows are one, and the others are only written like one.
+    days_read: float = Field(default=0.9, gt=0.5, le=1)
     # Two dates stand in an order that so many rows keep; the others break it.
     order_kept: float = Field(default=0.95, gt=0.5, lt=1)
     # An open row not begun within so many days before the newest day of the set is stale.
@@ -88,6 +95,8 @@ class DiagnosisRules(Rules):
             "duplicate": 40,
             "stale": 10,
             "deviation": 30,
+            "broken_row": 40,
+            "impossible_date": 30,
         }
     )
     longest_examples: int = Field(default=20, ge=1, le=20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 import zlib
 from collections import Counter
@@ -13,6 +12,7 @@ from datetime import date, datetime
 from functools import cached_property
 
 from closedloop_integrations import spreadsheets
+from closedloop_integrations.diagnoses.lines import Swallowed, rows_of
 from closedloop_integrations.diagnoses.rules import DiagnosisRules
 
 GZIP = b"\x1f\x8b"
@@ -20,9 +20,12 @@ SAMPLE = 64 * 1024
 DELIMITERS = ",;\t|"
 # Written by machines where there is nothing.
 NOTHING = frozenset({"", "null", "none", "nan", "n/a", "na", "-", "--", "\\n"})
+_DIGIT = re.compile(r"\d")
 _SEPARATORS = re.compile(r"[\W_]+")
 _NAMES_ROWS = re.compile(r"(?:^|[\W_])(?:id|no|nr|code|key)$|编号|编码|代码|号$", re.I)
 _NUMBER = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+# Such as an order's number may be written, too: it is a day only where every value is.
+DIGITS_ALONE = "%Y%m%d"
 # The first that reads every value is the column's; "20-10-16" may be many, and the order of columns is the tie's.
 FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y年%m月%d日", "%d-%m-%y", "%m-%d-%y",
            "%d/%m/%y", "%m/%d/%y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y")  # fmt: skip
@@ -52,10 +55,23 @@ class Column:
 
     @cached_property
     def format(self) -> str:
-        """How its days are written; empty where it holds none."""
+        """How its days are written; empty where it holds none. Days there are not, such as 2026-02-30, do not hide the others."""
         if not self.counts:
             return ""
-        return next((each for each in FORMATS if all(_day(value, each) for value in self.counts)), "")
+        whole = next((each for each in FORMATS if all(_day(value, each) for value in self.counts)), "")
+        return whole or next((each for each in FORMATS if each != DIGITS_ALONE and self._nearly(each)), "")
+
+    def _nearly(self, format: str) -> bool:
+        read = [value for value in self.counts if _day(value, format)]
+        if sum(self.counts[value] for value in read) < self.rules.days_read * self.filled:
+            return False
+        shapes = {_shape(value) for value in read}
+        return all(_shape(value) in shapes for value in self.counts)
+
+    @cached_property
+    def impossible(self) -> list[str]:
+        """What is written like its days and is none."""
+        return [value for value in self.counts if not _day(value, self.format)] if self.format else []
 
     @cached_property
     def days(self) -> list[date | None]:
@@ -84,10 +100,15 @@ class Column:
 
 @dataclass
 class Table:
+    """`beyond`: the lines with something to the right of the last heading."""
+
     name: str
     encoding: str
     columns: list[Column]
     rows: int
+    # What had to be put right while it was read.
+    swallowed: list[Swallowed] = field(default_factory=list)
+    beyond: list[int] = field(default_factory=list)
     # Set when it is understood what it is about.
     record_type: str = "unknown"
     key: Column | None = field(default=None)
@@ -101,9 +122,11 @@ def read(name: str, content: bytes, rules: DiagnosisRules) -> Table:
     text, encoding = _decoded(_unpacked(content, rules))
     delimiter = _delimiter(text)
     rows: list[list[str]] = []
+    numbers: list[int] = []
+    swallowed: list[Swallowed] = []
     cells = 0
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False):
+        for number, row in rows_of(text, delimiter, swallowed):
             if not any(cell.strip() for cell in row):
                 continue
             if len(rows) > rules.most_rows:
@@ -114,17 +137,20 @@ def read(name: str, content: bytes, rules: DiagnosisRules) -> Table:
             if cells > rules.most_cells:
                 raise spreadsheets.too_large(f"{name}: more than {rules.most_cells} cells")
             rows.append(row)
+            numbers.append(number)
     except csv.Error as error:
         raise spreadsheets.unknown(f"{name}: {error}") from error
     if not rows:
-        return Table(name, encoding, [], 0)
+        return Table(name, encoding, [], 0, swallowed)
     titles = _titles(rows[0])
     body = rows[1:]
     columns = [
         Column(title, [_cell(row[at]) if at < len(row) else "" for row in body], rules)
         for at, title in enumerate(titles)
     ]
-    return Table(name, encoding, columns, len(body))
+    width = len(titles)
+    beyond = [number for number, row in zip(numbers, rows, strict=True) if any(cell.strip() for cell in row[width:])]
+    return Table(name, encoding, columns, len(body), swallowed, beyond)
 
 
 def normal(value: str) -> str:
@@ -184,9 +210,13 @@ def _cell(text: str) -> str:
     return "" if value.casefold() in NOTHING else value
 
 
+def _shape(text: str) -> str:
+    return _DIGIT.sub("0", text)
+
+
 def _day(text: str, format: str) -> date | None:
     # Eight digits, no fewer: 2016111 is a number.
-    if not format or not text[:1].isdigit() or (format == "%Y%m%d" and len(text) != 8):
+    if not format or not text[:1].isdigit() or (format == DIGITS_ALONE and len(text) != 8):
         return None
     try:
         return datetime.strptime(text, format).date()
