@@ -244,6 +244,22 @@ async def test_three_reactors_apply_every_event_once_and_in_order(process: Proce
         assert order == sorted(order)
 
 
+async def test_what_another_applied_between_our_look_and_our_lock_is_not_applied_again(process: Process) -> None:
+    """A statement sees what was there when it began, and may get the lock of who has committed since."""
+
+    async def handler(event: Heard[OrgUnitChanged], doing: Work) -> None:
+        doing.audit(event.subject, "seen")
+        faster = process.database.transaction()
+        faster.do("UPDATE inbox SET state = 1")
+        await faster.commit()
+
+    turning = reactor(process, handler)
+    await put(process, "a", 1)
+    await turning.drain_inbox()
+    assert await process.database.reader.value("SELECT count(*) FROM audit_entry") == 0
+    assert await process.database.reader.all("SELECT state, attempts FROM inbox") == [{"state": 1, "attempts": 0}]
+
+
 async def test_the_inbox_is_applied_when_its_bell_rings(process: Process) -> None:
     applied = asyncio.Event()
 

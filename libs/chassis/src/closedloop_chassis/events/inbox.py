@@ -60,7 +60,14 @@ SELECT id, source, type, subject, sequence, time, traceparent, data, attempts
  ORDER BY source, sequence
 """
 
-APPLIED = "UPDATE inbox SET state = 1, applied_at = clock_timestamp(), error = NULL WHERE id = ANY(%(ids)s::uuid[])"
+# What another applied between our first look and our lock on its slot is not applied again: this fails the commit.
+APPLIED = """
+WITH applied AS (
+    UPDATE inbox SET state = 1, applied_at = clock_timestamp(), error = NULL
+     WHERE id = ANY(%(ids)s::uuid[]) AND state = 0 RETURNING 1
+)
+SELECT presumed(count(*) = cardinality(%(ids)s::uuid[])) FROM applied
+"""
 
 FAILED = """
 UPDATE inbox
