@@ -942,6 +942,15 @@ async def test_opens_and_clicks_are_counted_once_by_signed_links_alone(
         with pytest.raises(errors.Unauthenticated) as refused:
             await asked_for(forged, part)
         assert refused.value.reason == "SIGNATURE_WRONG"
+    outside(link_secret="n3w s3cret")
+    assert (await asked_for(target, links.clicked)).status == 302, (
+        "what lies in mailboxes outlives the change of a secret"
+    )
+    signed = links.signed()
+    assert signed is not None
+    assert signed.link(delivery.id, "https://x.cn/p") != links.Signed(signed.base, ("s3cret",)).link(
+        delivery.id, "https://x.cn/p"
+    )
     outside(link_secret="")
     with pytest.raises(errors.NotFound):
         await asked_for(target, links.clicked)

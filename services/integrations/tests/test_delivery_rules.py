@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from types import ModuleType
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from closedloop_integrations.deliveries import chat, sms
 from closedloop_integrations.deliveries.rules import (
     FINAL,
     HANDED_OVER,
@@ -26,6 +28,7 @@ from closedloop_integrations.deliveries.rules import (
     permitted,
     quiet_until,
 )
+from closedloop_integrations.outbound import Answer, NotSentError
 
 CHINA = ZoneInfo("Asia/Shanghai")
 RULES = DeliveryRules()
@@ -198,3 +201,12 @@ def test_where_a_colleague_is_reached() -> None:
         "13800000000",
         "13800000000",
     ]
+
+
+@pytest.mark.mission("S73")
+@pytest.mark.parametrize("gateway", [chat, sms])
+def test_who_fails_in_the_middle_may_have_it_and_who_is_busy_has_not(gateway: ModuleType) -> None:
+    for status in (500, 502, 504):
+        assert gateway._read(Answer(status, {}, b'{"Code": "InternalError", "errcode": 1}'), 60).outcome == "unknown"
+    with pytest.raises(NotSentError):
+        gateway._read(Answer(503, {}, b""), 60)

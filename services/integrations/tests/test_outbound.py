@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +62,35 @@ def test_a_server_that_drips_does_not_hold_us(serve: Serve, first: bytes) -> Non
     with pytest.raises(LostError), Outbound(f"http://{host}", 0.5, 100_000) as client:
         client.get(f"http://{host}/")
     assert time.monotonic() - began < 10
+
+
+def test_an_answer_is_unpacked_as_far_as_we_may_keep_it_and_no_further(serve: Serve) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    packed = {
+        "good": (b"gzip", gzip.compress(b"ok" * 4_000)),
+        "bomb": (b"gzip", bomb),
+        "twice": (b"gzip, gzip", gzip.compress(bomb)),
+        "broken": (b"gzip", b"not packed at all"),
+    }
+    hosts = {
+        name: serve(lambda c, told=told: whole(c, b"Content-Encoding: " + told[0] + b"\r\n", told[1]))
+        for name, told in packed.items()
+    }
+
+    def ask(name: str) -> bytes:
+        with Outbound(f"http://{hosts[name]}", 10, 10_000) as client:
+            return client.get(f"http://{hosts[name]}/").content
+
+    assert ask("good") == b"ok" * 4_000
+    tracemalloc.start()
+    with pytest.raises(LostError, match="more than 10000 bytes"):
+        ask("bomb")
+    with pytest.raises(LostError, match="packed as"):
+        ask("twice")
+    with pytest.raises(LostError, match="cannot be unpacked"):
+        ask("broken")
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
 
 
 def test_an_answer_that_is_too_long_and_one_that_leads_elsewhere(serve: Serve) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -15,6 +16,8 @@ import httpx
 from closedloop_integrations.bounded import Bounded
 
 LONGEST_WAIT_DIGITS = 9
+# How an answer may be packed.
+PACKED = "gzip"
 
 
 class OutsideError(Exception):
@@ -77,7 +80,13 @@ class Outbound:
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._transport = Bounded(seconds, address)
-        self._client = httpx.Client(timeout=seconds, follow_redirects=False, trust_env=False, transport=self._transport)
+        self._client = httpx.Client(
+            timeout=seconds,
+            follow_redirects=False,
+            trust_env=False,
+            transport=self._transport,
+            headers={"accept-encoding": PACKED},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +113,10 @@ class Outbound:
         try:
             with self._client.stream(method, url, **options) as response:
                 content = bytearray()
-                for chunk in response.iter_bytes():
-                    content += chunk
+                unpack = _unpacking(response.headers.get("content-encoding", ""))
+                for chunk in response.iter_raw():
+                    # No more of it than we may keep, however small it was packed.
+                    content += unpack(chunk, self._max_bytes + 1 - len(content))
                     if len(content) > self._max_bytes:
                         raise TooLargeError(f"an answer of more than {self._max_bytes} bytes")
                     if time.monotonic() > until:
@@ -118,6 +129,25 @@ class Outbound:
             raise NotSentError(in_one_line(error)) from error
         except httpx.HTTPError as error:
             raise LostError(in_one_line(error)) from error
+
+
+def _unpacking(encoding: str) -> Callable[[bytes, int], bytes]:
+    """What makes of a chunk, as it came, so many bytes at most of what it says. Raises LostError for what we did not ask
+    for: packed twice, a few bytes say gigabytes."""
+    packed = encoding.strip().lower()
+    if packed in ("", "identity"):
+        return lambda chunk, _: chunk
+    if packed != PACKED:
+        raise LostError(f"an answer packed as {encoding[:50]!r}")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def unpack(chunk: bytes, most: int) -> bytes:
+        try:
+            return unpacker.decompress(chunk, most)
+        except zlib.error as error:
+            raise LostError(f"an answer that cannot be unpacked: {error}") from error
+
+    return unpack
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

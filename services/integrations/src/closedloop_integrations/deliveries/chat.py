@@ -20,8 +20,8 @@ WECOM_BYTES = 2048
 DINGTALK_BYTES = 20_000
 # "More than so many a minute", in the platforms' own codes.
 TOO_FAST = {45009, 130101}
-# A gateway in between gave up: the robot may have got it.
-LOST = {502, 504}
+# Who is too busy has taken nothing; after any other failure the robot may have it.
+BUSY = 503
 
 
 class WecomRobots:
@@ -99,10 +99,10 @@ def _post(url: str, message: dict[str, Any], limits: PollRules) -> Receipt:
 
 
 def _read(answer: Answer, patience: float) -> Receipt:
-    """Raises NotSentError where the platform itself is broken."""
+    """Raises NotSentError where the platform is too busy."""
     if answer.status == 429:
         return Receipt("deferred", "429", retry_after=answer.retry_after or patience)
-    if answer.status in LOST:
+    if answer.status >= 500 and answer.status != BUSY:
         return Receipt("unknown", f"the platform answers {answer.status}")
     if answer.status >= 500:
         raise NotSentError(f"the platform answers {answer.status}")

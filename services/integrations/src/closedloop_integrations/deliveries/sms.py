@@ -27,8 +27,8 @@ NOTHING = hashlib.sha256(b"").hexdigest()
 # More than may be sent, by the account or to one number.
 TOO_FAST = ("isv.BUSINESS_LIMIT_CONTROL", "Throttling")
 NO_NUMBER = ("isv.MOBILE_NUMBER_ILLEGAL", "isv.MOBILE_COUNT_OVER_LIMIT")
-# A gateway in between gave up: the message may have gone.
-LOST = {502, 504}
+# Who is too busy has taken nothing; after any other failure the message may have gone.
+BUSY = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def authorization(key_id: str, secret: str, query: Mapping[str, str], given: Map
 
 
 def _read(answer: Answer, patience: float) -> Receipt:
-    """Raises NotSentError where the platform itself is broken."""
-    if answer.status in LOST:
+    """Raises NotSentError where the platform is too busy."""
+    if answer.status >= 500 and answer.status != BUSY:
         return Receipt("unknown", f"the platform answers {answer.status}")
     try:
         told = json.loads(answer.content)

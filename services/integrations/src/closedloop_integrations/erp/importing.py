@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import hashlib
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class Contents:
 
 @rpcs.method
 async def import_erp_file(request: pb.ImportErpFileRequest, call: Call) -> pb.ImportErpFileResponse:
-    contents = opened(request, call.rules(ErpRules))
+    # A large file takes seconds to read, and nobody else waits for it.
+    contents = await asyncio.to_thread(opened, request, call.rules(ErpRules))
     outcome = await intake.take_in(call, contents.good, dry=request.validate_only)
     refused = [
         *(RowError(row=at, reason="DOCUMENT_UNREADABLE", message=text[:1000]) for at, text in contents.broken.items()),
