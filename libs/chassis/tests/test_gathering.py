@@ -129,6 +129,24 @@ async def test_who_leaves_when_it_is_under_way_is_seen_to_the_end(process: Proce
     assert await there(process) == [0, 1, 2]
 
 
+async def test_who_leaves_in_the_turn_in_which_it_is_told_keeps_nobody_waiting(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_by = gathering.Gathering._written
+
+    async def and_one_leaves(self: Any, group: Any) -> Any:
+        told = await written_by(self, group)
+        commits[1].cancel()
+        return told
+
+    monkeypatch.setattr(gathering.Gathering, "_written", and_one_leaves)
+    commits = [asyncio.ensure_future(adds(process, number).commit()) for number in range(3)]
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(*commits, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), asyncio.CancelledError, type(None)]
+    assert await there(process) == [0, 1, 2]
+
+
 async def test_who_waits_for_a_lock_does_not_keep_the_next_from_going(process: Process) -> None:
     holder = process.database.transaction()
     await holder.one("INSERT INTO thing VALUES (0, 'held') RETURNING id")

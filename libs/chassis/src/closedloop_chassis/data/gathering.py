@@ -108,15 +108,13 @@ class Gathering:
         self._waiting.append(party)
         while True:
             try:
-                return await party.outcome
+                # Who is cancelled leaves the outcome to be told: it may be told in the same turn of the loop.
+                return await asyncio.shield(party.outcome)
             except asyncio.CancelledError as error:
                 if party in self._waiting:
                     self._waiting.remove(party)
                     raise
                 party.left = error
-                if party.outcome.cancelled():
-                    # With its caller; what becomes of it is still to be told.
-                    party.outcome = asyncio.get_running_loop().create_future()
 
     async def _go(self, group: Sequence[Party], over: Callable[[], None]) -> None:
         try:
@@ -129,7 +127,7 @@ class Gathering:
                 if refused:
                     party.outcome.set_result(None)
                 else:
-                    party.outcome.set_exception(error)
+                    party.outcome.set_exception(error if isinstance(error, Exception) else _Lost("the process ends"))
             if not isinstance(error, Exception):
                 raise
         finally:
