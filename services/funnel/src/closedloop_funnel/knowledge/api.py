@@ -7,7 +7,7 @@ from typing import Any
 
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import knowledge_pb2 as pb
-from closedloop_chassis import errors, etags, pages
+from closedloop_chassis import errors, etags, masks, pages
 from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
@@ -57,14 +57,7 @@ async def update_article(request: pb.UpdateArticleRequest, call: Call) -> pb.Art
     before = await store.lock(call.tx, request.article_id)
     call.authorize(before.author_id, before.unit_id)
     etags.check(request.etag, before.version)
-    mask = set(request.update_mask.paths)
-    strange = sorted(mask - set(PATHS))
-    if strange:
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN",
-            f"update_mask names {strange[0]}; there are {', '.join(PATHS)}",
-            {"update_mask": strange[0]},
-        )
+    mask = masks.paths(request.update_mask, PATHS)
     empty = sorted(path for path in mask & {"state", "title", "body"} if not getattr(request, path))
     if empty:
         raise errors.InvalidArgument("FIELD_EMPTY", f"an article has a {empty[0]}", {empty[0]: "is empty"})

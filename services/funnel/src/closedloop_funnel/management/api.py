@@ -10,7 +10,7 @@ from google.protobuf import json_format
 
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import experiments_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import errors, etags, masks, pages, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
@@ -60,14 +60,7 @@ async def update_management_action(request: pb.UpdateManagementActionRequest, ca
     before = await store.get(call.tx, request.action_id, lock=True)
     call.authorize(before.owner_id, before.unit_id)
     etags.check(request.etag, before.version)
-    mask = set(request.update_mask.paths)
-    strange = sorted(mask - set(PATHS))
-    if strange:
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN",
-            f"update_mask names {strange[0]}; there are {', '.join(PATHS)}",
-            {"update_mask": strange[0]},
-        )
+    mask = masks.paths(request.update_mask, PATHS)
     changed: dict[str, Any] = {path: getattr(request, path) for path in mask & {"name", "description", "core"}}
     if not changed.get("name", "-"):
         raise errors.InvalidArgument("FIELD_EMPTY", "an action has a name", {"name": "is empty"})

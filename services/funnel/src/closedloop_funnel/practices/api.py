@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from closedloop.funnel.v1 import practices_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import errors, etags, masks, pages, protos
 from closedloop_chassis.currency import coins
 from closedloop_chassis.data import patterns, rows
 from closedloop_chassis.ids import new_id
@@ -31,14 +31,7 @@ async def update_practice_card(request: pb.UpdatePracticeCardRequest, call: Call
     before = await store.lock(call.tx, request.card_id)
     call.authorize(before.author_id, before.unit_id)
     etags.check(request.etag, before.version)
-    mask = set(request.update_mask.paths)
-    strange = sorted(mask - set(PATHS))
-    if strange:
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN",
-            f"update_mask names {strange[0]}; there are {', '.join(PATHS)}",
-            {"update_mask": strange[0]},
-        )
+    mask = masks.paths(request.update_mask, PATHS)
     empty = sorted(path for path in mask & {"state", "title"} if not getattr(request, path))
     if empty:
         raise errors.InvalidArgument("FIELD_EMPTY", f"a card has a {empty[0]}", {empty[0]: "is empty"})

@@ -7,7 +7,7 @@ from typing import Any
 
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import trainings_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import errors, etags, masks, pages, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
@@ -52,14 +52,7 @@ async def update_training(request: pb.UpdateTrainingRequest, call: Call) -> pb.T
     before = await store.lock(call.tx, request.training_id)
     call.authorize(before.owner_id, before.unit_id)
     etags.check(request.etag, before.version)
-    mask = set(request.update_mask.paths)
-    strange = sorted(mask - set(PATHS))
-    if strange:
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN",
-            f"update_mask names {strange[0]}; there are {', '.join(PATHS)}",
-            {"update_mask": strange[0]},
-        )
+    mask = masks.paths(request.update_mask, PATHS)
     if "name" in mask and not request.name:
         raise errors.InvalidArgument("FIELD_EMPTY", "a training has a name", {"name": "is empty"})
     changed = await _fields(request, call, mask)
