@@ -102,10 +102,10 @@ def _read(answer: Answer, patience: float) -> Receipt:
     """Raises NotSentError where the platform is too busy."""
     if answer.status == 429:
         return Receipt("deferred", "429", retry_after=answer.retry_after or patience)
-    if answer.status >= 500 and answer.status != BUSY:
-        return Receipt("unknown", f"the platform answers {answer.status}")
-    if answer.status >= 500:
+    if answer.status == BUSY:
         raise NotSentError(f"the platform answers {answer.status}")
+    if answer.status >= 500:
+        return Receipt("unknown", f"the platform answers {answer.status}")
     try:
         told = json.loads(answer.content)
         code, detail = int(told["errcode"]), str(told.get("errmsg", ""))[:300]

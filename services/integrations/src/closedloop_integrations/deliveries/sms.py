@@ -111,13 +111,13 @@ def _read(answer: Answer, patience: float) -> Receipt:
         told = json.loads(answer.content)
         code, detail = str(told["Code"]), f"{told['Code']} {told.get('Message', '')}"[:300]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        if answer.status >= 500:
+        if answer.status == BUSY:
             raise NotSentError(f"the platform answers {answer.status}") from error
         return Receipt("unknown", f"an answer of status {answer.status} nobody understands")
     if code == "OK":
         return Receipt("accepted", detail, gateway_id=str(told.get("BizId", ""))[:200])
     if code.startswith(TOO_FAST) or answer.status == 429:
         return Receipt("deferred", detail, retry_after=answer.retry_after or patience)
-    if answer.status >= 500:
+    if answer.status == BUSY:
         raise NotSentError(f"the platform answers {answer.status}: {detail}")
     return Receipt("refused", detail, bounced=code in NO_NUMBER)
