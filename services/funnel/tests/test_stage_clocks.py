@@ -8,6 +8,7 @@ import pytest
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1 import common_pb2
+from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import watch_pb2
 
 from .conftest import ACME, PROFILE, Company
@@ -34,6 +35,8 @@ async def test_five_working_days_and_the_pace_count_october_as_it_is_worked(comp
     assert (task.content.assignee_role, task.content.opportunity_id) == ("manager_of_owner", deal.id)
     late = await company.read(deal.id)
     assert (late.dwell_light, late.dwell_days) == (common_pb2.LIGHT_YELLOW, pytest.approx(5))
+    # Other services keep no light: besides the task they hear nothing of it.
+    assert [one.version for one in await live.told(funnel.OpportunityChanged)] == [1]
     # The pace is half a day more: Monday after lunch, and the regional director is told.
     await live.move_to(moment(date(2026, 10, 12), 13))
     assert len(await live.told(approvals.TaskRequested)) == 1

@@ -185,7 +185,7 @@ def _moment(value: datetime | str | None) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def ownership(deal: Opportunity | Standing) -> common_pb2.Ownership:
+def ownership(deal: Opportunity) -> common_pb2.Ownership:
     return common_pb2.Ownership(owner_id=deal.owner_id, unit_id=deal.unit_id)
 
 

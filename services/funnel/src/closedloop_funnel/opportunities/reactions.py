@@ -12,7 +12,7 @@ from closedloop_chassis.ids import new_ids
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_funnel.opportunities import opening, proto, store, telling
+from closedloop_funnel.opportunities import opening, proto, store
 from closedloop_funnel.opportunities.opening import DWELL, Beginning
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.opportunities.standstill import Standstills
@@ -85,7 +85,10 @@ async def note_margin(event: Heard[integrations.DealMarginRestated], work: Work)
 
 @reactions.clock(DWELL)
 async def stands_still(due: list[Due], work: Work) -> None:
-    """Over the dwell limit, the supervisor's task (S41); over the healthy pace, the director's (S58)."""
+    """Over the dwell limit, the supervisor's task (S41); over the healthy pace, the director's (S58).
+
+    The task is all that other services hear: of ten thousand deals nothing has changed but the light, which none of them keeps.
+    """
     lights = {one.subject: "blue" if one.phase == "warn" else "yellow" if one.level == 0 else "red" for one in due}
     deals = {deal.id: deal for deal in await store.darken(work.tx, lights, work.now)}
     writer, warned = proto.Writer(work), list[Warning]()
@@ -95,14 +98,12 @@ async def stands_still(due: list[Due], work: Work) -> None:
         deal = deals.get(one.subject)
         if deal is None:
             continue
-        stage = writer.stage(deal)
-        work.tell(telling.changed(deal, stage, deal.account_name), deal.id)
         work.audit(deal.id, "dwell", {"dwell_light": EARLIER[deal.dwell_light]}, {"dwell_light": deal.dwell_light})
         if one.phase == "due":
             task, warning = standstills.put(id_, deal, one)
             work.tell(task, deal.id)
             warned.append(warning)
-            further = stage.pace_clock
+            further = writer.stage(deal).pace_clock
             if one.level == 0 and further is not None:
                 going_on[further].append(one)
     for setting, clocks in going_on.items():

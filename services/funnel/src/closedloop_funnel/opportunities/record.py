@@ -106,10 +106,9 @@ class DealLine:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is told of an open deal that stands still, and no more: there may be ten thousand at once."""
+    """What the task and the warning of a deal that stands still say, and no more: there may be ten thousand at once."""
 
     id: str
-    version: int
     name: str
     owner_id: str
     unit_id: str
@@ -117,23 +116,8 @@ class Standing:
     pipeline_id: str
     stage_key: str
     state: str
-    lines: list[Line]
-    amount_minor: int | None
-    currency: str
-    reporting_minor: int | None
-    reporting_currency: str
-    probability: float
-    category: str
-    override: dict[str, Any] | None
-    expected_close_date: date | None
-    push_count: int
     stage_entered_at: datetime
     dwell_light: str
-    lead_id: str | None
-    opportunity_point_id: str | None
-    review_id: str | None
-    updated_at: datetime
-    account_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

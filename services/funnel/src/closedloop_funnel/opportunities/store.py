@@ -283,7 +283,7 @@ WITH darkened AS (
     UPDATE opportunity o SET dwell_light = due.light, version = o.version + 1
       FROM unnest(%(ids)s::uuid[], %(lights)s::text[]) AS due (id, light)
      WHERE o.id = due.id AND o.state = 'open'
-    RETURNING {", ".join(f"o.{name}" for name in rows.columns(Standing)[:-1])}, o.participant_ids
+    RETURNING {", ".join(f"o.{name}" for name in rows.columns(Standing))}, o.version, o.participant_ids, o.amount_minor, o.currency
 ), noted AS (
     INSERT INTO funnel_change (at, kind, record_id, version, opportunity_id, account_id, owner_id, unit_id,
                                participant_ids, pipeline_id, from_stage_key, stage_key, amount_minor, currency, summary)
@@ -293,8 +293,7 @@ WITH darkened AS (
     SELECT count_up(ARRAY(SELECT DISTINCT topic
                             FROM darkened, unnest(deal_topics(unit_id, owner_id, participant_ids)) AS topic))
 )
-SELECT {", ".join(f"d.{name}" for name in rows.columns(Standing)[:-1])}, coalesce(a.name, '') AS account_name
-  FROM counted, darkened d LEFT JOIN account a ON a.id = d.account_id
+SELECT {", ".join(f"d.{name}" for name in rows.columns(Standing))} FROM counted, darkened d
 """
 
 

@@ -11,7 +11,7 @@ from closedloop.funnel.v1 import opportunities_pb2, pipelines_pb2
 from closedloop_chassis import protos
 from closedloop_chassis.work import Work
 from closedloop_funnel.opportunities.proto import line_to_proto, money, ownership
-from closedloop_funnel.opportunities.record import Opportunity, Standing
+from closedloop_funnel.opportunities.record import Opportunity
 from closedloop_funnel.opportunities.worth import apportion
 from closedloop_funnel.pipelines.stages import StageRule
 from closedloop_funnel.watch.feed import tell_watchers
@@ -30,7 +30,7 @@ def message(deal: Opportunity, stage: StageRule, account_name: str, contract_id:
     return lost(deal, account_name) if deal.state == "lost" else changed(deal, stage, account_name)
 
 
-def changed(deal: Opportunity | Standing, stage: StageRule, account_name: str) -> events.OpportunityChanged:
+def changed(deal: Opportunity, stage: StageRule, account_name: str) -> events.OpportunityChanged:
     return events.OpportunityChanged(
         opportunity_id=deal.id,
         version=deal.version,
