@@ -169,7 +169,7 @@ async def test_refusals_of_units(company: Live) -> None:
         await update(company, "east", ["parent_id"], parent_id="west")
     with company.refused("NOT_FOUND", "PERSON_NOT_FOUND"):
         await update(company, "east", ["manager_id"], manager_id="ghost")
-    with company.refused("INVALID_ARGUMENT", "UPDATE_MASK_INVALID"):
+    with company.refused("INVALID_ARGUMENT", "FIELD_UNKNOWN"):
         await update(company, "east", ["colour"])
     with company.refused("INVALID_ARGUMENT", "KIND_UNKNOWN"):
         await update(company, "east", ["kind"], kind="galaxy")

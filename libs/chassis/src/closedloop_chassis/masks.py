@@ -9,14 +9,22 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from closedloop_chassis import errors
 
 
-def paths(mask: FieldMask, known: Collection[str]) -> set[str]:
-    """Raises InvalidArgument FIELD_UNKNOWN where it names what is not known."""
+def paths(mask: FieldMask, known: Collection[str], *, of: str = "") -> set[str]:
+    """Raises InvalidArgument FIELD_UNKNOWN where it names what is not known; `of`: known of what, e.g. "one that is done"."""
     named = set(mask.paths)
-    strange = sorted(named - set(known))
-    if strange:
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN",
-            f"update_mask names {strange[0]}; there are {', '.join(known)}",
-            {"update_mask": strange[0]},
-        )
+    if strange := sorted(named - set(known)):
+        raise _unknown(", ".join(strange), known, of)
     return named
+
+
+def some(mask: FieldMask, known: Collection[str], *, of: str = "") -> set[str]:
+    """The same of an update that has to say what it changes: naming nothing is refused too."""
+    if not mask.paths:
+        raise _unknown("nothing", known, of)
+    return paths(mask, known, of=of)
+
+
+def _unknown(named: str, known: Collection[str], of: str) -> errors.InvalidArgument:
+    there = f"of {of} there are" if of else "there are"
+    text = f"update_mask names {named}; {there} {', '.join(sorted(known))}"
+    return errors.InvalidArgument("FIELD_UNKNOWN", text[:1000], {"update_mask": named[:200]})

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from closedloop.funnel.v1 import activities_pb2 as pb
-from closedloop_chassis import errors, etags, protos
+from closedloop_chassis import errors, etags, masks, protos
 from closedloop_chassis.data.rows import row
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.structs import plain
@@ -85,15 +85,8 @@ async def amend_activity(request: pb.AmendActivityRequest, call: Call) -> pb.Act
 def _mask(request: pb.AmendActivityRequest, before: Seen) -> set[str]:
     if before.state == "cancelled":
         raise errors.FailedPrecondition("ACTIVITY_CANCELLED", "it was called off; log what took place instead")
-    mask, there = set(request.update_mask.paths), OF_LOGS if before.state == "done" else OF_PLANS
-    if not mask or mask - there:
-        wrong = ", ".join(sorted(mask - there)) or "nothing"
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN",
-            f"update_mask names {wrong}; of one that is {before.state} there are {', '.join(sorted(there))}",
-            {"update_mask": wrong},
-        )
-    return mask
+    there = OF_LOGS if before.state == "done" else OF_PLANS
+    return masks.some(request.update_mask, there, of=f"one that is {before.state}")
 
 
 def _fields(request: pb.AmendActivityRequest, mask: set[str], call: Call) -> dict[str, Any]:

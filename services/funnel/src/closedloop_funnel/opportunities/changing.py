@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2
-from closedloop_chassis import errors, protos
+from closedloop_chassis import errors, masks, protos
 from closedloop_chassis.structs import plain
 from closedloop_chassis.work import Call, Work
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
@@ -25,12 +25,7 @@ PATHS = {
 
 async def change(before: Seen, request: pb.UpdateOpportunityRequest, work: Call) -> Seen:
     """The deal with the fields of the mask as the request has them; one round trip if it names accounts or products."""
-    mask = set(request.update_mask.paths)
-    if not mask or mask - PATHS:
-        wrong = ", ".join(sorted(mask - PATHS)) or "nothing"
-        raise errors.InvalidArgument(
-            "FIELD_UNKNOWN", f"update_mask names {wrong}; there are {', '.join(sorted(PATHS))}", {"update_mask": wrong}
-        )
+    mask = masks.some(request.update_mask, PATHS)
     after = replace(before, **_plain(request, mask, work))
     if "forecast_category" in mask:
         after = _categorised(after, request, work)

@@ -9,7 +9,7 @@ from typing import Any
 from closedloop.funnel.v1 import quotes_pb2 as pb
 from closedloop.integrations.v1 import deliveries_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import errors, etags, masks, pages, protos
 from closedloop_chassis.data.rows import row
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
@@ -83,10 +83,7 @@ async def update_quote(request: pb.UpdateQuoteRequest, call: Call) -> pb.Quote:
         raise errors.FailedPrecondition(
             "QUOTE_NOT_DRAFT", f"it is {before.state}; withdraw it, or draft its next version"
         )
-    mask = set(request.update_mask.paths)
-    if not mask or mask - PATHS:
-        wrong = ", ".join(sorted(mask - PATHS)) or "nothing"
-        raise errors.InvalidArgument("FIELD_UNKNOWN", f"update_mask names {wrong}", {"update_mask": wrong})
+    mask = masks.some(request.update_mask, PATHS)
     if "attachment_ids" in mask:
         await references.check(call, request.attachment_ids, "attachment_ids")
         references.attach(call, request.attachment_ids, "quote", before.id)

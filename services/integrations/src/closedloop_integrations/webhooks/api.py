@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from closedloop.integrations.v1 import webhooks_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import errors, etags, masks, pages, protos
 from closedloop_chassis.enums import number, word, words
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
@@ -83,9 +83,7 @@ async def list_subscriptions(request: pb.ListSubscriptionsRequest, call: Call) -
 
 @rpcs.method
 async def update_subscription(request: pb.UpdateSubscriptionRequest, call: Call) -> pb.Subscription:
-    mask, given = set(request.update_mask.paths), request.subscription
-    if wrong := ", ".join(sorted(mask - CHANGEABLE)) or ("" if mask else "nothing"):
-        raise errors.InvalidArgument("FIELD_UNKNOWN", f"update_mask names {wrong}", {"update_mask": wrong})
+    mask, given = masks.some(request.update_mask, CHANGEABLE), request.subscription
     before = _living(await store.lock(call.tx, request.id), request.id, call)
     etags.check(request.etag, before.version)
     changed: dict[str, Any] = {name: getattr(given, name) for name in mask - {"state", "event_types"}}

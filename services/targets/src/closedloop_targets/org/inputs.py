@@ -9,7 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1 import org_pb2 as pb
-from closedloop_chassis import errors, structs
+from closedloop_chassis import masks, structs
 from closedloop_targets.custom_fields import TargetFieldRules
 from closedloop_targets.org import rules
 
@@ -49,14 +49,9 @@ def check_own(record: str, fields: Mapping[str, Any], own: TargetFieldRules) -> 
 
 
 def masked(mask: FieldMask, paths: Iterable[str]) -> set[str]:
-    """The paths a caller wants changed; all of them without a mask. Raises InvalidArgument UPDATE_MASK_INVALID."""
+    """The paths a caller wants changed; all of them without a mask. Raises InvalidArgument FIELD_UNKNOWN."""
     known = set(paths)
-    unknown = [path for path in mask.paths if path not in known]
-    if unknown:
-        raise errors.InvalidArgument(
-            "UPDATE_MASK_INVALID", f"no such path: {', '.join(unknown)}", {"update_mask": "unknown path"}
-        )
-    return set(mask.paths) or known
+    return masks.paths(mask, known) or known
 
 
 def territory(message: pb.Territory) -> rules.Territory:

@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from psycopg.types.json import Jsonb
 
 from closedloop.targets.v1 import plans_pb2 as pb
-from closedloop_chassis import errors, etags, ids, pages, structs
+from closedloop_chassis import errors, etags, ids, masks, pages, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.work import Call
 from closedloop_targets import company
@@ -100,11 +100,7 @@ async def update_plan(request: pb.UpdatePlanRequest, call: Call) -> pb.Plan:
     before = await store.lock_plan(call.tx, request.plan_id)
     call.authorize(before.owner_id, before.unit_id)
     etags.check(request.etag, before.version)
-    paths = set(request.update_mask.paths)
-    if not paths or paths - PATHS:
-        raise errors.InvalidArgument(
-            "UPDATE_MASK_INVALID", f"say some of {', '.join(sorted(PATHS))}", {"update_mask": "paths"}
-        )
+    paths = masks.some(request.update_mask, PATHS)
     if "name" in paths and not request.name:
         raise errors.InvalidArgument("PLAN_INCOMPLETE", "a plan has a name", {"name": "is needed"})
     if "owner_id" in paths:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from datetime import date
 
 from closedloop.targets.v1 import products_pb2 as pb
-from closedloop_chassis import errors, etags, pages, protos
+from closedloop_chassis import errors, etags, masks, pages, protos
 from closedloop_chassis.data import patterns
 from closedloop_chassis.rulebook.rules import LONGEST
 from closedloop_chassis.work import Call
@@ -59,12 +59,7 @@ async def update_product(request: pb.UpdateProductRequest, call: Call) -> pb.Pro
     call.tx.do(store.LOCK)
     before = await _known(call, request.product.id)
     etags.check(request.etag, before.version)
-    unknown = [path for path in request.update_mask.paths if path not in shapes.FIELDS]
-    if unknown:
-        raise errors.InvalidArgument(
-            "UPDATE_MASK_INVALID", f"no such path: {', '.join(unknown)}", {"update_mask": "unknown path"}
-        )
-    paths = set(request.update_mask.paths) or set(shapes.FIELDS)
+    paths = masks.paths(request.update_mask, shapes.FIELDS) or set(shapes.FIELDS)
     if "name" in paths and not request.product.name:
         raise errors.InvalidArgument("PRODUCT_INCOMPLETE", "a product has a name", {"product.name": "is needed"})
     after = shapes.updated(before, request.product, paths, call)
