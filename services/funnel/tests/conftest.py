@@ -15,10 +15,12 @@ from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.funnel.v1 import opportunities_pb2_grpc as rpc
 from closedloop.funnel.v1 import pipelines_pb2
+from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis.data import rows
 from closedloop_chassis.service import Service
 from closedloop_devstack.testing.service import Live
+from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.service import SERVICE
 
 ACME = "0190a000-0000-7000-8000-000000000001"
@@ -86,6 +88,18 @@ class Company:
         fields.setdefault("name", "MES 升级")
         fields.setdefault("amount", cny(200_000))
         return await self.deals(person, role).CreateOpportunity(pb.CreateOpportunityRequest(request_id=rid(), **fields))
+
+    async def gateless(self) -> str:
+        """A pipeline of the company's own that asks for nothing; the imported history's takes no deals by hand."""
+        rules = PipelineRules()
+        plain = rules.pipelines["crm-import"].model_copy(update={"name": "洽谈", "history_only": False})
+        request = platform_pb2.PublishRulebookRequest(request_id=rid(), name=PipelineRules.rulebook, reason="简易流程")
+        request.body.update(
+            rules.model_copy(update={"pipelines": {**rules.pipelines, "plain": plain}}).model_dump(mode="json")
+        )
+        await self.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations").PublishRulebook(request)
+        await self.live.settle()
+        return "plain"
 
     async def read(self, deal_id: str) -> pb.Opportunity:
         return await self.deals("ops", "operations").GetOpportunity(pb.GetOpportunityRequest(opportunity_id=deal_id))

@@ -202,6 +202,17 @@ async def test_a_changed_row_moves_the_deal_on_record(company: Company) -> None:
     ]
 
 
+@pytest.mark.mission("S40")
+async def test_a_deal_that_was_opened_here_is_not_moved_by_an_import(company: Company) -> None:
+    here = await company.open(provenance=Provenance(source="crm", source_id="c-9"))
+    known = {"pipeline_id": here.pipeline_id, "value": cny(7)}
+    refused = await bring(company, row("c-9", stage="won", close_date=day(2026, 1, 4), **known))
+    assert [error.reason for error in refused.summary.errors] == ["DEAL_WORKED_HERE"]
+    assert figures((await bring(company, row("c-9", stage="profile", **known))).summary) == (1, 0, 1, 0, 0)
+    deal = await company.read(here.id)
+    assert (deal.stage_key, deal.amount, deal.imported) == ("profile", cny(7), False)
+
+
 @pytest.mark.mission("S44")
 async def test_history_keeps_its_way_and_its_dwell(company: Company) -> None:
     visits = [("Prospecting", "2025-03-03T01:00:00Z"), ("Engaging", "2025-03-10T01:00:00Z")]

@@ -152,8 +152,16 @@ async def test_no_step_is_taken_without_its_evidence(company: Company) -> None:
         await company.climb(
             deal, pb.StageEvidence(requirement_key="customer_profile", kind=pipelines_pb2.EVIDENCE_KIND_NOTE)
         )
+    # A full stop is no profile, and blanks are no reason.
+    dot = pb.StageEvidence(requirement_key="customer_profile", kind=pipelines_pb2.EVIDENCE_KIND_NOTE, note=" .。… ok")
+    with company.live.refused("INVALID_ARGUMENT", "EVIDENCE_INVALID"):
+        await company.climb(deal, dot)
+    with company.live.refused("FAILED_PRECONDITION", "SKIP_NEEDS_REASON"):
+        await company.climb(deal, to_stage_key="proposal", skip_reason=" \n")
     deal = await company.climb(deal, PROFILE)
     assert deal.stage_key == "need"
+    with company.live.refused("FAILED_PRECONDITION", "BACK_NEEDS_REASON"):
+        await company.climb(deal, to_stage_key="profile", back_reason=" ")
     left = await company.deals("rep1", "rep").AddEvidence(
         pb.AddEvidenceRequest(request_id=rid(), opportunity_id=deal.id, evidence=[matrix()])
     )
@@ -327,7 +335,9 @@ async def test_a_pipeline_without_gates_is_won_with_lines_that_sum(company: Comp
         pb.OpportunityLine(product_id="gtx-pro", quantity=2),
         pb.OpportunityLine(product_id="mg-special", quantity=1),
     ]
-    deal = await company.open(account_id=ACME, pipeline_id="crm-import", lines=lines, amount=None)
+    with company.live.refused("FAILED_PRECONDITION", "PIPELINE_FOR_HISTORY"):
+        await company.open(account_id=ACME, pipeline_id="crm-import")
+    deal = await company.open(account_id=ACME, pipeline_id=await company.gateless(), lines=lines, amount=None)
     rep = company.deals("rep1", "rep")
     with company.live.refused("FAILED_PRECONDITION", "SKIP_NEEDS_REASON"):
         await rep.CloseOpportunity(closing(deal, WON, "price"))

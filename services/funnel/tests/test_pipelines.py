@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.funnel.v1 import opportunities_pb2 as deals
 from closedloop.funnel.v1 import pipelines_pb2 as pb
 from closedloop.funnel.v1 import pipelines_pb2_grpc as rpc
@@ -73,12 +74,39 @@ async def test_a_removed_stage_stays_as_long_as_deals_stand_in_it(company: Compa
     assert (left_over.key, left_over.name, left_over.retired) == ("need", "需求确认", True)
     was = await client(company).GetPipeline(pb.GetPipelineRequest(pipeline_id="b2b", version=0))
     assert [stage.key for stage in was.stages][:3] == ["profile", "need", "proposal"]
-    moved = await company.climb(deal, to_stage_key="proposal")
+    # It keeps its place: no further than the next stage, as from any other; its clock and its name stay too.
+    assert list(left_over.next_stage_keys) == ["profile", "proposal"]
+    with company.live.refused("FAILED_PRECONDITION", "QUOTE_NOT_APPROVED"):
+        await company.climb(deal, to_stage_key="contract", skip_reason="急")
+    with company.live.refused("FAILED_PRECONDITION", "SKIP_NEEDS_REASON"):
+        await company.climb(deal, to_stage_key="quote_approval")
+    with company.live.refused("FAILED_PRECONDITION", "BACK_NEEDS_REASON"):
+        await company.climb(deal, to_stage_key="profile")
+    await company.live.advance(days=14)
+    tasks = [task.content for task in await company.live.told(approvals.TaskRequested)]
+    assert [task.assignee_role for task in tasks] == ["manager_of_owner", "director_of_owner"]
+    assert tasks[0].description == "在「需求确认」阶段已停留 5.0 个工作日, 上限 5"
+    moved = await company.climb(await company.read(deal.id))
     assert (moved.stage_key, moved.pipeline_version) == ("proposal", 1)
     with company.live.refused("NOT_FOUND", "STAGE_UNKNOWN"):
         await company.climb(moved, to_stage_key="need", back_reason="back")
     seen = await client(company).GetPipeline(pb.GetPipelineRequest(pipeline_id="b2b"))
     assert "need" not in [stage.key for stage in seen.stages]
+
+
+@pytest.mark.mission("S40", "U17")
+async def test_from_a_stage_that_names_where_deals_go_they_go_nowhere_else(company: Company) -> None:
+    rules = PipelineRules()
+    b2b = rules.pipelines["b2b"]
+    stages = tuple(
+        s.model_copy(update={"next_stage_keys": ("proposal",)}) if s.key == "profile" else s for s in b2b.stages
+    )
+    lined = b2b.model_copy(update={"stages": stages})
+    await publish(company, rules.model_copy(update={"pipelines": {**rules.pipelines, "b2b": lined}}))
+    deal = await company.open()
+    with company.live.refused("FAILED_PRECONDITION", "MOVE_NOT_ALLOWED"):
+        await company.climb(deal, PROFILE, to_stage_key="need")
+    assert (await company.climb(deal, PROFILE)).stage_key == "proposal"
 
 
 @pytest.mark.mission("U17", "S100")

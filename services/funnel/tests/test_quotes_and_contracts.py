@@ -320,6 +320,8 @@ async def test_a_later_version_supersedes_and_time_expires(desk: Desk) -> None:
         await desk.issue(second)
     found = await desk.quotes.ListQuotes(pb.ListQuotesRequest(states=[pb.QUOTE_STATE_EXPIRED]))
     assert [one.id for one in found.quotes] == [second.id]
+    with desk.live.refused("FAILED_PRECONDITION", "QUOTE_NOT_APPROVED"):
+        await desk.company.climb(await desk.company.read(deal.id), to_stage_key="contract", skip_reason="客户催得急")
 
 
 @pytest.mark.mission("S66")
@@ -391,6 +393,11 @@ async def test_the_whole_chain_from_profile_to_archive(desk: Desk) -> None:
     assert (signed.contract_id, signed.amount, signed.account_id) == (contract.id, quote.total, ACME)
 
     closing.request_id = rid()
+    closing.amount.CopyFrom(cny(99_999_999))
+    with company.live.refused("FAILED_PRECONDITION", "AMOUNT_NOT_OF_CONTRACT"):
+        await company.deals("rep1", "rep").CloseOpportunity(closing)
+    closing.request_id = rid()
+    closing.ClearField("amount")
     won = await company.deals("rep1", "rep").CloseOpportunity(closing)
     assert (won.state, won.amount) == (deals.OPPORTUNITY_STATE_WON, quote.total)
     [told] = await company.live.told(events.OpportunityWon)

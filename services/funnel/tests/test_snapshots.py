@@ -62,7 +62,7 @@ async def test_what_moved_since_monday_adds_up(company: Company) -> None:
     with live.refused("NOT_FOUND", "SNAPSHOT_UNKNOWN"):
         await client(company).GetSnapshot(pb.GetSnapshotRequest())
     await live.hear(targets.OrgUnitChanged(unit_id="west", parent_id="co", kind="region", name="华西", version=1))
-    crm = {"pipeline_id": "crm-import", "expected_close_date": day(2026, 2, 1)}
+    crm = {"pipeline_id": await company.gateless(), "expected_close_date": day(2026, 2, 1)}
     climbs, wins, loses, slips = [
         await company.open(name=name, amount=cny(100), **crm) for name in ("climbs", "wins", "loses", "slips")
     ]

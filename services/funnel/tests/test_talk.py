@@ -266,6 +266,23 @@ async def test_what_is_no_talk_is_refused_and_a_reply_is_there_while_it_is_on(co
     assert not (await mine.SuggestReply(pb.SuggestReplyRequest(sentence="今天天气不错"))).objections
 
 
+@pytest.mark.mission("S42", "S68")
+async def test_a_talk_of_the_future_is_no_contact_and_waits_for_who_mends_the_clock(company: Company) -> None:
+    talk = conversations_pb2.Conversation(
+        id=rid(),
+        kind=conversations_pb2.CONVERSATION_KIND_CALL,
+        start_time=instant(company, hours=-24 * 30),
+        participants=[{"person_id": "rep1", "name": "张三"}, {"name": "王总"}],
+        turns=[{"participant": 0, "text": "王总好。"}, {"participant": 1, "text": "报价太高了。"}],
+        ownership={"owner_id": "rep1", "unit_id": "team1"},
+        account_id=ACME,
+        version=1,
+    )
+    with pytest.raises(AssertionError, match="start_time has not come yet"):
+        await company.live.hear(integrations.ConversationReceived(conversation=talk), "early")
+    assert not (await client(company).ListTranscripts(pb.ListTranscriptsRequest(account_id=ACME))).transcripts
+
+
 @pytest.mark.mission("S48", "S68")
 async def test_a_recorded_talk_is_read_as_it_comes_and_linked_later(company: Company) -> None:
     talk = conversations_pb2.Conversation(

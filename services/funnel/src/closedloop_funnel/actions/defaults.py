@@ -6,6 +6,9 @@ from typing import Any
 
 from closedloop_funnel.actions.units import CheckRule, UnitRule
 
+# Two characters that are not blanks.
+WORDS = {"type": "string", "minLength": 2, "pattern": r"\S\s*\S"}
+
 # Customer's pains against our capabilities: without it no discovery counts.
 PAIN_MATRIX: dict[str, Any] = {
     "type": "object",
@@ -19,8 +22,8 @@ PAIN_MATRIX: dict[str, Any] = {
                 "type": "object",
                 "required": ["pain", "capability"],
                 "properties": {
-                    "pain": {"type": "string", "minLength": 2},
-                    "capability": {"type": "string", "minLength": 2},
+                    "pain": WORDS,
+                    "capability": WORDS,
                 },
             },
         }

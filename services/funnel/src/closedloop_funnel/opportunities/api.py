@@ -17,8 +17,7 @@ from closedloop_funnel.opportunities.changing import change
 from closedloop_funnel.opportunities.record import DateChange
 from closedloop_funnel.opportunities.rules import pushed_days
 from closedloop_funnel.pipelines import api as pipelines_api
-from closedloop_funnel.pipelines import scope
-from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.pipelines import removed, scope
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
@@ -65,7 +64,7 @@ async def create_opportunity(request: pb.CreateOpportunityRequest, call: Call) -
 
 @rpcs.method
 async def get_opportunity(request: pb.GetOpportunityRequest, call: Call) -> pb.Opportunity:
-    deal = await store.get(call.db, request.opportunity_id)
+    deal = await store.get(call.db, request.opportunity_id, call.home.today())
     if deal is None:
         raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {request.opportunity_id}")
     call.authorize(deal.owner_id, deal.unit_id, deal.participant_ids)
@@ -87,7 +86,7 @@ async def list_opportunities(request: pb.ListOpportunitiesRequest, call: Call) -
 
 @rpcs.method
 async def update_opportunity(request: pb.UpdateOpportunityRequest, call: Call) -> pb.Opportunity:
-    before = await store.lock(call.tx, request.opportunity_id)
+    before = await store.lock(call.tx, request.opportunity_id, call.home.today())
     call.authorize(before.owner_id, before.unit_id, before.participant_ids)
     etags.check(request.etag, before.version)
     if before.state != "open":
@@ -120,11 +119,11 @@ async def update_opportunity(request: pb.UpdateOpportunityRequest, call: Call) -
 
 @rpcs.method
 async def add_evidence(request: pb.AddEvidenceRequest, call: Call) -> pb.Opportunity:
-    deal = await store.lock(call.tx, request.opportunity_id, proto.records_named(request.evidence))
+    deal = await store.lock(call.tx, request.opportunity_id, call.home.today(), proto.records_named(request.evidence))
     call.authorize(deal.owner_id, deal.unit_id, deal.participant_ids)
     if deal.state != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"it was {deal.state}; reopen it first")
-    pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
+    pipeline = removed.as_stood_in(deal.pipeline_id, deal.stage_key, call)
     given = proto.evidence_from_proto(request.evidence, deal.id, call)
     files = [one for piece in given for one in piece.attachment_ids]
     photos = [one for piece in given if piece.kind == "photo" for one in piece.attachment_ids]

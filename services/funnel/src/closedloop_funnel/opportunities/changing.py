@@ -14,7 +14,7 @@ from closedloop_funnel.custom_fields.rules import FunnelFieldRules
 from closedloop_funnel.opportunities import opening, proto, store
 from closedloop_funnel.opportunities.record import Line, Seen
 from closedloop_funnel.opportunities.rules import check_dates
-from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.pipelines import removed
 from closedloop_funnel.words import word
 
 PATHS = {
@@ -73,7 +73,7 @@ def _categorised(deal: Seen, request: pb.UpdateOpportunityRequest, work: Work) -
         )
     if category:
         return replace(deal, category=category, category_set=True)
-    stage = work.rules(PipelineRules).pipeline(deal.pipeline_id).stage(deal.stage_key)
+    stage = removed.stage_of(deal.pipeline_id, deal.stage_key, work)
     return replace(deal, category=stage.category, category_set=False)
 
 

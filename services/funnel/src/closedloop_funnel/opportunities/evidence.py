@@ -41,8 +41,9 @@ def _problem(given: Evidence, pipeline: PipelineRule, known_records: Collection[
         return f"{rule.key} is shown by a verified {rule.detail} in a log itself"
     if rule.kind != given.kind:
         return f"{rule.key} is proved by a {rule.kind}, not by a {given.kind}"
-    if not any(getattr(given, part) for part in _PROOF[given.kind]):
-        return f"{rule.key} lacks its {' or '.join(_PROOF[given.kind])}"
+    if not any(_there(given, part, rule) for part in _PROOF[given.kind]):
+        least = f" of at least {rule.least_characters} letters" if "note" in _PROOF[given.kind] else ""
+        return f"{rule.key} lacks its {' or '.join(_PROOF[given.kind])}{least}"
     if given.attachment_ids and not set(given.attachment_ids) <= set(known_records):
         return f"{rule.key} names an attachment that is not there"
     if given.record_id and given.record_id not in known_records:
@@ -50,6 +51,13 @@ def _problem(given: Evidence, pipeline: PipelineRule, known_records: Collection[
     if rule.kind == "matrix":
         return _misfit(rule, given, units)
     return ""
+
+
+def _there(given: Evidence, part: str, rule: EvidenceRule) -> bool:
+    """A full stop is no customer profile."""
+    if part == "note":
+        return sum(map(str.isalnum, given.note)) >= rule.least_characters
+    return bool(getattr(given, part))
 
 
 def _misfit(rule: EvidenceRule, given: Evidence, units: UnitRules) -> str:

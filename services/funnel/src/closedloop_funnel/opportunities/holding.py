@@ -24,7 +24,7 @@ async def hold(work: Work, ids: Sequence[str], review_id: str) -> None:
 async def release(call: Call, review_id: str, rejected: Collection[str], reason_code: str, reason: str) -> None:
     """The rejected are lost for that reason, the others go on as if nothing had been."""
     writer, pipelines = proto.Writer(call), call.rules(PipelineRules)
-    for deal in await store.lock_reviewed(call.tx, review_id):
+    for deal in await store.lock_reviewed(call.tx, review_id, call.home.today()):
         if deal.id in rejected and deal.state == "open":
             pipeline = pipelines.pipeline(deal.pipeline_id)
             step = moves.lose(pipeline)

@@ -124,11 +124,20 @@ class Desk:
         return Incoming(position, None, deal, stage, self._moves(deal, way))
 
     def _again(self, position: int, before: Seen, deal: Seen, stage: StageRule) -> Incoming:
-        """A known deal that says something new: what only we know of it stays."""
+        """A known deal that says something new: what only we know of it stays.
+
+        Raises FailedPrecondition DEAL_WORKED_HERE: steps of a deal that was opened here take their evidence (S40).
+        """
         moved = (before.stage_key, before.state) != (deal.stage_key, deal.state)
+        if (moved or before.pipeline_id != deal.pipeline_id) and not before.imported:
+            raise errors.FailedPrecondition(
+                "DEAL_WORKED_HERE",
+                f"it was opened here and is in {before.stage_key}; advance or close it, or import that stage",
+            )
         pushed = pushed_days(before.expected_close_date, deal.expected_close_date)
         deal = replace(
             deal,
+            imported=before.imported,
             created_at=before.created_at,
             participants=before.participants,
             participant_ids=before.participant_ids,

@@ -22,7 +22,7 @@ class Step:
 
 
 def advance(deal: Held, pipeline: PipelineRule, to_key: str, skip_reason: str, back_reason: str) -> Step:
-    """The move of an open deal, or of a closed one to the archive.
+    """The move of an open deal, or of a closed one to the archive, in the pipeline as its stage sees it (`removed`).
 
     Raises MOVE_NOT_ALLOWED, STAGE_UNKNOWN, STAGE_RETIRED, SKIP_NEEDS_REASON, BACK_NEEDS_REASON, EVIDENCE_MISSING,
     QUOTE_NOT_APPROVED, CONTRACT_NOT_SIGNED.
@@ -34,7 +34,7 @@ def advance(deal: Held, pipeline: PipelineRule, to_key: str, skip_reason: str, b
         wanted = "close it instead" if to.kind in ("won", "lost") else f"it is in {at.name}"
         raise errors.FailedPrecondition("MOVE_NOT_ALLOWED", f"no way from {at.name} to {to.name}: {wanted}")
     order = [stage.key for stage in pipeline.stages]
-    if at.key in order and order.index(to.key) < order.index(at.key):
+    if order.index(to.key) < order.index(at.key):
         if not back_reason:
             raise errors.FailedPrecondition("BACK_NEEDS_REASON", f"say in back_reason why it goes back to {to.name}")
         return Step(to, "backward", reason=back_reason)
@@ -104,16 +104,19 @@ def _of_kind(pipeline: PipelineRule, kind: str) -> StageRule:
 
 
 def _between(pipeline: PipelineRule, at: StageRule, to: StageRule | None) -> list[StageRule]:
-    """Open stages after `at` and before `to` (the end when None); from a removed stage, all of them."""
+    """Open stages after `at` and before `to` (the end when None)."""
     keys = [stage.key for stage in pipeline.stages]
-    begin = keys.index(at.key) + 1 if at.key in keys else 0
+    begin = keys.index(at.key) + 1
     end = keys.index(to.key) if to is not None else len(keys)
     return [stage for stage in pipeline.stages[begin:end] if stage.kind == "open" and not stage.retired]
 
 
 def _forward(deal: Held, pipeline: PipelineRule, at: StageRule, to: StageRule, skip_reason: str) -> Step:
     straight = to.key in at.next_stage_keys
-    skipped = [] if straight or at.retired else _between(pipeline, at, to)
+    skipped = [] if straight else _between(pipeline, at, to)
+    if to.kind == "open" and at.next_stage_keys and not straight and not skipped:
+        there = ", ".join(pipeline.stage(key).name for key in at.next_stage_keys)
+        raise errors.FailedPrecondition("MOVE_NOT_ALLOWED", f"from {at.name} deals go to {there}, not to {to.name}")
     lacking = [rule for stage in (at, *skipped) for rule in evidence.missing(stage, deal)]
     evidence.gate(lacking)
     if skipped and not skip_reason:

@@ -65,7 +65,7 @@ SELECT {rows.listed(Override, "f")} FROM forecast_override f
 
 @rpcs.method
 async def override_forecast(request: pb.OverrideForecastRequest, call: Call) -> pb.Opportunity:
-    deal = await store.lock(call.tx, request.opportunity_id)
+    deal = await store.lock(call.tx, request.opportunity_id, call.home.today())
     call.authorize(deal.owner_id, deal.unit_id, deal.participant_ids)
     etags.check(request.etag, deal.version)
     if deal.state != "open":

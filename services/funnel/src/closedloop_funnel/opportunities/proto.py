@@ -27,7 +27,7 @@ from closedloop_funnel.opportunities.record import (
     Standing,
 )
 from closedloop_funnel.opportunities.rules import OpportunityRules, validity
-from closedloop_funnel.pipelines.rules import PipelineRules
+from closedloop_funnel.pipelines import removed
 from closedloop_funnel.pipelines.stages import StageRule
 from closedloop_funnel.words import number, word
 
@@ -63,16 +63,17 @@ class Writer:
     """Turns deals into answers; one for all deals of a call, so that calendars are walked once."""
 
     def __init__(self, work: Work) -> None:
-        self._pipelines = work.rules(PipelineRules)
+        self._work = work
+        self._stages: dict[tuple[str, str], StageRule] = {}
         self._rules = work.rules(OpportunityRules)
         self._version = work.process.rulebooks.version(OpportunityRules, work.now)
         self._dwell = Dwell(work.calendars, work.now)
 
     def stage(self, deal: Opportunity | Standing) -> StageRule:
-        pipeline = self._pipelines.pipelines.get(deal.pipeline_id)
-        if pipeline is not None:
-            return pipeline.stage(deal.stage_key)
-        return StageRule(key=deal.stage_key, name=deal.stage_key, probability=0, category="pipeline", retired=True)
+        key = deal.pipeline_id, deal.stage_key
+        if key not in self._stages:
+            self._stages[key] = removed.stage_of(*key, self._work)
+        return self._stages[key]
 
     def dwell_days(self, deal: Opportunity | Standing) -> float:
         """Zero once it is closed, and where it reaches into years no calendar knows: one deal must not fail a list."""

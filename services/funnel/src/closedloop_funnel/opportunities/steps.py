@@ -20,6 +20,7 @@ from closedloop_funnel.opportunities import evidence, moves, opening, proto, sto
 from closedloop_funnel.opportunities.opening import DWELL, plain_opportunity
 from closedloop_funnel.opportunities.record import Evidence, Held, Move, Seen
 from closedloop_funnel.opportunities.rules import check_dates, check_past
+from closedloop_funnel.pipelines import removed
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import PipelineRule
 from closedloop_funnel.words import word
@@ -33,9 +34,9 @@ PHOTO = pipelines_pb2.EVIDENCE_KIND_PHOTO
 @rpcs.method
 async def advance_opportunity(request: pb.AdvanceOpportunityRequest, call: Call) -> pb.Opportunity:
     deal = await _held(request, call, request.evidence)
-    pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
+    pipeline = removed.as_stood_in(deal.pipeline_id, deal.stage_key, call)
     deal, given = _with_evidence(deal, request.evidence, pipeline, call)
-    step = moves.advance(deal, pipeline, request.to_stage_key, request.skip_reason, request.back_reason)
+    step = moves.advance(deal, pipeline, request.to_stage_key, request.skip_reason.strip(), request.back_reason.strip())
     changed: dict[str, Any] = {"probability": step.to.probability}
     if step.direction == "archived":
         changed = {}
@@ -50,7 +51,7 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
     deal = await _held(request, call, request.evidence)
     if deal.state != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"it was {deal.state} already")
-    pipeline = call.rules(PipelineRules).pipeline(deal.pipeline_id)
+    pipeline = removed.as_stood_in(deal.pipeline_id, deal.stage_key, call)
     outcome = word(pb.OpportunityState, request.outcome)
     if outcome == "open":
         raise errors.InvalidArgument(
@@ -58,7 +59,7 @@ async def close_opportunity(request: pb.CloseOpportunityRequest, call: Call) -> 
         )
     _check_reason(pipeline, outcome, request)
     deal, given = _with_evidence(deal, request.evidence, pipeline, call)
-    step = moves.win(deal, pipeline, request.skip_reason) if outcome == "won" else moves.lose(pipeline)
+    step = moves.win(deal, pipeline, request.skip_reason.strip()) if outcome == "won" else moves.lose(pipeline)
     today = call.home.today(deal.unit_id)
     closed = protos.day(request.close_date, "close_date") if request.HasField("close_date") else today
     check_past(closed, today, "close_date")
@@ -112,7 +113,7 @@ async def reopen_opportunity(request: pb.ReopenOpportunityRequest, call: Call) -
 
 
 async def _held(request: Any, call: Call, given: Sequence[pb.StageEvidence]) -> Held:
-    deal = await store.lock(call.tx, request.opportunity_id, proto.records_named(given))
+    deal = await store.lock(call.tx, request.opportunity_id, call.home.today(), proto.records_named(given))
     call.authorize(deal.owner_id, deal.unit_id, deal.participant_ids)
     etags.check(request.etag, deal.version)
     if deal.review_id is not None:
@@ -160,6 +161,12 @@ def _worth(deal: Held, outcome: str, request: pb.CloseOpportunityRequest) -> dic
         amount, currency = deal.signed_contract["amount_minor"], deal.signed_contract["currency"]
     if outcome == "lost":
         return {"amount_minor": amount, "currency": currency}
+    signed = deal.signed_contract
+    if signed and (amount, currency) != (signed["amount_minor"], signed["currency"]):
+        raise errors.FailedPrecondition(
+            "AMOUNT_NOT_OF_CONTRACT",
+            "it is not what the signed contract says: leave the amount out, or sign what it is",
+        )
     if amount is None:
         raise errors.InvalidArgument("AMOUNT_REQUIRED", "say what it was won for", {"amount": "is missing"})
     lines = [{**line, "currency": currency} for line in worth.apportion(deal.lines, amount)]

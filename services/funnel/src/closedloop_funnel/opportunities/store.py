@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -39,7 +39,8 @@ SELECT {rows.listed(Opportunity, "o")}, coalesce(a.name, '') AS account_name,
           FROM (SELECT requirement_key, count(*) AS given FROM stage_evidence
                  WHERE opportunity_id = o.id GROUP BY requirement_key) e) AS evidence,
        (SELECT count(*) FROM quote
-         WHERE opportunity_id = o.id AND state IN ('approved', 'issued', 'accepted')) AS approved_quotes,
+         WHERE opportunity_id = o.id AND (state = 'accepted' OR state IN ('approved', 'issued')
+               AND (valid_until IS NULL OR valid_until >= %(today)s))) AS approved_quotes,
        (SELECT jsonb_build_object('id', id, 'amount_minor', amount_minor, 'currency', currency) FROM contract
          WHERE opportunity_id = o.id AND state IN ('signed', 'archived')
          ORDER BY sign_date DESC, id DESC LIMIT 1) AS signed_contract,
@@ -113,13 +114,14 @@ class References:
     bought_before: bool
 
 
-async def get(db: Reader, opportunity_id: str) -> Held | None:
-    return await db.one(LOCK, {"id": opportunity_id, "records": []}, into=Held)
+async def get(db: Reader, opportunity_id: str, today: date) -> Held | None:
+    return await db.one(LOCK, {"id": opportunity_id, "today": today, "records": []}, into=Held)
 
 
-async def lock(tx: Transaction, opportunity_id: str, records: Sequence[str] = ()) -> Held:
-    """Raises NotFound OPPORTUNITY_UNKNOWN."""
-    held = await tx.one(LOCK + " FOR UPDATE OF o", {"id": opportunity_id, "records": list(records)}, into=Held)
+async def lock(tx: Transaction, opportunity_id: str, today: date, records: Sequence[str] = ()) -> Held:
+    """Its quotes as they hold `today`. Raises NotFound OPPORTUNITY_UNKNOWN."""
+    params = {"id": opportunity_id, "today": today, "records": list(records)}
+    held = await tx.one(LOCK + " FOR UPDATE OF o", params, into=Held)
     if held is None:
         raise errors.NotFound("OPPORTUNITY_UNKNOWN", f"no opportunity {opportunity_id}")
     return held
@@ -131,10 +133,10 @@ async def lock_many(tx: Transaction, ids: Sequence[str]) -> list[Seen]:
     return await tx.all(sql, {"ids": list(ids)}, into=Seen)
 
 
-async def lock_reviewed(tx: Transaction, review_id: str) -> list[Held]:
+async def lock_reviewed(tx: Transaction, review_id: str, today: date) -> list[Held]:
     """All deals that the review holds."""
     sql = LOCK.replace("o.id = %(id)s", "o.review_id = %(review)s") + " ORDER BY o.id FOR UPDATE OF o"
-    return await tx.all(sql, {"review": review_id, "records": []}, into=Held)
+    return await tx.all(sql, {"review": review_id, "today": today, "records": []}, into=Held)
 
 
 HOLD = f"""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from closedloop.funnel.v1 import pipelines_pb2 as pb
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel.pipelines import store
+from closedloop_funnel.pipelines import removed, store
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.pipelines.stages import EvidenceRule, PipelineRule, StageRule
 from closedloop_funnel.words import number
@@ -64,8 +62,8 @@ def to_proto(
     pipeline_id: str, rules: PipelineRules, edition: Edition, occupied: dict[str, set[str]], call: Call
 ) -> pb.Pipeline:
     pipeline = rules.pipelines[pipeline_id]
-    left_over = sorted(occupied.get(pipeline_id, set()) - {stage.key for stage in pipeline.stages})
-    stages = [*pipeline.stages, *(_removed(pipeline_id, key, call) for key in left_over)]
+    left_over = sorted(key for key in occupied.get(pipeline_id, set()) if not pipeline.has(key))
+    as_stood_in = [(key, removed.with_removed(pipeline, pipeline_id, key, call.process.rulebooks)) for key in left_over]
     return pb.Pipeline(
         id=pipeline_id,
         name=pipeline.name,
@@ -74,7 +72,10 @@ def to_proto(
         default=pipeline_id == rules.default,
         pack=pipeline.pack,
         unit_ids=pipeline.unit_ids,
-        stages=[_stage(stage, pipeline) for stage in stages],
+        stages=[
+            *(_stage(stage, pipeline) for stage in pipeline.stages),
+            *(_stage(whole.stage(key), whole) for key, whole in as_stood_in),
+        ],
         reasons=[
             pb.CloseReason(
                 code=reason.code,
@@ -85,24 +86,8 @@ def to_proto(
             for reason in pipeline.reasons
         ],
         retired=pipeline.retired,
+        history_only=pipeline.history_only,
     )
-
-
-def _removed(pipeline_id: str, key: str, call: Call) -> StageRule:
-    """A removed stage in which deals still stand, as the latest version that had it called it."""
-    for pipeline in _earlier(pipeline_id, call.process.rulebooks.history(PipelineRules.rulebook)):
-        if any(stage.key == key for stage in pipeline.stages):
-            return pipeline.stage(key).model_copy(update={"retired": True})
-    return StageRule(key=key, name=key, probability=0, category="pipeline", retired=True)
-
-
-def _earlier(pipeline_id: str, history: list[Edition]) -> Iterator[PipelineRule]:
-    for edition in reversed(history):
-        pipelines = PipelineRules.model_validate(edition.body).pipelines
-        if pipeline_id in pipelines:
-            yield pipelines[pipeline_id]
-    if pipeline_id in PipelineRules().pipelines:
-        yield PipelineRules().pipelines[pipeline_id]
 
 
 def _stage(stage: StageRule, pipeline: PipelineRule) -> pb.Stage:
@@ -128,11 +113,12 @@ def reachable(stage: StageRule, pipeline: PipelineRule) -> list[str]:
     """Without a skip: every earlier open stage, and the next one."""
     if stage.kind != "open":
         return []
-    open_keys = [s.key for s in pipeline.stages if s.kind == "open" and not s.retired]
-    if stage.key not in open_keys:
-        return open_keys
-    position = open_keys.index(stage.key)
-    return open_keys[:position] + open_keys[position + 1 : position + 2]
+    place = pipeline.stages.index(stage)
+    earlier, later = (
+        [s.key for s in part if s.kind == "open" and not s.retired]
+        for part in (pipeline.stages[:place], pipeline.stages[place + 1 :])
+    )
+    return earlier + later[:1]
 
 
 def requirement_proto(requirement: EvidenceRule) -> pb.EvidenceRequirement:
@@ -143,4 +129,5 @@ def requirement_proto(requirement: EvidenceRule) -> pb.EvidenceRequirement:
         minimum=requirement.minimum,
         mandatory=requirement.mandatory,
         detail=requirement.detail,
+        least_characters=requirement.least_characters,
     )

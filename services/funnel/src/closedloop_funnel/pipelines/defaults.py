@@ -151,6 +151,7 @@ RETAIL = PipelineRule(
 # Deals of a system that asked for no evidence; winning one asks for no contract either.
 CRM_IMPORT = PipelineRule(
     name="历史导入流程",
+    history_only=True,
     stages=(
         StageRule(
             key="prospecting",

@@ -41,12 +41,16 @@ class PipelineRules(Rules):
         """The pipeline of a new deal in a unit (`ancestry`: the unit and those above, nearest first).
 
         An unnamed one is the unit's own if exactly its line has one, else the default.
-        Raises NotFound PIPELINE_UNKNOWN, FailedPrecondition PIPELINE_RETIRED.
+        Raises NotFound PIPELINE_UNKNOWN, FailedPrecondition PIPELINE_RETIRED, PIPELINE_FOR_HISTORY.
         """
         if not pipeline_id:
             pipeline_id = self._of_unit(ancestry) or self.default
         if self.pipeline(pipeline_id).retired:
             raise errors.FailedPrecondition("PIPELINE_RETIRED", f"pipeline {pipeline_id} takes no new deals")
+        if self.pipeline(pipeline_id).history_only:
+            raise errors.FailedPrecondition(
+                "PIPELINE_FOR_HISTORY", f"pipeline {pipeline_id} takes deals of the past, by import; name another"
+            )
         return pipeline_id
 
     def _of_unit(self, ancestry: Iterable[str]) -> str:

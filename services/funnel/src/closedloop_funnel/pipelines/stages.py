@@ -22,7 +22,7 @@ GATES = ("quote", "contract")
 
 class EvidenceRule(Part):
     """What a step must leave behind. `detail`: the field's name of a "field", the action unit that an "activity" verifies
-    or whose form a "matrix" has."""
+    or whose form a "matrix" has. `least_characters`: letters and digits of a note that proves it."""
 
     key: str = Key
     name: str = Field(min_length=1, max_length=200)
@@ -30,6 +30,7 @@ class EvidenceRule(Part):
     minimum: int = Field(default=1, ge=1, le=100)
     mandatory: bool = True
     detail: str = Field(default="", max_length=64)
+    least_characters: int = Field(default=4, ge=1, le=2000)
 
 
 class StageRule(Part):
@@ -77,7 +78,8 @@ class ReasonRule(Part):
 
 
 class PipelineRule(Part):
-    """A road from the first open stage to won or lost, and on to the archive."""
+    """A road from the first open stage to won or lost, and on to the archive. `history_only`: for deals of the past that come
+    by import; who works one by hand opens it elsewhere."""
 
     name: str = Field(min_length=1, max_length=200)
     pack: str = Field(default="", max_length=64)
@@ -85,6 +87,7 @@ class PipelineRule(Part):
     stages: tuple[StageRule, ...] = Field(min_length=3, max_length=100)
     reasons: tuple[ReasonRule, ...] = ()
     retired: bool = False
+    history_only: bool = False
 
     def model_post_init(self, context: object, /) -> None:
         keys = [stage.key for stage in self.stages]
@@ -117,6 +120,9 @@ class PipelineRule(Part):
     def asks_for(self, kind: EvidenceWord) -> bool:
         """Whether any step demands evidence of this kind."""
         return any(rule.kind == kind and rule.mandatory for stage in self.stages for rule in stage.requirements)
+
+    def has(self, key: str) -> bool:
+        return key in self._by_key
 
     def stage(self, key: str) -> StageRule:
         """A stage that the rulebook no longer has, but deals still stand in, counts as retired."""

@@ -13,7 +13,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel.opportunities.dwell import Dwell
-from closedloop_funnel.pipelines import scope
+from closedloop_funnel.pipelines import removed, scope
 from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.snapshots import store
 from closedloop_funnel.snapshots.record import Cell, Deal, Movement, Snapshot
@@ -202,7 +202,7 @@ class _Writer:
     """Deals as they stood at a moment, their dwell counted up to it."""
 
     def __init__(self, call: Call, moment: datetime) -> None:
-        self._pipelines = call.rules(PipelineRules).pipelines
+        self._call = call
         self._dwell = Dwell(call.calendars, moment)
         self._currency = call.home.currency
 
@@ -221,11 +221,8 @@ class _Writer:
 
     def _days(self, deal: Deal) -> float:
         """Zero where it reaches into years no calendar knows: one deal must not fail a list."""
-        pipeline = self._pipelines.get(deal.pipeline_id)
-        if pipeline is None:
-            return 0.0
         try:
-            calendar = pipeline.stage(deal.stage_key).calendar
+            calendar = removed.stage_of(deal.pipeline_id, deal.stage_key, self._call).calendar
             return self._dwell.days(deal.stage_entered_at, calendar, deal.unit_id)
         except errors.FailedPrecondition:
             return 0.0

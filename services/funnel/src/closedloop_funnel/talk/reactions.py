@@ -7,6 +7,7 @@ from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop_chassis import ids, protos
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
+from closedloop_funnel.activities.rules import ActivityRules, check_times
 from closedloop_funnel.talk import store, taking
 from closedloop_funnel.talk.listening import Said
 from closedloop_funnel.talk.store import Transcript
@@ -21,7 +22,10 @@ SOURCE = "conversation"
 
 @reactions.on(integrations.ConversationReceived)
 async def conversation_received(event: Heard[integrations.ConversationReceived], work: Work) -> None:
-    """Words may come later than the talk, more of them later than some, links later than the words: the newest version counts."""
+    """Words may come later than the talk, more of them later than some, links later than the words: the newest version counts.
+
+    One that has not begun yet is no contact: it fails, and waits among the parked events for whoever mends that clock.
+    """
     talk = event.message.conversation
     # What names no deal or account of ours by id is linked later, or never.
     account_id, opportunity_id = (one if ids.is_id(one) else "" for one in (talk.account_id, talk.opportunity_id))
@@ -32,6 +36,8 @@ async def conversation_received(event: Heard[integrations.ConversationReceived],
     before = await work.tx.one(store.OF_SOURCE, source, into=Transcript)
     if before is not None and before.source_version >= talk.version:
         return
+    started = protos.instant(talk.start_time)
+    check_times(work.rules(ActivityRules), started, None, work.now)
     said, speakers = _said(talk)
     if not any(one.side == "seller" for one in said):
         if before is None:
@@ -51,7 +57,7 @@ async def conversation_received(event: Heard[integrations.ConversationReceived],
         opportunity_id=deal["id"] if deal else None,
         activity_id=None,
         contact_ids=[one.contact_id for one in talk.participants if ids.is_id(one.contact_id)],
-        started=protos.instant(talk.start_time),
+        started=started,
         language=talk.language,
         said=said,
         speakers=speakers,
