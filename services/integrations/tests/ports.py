@@ -258,7 +258,7 @@ class ErpHttp(Port):
             pages = [page.records for page in U8(client, where, Token(), LIMITS).pages("saleinvoice", "", 2, 1)]
         records = list(chain.from_iterable(pages))
         read = [u8.read(json.dumps(record), "saleinvoice", "erp", ErpRules()) for record in records]
-        rows = [document.row for document in read if document]
+        rows = [document.row for document in read if isinstance(document, u8.Document)]
         assert {row.account_code for row in rows} == {"C001"}
         fen = [protos.minor_units(row.invoice.lines[0].net_amount) for row in rows]
         known = self.system.tables["saleinvoice"]
