@@ -45,12 +45,14 @@ from closedloop_devstack.simulators.sms import SmsPlatform
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
 from closedloop_integrations.deliveries import links, sender
+from closedloop_integrations.deliveries.gateway import Letter, Receipt
+from closedloop_integrations.deliveries.smtp import SmtpGateway
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
-from closedloop_integrations.outbound import Answer
+from closedloop_integrations.outbound import Answer, LostError
 from closedloop_integrations.sources.rules import PollRules
 
 Known = Any
@@ -715,6 +717,53 @@ async def test_a_server_that_is_away_costs_an_attempt_and_a_sender_that_died_lea
     await company.advance(days=1)
     await run(send_mail)
     assert post.mailbox("wang@school.cn").messages == [], "nobody sends it again by himself"
+
+
+@pytest.mark.mission("S73")
+async def test_what_could_not_leave_by_day_does_not_leave_by_night(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    """The channel was paused when it was due; when it opens again, it is 21:30 there."""
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    await company.move_to(datetime(2026, 1, 5, 13, 30, tzinfo=UTC))
+    await run(send_mail)
+    assert post.mailbox("wang@school.cn").messages == []
+    await run(sender.look_again)
+    await run(sender.look_again)
+    held = await standing(company, delivery)
+    assert (held.state, held.reason, held.rule.rule) == (
+        deliveries_pb2.DELIVERY_STATE_HELD,
+        "quiet_hours",
+        "quiet.service",
+    )
+    await company.move_to(datetime(2026, 1, 6, 0, 1, tzinfo=UTC))
+    await run(sender.look_again)
+    await run(send_mail)
+    assert len(post.mailbox("wang@school.cn").messages) == 1
+    assert (await standing(company, delivery)).attempts == 1
+
+
+@pytest.mark.mission("S73")
+async def test_a_gateway_that_fails_in_words_of_its_own_may_have_taken_it(
+    company: Live, known: Known, by_mail: None, run: Run, post: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who says that nothing was taken is tried again."""
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    hand_over = SmtpGateway.send
+
+    def broken(gateway: SmtpGateway, letter: Letter) -> Receipt:
+        hand_over(gateway, letter)
+        raise LostError("the answer was lost on the way")
+
+    monkeypatch.setattr(SmtpGateway, "send", broken)
+    await run(send_mail)
+    monkeypatch.undo()
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_UNCERTAIN
+    await company.advance(days=1)
+    await run(send_mail)
+    assert len(post.mailbox("wang@school.cn").messages) == 1
 
 
 async def test_an_expired_message_is_not_handed_over(

@@ -33,6 +33,7 @@ PARTS: tuple[Part, ...] = (
     Poller("facts_of_old", timedelta(hours=1), waking.wake),
     Poller("old_runs", timedelta(hours=1), polling.forget_runs),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
+    Poller("overdue_deliveries", timedelta(seconds=5), sender.look_again),
     Webhook("/hooks/mail", webhook.receive),
     *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in feeds.FEEDS),
     Webhook(callbacks.WECOM, callbacks.from_wecom, methods=("GET", "POST")),
