@@ -19,7 +19,7 @@ from urllib.parse import quote
 from closedloop.integrations.v1 import erp_pb2
 from closedloop_chassis import protos
 from closedloop_devstack.simulators import vouchers
-from closedloop_devstack.simulators.callbacks import Dingtalk, Platform, Wecom
+from closedloop_devstack.simulators.callbacks import Dingtalk, Platform, Posted, Wecom
 from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.erp import ErpServer
 from closedloop_devstack.simulators.erp_records import SaleDocument, SaleLine
@@ -29,7 +29,7 @@ from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.simulators.sms import SmsPlatform
 from closedloop_integrations.conversations import dingtalk, envelope, meetings, wecom
 from closedloop_integrations.conversations.envelope import Keys
-from closedloop_integrations.conversations.rules import ConversationRules, Written
+from closedloop_integrations.conversations.rules import ConversationRules, Recorded, TalkEvent, Written
 from closedloop_integrations.deliveries.chat import DingtalkRobots, WecomRobots
 from closedloop_integrations.deliveries.gateway import Gateway, Letter, Receipt
 from closedloop_integrations.deliveries.rules import SmsTemplate
@@ -306,32 +306,59 @@ class WecomCallback(Port):
         theirs: Platform = self.platform("token", AES_KEY, "corp1")
         ours = Keys("token" if right else "other", AES_KEY, "corp1")
         assert theirs.unseal(envelope.sealed(ours, TEXT)) == (TEXT, "corp1")
-        posted = self.platform("token", AES_KEY, "corp1").written("zhang", TEXT, time.time(), "7")
+        posted = self.posted(self.platform("token", AES_KEY, "corp1"))
         sealed = self.sealed(posted.body.decode())
         given = posted.query.get("msg_signature") or posted.query["signature"]
         if not envelope.signed(ours, given, posted.query["timestamp"], posted.query["nonce"], sealed):
             raise OutsideError("SIGNATURE_WRONG")
-        heard = self.heard(envelope.opened(ours, sealed))
-        assert heard is not None
-        return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
+        return self.told(envelope.opened(ours, sealed))
+
+    def posted(self, theirs: Platform) -> Posted:
+        return theirs.written("zhang", TEXT, time.time(), "7")
 
     def sealed(self, body: str) -> str:
         return str(wecom.fields(body)["Encrypt"])
 
-    def heard(self, message: str) -> Written | None:
-        told = wecom.called_back(message, ConversationRules())
-        return told if isinstance(told, Written) else None
+    def told(self, message: str) -> tuple[object, object]:
+        heard = wecom.called_back(message, ConversationRules())
+        assert isinstance(heard, Written)
+        return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
 
 
 class DingtalkCallback(WecomCallback):
+    """Events. What people write to a robot takes the other way."""
+
     name, platform = "DingTalk callback", Dingtalk
+    rules = ConversationRules(
+        events={"dingtalk": {"call_end": TalkEvent(kind="call", id="CallId", begin="At", people=("By",))}}
+    )
+
+    def posted(self, theirs: Platform) -> Posted:
+        return theirs.event("call_end", time.time(), CallId="7", At=int(NOW.timestamp()), By="zhang")
 
     def sealed(self, body: str) -> str:
         return str(json.loads(body)["encrypt"])
 
-    def heard(self, message: str) -> Written | None:
-        told = dingtalk.called_back(message, ConversationRules())
-        return told if isinstance(told, Written) else None
+    def told(self, message: str) -> tuple[object, object]:
+        heard = dingtalk.called_back(message, self.rules)
+        assert isinstance(heard, Recorded)
+        return ("zhang", "7", NOW), (heard.users[0][0], heard.source_id, heard.started_at)
+
+
+class DingtalkRobotCallback(Port):
+    name, paced = "DingTalk robot callback", False
+
+    def simulator(self) -> None:
+        return None
+
+    def exchange(self, *, right: bool = True) -> tuple[object, object]:
+        posted = Dingtalk("token", AES_KEY, "corp1", "secret").written("zhang", TEXT, time.time(), "7")
+        secret = "secret" if right else "other"
+        if not dingtalk.signed(secret, posted.headers["timestamp"], posted.headers["sign"]):
+            raise OutsideError("SIGNATURE_WRONG")
+        heard = dingtalk.called_back(posted.body.decode(), ConversationRules())
+        assert isinstance(heard, Written)
+        return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
 
 
 class WecomMeeting(Port):
@@ -362,6 +389,7 @@ PORTS: tuple[type[Port], ...] = (
     VoucherText,
     WecomCallback,
     DingtalkCallback,
+    DingtalkRobotCallback,
     WecomMeeting,
     WecomRobot,
     DingtalkRobotPort,

@@ -30,15 +30,23 @@ class DingtalkRobot(BaseModel):
 class CallbackKeys(BaseModel):
     """What an application of WeCom or DingTalk signs and seals its callbacks with, and whom its envelopes name."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     token: SecretStr = Field(min_length=1)
     aes_key: SecretStr = Field(min_length=43, max_length=43)
     receiver: str
 
 
+class RobotSecret(BaseModel):
+    """The AppSecret of an application of DingTalk, with which what people write to its robot is signed and not sealed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    app_secret: SecretStr = Field(min_length=1)
+
+
 # By platform and application; several hold at once while they are exchanged.
-Callbacks = dict[str, dict[str, tuple[CallbackKeys, ...]]]
+Callbacks = dict[str, dict[str, tuple[CallbackKeys | RobotSecret, ...]]]
 
 
 class Outside(BaseSettings):
