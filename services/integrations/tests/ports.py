@@ -13,11 +13,13 @@ from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
-from closedloop.integrations.v1 import erp_pb2
-from closedloop_chassis import protos
+from closedloop.integrations.v1 import erp_pb2, tickets_pb2
+from closedloop_chassis import errors, protos
+from closedloop_chassis.courier import signatures
+from closedloop_chassis.courier.parts import Request
 from closedloop_devstack.simulators import vouchers
 from closedloop_devstack.simulators.callbacks import Dingtalk, Platform, Posted, Wecom
 from closedloop_devstack.simulators.chat import ChatRobots
@@ -25,8 +27,10 @@ from closedloop_devstack.simulators.erp import ErpServer
 from closedloop_devstack.simulators.erp_records import SaleDocument, SaleLine
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.meetings import WecomMeetings
+from closedloop_devstack.simulators.poster import Poster
 from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.simulators.sms import SmsPlatform
+from closedloop_integrations import feeds, posted
 from closedloop_integrations.conversations import dingtalk, envelope, meetings, wecom
 from closedloop_integrations.conversations.envelope import Keys
 from closedloop_integrations.conversations.rules import ConversationRules, Recorded, TalkEvent, Written
@@ -38,6 +42,8 @@ from closedloop_integrations.deliveries.smtp import SmtpGateway
 from closedloop_integrations.erp import files, u8
 from closedloop_integrations.erp.poller import U8, Token
 from closedloop_integrations.erp.rules import ErpRules
+from closedloop_integrations.feeds import FeedRules
+from closedloop_integrations.mail import mime
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.outbound import Outbound, OutsideError
 from closedloop_integrations.procurement.site import NoticeDetail, decode, parse_detail, parse_list
@@ -361,6 +367,42 @@ class DingtalkRobotCallback(Port):
         return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
 
 
+class PostedFeed(Port):
+    """What is posted arrives as it is: an item as the system wrote it, which the api reads by the contract."""
+
+    name, paced = "posted feed", False
+    at = NOW.isoformat()
+    item: ClassVar[dict[str, str]] = {"number": "T1", "title": TEXT, "state": "TICKET_STATE_OPEN", "openTime": at}
+    body = json.dumps([{**item, "updateTime": at}], ensure_ascii=False).encode()
+    content_type = "application/json"
+
+    def simulator(self) -> None:
+        return None
+
+    def exchange(self, *, right: bool = True) -> tuple[object, object]:
+        call = Poster("whsec_MDEyMzQ1Njc4OWFiY2RlZg==").post(self.body, "m1", self.content_type)
+        secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==" if right else "whsec_b3RoZXI="
+        request = Request(call.method, "/hooks/x", call.headers, call.query, call.body)
+        try:
+            signatures.check(secret, request, time.time(), 300)
+        except errors.Unauthenticated as error:
+            raise OutsideError(error.reason) from error
+        return self.read(request.body)
+
+    def read(self, body: bytes) -> tuple[object, object]:
+        rows, broken = posted.read(feeds.items(body, FeedRules()), tickets_pb2.Ticket, lambda _: None)
+        assert not broken, broken
+        return ("T1", TEXT), (rows[0][1].number, rows[0][1].title)
+
+
+class PostedMail(PostedFeed):
+    name, content_type = "posted mail", "message/rfc822"
+    body = "From: a@school.cn\r\nTo: x\r\nSubject: 您好\r\n\r\n我已调任。\r\n".encode("gb18030")
+
+    def read(self, body: bytes) -> tuple[object, object]:
+        return ("a@school.cn", "我已调任。"), (mime.parse(body).sender.address, mime.parse(body).text.strip())
+
+
 class WecomMeeting(Port):
     name, paced = "WeCom meetings", False
 
@@ -390,6 +432,8 @@ PORTS: tuple[type[Port], ...] = (
     WecomCallback,
     DingtalkCallback,
     DingtalkRobotCallback,
+    PostedFeed,
+    PostedMail,
     WecomMeeting,
     WecomRobot,
     DingtalkRobotPort,
