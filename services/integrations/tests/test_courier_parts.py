@@ -258,7 +258,8 @@ async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
 ) -> None:
     """One page that always fails, one that says "wait" for ever, one that is too long, two on other hosts: each is set
     aside, soon or at once, and the walk goes on to the last page."""
-    outside(procurement_url=site.url)
+    # The rulebook names a host within our own network; operations have said that it may be called, or it would not be.
+    outside(procurement_url=site.url, webhook_inner_hosts=json.dumps([f"localhost:{site.port}"]))
     near = f"http://localhost:{site.port}"
     polls = {"procurement": {"max_bytes": 60_000, "pause_seconds": 0}}
     await rules(company, "integrations.sources", {"polls": polls})
@@ -291,6 +292,18 @@ async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
     publish(site, 30)
     await run(notices.poll)
     assert await company.db.value("SELECT count(*) FROM notice") == 21, "what is new is read as ever"
+
+    outside(webhook_inner_hosts="[]")
+    within = publish(site, 31)
+    site.faults = replace(site.faults, moved={**site.faults.moved, within.id: near})
+    await company.advance(minutes=2)
+    await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 21
+    items = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="procurement"))).items
+    assert (items[0].reason, items[0].message) == (
+        "PAGE_ELSEWHERE",
+        "HOST_NOT_ALLOWED: localhost lies within our own network",
+    )
 
 
 @pytest.mark.mission("S70")
