@@ -193,6 +193,40 @@ async def test_a_notice_the_list_speaks_of_anew_is_asked_for_only_if_it_has_chan
     assert found.read == 3
 
 
+@pytest.mark.mission("S70")
+async def test_a_notice_that_is_corrected_without_a_word_in_the_list_is_seen_within_a_day(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """The amount stands on the page alone. What was corrected back is seen as well; what is old is left alone."""
+    outside(procurement_url=site.url)
+    old = publish(site, 1, published=company.now - timedelta(days=9))
+    first, steady, gone = publish(site, 2), publish(site, 3), publish(site, 4)
+    kept = "SELECT version, amount_minor / 1000000 AS amount FROM notice WHERE source_id = %(id)s"
+
+    async def day() -> int:
+        """How many pages were asked for."""
+        before = len(site.requests)
+        await company.advance(hours=25)
+        for _ in range(2):
+            await run(notices.poll)
+            await company.advance(minutes=2)
+        return sum(asked.startswith("/notices") for asked in site.requests[before:])
+
+    assert await day() == 4
+    for amount in ("12万元", "10万元"):
+        site.publish(replace(first, amount=amount))
+        assert await day() == 3, "the recent ones"
+    [found] = await company.db.all(kept, {"id": first.id})
+    assert found == {"version": 3, "amount": 10}
+    [found] = await company.db.all(kept, {"id": steady.id})
+    assert found["version"] == 1
+    assert site.unchanged.count(site.notice_url(steady).removeprefix(site.url)) == 2, "under a condition"
+    assert sum(f"{old.id}.htm" in asked for asked in site.requests) == 1
+    site.notices = [notice for notice in site.notices if notice.id != gone.id]
+    assert await day() == 3
+    assert await day() == 2, "what is gone is asked for no more"
+
+
 def test_a_page_is_asked_for_by_what_it_said_of_itself() -> None:
     def told(**headers: str) -> dict[str, str]:
         given = {name.replace("_", "-"): value for name, value in headers.items()}

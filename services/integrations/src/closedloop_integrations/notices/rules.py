@@ -108,6 +108,10 @@ class ProcurementRules(Rules):
     page_tries: int = Field(default=3, ge=1, le=20)
     # So many pages in a row that cannot be had are the site's fault, not theirs: the turn ends as failed.
     pages_lost: int = Field(default=3, ge=1, le=50)
+    # Notices of the last so many days (0: of none) are asked for again, under the conditions of their pages, this often: a
+    # notice may be corrected without a word in the list.
+    recheck_days: int = Field(default=7, ge=0, le=365)
+    recheck_hours: float = Field(default=24, ge=1, le=8760)
     # How far back the first poll of a search reaches, and by how much later ones overlap.
     look_back_days: int = Field(default=30, ge=1, le=3650)
     overlap_days: int = Field(default=2, ge=0, le=60)
