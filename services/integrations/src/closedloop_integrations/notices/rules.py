@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from math import sqrt
+from statistics import NormalDist
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -17,6 +19,8 @@ from closedloop_integrations.file_limits import FileRules
 from closedloop_integrations.procurement.matching import MatchingRules, NameMatch, NoticeMatcher, Place, normalise
 from closedloop_integrations.procurement.site import NoticeDetail
 from closedloop_integrations.procurement.words import PageWords
+
+CONFIDENCE, METHOD = 0.95, "wilson"
 
 KIND_WORDS: dict[str, tuple[str, ...]] = {
     "intention": ("意向",),
@@ -307,11 +311,12 @@ def _line_with(body: str, name: str) -> str:
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share, by Wilson (1927); `of` is positive."""
-    z = 1.959964
+    """The interval of a share at CONFIDENCE, by Wilson (1927); `of` is positive. In closed form, and held to statsmodels by a
+    test: with that library the image would be three times as large."""
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     share, spread = hits / of, z * z / of
     middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * (share * (1 - share) / of + spread / of / 4) ** 0.5
+    half = z / (1 + spread) * sqrt(share * (1 - share) / of + spread / of / 4)
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
