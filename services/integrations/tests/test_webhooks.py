@@ -27,7 +27,7 @@ from closedloop_chassis.rulebook.shelf import Edition
 from closedloop_devstack.simulators.subscriber import Subscriber
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations.settings import Outside
-from closedloop_integrations.webhooks import catalogue, envelope, guard, sender
+from closedloop_integrations.webhooks import catalogue, envelope, guard, sender, trying
 from closedloop_integrations.webhooks.posting import post
 from closedloop_integrations.webhooks.rules import Health, WebhookRules, delay, judge
 
@@ -247,6 +247,35 @@ async def test_one_that_hangs_delays_nobody_else(
     finally:
         slow.close()
         await asyncio.to_thread(until, lambda: not sender._busy)
+
+
+@pytest.mark.mission("U15")
+async def test_trials_that_hang_take_nothing_from_the_rest_of_the_api(company: Live, outside: Any) -> None:
+    """They have threads of their own, and few: who tries more is told to come again, also while the caller has left."""
+    slow = Subscriber()
+    slow.hold.clear()
+    await rulebook(company, tests_at_once=2)
+    try:
+        outside(webhook_inner_hosts=json.dumps([slow.host]))
+        made = [(await subscribe(company, slow.url)).subscription.id for _ in range(3)]
+
+        def trial(id: str) -> Any:
+            return stub(company).TestSubscription(pb.TestSubscriptionRequest(request_id=rid(), id=id))
+
+        left = [asyncio.ensure_future(trial(id)) for id in made[:2]]
+        await asyncio.to_thread(until, lambda: len(slow.calls) == 2)
+        for each in left:
+            each.cancel()
+        for id in (made[0], made[2]):
+            with company.refused("RESOURCE_EXHAUSTED", "TESTS_BUSY"):
+                await trial(id)
+        # Threads for files and the like are all there.
+        assert await asyncio.gather(*(asyncio.to_thread(time.sleep, 0) for _ in range(64))) == [None] * 64
+        slow.hold.set()
+        await asyncio.to_thread(until, lambda: not trying._under_way)
+        assert (await trial(made[2])).acknowledged
+    finally:
+        slow.close()
 
 
 @pytest.mark.mission("U15")
