@@ -41,6 +41,7 @@ from closedloop_devstack.simulators.erp_records import CostEntry, SaleDocument, 
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
+from closedloop_devstack.simulators.ratelimit import SlidingWindow
 from closedloop_devstack.simulators.sms import SmsPlatform
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
@@ -266,6 +267,36 @@ async def test_a_site_that_says_wait_is_left_alone_and_gone_on_with_where_it_sto
         assert len((await stub.ListNotices(notices_pb2.ListNoticesRequest())).notices) == 30
         details = [request for request in site.requests if "/notices/" in request]
         assert len(details) == len(set(details)) + 1, "only the one that was refused was asked for again"
+
+
+@pytest.mark.mission("S70")
+async def test_several_searches_are_one_caller_to_the_site(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """There is a pause between any two calls; and who is told to wait asks nothing else meanwhile, whatever comes first then."""
+    outside(procurement_url=site.url)
+    searches = ["黑板", "班班通", "课桌", "实验室", "图书"]
+    await rules(
+        company, "integrations.sources", {"polls": {"procurement": {"pause_seconds": 0.2, "every_seconds": 60}}}
+    )
+    await rules(company, "integrations.procurement", {"searches": searches})
+    begun = time.monotonic()
+    await run(notices.poll)
+    assert len(site.requests) == len(searches)
+    assert time.monotonic() - begun >= 0.8
+
+    site._window = SlidingWindow(2, 3600)
+    site.requests.clear()
+    await company.advance(minutes=2)
+    await run(notices.poll)
+    await company.advance(seconds=5)
+    await run(notices.poll)
+    assert len(site.requests) == 3, "two were answered, one was told to wait"
+    site._window = SlidingWindow(0, 1)
+    site.requests.clear()
+    await company.advance(hours=2)
+    await run(notices.poll)
+    assert len(site.requests) == len(searches)
 
 
 @pytest.mark.mission("S70")

@@ -33,7 +33,7 @@ from closedloop_integrations.outbound import (
     TooLargeError,
     UnaskableError,
 )
-from closedloop_integrations.polling import Turn, in_force, turn
+from closedloop_integrations.polling import Turn, fairly, in_force, turn
 from closedloop_integrations.procurement.mending import CHINA
 from closedloop_integrations.procurement.site import ListPage, NoticeRow, decode, parse_list
 from closedloop_integrations.settings import outside
@@ -66,12 +66,30 @@ def poll(desk: Desk) -> None:
     url = outside().procurement_url
     with desk.connection() as connection:
         rules = in_force(connection, ProcurementRules, desk.now())
-    for words in rules.searches if url else rules.searches[:1]:
-        with turn(desk, SOURCE, words or "all", configured=bool(url)) as mine:
+    by_name = {words or "all": words for words in (rules.searches if url else rules.searches[:1])}
+    for name in fairly(SOURCE, list(by_name)):
+        words = by_name[name]
+        with turn(desk, SOURCE, name, configured=bool(url)) as mine:
             if mine is not None:
                 limits = mine.rules
                 with Outbound(url, limits.timeout_seconds, limits.max_bytes, also=rules.hosts) as client:
                     Walk(desk, client, mine, rules, url.rstrip("/"), words).run()
+
+
+class Rest:
+    """Between two calls, whichever search they belong to: to the site they are one caller's."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+
+    def begin(self) -> None:
+        self._since = time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(max(self._since + seconds - time.monotonic(), 0))
+
+
+_rested = Rest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,10 +329,12 @@ class Walk:
         """None where this turn has used up its calls. Raises SlowDownError, or OutsideError for an answer that is none."""
         if self._calls >= self._turn.rules.max_requests:
             return None
-        if self._calls:
-            time.sleep(self._turn.rules.pause_seconds)
+        _rested.wait(self._turn.rules.pause_seconds)
         self._calls += 1
-        answer = self._client.get(url, headers)
+        try:
+            answer = self._client.get(url, headers)
+        finally:
+            _rested.begin()
         if answer.status in (429, 503):
             wait = answer.retry_after or self._turn.rules.patience_seconds
             raise SlowDownError(wait, away=answer.status == 503)
