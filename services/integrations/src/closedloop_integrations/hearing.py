@@ -17,13 +17,12 @@ from closedloop_chassis import errors
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Request, Response
 from closedloop_integrations.feeds import FEEDS
+from closedloop_integrations.polling import in_force
 from closedloop_integrations.settings import Outside, outside
+from closedloop_integrations.sources.rules import SourceRules
 
 MAIL, WECOM, DINGTALK = "mail_webhook", "wecom_callbacks", "dingtalk_callbacks"
 QUIET_SECONDS = 1.0
-# Who is paused shall come again.
-PAUSED_SECONDS = 60.0
-KEPT = timedelta(days=2)
 
 Handler = Callable[[Desk, Request], Response]
 
@@ -73,8 +72,9 @@ def watched(source: str, handler: Handler) -> Handler:
         begun = time.monotonic()
         with desk.connection() as connection:
             row = connection.execute(PAUSED, {"source": source}).fetchone()
-        if row is not None and row[0]:
-            raise errors.Unavailable("SOURCE_PAUSED", f"{source} is paused", retry_after=PAUSED_SECONDS)
+            if row is not None and row[0]:
+                patience = in_force(connection, SourceRules, desk.now()).poll(source).patience_seconds
+                raise errors.Unavailable("SOURCE_PAUSED", f"{source} is paused", retry_after=patience)
         try:
             response = handler(desk, request)
         except errors.NotFound:
@@ -96,7 +96,8 @@ def look(desk: Desk) -> None:
     read_at, wanted = outside().read_at, configured(outside())
     with desk.connection() as connection:
         connection.execute(MEET, {"names": list(wanted), "configured": list(wanted.values()), "read_at": read_at})
-        connection.execute(FORGET, {"before": desk.now() - KEPT})
+        kept = in_force(connection, SourceRules, desk.now()).runs.days
+        connection.execute(FORGET, {"before": desk.now() - timedelta(days=kept)})
 
 
 def configured(where: Outside) -> dict[str, bool]:

@@ -8,7 +8,7 @@ INSERT INTO source (name, kind, protocol) VALUES
     ('wecom_callbacks', 'wecom', 'webhook'),
     ('dingtalk_callbacks', 'dingtalk', 'webhook');
 
--- Calls of an hour; kept two days.
+-- Calls of an hour; kept as long as runs are.
 CREATE TABLE posted_hour (
     source   text NOT NULL REFERENCES source,
     hour     timestamptz NOT NULL,
