@@ -13,23 +13,27 @@ from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
-from closedloop.integrations.v1 import erp_pb2
-from closedloop_chassis import protos
+from closedloop.integrations.v1 import erp_pb2, tickets_pb2
+from closedloop_chassis import errors, protos
+from closedloop_chassis.courier import signatures
+from closedloop_chassis.courier.parts import Request
 from closedloop_devstack.simulators import vouchers
-from closedloop_devstack.simulators.callbacks import Dingtalk, Platform, Wecom
+from closedloop_devstack.simulators.callbacks import Dingtalk, Platform, Posted, Wecom
 from closedloop_devstack.simulators.chat import ChatRobots
 from closedloop_devstack.simulators.erp import ErpServer
 from closedloop_devstack.simulators.erp_records import SaleDocument, SaleLine
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.meetings import WecomMeetings
+from closedloop_devstack.simulators.poster import Poster
 from closedloop_devstack.simulators.procurement import ProcurementSite
 from closedloop_devstack.simulators.sms import SmsPlatform
+from closedloop_integrations import feeds, posted
 from closedloop_integrations.conversations import dingtalk, envelope, meetings, wecom
 from closedloop_integrations.conversations.envelope import Keys
-from closedloop_integrations.conversations.rules import ConversationRules, Written
+from closedloop_integrations.conversations.rules import ConversationRules, Recorded, TalkEvent, Written
 from closedloop_integrations.deliveries.chat import DingtalkRobots, WecomRobots
 from closedloop_integrations.deliveries.gateway import Gateway, Letter, Receipt
 from closedloop_integrations.deliveries.rules import SmsTemplate
@@ -38,6 +42,8 @@ from closedloop_integrations.deliveries.smtp import SmtpGateway
 from closedloop_integrations.erp import files, u8
 from closedloop_integrations.erp.poller import U8, Token
 from closedloop_integrations.erp.rules import ErpRules
+from closedloop_integrations.feeds import FeedRules
+from closedloop_integrations.mail import mime
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.outbound import Outbound, OutsideError
 from closedloop_integrations.procurement.site import NoticeDetail, decode, parse_detail, parse_list
@@ -258,7 +264,7 @@ class ErpHttp(Port):
             pages = [page.records for page in U8(client, where, Token(), LIMITS).pages("saleinvoice", "", 2, 1)]
         records = list(chain.from_iterable(pages))
         read = [u8.read(json.dumps(record), "saleinvoice", "erp", ErpRules()) for record in records]
-        rows = [document.row for document in read if document]
+        rows = [document.row for document in read if isinstance(document, u8.Document)]
         assert {row.account_code for row in rows} == {"C001"}
         fen = [protos.minor_units(row.invoice.lines[0].net_amount) for row in rows]
         known = self.system.tables["saleinvoice"]
@@ -306,32 +312,95 @@ class WecomCallback(Port):
         theirs: Platform = self.platform("token", AES_KEY, "corp1")
         ours = Keys("token" if right else "other", AES_KEY, "corp1")
         assert theirs.unseal(envelope.sealed(ours, TEXT)) == (TEXT, "corp1")
-        posted = self.platform("token", AES_KEY, "corp1").written("zhang", TEXT, time.time(), "7")
+        posted = self.posted(self.platform("token", AES_KEY, "corp1"))
         sealed = self.sealed(posted.body.decode())
         given = posted.query.get("msg_signature") or posted.query["signature"]
         if not envelope.signed(ours, given, posted.query["timestamp"], posted.query["nonce"], sealed):
             raise OutsideError("SIGNATURE_WRONG")
-        heard = self.heard(envelope.opened(ours, sealed))
-        assert heard is not None
-        return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
+        return self.told(envelope.opened(ours, sealed))
+
+    def posted(self, theirs: Platform) -> Posted:
+        return theirs.written("zhang", TEXT, time.time(), "7")
 
     def sealed(self, body: str) -> str:
         return str(wecom.fields(body)["Encrypt"])
 
-    def heard(self, message: str) -> Written | None:
-        told = wecom.called_back(message, ConversationRules())
-        return told if isinstance(told, Written) else None
+    def told(self, message: str) -> tuple[object, object]:
+        heard = wecom.called_back(message, ConversationRules())
+        assert isinstance(heard, Written)
+        return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
 
 
 class DingtalkCallback(WecomCallback):
+    """Events. What people write to a robot takes the other way."""
+
     name, platform = "DingTalk callback", Dingtalk
+    rules = ConversationRules(
+        events={"dingtalk": {"call_end": TalkEvent(kind="call", id="CallId", begin="At", people=("By",))}}
+    )
+
+    def posted(self, theirs: Platform) -> Posted:
+        return theirs.event("call_end", time.time(), CallId="7", At=int(NOW.timestamp()), By="zhang")
 
     def sealed(self, body: str) -> str:
         return str(json.loads(body)["encrypt"])
 
-    def heard(self, message: str) -> Written | None:
-        told = dingtalk.called_back(message, ConversationRules())
-        return told if isinstance(told, Written) else None
+    def told(self, message: str) -> tuple[object, object]:
+        heard = dingtalk.called_back(message, self.rules)
+        assert isinstance(heard, Recorded)
+        return ("zhang", "7", NOW), (heard.users[0][0], heard.source_id, heard.started_at)
+
+
+class DingtalkRobotCallback(Port):
+    name, paced = "DingTalk robot callback", False
+
+    def simulator(self) -> None:
+        return None
+
+    def exchange(self, *, right: bool = True) -> tuple[object, object]:
+        posted = Dingtalk("token", AES_KEY, "corp1", "secret").written("zhang", TEXT, time.time(), "7")
+        secret = "secret" if right else "other"
+        if not dingtalk.signed(secret, posted.headers["timestamp"], posted.headers["sign"]):
+            raise OutsideError("SIGNATURE_WRONG")
+        heard = dingtalk.called_back(posted.body.decode(), ConversationRules())
+        assert isinstance(heard, Written)
+        return ("zhang", "7", TEXT), (heard.sender, heard.id, heard.text)
+
+
+class PostedFeed(Port):
+    """What is posted arrives as it is: an item as the system wrote it, which the api reads by the contract."""
+
+    name, paced = "posted feed", False
+    at = NOW.isoformat()
+    item: ClassVar[dict[str, str]] = {"number": "T1", "title": TEXT, "state": "TICKET_STATE_OPEN", "openTime": at}
+    body = json.dumps([{**item, "updateTime": at}], ensure_ascii=False).encode()
+    content_type = "application/json"
+
+    def simulator(self) -> None:
+        return None
+
+    def exchange(self, *, right: bool = True) -> tuple[object, object]:
+        call = Poster("whsec_MDEyMzQ1Njc4OWFiY2RlZg==").post(self.body, "m1", self.content_type)
+        secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==" if right else "whsec_b3RoZXI="
+        request = Request(call.method, "/hooks/x", call.headers, call.query, call.body)
+        try:
+            signatures.check(secret, request, time.time(), 300)
+        except errors.Unauthenticated as error:
+            raise OutsideError(error.reason) from error
+        return self.read(request.body)
+
+    def read(self, body: bytes) -> tuple[object, object]:
+        rows, broken = posted.read(feeds.items(body, FeedRules()), tickets_pb2.Ticket, lambda _: None)
+        assert not broken, broken
+        return ("T1", TEXT), (rows[0][1].number, rows[0][1].title)
+
+
+class PostedMail(PostedFeed):
+    name, content_type = "posted mail", "message/rfc822"
+    body = "From: a@school.cn\r\nTo: x\r\nSubject: 您好\r\n\r\n我已调任。\r\n".encode("gb18030")
+
+    def read(self, body: bytes) -> tuple[object, object]:
+        return ("a@school.cn", "我已调任。"), (mime.parse(body).sender.address, mime.parse(body).text.strip())
 
 
 class WecomMeeting(Port):
@@ -362,6 +431,9 @@ PORTS: tuple[type[Port], ...] = (
     VoucherText,
     WecomCallback,
     DingtalkCallback,
+    DingtalkRobotCallback,
+    PostedFeed,
+    PostedMail,
     WecomMeeting,
     WecomRobot,
     DingtalkRobotPort,

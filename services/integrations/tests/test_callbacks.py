@@ -69,7 +69,8 @@ def call(company: Live, outside: Outside, platform: Platform) -> Iterator[Call]:
     def bring(posted: Posted, application: str = "sales") -> Response:
         receive = callbacks.from_wecom if platform.source == "wecom" else callbacks.from_dingtalk
         path = f"/hooks/{platform.source}/{application}"
-        return receive(desk, Request(posted.method, path, {}, posted.query, posted.body, {"application": application}))
+        values = {"application": application}
+        return receive(desk, Request(posted.method, path, posted.headers, posted.query, posted.body, values))
 
     yield bring
     connections.close(timeout=1)
@@ -77,7 +78,15 @@ def call(company: Live, outside: Outside, platform: Platform) -> Iterator[Call]:
 
 def keys(*platforms: Platform) -> dict[str, Any]:
     told = [{"token": each.token, "aes_key": each.aes_key, "receiver": each.receiver} for each in platforms]
-    return {platforms[0].source: {"sales": told}}
+    robots = [{"app_secret": each.app_secret} for each in platforms if each.source == "dingtalk"]
+    return {platforms[0].source: {"sales": [*told, *robots]}}
+
+
+def sealed(platform: Platform, text: str) -> Posted:
+    """What comes in an envelope: with WeCom everything, with DingTalk events."""
+    return (
+        platform.written("z", text, 1) if platform.source == "wecom" else platform.event("change_contact", 1, Text=text)
+    )
 
 
 def refused(call: Call, posted: Posted, *application: str) -> str:
@@ -94,27 +103,49 @@ async def test_an_address_is_proved_and_what_is_forged_is_refused(
     assert platform.verified(answer.status, answer.body)
     assert call(asked).status == 200, "asked again it is proved again"
 
-    posted = platform.written("zhang", "您好", company.now.timestamp())
+    posted = sealed(platform, "您好")
     name = "msg_signature" if platform.source == "wecom" else "signature"
     assert refused(call, posted.but(**{name: "0" * 40})) == "SIGNATURE_WRONG"
     assert refused(call, posted.but(**{name: ""})) == "SIGNATURE_WRONG"
     assert refused(call, posted.but(nonce="other")) == "SIGNATURE_WRONG"
-    other = platform.written("zhang", "别的话", company.now.timestamp())
+    other = sealed(platform, "别的话")
     assert refused(call, posted.but(other.body)) == "SIGNATURE_WRONG"
     for stamp in ("", "0", "-1", "٣", "9" * 30, str(int(posted.query["timestamp"]) // 2)):
         assert refused(call, posted.but(timestamp=stamp)) == "SIGNATURE_EXPIRED"
     kind = type(platform)
-    assert refused(call, kind("token", AES_KEY, "corp2").written("z", "x", 1)) == "RECEIVER_WRONG"
-    assert refused(call, kind("guessed", AES_KEY, "corp1").written("z", "x", 1)) == "SIGNATURE_WRONG"
-    assert refused(call, kind("token", OTHER_KEY, "corp1").written("z", "x", 1)) == "CALLBACK_UNREADABLE"
+    assert refused(call, sealed(kind("token", AES_KEY, "corp2"), "x")) == "RECEIVER_WRONG"
+    assert refused(call, sealed(kind("guessed", AES_KEY, "corp1"), "x")) == "SIGNATURE_WRONG"
+    assert refused(call, sealed(kind("token", OTHER_KEY, "corp1"), "x")) == "CALLBACK_UNREADABLE"
     for ahead in (-301.0, 301.0):
-        late = kind("token", AES_KEY, "corp1", ahead=ahead).written("z", "x", 1)
-        assert refused(call, late) == "SIGNATURE_EXPIRED"
-    assert refused(call, platform.written("z", "长" * 90_000, 1)) == "CALLBACK_TOO_LARGE"
+        assert refused(call, sealed(kind("token", AES_KEY, "corp1", ahead=ahead), "x")) == "SIGNATURE_EXPIRED"
+    assert refused(call, sealed(platform, "长" * 90_000)) == "CALLBACK_TOO_LARGE"
+    if isinstance(platform, Dingtalk):
+        forged_at_the_robot(call, platform)
     assert refused(call, posted.but(b"\xff\xfe")) == "CALLBACK_UNREADABLE"
     assert refused(call, posted, "unknown") == "WEBHOOK_NOT_CONFIGURED"
     await company.settle()
     assert not await company.told(events.ConversationReceived)
+
+
+def forged_at_the_robot(call: Call, platform: Dingtalk) -> None:
+    """Its messages are plain, signed by their headers with the application's secret, and good for an hour."""
+    said = platform.written("zhang", "您好", 1)
+    assert refused(call, said.headed(sign="")) == "SIGNATURE_WRONG"
+    assert refused(call, said.headed(sign="签")) == "SIGNATURE_WRONG"
+    assert refused(call, said.headed(timestamp=str(int(said.headers["timestamp"]) + 1))) == "SIGNATURE_WRONG"
+    assert refused(call, Dingtalk("token", AES_KEY, "corp1", "guessed").written("z", "x", 1)) == "SIGNATURE_WRONG"
+    for ahead in (-3601.0, 3601.0):
+        late = Dingtalk("token", AES_KEY, "corp1", ahead=ahead).written("z", "x", 1)
+        assert refused(call, late) == "SIGNATURE_EXPIRED"
+    for stamp in ("", "-1", "٣", "9" * 30):
+        assert refused(call, said.headed(timestamp=stamp)) == "SIGNATURE_EXPIRED"
+    # A header that was overheard opens nothing else within its hour: what is told in envelopes is believed of envelopes alone.
+    event = json.dumps({"EventType": "meeting_end", "MeetingId": "M1"}).encode()
+    for body in (event, platform.event("meeting_end", 1).body, b"[]", b"{", b"\xff\xfe", b"[" * 100_000):
+        reason = refused(call, said.but(body)) if b"encrypt" not in body else "CALLBACK_UNREADABLE"
+        assert reason == "CALLBACK_UNREADABLE"
+    assert refused(call, platform.written("z", "长" * 90_000, 1)) == "CALLBACK_TOO_LARGE"
+    assert refused(call, said, "unknown") == "WEBHOOK_NOT_CONFIGURED"
 
 
 @pytest.mark.mission("S68")
@@ -130,15 +161,18 @@ async def test_keys_are_exchanged_while_it_runs(
     monkeypatch.setattr(settings, "LOOK_SECONDS", 0.0)
     monkeypatch.delenv("CLOSEDLOOP_INTEGRATIONS_CALLBACKS")
     outside(secrets=str(tmp_path))
-    old, new = platform, kind("token2", OTHER_KEY, "corp1")
+    old, new = platform, kind("token2", OTHER_KEY, "corp1", "app-secret-2")
     assert refused(call, old.verification()) == "WEBHOOK_NOT_CONFIGURED"
     for listed, held, gone in (([old], [old], [new]), ([new, old], [new, old], []), ([new], [new], [old])):
         file.write_text(json.dumps(keys(*listed), indent=len(listed)))
         for each in held:
             answer = call(each.verification())
             assert each.verified(answer.status, answer.body)
+            answer = call(each.written("zhang", "您好", company.now.timestamp()))
+            assert each.content(answer.status, answer.body)
         for each in gone:
             assert refused(call, each.verification()) == "SIGNATURE_WRONG"
+            assert refused(call, each.written("zhang", "您好", 1)) == "SIGNATURE_WRONG"
     file.write_text("{half")
     assert call(new.verification()).status == 200, "a file that is being written takes nothing away"
 

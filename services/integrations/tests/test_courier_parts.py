@@ -41,16 +41,19 @@ from closedloop_devstack.simulators.erp_records import CostEntry, SaleDocument, 
 from closedloop_devstack.simulators.mail import MailServer
 from closedloop_devstack.simulators.procurement import Notice as Published
 from closedloop_devstack.simulators.procurement import ProcurementSite
+from closedloop_devstack.simulators.ratelimit import SlidingWindow
 from closedloop_devstack.simulators.sms import SmsPlatform
 from closedloop_devstack.testing.service import Live
 from closedloop_integrations import courier
 from closedloop_integrations.deliveries import links, sender
+from closedloop_integrations.deliveries.gateway import Letter, Receipt
+from closedloop_integrations.deliveries.smtp import SmtpGateway
 from closedloop_integrations.erp import poller as erp
 from closedloop_integrations.mail import listening, webhook
 from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
-from closedloop_integrations.outbound import Answer
+from closedloop_integrations.outbound import Answer, LostError
 from closedloop_integrations.sources.rules import PollRules
 
 Known = Any
@@ -191,6 +194,40 @@ async def test_a_notice_the_list_speaks_of_anew_is_asked_for_only_if_it_has_chan
     assert found.read == 3
 
 
+@pytest.mark.mission("S70")
+async def test_a_notice_that_is_corrected_without_a_word_in_the_list_is_seen_within_a_day(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """The amount stands on the page alone. What was corrected back is seen as well; what is old is left alone."""
+    outside(procurement_url=site.url)
+    old = publish(site, 1, published=company.now - timedelta(days=9))
+    first, steady, gone = publish(site, 2), publish(site, 3), publish(site, 4)
+    kept = "SELECT version, amount_minor / 1000000 AS amount FROM notice WHERE source_id = %(id)s"
+
+    async def day() -> int:
+        """How many pages were asked for."""
+        before = len(site.requests)
+        await company.advance(hours=25)
+        for _ in range(2):
+            await run(notices.poll)
+            await company.advance(minutes=2)
+        return sum(asked.startswith("/notices") for asked in site.requests[before:])
+
+    assert await day() == 4
+    for amount in ("12万元", "10万元"):
+        site.publish(replace(first, amount=amount))
+        assert await day() == 3, "the recent ones"
+    [found] = await company.db.all(kept, {"id": first.id})
+    assert found == {"version": 3, "amount": 10}
+    [found] = await company.db.all(kept, {"id": steady.id})
+    assert found["version"] == 1
+    assert site.unchanged.count(site.notice_url(steady).removeprefix(site.url)) == 2, "under a condition"
+    assert sum(f"{old.id}.htm" in asked for asked in site.requests) == 1
+    site.notices = [notice for notice in site.notices if notice.id != gone.id]
+    assert await day() == 3
+    assert await day() == 2, "what is gone is asked for no more"
+
+
 def test_a_page_is_asked_for_by_what_it_said_of_itself() -> None:
     def told(**headers: str) -> dict[str, str]:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -233,6 +270,36 @@ async def test_a_site_that_says_wait_is_left_alone_and_gone_on_with_where_it_sto
 
 
 @pytest.mark.mission("S70")
+async def test_several_searches_are_one_caller_to_the_site(
+    company: Live, site: ProcurementSite, outside: Outside, run: Run
+) -> None:
+    """There is a pause between any two calls; and who is told to wait asks nothing else meanwhile, whatever comes first then."""
+    outside(procurement_url=site.url)
+    searches = ["黑板", "班班通", "课桌", "实验室", "图书"]
+    await rules(
+        company, "integrations.sources", {"polls": {"procurement": {"pause_seconds": 0.2, "every_seconds": 60}}}
+    )
+    await rules(company, "integrations.procurement", {"searches": searches})
+    begun = time.monotonic()
+    await run(notices.poll)
+    assert len(site.requests) == len(searches)
+    assert time.monotonic() - begun >= 0.8
+
+    site._window = SlidingWindow(2, 3600)
+    site.requests.clear()
+    await company.advance(minutes=2)
+    await run(notices.poll)
+    await company.advance(seconds=5)
+    await run(notices.poll)
+    assert len(site.requests) == 3, "two were answered, one was told to wait"
+    site._window = SlidingWindow(0, 1)
+    site.requests.clear()
+    await company.advance(hours=2)
+    await run(notices.poll)
+    assert len(site.requests) == len(searches)
+
+
+@pytest.mark.mission("S70")
 async def test_a_turn_has_its_limits_and_broken_rows_are_set_aside(
     company: Live, site: ProcurementSite, outside: Outside, run: Run
 ) -> None:
@@ -256,7 +323,8 @@ async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
 ) -> None:
     """One page that always fails, one that says "wait" for ever, one that is too long, two on other hosts: each is set
     aside, soon or at once, and the walk goes on to the last page."""
-    outside(procurement_url=site.url)
+    # The rulebook names a host within our own network; operations have said that it may be called, or it would not be.
+    outside(procurement_url=site.url, webhook_inner_hosts=json.dumps([f"localhost:{site.port}"]))
     near = f"http://localhost:{site.port}"
     polls = {"procurement": {"max_bytes": 60_000, "pause_seconds": 0}}
     await rules(company, "integrations.sources", {"polls": polls})
@@ -289,6 +357,18 @@ async def test_a_notice_that_cannot_be_had_keeps_out_no_other(
     publish(site, 30)
     await run(notices.poll)
     assert await company.db.value("SELECT count(*) FROM notice") == 21, "what is new is read as ever"
+
+    outside(webhook_inner_hosts="[]")
+    within = publish(site, 31)
+    site.faults = replace(site.faults, moved={**site.faults.moved, within.id: near})
+    await company.advance(minutes=2)
+    await run(notices.poll)
+    assert await company.db.value("SELECT count(*) FROM notice") == 21
+    items = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="procurement"))).items
+    assert (items[0].reason, items[0].message) == (
+        "PAGE_ELSEWHERE",
+        "HOST_NOT_ALLOWED: localhost lies within our own network",
+    )
 
 
 @pytest.mark.mission("S70")
@@ -715,6 +795,53 @@ async def test_a_server_that_is_away_costs_an_attempt_and_a_sender_that_died_lea
     await company.advance(days=1)
     await run(send_mail)
     assert post.mailbox("wang@school.cn").messages == [], "nobody sends it again by himself"
+
+
+@pytest.mark.mission("S73")
+async def test_what_could_not_leave_by_day_does_not_leave_by_night(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    """The channel was paused when it was due; when it opens again, it is 21:30 there."""
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    await company.move_to(datetime(2026, 1, 5, 13, 30, tzinfo=UTC))
+    await run(send_mail)
+    assert post.mailbox("wang@school.cn").messages == []
+    await run(sender.look_again)
+    await run(sender.look_again)
+    held = await standing(company, delivery)
+    assert (held.state, held.reason, held.rule.rule) == (
+        deliveries_pb2.DELIVERY_STATE_HELD,
+        "quiet_hours",
+        "quiet.service",
+    )
+    await company.move_to(datetime(2026, 1, 6, 0, 1, tzinfo=UTC))
+    await run(sender.look_again)
+    await run(send_mail)
+    assert len(post.mailbox("wang@school.cn").messages) == 1
+    assert (await standing(company, delivery)).attempts == 1
+
+
+@pytest.mark.mission("S73")
+async def test_a_gateway_that_fails_in_words_of_its_own_may_have_taken_it(
+    company: Live, known: Known, by_mail: None, run: Run, post: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who says that nothing was taken is tried again."""
+    contact = await known.contact("王老师", await known.account("济南市第三中学"), "wang@school.cn")
+    delivery = await asked(company, contact)
+    hand_over = SmtpGateway.send
+
+    def broken(gateway: SmtpGateway, letter: Letter) -> Receipt:
+        hand_over(gateway, letter)
+        raise LostError("the answer was lost on the way")
+
+    monkeypatch.setattr(SmtpGateway, "send", broken)
+    await run(send_mail)
+    monkeypatch.undo()
+    assert (await standing(company, delivery)).state == deliveries_pb2.DELIVERY_STATE_UNCERTAIN
+    await company.advance(days=1)
+    await run(send_mail)
+    assert len(post.mailbox("wang@school.cn").messages) == 1
 
 
 async def test_an_expired_message_is_not_handed_over(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from closedloop.common.v1.common_pb2 import Provenance
-from closedloop.customers.v1 import accounts_pb2, interactions_pb2
+from closedloop.customers.v1 import accounts_pb2, contacts_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import deliveries_pb2 as pb
 from closedloop.integrations.v1 import events_pb2 as events
@@ -190,6 +190,66 @@ async def test_an_opt_out_is_obeyed_at_once_and_for_what_waits(company: Live, te
     assert (
         await company.stub(DeliveryServiceStub, "rep2", "rep").ListConsents(pb.ListConsentsRequest())
     ).consents == []
+
+
+@pytest.mark.mission("S73")
+async def test_a_retry_heeds_the_night_and_what_was_said_while_it_was_under_way(
+    company: Live, teacher: str, known: Known
+) -> None:
+    """What waits is stopped at once; what a courier held is looked at again before it waits for another try."""
+    stub = company.stub(DeliveryServiceStub, "ops", "operations")
+
+    async def standing(delivery: pb.Delivery) -> tuple[int, str]:
+        now = await stub.GetDelivery(pb.GetDeliveryRequest(id=delivery.id))
+        return now.state, now.reason
+
+    await company.move_to(company.now.replace(hour=11, minute=59, second=50))  # 19:59:50 in China
+    late, urgent = (
+        await request(company, to_contact(teacher, key="late")),
+        await request(company, to_colleague("rep1", urgent=True)),
+    )
+    for each in (late, urgent):
+        await claimed(company, each.id)
+        await attempt(company, each.id, "deferred", detail="451 later")
+    assert await standing(late) == (pb.DELIVERY_STATE_HELD, "quiet_hours")
+    assert await standing(urgent) == (pb.DELIVERY_STATE_QUEUED, "retry")
+    assert await company.db.value("SELECT due_at FROM delivery WHERE dedupe_key = 'late'") == datetime(
+        2026, 1, 6, 1, 0, tzinfo=UTC
+    )
+    assert (await reported(company))[-1] == ("held", "quiet_hours")
+
+    # In the morning it is tried; meanwhile they say that they want no more.
+    await company.move_to(datetime(2026, 1, 6, 2, 0, tzinfo=UTC))
+    await claimed(company, late.id, 2)
+    said = pb.Consent(contact_id=teacher, allowed=False, cause="call", time=protos.timestamp(company.now))
+    await stub.SetConsents(pb.SetConsentsRequest(request_id=request_id(), rows=[said]))
+    assert await standing(late) == (pb.DELIVERY_STATE_QUEUED, "quiet_hours"), "it is with the gateway"
+    await attempt(company, late.id, "deferred", 2)
+    assert await standing(late) == (pb.DELIVERY_STATE_SUPPRESSED, "opted_out")
+
+    # Who leaves is written to no more, and a channel that is closed stays shut for what waits.
+    account = await known.account("青岛实验")
+    gone, shut = await known.contact("走了", account, "gone@x.cn"), await known.contact("关了", account, "shut@x.cn")
+    waiting = [await request(company, to_contact(contact, key="w")) for contact in (gone, shut)]
+    service = await request(company, to_contact(shut, key="s", purpose=pb.DELIVERY_PURPOSE_SERVICE))
+    await company.hear(
+        customers.ContactChanged(contact_id=gone, account_id=account, state=contacts_pb2.CONTACT_STATE_LEFT, version=9),
+        gone,
+        source="customers",
+    )
+    await company.hear(
+        customers.ContactChanged(
+            contact_id=shut,
+            account_id=account,
+            email_addresses=["shut@x.cn"],
+            state=contacts_pb2.CONTACT_STATE_CURRENT,
+            closed_channels=[interactions_pb2.CHANNEL_EMAIL],
+            version=9,
+        ),
+        shut,
+        source="customers",
+    )
+    assert [(await standing(each))[1] for each in (*waiting, service)] == ["contact_gone", "opted_out", ""]
 
 
 @pytest.mark.mission("S73")

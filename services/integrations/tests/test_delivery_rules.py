@@ -20,12 +20,16 @@ from closedloop_integrations.deliveries.rules import (
     DeliveryRules,
     Outcome,
     QuietHours,
+    Wishes,
     address_of,
     advances,
     after_attempt,
+    again,
     is_opt_out,
+    number_of,
     passage,
     permitted,
+    quiet_from,
     quiet_until,
 )
 from closedloop_integrations.outbound import Answer, NotSentError
@@ -104,6 +108,69 @@ def test_quiet_hours_end_within_a_day_and_outside_themselves(moment: datetime, s
     if over is not None:
         assert now < over <= now + timedelta(days=1)
         assert quiet_until(over, "Asia/Shanghai", QuietHours(start=start, end=end)) is None
+
+
+@given(st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1)), st.times(), st.times())
+def test_quiet_hours_begin_at_the_next_moment_that_is_quiet(moment: datetime, start: time, end: time) -> None:
+    now, hours = moment.replace(tzinfo=UTC), QuietHours(start=start, end=end)
+    begin = quiet_from(now, "Asia/Shanghai", hours)
+    if start == end:
+        assert begin is None
+    elif quiet_until(now, "Asia/Shanghai", hours) is None:
+        assert begin is not None
+        assert now < begin <= now + timedelta(days=1)
+        assert quiet_until(begin, "Asia/Shanghai", hours)
+        assert quiet_until(begin - timedelta(microseconds=1), "Asia/Shanghai", hours) is None
+
+
+@pytest.mark.mission("S73")
+@pytest.mark.parametrize(
+    ("given", "due", "state", "reason"),
+    [
+        ({}, MORNING, "queued", "retry"),
+        ({}, MORNING + timedelta(minutes=1), "queued", "retry"),
+        ({}, NIGHT, "held", "quiet_hours"),
+        ({"purpose": "internal", "urgent": True}, NIGHT, "queued", "retry"),
+        ({"consents": (said(False),)}, MORNING, "suppressed", "opted_out"),
+        ({"channel_closed": True}, MORNING, "suppressed", "opted_out"),
+        ({"contact_gone": True, "purpose": "service"}, MORNING, "suppressed", "contact_gone"),
+        ({"expires_at": MORNING + timedelta(hours=1)}, MORNING + timedelta(hours=2), "suppressed", "expired"),
+        # It was counted when it was asked for.
+        ({"recent": 9}, MORNING, "queued", "retry"),
+        ({"purpose": "internal", "wishes": Wishes(digest_times=(time(18),))}, MORNING, "queued", "retry"),
+        (
+            {"purpose": "internal", "wishes": Wishes(muted_topics=frozenset({"product_updated"}))},
+            MORNING,
+            "suppressed",
+            "muted",
+        ),
+        (
+            {"purpose": "internal", "wishes": Wishes(quiet=QuietHours(start=time(9), end=time(12)))},
+            MORNING,
+            "held",
+            "quiet_hours",
+        ),
+    ],
+)
+def test_what_is_tried_again_is_looked_at_again(
+    given: dict[str, object], due: datetime, state: str, reason: str
+) -> None:
+    found = again(circumstances(**given), RULES, MORNING, due, "retry")
+    assert (found.state, found.reason) == (state, reason)
+    if state == "queued":
+        assert found.due_at == due
+        assert (found.quiet_at is None) is (given.get("urgent") is True)
+    if state == "held":
+        assert found.due_at > due
+
+
+@pytest.mark.parametrize(
+    "written", ["13812345678", "+86 138-1234-5678", "0086 138 1234 5678", "86 13812345678", "１３８12345678"]
+)
+def test_one_telephone_is_one_recipient_however_it_is_written(written: str) -> None:
+    assert number_of(written, RULES) == "+8613812345678"
+    assert number_of("+49 170 1234567", RULES) == "+491701234567"
+    assert [number_of(each, RULES) for each in ("zhangsan", " 12 ", "")] == ["zhangsan", "12", ""]
 
 
 @pytest.mark.mission("S73")

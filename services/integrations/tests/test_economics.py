@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
@@ -198,6 +200,86 @@ async def test_regions_channels_and_the_transactions_behind_them(company: Live, 
     ]
     with company.refused("NOT_FOUND", "METRIC_UNKNOWN"):
         await metrics.TraceMetric(metrics_pb2.TraceMetricRequest(name="integrations.luck", **days))
+
+
+def served(number: str, approved: bool, changed: str, **given: Any) -> str:
+    """As the ERP serves an invoice: a thousand yuan, of goods for six hundred."""
+    line = {
+        "irowno": "1",
+        "cinvcode": "B86",
+        "iquantity": "1",
+        "imoney": "1000.00",
+        "itax": "130.00",
+        "icost": "600.00",
+    }
+    head = {"ccode": number, "ddate": "2025-12-10", "csocode": "SO1", "dmodifysystime": changed, "entry": [line]}
+    return json.dumps({**head, "dverifydate": changed if approved else "", **given})
+
+
+async def fetched(live: Live, list_name: str, *documents: str) -> None:
+    page = events.ErpDocumentsFetched(source="erp", list=list_name, documents=documents)
+    await live.hear(page, f"erp:{list_name}", source="integrations.courier")
+
+
+@pytest.mark.mission("S71", "S74", "S76")
+async def test_what_is_approved_no_longer_counts_in_neither_hub_and_stays_as_it_came(company: Live) -> None:
+    deal = str(uuid4())
+    await bring(company, order("SO1", channel="02", opportunity_id=deal, unit_id="east"), cost("EX1", "660101", 5_000))
+    stub = company.stub(EconomicsServiceStub, "boss", "executive")
+
+    async def margins(at: Any = None) -> list[int]:
+        where = scope()
+        if at is not None:
+            where.at.FromDatetime(at)
+        asked = [pb.ListMarginsRequest(scope=where, calculation=which) for which in (BOOKS, ACTED)]
+        return [fen((await stub.ListMargins(each)).total.margin) for each in asked]
+
+    await fetched(company, "saleinvoice", served("SI1", False, "2025-12-10 09:00:00"))
+    nothing = await margins()
+    await fetched(company, "saleinvoice", served("SI1", True, "2025-12-10 10:00:00", cstcode="02", cstname="天猫"))
+    assert [now - before for now, before in zip(await margins(), nothing, strict=True)] == [40_000, 40_000]
+    then = company.now
+    await company.advance(hours=1)
+
+    back = served("SI1", False, "2025-12-10 11:00:00", entry=[], cexch_name="贝壳")
+    await fetched(company, "saleinvoice", back)
+    await fetched(company, "saleinvoice", back)
+    assert (await margins(), await margins(then)) == (nothing, [each + 40_000 for each in nothing])
+    [*_, told] = await company.told(events.InvoiceRecorded)
+    assert (told.withdrawn, fen(told.net_amount), list(told.lines), told.version) == (True, 0, [], 2)
+    margin = (await company.told(events.DealMarginRestated))[-1]
+    assert (margin.opportunity_id, fen(margin.revenue), margin.HasField("operational_margin_ratio")) == (deal, 0, False)
+    documents = company.stub(ErpServiceStub, "ops", "operations")
+    listed = erp.ListTransactionsRequest(number="SI1", include_superseded=True)
+    versions = sorted((await documents.ListTransactions(listed)).transactions, key=lambda each: each.version)
+    assert [(each.version, each.withdrawn, fen(each.amount)) for each in versions] == [
+        (1, False, 100_000),
+        (2, True, 100_000),
+    ]
+
+    # Approved anew it counts, and its channel is what its code means here.
+    mapping = erp.CodeMapping(source="erp", type=erp.CODE_TYPE_CHANNEL, code="02", target_id="tmall")
+    await documents.SetCodeMappings(erp.SetCodeMappingsRequest(request_id=str(uuid4()), rows=[mapping]))
+    again = served("SI1", True, "2025-12-10 12:00:00", cstcode="02", iyperiod="202601")
+    await fetched(company, "saleinvoice", again)
+    by_channel = pb.ListMarginsRequest(scope=scope(), calculation=ACTED, dimensions=[pb.DIMENSION_CHANNEL])
+    rows = {row.keys[0]: fen(row.revenue) for row in (await stub.ListMargins(by_channel)).rows}
+    assert rows["tmall"] == 100_000
+    assert (await company.told(events.InvoiceRecorded))[-1].accounting_month.month == 1
+    assert [now - before for now, before in zip(await margins(), nothing, strict=True)] == [0, 40_000]
+
+    # What was said stays, whoever writes behind our back.
+    for statement in (
+        "UPDATE erp_transaction SET amount_minor = 1",
+        "UPDATE erp_transaction SET document = '', digest = ''",
+        "UPDATE erp_transaction SET in_force = true WHERE NOT in_force",
+        "DELETE FROM erp_transaction WHERE number = 'SI1'",
+        "TRUNCATE erp_transaction",
+    ):
+        tx = company.process.database.transaction()
+        tx.do(statement, {})
+        with pytest.raises(psycopg.Error, match="never changed or deleted"):
+            await tx.commit()
 
 
 def entry(account: str, signed: int) -> erp.VoucherEntry:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from closedloop_chassis import errors
 from closedloop_integrations.erp import documents, files
 from closedloop_integrations.erp.rules import Account, Book, Codes, ErpRules, Sums, check, read
-from closedloop_integrations.erp.u8 import Unreadable
+from closedloop_integrations.erp.u8 import Document, Unapproved, Unreadable
 from closedloop_integrations.erp.u8 import read as read_u8
 
 RULES = ErpRules(closed_until=date(2025, 11, 1))
@@ -117,10 +117,15 @@ def sale(**given: Any) -> str:
     return json.dumps({**record, **given})
 
 
+def document(text: str, rules: ErpRules = RULES, list_name: str = "saleinvoice") -> Document:
+    found = read_u8(text, list_name, "erp", rules)
+    assert isinstance(found, Document)
+    return found
+
+
 @pytest.mark.mission("S71")
 def test_an_invoice_of_the_erp_is_read_to_the_cent() -> None:
-    found = read_u8(sale(), "saleinvoice", "erp", RULES)
-    assert found is not None
+    found = document(sale())
     row, [line] = found.row, found.row.invoice.lines
     assert (row.number, row.provenance.source_id, row.order_number, row.currency) == (
         "SI26010001",
@@ -142,8 +147,7 @@ def test_an_invoice_of_the_erp_is_read_to_the_cent() -> None:
 
 def test_a_return_is_a_credit_note() -> None:
     line = json.loads(sale())["entry"][0] | {"iquantity": "-1.000000", "imoney": "-100.00", "itax": "-13.00"}
-    found = read_u8(sale(entry=[line]), "salereturn", "erp", RULES)
-    assert found is not None
+    found = document(sale(entry=[line]), list_name="salereturn")
     assert (documents.kind_of(found.row), documents.sums(found.row).total) == ("credit_note", -10_000)
 
 
@@ -187,8 +191,32 @@ def test_what_names_no_currency_is_in_the_companys_own_whatever_the_rulebook_lis
 
 
 def test_a_draft_is_no_fact() -> None:
-    assert read_u8(sale(dverifydate=""), "saleinvoice", "erp", RULES) is None
-    assert read_u8(sale(dverifydate=""), "saleinvoice", "erp", ErpRules(approved_only=False)) is not None
+    draft = read_u8(sale(dverifydate=""), "saleinvoice", "erp", RULES)
+    assert isinstance(draft, Unapproved)
+    assert draft.source_id == document(sale()).row.provenance.source_id, (
+        "by which it is found where it once was approved"
+    )
+    assert document(sale(dverifydate=""), ErpRules(approved_only=False))
+
+
+@pytest.mark.mission("S76")
+def test_a_document_names_its_channel_and_the_month_it_is_booked_to() -> None:
+    said = document(sale(cstcode="02", cstname="天猫", iyperiod="202602"))
+    assert (said.row.channel, said.names[("channel", "02")]) == ("02", "天猫")
+    month = said.row.accounting_month
+    assert (month.year, month.month, month.day) == (2026, 2, 1)
+    for silent in (sale(), sale(cstcode=" ", iyperiod=None), sale(iyperiod="202601")):
+        row = document(silent).row
+        assert (row.channel, row.HasField("accounting_month")) == ("direct", False)
+    entry = {"ccode": "F1", "ddate": "2026-01-31", "dmodifysystime": "2026-01-31 09:00:00", "ccostcode": "freight"}
+    booked = document(json.dumps({**entry, "imoney": "9.00", "iyperiod": "2026-02-01"}), list_name="cost").row
+    assert (booked.channel, booked.accounting_month.month) == ("", 2), "a cost that names no channel is its order's"
+    renamed = ErpRules(channel_field="verkaufsart")
+    named = document(json.dumps({**entry, "imoney": "9.00", "verkaufsart": "T"}), renamed, "cost")
+    assert named.row.channel == "T"
+    for wrong in ("2026", "202613", "Januar", "２０２６０１"):
+        with pytest.raises(Unreadable):
+            read_u8(sale(iyperiod=wrong), "saleinvoice", "erp", RULES)
 
 
 @pytest.mark.parametrize(

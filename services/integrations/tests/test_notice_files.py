@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from google.type.interval_pb2 import Interval
+from statsmodels.stats.proportion import proportion_confint
 
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import notices_pb2 as pb
@@ -165,7 +166,11 @@ def test_halves_without_as_many_lots_are_set_aside_and_an_amount_in_words_is_no_
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:
-    assert wilson(9, 10) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    """As the library of statistics has it, which the image of this service does without."""
+    for of in (1, 2, 9, 20, 1000):
+        for hits in {0, 1, of // 2, of - 1, of}:
+            expected = proportion_confint(hits, of, alpha=0.05, method="wilson")
+            assert wilson(hits, of) == pytest.approx(expected, abs=1e-12)
     assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
@@ -382,5 +387,7 @@ async def test_accuracy_counts_what_people_said(known: Known, company: Live) -> 
     assert (told.true_positives, told.false_positives, told.false_negatives, told.reviewed) == (18, 2, 2, 22)
     assert (told.precision, told.recall) == (pytest.approx(0.9), pytest.approx(0.9))
     assert (told.precision_low, told.precision_high) == wilson(18, 20)
+    assert (told.method, told.confidence_ratio) == ("wilson", 0.95)
+    assert (told.precision_sample_size, told.recall_sample_size) == (20, 20)
     nothing = await stub.GetMatchAccuracy(pb.GetMatchAccuracyRequest(period=period, source="elsewhere"))
     assert nothing.reviewed == 0

@@ -10,11 +10,13 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpcore
 import pytest
 
-from closedloop_integrations import settings
-from closedloop_integrations.outbound import Answer, LostError, NotSentError, Outbound
+from closedloop_integrations import addresses, settings
+from closedloop_integrations.outbound import Answer, LostError, NotSentError, Outbound, UnaskableError
 from closedloop_integrations.settings import Outside, Reader
 
 Serve = Callable[[Callable[[socket.socket], None]], str]
@@ -47,6 +49,66 @@ def serve() -> Iterator[Serve]:
 
 def whole(connection: socket.socket, head: bytes = b"", body: bytes = b"ok") -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "::1",
+        "fe80::1%eth0",
+        "fd00::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:7f00:1::",
+    ],
+)
+def test_a_name_that_leads_inwards_is_not_called_on_anybodys_word(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A subscriber's as little as the rulebook's, also where one address of several lies within: the name may answer otherwise
+    the next time."""
+
+    def resolve(*_: object, **__: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 443)) for each in ("93.184.216.34", address)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    subscriber = Outbound("https://hooks.example.cn/x", 10, 10_000, ours=False)
+    rulebook = Outbound("https://search.example.cn", 10, 10_000, also=["https://hooks.example.cn"])
+    for client in (subscriber, rulebook):
+        with client, pytest.raises(UnaskableError, match="within our own network"):
+            client.get("https://hooks.example.cn/x")
+
+
+def test_a_name_that_leads_outwards_is_called_where_it_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it resolves to the next moment does not matter; and a name nobody knows is nobody's fault but its own."""
+    called: list[str] = []
+
+    def resolve(host: str, *_: object, **__: object) -> list[Any]:
+        if host == "nobody.example.cn":
+            raise socket.gaierror("not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]
+
+    def connect(_: object, host: str, *__: object) -> httpcore.NetworkStream:
+        called.append(host)
+        raise httpcore.ConnectError("far away")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    with Outbound("https://hooks.example.cn", 10, 10_000, ours=False) as client, pytest.raises(NotSentError):
+        client.get("https://hooks.example.cn/x")
+    with Outbound("http://erp.inner", 10, 10_000) as client, pytest.raises(NotSentError, match="far away"):
+        client.get("http://erp.inner/x")
+    assert called == ["93.184.216.34", "erp.inner"]
+    nobody = Outbound("https://nobody.example.cn", 10, 10_000, ours=False)
+    with nobody as client, pytest.raises(NotSentError, match="not known by name"):
+        client.get("https://nobody.example.cn/x")
 
 
 @pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
@@ -106,7 +168,10 @@ def test_an_answer_that_is_too_long_and_one_that_leads_elsewhere(serve: Serve) -
             client.get("http://127.0.0.1:1/")
 
 
-def test_a_connection_goes_where_it_was_looked_at_and_the_name_stays(serve: Serve) -> None:
+def test_a_connection_goes_where_it_was_looked_at_and_the_name_stays(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "public", lambda host, port: "127.0.0.1")
     asked: list[bytes] = []
 
     def keep(connection: socket.socket) -> None:
@@ -125,7 +190,7 @@ def test_a_connection_goes_where_it_was_looked_at_and_the_name_stays(serve: Serv
 
     thread = threading.Thread(target=once, daemon=True)
     thread.start()
-    with Outbound(named, 10, 10_000, "127.0.0.1") as client:
+    with Outbound(named, 10, 10_000, ours=False) as client:
         assert client.post(named, b"{}", {}).content == b"ok"
     thread.join(10)
     server.close()

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from closedloop_chassis import errors
+from closedloop_chassis.courier import signatures
+from closedloop_chassis.courier.parts import Request
+from closedloop_devstack.simulators.poster import Poster
 from closedloop_integrations.conversations import envelope
 from closedloop_integrations.conversations.envelope import Keys
 from closedloop_integrations.deliveries import sms
@@ -110,6 +113,18 @@ def test_what_the_platforms_publish_is_opened(
     assert envelope.opened(keys, envelope.sealed(keys, "答复")) == "答复"
     with pytest.raises(errors.PermissionDenied, match="somebody else"):
         envelope.opened(Keys(keys.token, keys.aes_key, "wx0"), sealed)
+
+
+@pytest.mark.mission("S72", "U15")
+def test_what_standard_webhooks_publishes_is_signed_alike() -> None:
+    """The example that comes with its libraries."""
+    secret, id, stamp = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330"
+    published, body = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", b'{"test": 2432232314}'
+    assert signatures.sign(secret, id, stamp, body) == Poster(secret).sign(id, stamp, body) == published
+    headers = {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": f"v1,other {published}"}
+    signatures.check(secret, Request("POST", "/hooks/x", headers, {}, body), float(stamp), 1)
+    with pytest.raises(errors.Unauthenticated, match="does not fit"):
+        signatures.check(secret, Request("POST", "/hooks/x", headers, {}, body + b" "), float(stamp), 1)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,13 @@ from closedloop.common.v1 import common_pb2
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import sources_pb2 as pb
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
+from closedloop_chassis import errors
+from closedloop_chassis.courier.database import pool
+from closedloop_chassis.courier.desk import Desk
+from closedloop_chassis.courier.parts import Request, Webhook
+from closedloop_devstack.simulators.poster import Poster
 from closedloop_devstack.testing.service import Live
+from closedloop_integrations import courier, hearing
 
 FAILING = """
 UPDATE source SET configured = true, failures = 5, opened_at = %(now)s, retry_at = %(retry)s, last_failure_at = %(now)s,
@@ -38,21 +45,15 @@ async def test_every_adapter_is_listed_before_it_is_configured(company: Live) ->
     stub = company.stub(SourceServiceStub, "m1", "manager")
     sources = (await stub.ListSources(pb.ListSourcesRequest())).sources
     assert [source.name for source in sources] == [
-        "dingtalk",
-        "erp",
-        "mail",
-        "mail_out",
-        "procurement",
-        "sms",
-        "wecom",
-        "wecom_meetings",
+        *("behaviours", "conversations", "dingtalk", "dingtalk_callbacks", "erp", "mail", "mail_out", "mail_webhook"),
+        *("procurement", "sms", "tickets", "wecom", "wecom_archive", "wecom_callbacks", "wecom_meetings"),
     ]
     assert {source.state for source in sources} == {pb.SOURCE_STATE_NOT_CONFIGURED}
     [erp] = (await stub.ListSources(pb.ListSourcesRequest(kind=pb.SOURCE_KIND_ERP))).sources
     assert (erp.protocol, erp.light) == ("http", common_pb2.LIGHT_NONE)
-    first = await stub.ListSources(pb.ListSourcesRequest(page_size=4))
-    rest = await stub.ListSources(pb.ListSourcesRequest(page_size=4, page_token=first.next_page_token))
-    assert [source.name for source in rest.sources] == ["procurement", "sms", "wecom", "wecom_meetings"]
+    first = await stub.ListSources(pb.ListSourcesRequest(page_size=8))
+    rest = await stub.ListSources(pb.ListSourcesRequest(page_size=8, page_token=first.next_page_token))
+    assert [source.name for source in (*first.sources, *rest.sources)] == [source.name for source in sources]
     with company.refused("NOT_FOUND", "SOURCE_UNKNOWN"):
         await stub.GetSource(pb.GetSourceRequest(name="none"))
     with company.refused("PERMISSION_DENIED"):
@@ -102,6 +103,61 @@ async def test_a_paused_source_is_not_polled(company: Live) -> None:
         await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="erp"))
     with company.refused("FAILED_PRECONDITION", "SOURCE_NOT_POLLED"):
         await stub.PollSource(pb.PollSourceRequest(request_id=request_id(), name="mail_out"))
+
+
+@pytest.mark.mission("S68", "S72")
+async def test_who_posts_to_us_has_a_health_too(company: Live, outside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "_refused", {})
+    secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
+    outside(webhook_secret=secret)
+    connections = pool(company.process.settings, "integrations")
+    desk = Desk("integrations", company.process.settings, connections)
+    [tickets] = [part for part in courier.PARTS if isinstance(part, Webhook) and part.path == "/hooks/tickets"]
+    stub = company.stub(SourceServiceStub, "ops", "operations")
+
+    async def post(poster: Poster, body: bytes = b'{"number": "T1", "state": "TICKET_STATE_LOST"}') -> int:
+        call = poster.post(body)
+        request = Request(call.method, tickets.path, call.headers, call.query, call.body)
+        return (await asyncio.to_thread(tickets.run, desk, request)).status
+
+    async def health() -> pb.Source:
+        return await stub.GetSource(pb.GetSourceRequest(name="tickets"))
+
+    support, stranger = Poster(secret), Poster("whsec_c3RyYW5nZXI=")
+    try:
+        await asyncio.to_thread(hearing.look, desk)
+        assert (await health()).state == pb.SOURCE_STATE_ACTIVE
+        assert (
+            await stub.GetSource(pb.GetSourceRequest(name="wecom_callbacks"))
+        ).state == pb.SOURCE_STATE_NOT_CONFIGURED
+        assert [await post(support), await post(support)] == [201, 201]
+        await company.settle()
+        seen = await health()
+        assert (seen.received, seen.rejected, seen.quarantined, seen.light) == (2, 0, 1, common_pb2.LIGHT_NONE)
+        assert seen.HasField("last_success_time")
+
+        # Whoever has another secret is seen, and does not make us write each time.
+        for _ in range(50):
+            with pytest.raises(errors.Unauthenticated):
+                await post(stranger)
+        first = (await health()).rejected
+        assert first < 50
+        monkeypatch.setattr(hearing, "QUIET_SECONDS", 0.0)
+        await asyncio.to_thread(hearing.look, desk)
+        seen = await health()
+        assert (seen.received, seen.rejected, seen.circuit.consecutive_failures) == (2, 50, 50)
+        assert (seen.light, seen.last_error.split(":")[0]) == (common_pb2.LIGHT_BLUE, "SIGNATURE_WRONG")
+        assert await post(support) == 201
+        assert (await health()).light == common_pb2.LIGHT_NONE
+
+        pause = pb.ChangeSourceStateRequest(request_id=request_id(), name="tickets", etag=seen.etag, reason="盘点")
+        pause.action = pb.SOURCE_ACTION_PAUSE
+        await stub.ChangeSourceState(pause)
+        with pytest.raises(errors.Unavailable, match="paused"):
+            await post(support)
+        assert (await health()).received == 3
+    finally:
+        connections.close(timeout=1)
 
 
 async def test_refused_items_wait_in_quarantine_once(company: Live) -> None:

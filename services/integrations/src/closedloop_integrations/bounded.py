@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -17,12 +17,12 @@ import httpx
 
 
 class Bounded(httpx.HTTPTransport):
-    """`begin` a call before it is made. With `address` connections go there instead of where the host's name leads; the
+    """`begin` a call before it is made. Connections to a host and a port go where `lead` says, which may raise; the
     certificate is still asked for the name."""
 
-    def __init__(self, seconds: float, address: str = "") -> None:
+    def __init__(self, seconds: float, lead: Callable[[str, int], str]) -> None:
         super().__init__(verify=_authorities(), trust_env=False)
-        self._network = _Network(seconds, address)
+        self._network = _Network(seconds, lead)
         self._pool = httpcore.ConnectionPool(ssl_context=_authorities(), network_backend=self._network)
 
     def begin(self) -> None:
@@ -36,9 +36,9 @@ def _authorities() -> ssl.SSLContext:
 
 
 class _Network(httpcore.NetworkBackend):
-    def __init__(self, seconds: float, address: str) -> None:
+    def __init__(self, seconds: float, lead: Callable[[str, int], str]) -> None:
         self._system = httpcore.SyncBackend()
-        self._seconds, self._address = seconds, address
+        self._seconds, self._lead = seconds, lead
         self.until = 0.0
 
     def begin(self) -> None:
@@ -52,8 +52,9 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        address = self._lead(host, port)
         left = self.left(timeout, httpcore.ConnectTimeout)
-        stream = self._system.connect_tcp(self._address or host, port, left, local_address, socket_options)
+        stream = self._system.connect_tcp(address, port, left, local_address, socket_options)
         return _Stream(stream, self)
 
     def sleep(self, seconds: float) -> None:

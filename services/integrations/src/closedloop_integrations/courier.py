@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from closedloop_chassis.courier.parts import Part, Poller, Webhook
-from closedloop_integrations import feeds, polling
+from closedloop_integrations import feeds, hearing, polling
 from closedloop_integrations.conversations import callbacks, meetings
 from closedloop_integrations.deliveries import links, sender
 from closedloop_integrations.erp import poller as erp
@@ -33,10 +33,12 @@ PARTS: tuple[Part, ...] = (
     Poller("facts_of_old", timedelta(hours=1), waking.wake),
     Poller("old_runs", timedelta(hours=1), polling.forget_runs),
     Poller("abandoned_deliveries", timedelta(seconds=5), sender.give_up_leases),
-    Webhook("/hooks/mail", webhook.receive),
-    *(Webhook(f"/hooks/{feed}", partial(feeds.receive, feed=feed)) for feed in feeds.FEEDS),
-    Webhook(callbacks.WECOM, callbacks.from_wecom, methods=("GET", "POST")),
-    Webhook(callbacks.DINGTALK, callbacks.from_dingtalk),
+    Poller("overdue_deliveries", timedelta(seconds=5), sender.look_again),
+    Poller("posted_sources", timedelta(seconds=10), hearing.look),
+    Webhook("/hooks/mail", hearing.watched(hearing.MAIL, webhook.receive)),
+    *(Webhook(f"/hooks/{feed}", hearing.watched(feed, partial(feeds.receive, feed=feed))) for feed in feeds.FEEDS),
+    Webhook(callbacks.WECOM, hearing.watched(hearing.WECOM, callbacks.from_wecom), methods=("GET", "POST")),
+    Webhook(callbacks.DINGTALK, hearing.watched(hearing.DINGTALK, callbacks.from_dingtalk)),
     Webhook(links.OPEN, links.opened, methods=("GET",)),
     Webhook(links.CLICK, links.clicked, methods=("GET",)),
     Webhook(links.LEAVE, links.left, methods=("GET", "POST")),

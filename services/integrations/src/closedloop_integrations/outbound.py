@@ -1,4 +1,8 @@
-"""Calls to other people's servers: one host, bounded in size and in time, no redirects to anywhere else."""
+"""Calls to other people's servers: one host, bounded in size and in time, no redirects to anywhere else.
+
+Hosts that operations have set (`settings.py`) are called wherever they are. Those that somebody else names, a subscriber or the
+rulebook, are called at public addresses alone.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from closedloop_integrations import addresses
 from closedloop_integrations.bounded import Bounded
+from closedloop_integrations.settings import outside
 
 LONGEST_WAIT_DIGITS = 9
 # How an answer may be packed.
 PACKED = "gzip"
+PORTS = {"http": 80, "https": 443}
 
 
 class OutsideError(Exception):
@@ -71,15 +78,16 @@ class Answer:
 
 class Outbound:
     """A client of the host of `base_url`, and of the hosts of `also`, alone. `seconds` bound a whole call,
-    `max_bytes` its answer. With `address` the connection goes there, whatever the host's name resolves to by now."""
+    `max_bytes` its answer. `also` is always on somebody else's word, `base_url` where not `ours`."""
 
     def __init__(
-        self, base_url: str, seconds: float, max_bytes: int, address: str = "", also: Iterable[str] = ()
+        self, base_url: str, seconds: float, max_bytes: int, *, also: Iterable[str] = (), ours: bool = True
     ) -> None:
         self._origins = {_origin(url) for url in (base_url, *also)}
+        self._trusted = {_endpoint(base_url)} if ours else set()
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._transport = Bounded(seconds, address)
+        self._transport = Bounded(seconds, self._lead)
         self._client = httpx.Client(
             timeout=seconds,
             follow_redirects=False,
@@ -104,6 +112,17 @@ class Outbound:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         return self._call("POST", url, content=body, headers=headers)
+
+    def _lead(self, host: str, port: int) -> str:
+        """Where to connect to. Raises UnaskableError for what lies within, NotSentError for what nobody knows."""
+        if (host, port) in self._trusted or outside().is_inner(host, port):
+            return host
+        try:
+            return addresses.public(host, port)
+        except addresses.InwardError as error:
+            raise UnaskableError(f"HOST_NOT_ALLOWED: {error}") from error
+        except addresses.UnknownError as error:
+            raise NotSentError(str(error)) from error
 
     def _call(self, method: str, url: str, **options: Any) -> Answer:
         if (origin := _origin(url)) not in self._origins:
@@ -156,6 +175,15 @@ def _origin(url: str) -> tuple[str, str, int | None]:
         return parts.scheme, parts.hostname or "", parts.port
     except ValueError:  # a port of six digits, half a bracket
         return "", "", None
+
+
+def _endpoint(url: str) -> tuple[str, int]:
+    """As a connection is asked for. An address that is none leads nowhere."""
+    try:
+        parsed = httpx.URL(url)
+        return parsed.raw_host.decode("ascii"), parsed.port or PORTS.get(parsed.scheme, 0)
+    except httpx.InvalidURL:
+        return "", 0
 
 
 def in_one_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,6 +47,10 @@ WITH turn AS (
     UPDATE poll SET cursor = %(cursor)s, last_at = %(now)s, next_at = %(next_at)s, read = read + %(read)s,
                     failures = %(failures)s, retry_at = %(retry_at)s
      WHERE source = %(source)s AND name = %(poll)s
+), held AS (
+    -- Who is told that it is too much is told so for all he asks there.
+    UPDATE poll SET next_at = %(held_until)s::timestamptz
+     WHERE source = %(source)s AND name <> %(poll)s AND next_at < %(held_until)s::timestamptz
 ), others AS (
     -- One that nobody has asked for since it was due is one the rulebook names no longer.
     SELECT coalesce(max(failures), 0) AS failures, max(retry_at) AS retry_at
@@ -73,6 +77,15 @@ def in_force(connection: Connection, model: type[Model], now: datetime) -> Model
     """The rulebook as it is in force, read by a courier."""
     row = connection.execute(IN_FORCE, {"name": model.rulebook, "now": now}).fetchone()
     return model.model_validate(row[0]) if row else model()
+
+
+# When each poll had its last turn in this process.
+_asked: dict[tuple[str, str], float] = {}
+
+
+def fairly(source: str, polls: Sequence[str]) -> list[str]:
+    """Who was asked longest ago comes first: where one is told to wait, all are held, and not always the same are left out."""
+    return sorted(polls, key=lambda poll: _asked.get((source, poll), 0.0))
 
 
 @dataclass
@@ -119,11 +132,11 @@ def turn(desk: Desk, source: str, poll: str, *, configured: bool) -> Iterator[Tu
         return
     rules = SourceRules.model_validate(row["rules"] or {})
     mine = Turn(source, poll, now, rules.poll(source), json.loads(row["cursor"] or "{}"), row["failures"])
-    begun = time.monotonic()
+    begun = _asked[(source, poll)] = time.monotonic()
     try:
         yield mine
     except SlowDownError as error:
-        _close(desk, mine, rules, begun, wait=error.seconds, asked_to_wait=str(error))
+        _close(desk, mine, rules, begun, wait=error.seconds, asked_to_wait=str(error), all_wait=not error.away)
     except OutsideError as error:
         desk.log.warning("source failed", source=source, poll=poll, error=str(error))
         _close(desk, mine, rules, begun, error=str(error))
@@ -146,6 +159,7 @@ def _close(
     wait: float = 0,
     error: str = "",
     asked_to_wait: str = "",
+    all_wait: bool = False,
 ) -> None:
     # A minute spent in the call itself is not to be waited again.
     every = 0.0 if mine.unfinished and not error else mine.rules.every_seconds
@@ -165,6 +179,7 @@ def _close(
         "read": mine.read,
         "failures": failures,
         "retry_at": retry_at,
+        "held_until": mine.now + timedelta(seconds=wait) if all_wait else None,
         "forgotten": mine.now - timedelta(seconds=rules.breaker.longest_seconds + mine.rules.every_seconds),
         "error": error[:300],
         "newest": mine.newest,

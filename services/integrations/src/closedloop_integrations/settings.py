@@ -30,15 +30,23 @@ class DingtalkRobot(BaseModel):
 class CallbackKeys(BaseModel):
     """What an application of WeCom or DingTalk signs and seals its callbacks with, and whom its envelopes name."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     token: SecretStr = Field(min_length=1)
     aes_key: SecretStr = Field(min_length=43, max_length=43)
     receiver: str
 
 
+class RobotSecret(BaseModel):
+    """The AppSecret of an application of DingTalk, with which what people write to its robot is signed and not sealed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    app_secret: SecretStr = Field(min_length=1)
+
+
 # By platform and application; several hold at once while they are exchanged.
-Callbacks = dict[str, dict[str, tuple[CallbackKeys, ...]]]
+Callbacks = dict[str, dict[str, tuple[CallbackKeys | RobotSecret, ...]]]
 
 
 class Outside(BaseSettings):
@@ -81,13 +89,19 @@ class Outside(BaseSettings):
         default=(), description='hosts subscribers may have us call, ["hooks.example.cn", "*.example.com"]; empty: none'
     )
     webhook_inner_hosts: tuple[str, ...] = Field(
-        default=(), description='hosts of our own network that may be called, in plain text too, ["10.0.0.5:8080"]'
+        default=(),
+        description="hosts of our own network that may be called on the word of a subscriber or of the rulebook, in plain text "
+        'too, ["10.0.0.5:8080"]',
     )
 
     @property
     def mail_domain(self) -> str:
         """Behind the @ of our Message-IDs."""
         return parseaddr(self.mail_from)[1].rpartition("@")[2] or "closedloop.invalid"
+
+    def is_inner(self, host: str, port: int | None) -> bool:
+        """Whether operations have said that this host of our own network may be called."""
+        return any(name in (host, f"{host}:{port}") for name in self.webhook_inner_hosts)
 
     def robots(self, channel: str) -> frozenset[str]:
         """Names of the robots of "wecom" or "dingtalk"."""

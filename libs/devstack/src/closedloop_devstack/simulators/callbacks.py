@@ -8,14 +8,18 @@ envelope, sorted and joined, in hex.
 - WeCom: `GET ?msg_signature&timestamp&nonce&echostr` proves an address, the answer is the opened echo; messages are
   `POST ?msg_signature&timestamp&nonce` with `<xml><ToUserName/><Encrypt/><AgentID/></xml>`; timestamps in seconds, an
   empty answer or "success" is content.
-- DingTalk: `POST ?signature&timestamp&nonce` with `{"encrypt"}`, timestamps in milliseconds; an address is proved by an
-  event `check_url`; every answer is `{"msg_signature", "timeStamp", "nonce", "encrypt"}` that opens to "success".
+- DingTalk's events: `POST ?signature&timestamp&nonce` with `{"encrypt"}`, timestamps in milliseconds; an address is proved
+  by an event `check_url`; every answer is `{"msg_signature", "timeStamp", "nonce", "encrypt"}` that opens to "success".
+- What people write to DingTalk's robots is another form: `POST` with the message in plain JSON and the headers `timestamp`
+  (milliseconds) and `sign`, the base64 of HMAC-SHA256, keyed by the application's AppSecret, over "timestamp\nAppSecret";
+  an answer is a message of the robot, or `{"msgtype": "empty"}`.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import time
@@ -38,13 +42,18 @@ class Posted:
     query: dict[str, str]
     body: bytes = b""
     content_type: str = "text/plain"
+    headers: dict[str, str] = field(default_factory=dict)
 
     def but(self, body: bytes | None = None, **query: str) -> Self:
         """The same call with something else in it, as a forger would."""
         return replace(self, query={**self.query, **query}, body=self.body if body is None else body)
 
+    def headed(self, **headers: str) -> Self:
+        """The same call with other headers."""
+        return replace(self, headers={**self.headers, **headers})
+
     def send(self, url: str) -> tuple[int, bytes]:
-        headers = {"content-type": self.content_type}
+        headers = {"content-type": self.content_type, **self.headers}
         answer = httpx.request(
             self.method, f"{url}?{urlencode(self.query)}", content=self.body, headers=headers, trust_env=False
         )
@@ -53,11 +62,13 @@ class Posted:
 
 @dataclass
 class Platform:
-    """A platform's side of one application. `receiver`: the corp id or app key that its envelopes name."""
+    """A platform's side of one application. `receiver`: the corp id or app key that its envelopes name; `app_secret`:
+    DingTalk's alone, of the robot."""
 
     token: str
     aes_key: str
     receiver: str
+    app_secret: str = "app-secret"
     # Added to the clock by which it signs, in seconds.
     ahead: float = 0.0
     sent: int = field(default=0, init=False)
@@ -145,6 +156,8 @@ class Dingtalk(Platform):
         if status != 200:
             return False
         told = json.loads(body)
+        if "msgtype" in told:
+            return bool(told == {"msgtype": "empty"})
         signed = self.sign(told["timeStamp"], told["nonce"], told["encrypt"])
         return told["msg_signature"] == signed and self.unseal(told["encrypt"]) == ("success", self.receiver)
 
@@ -167,7 +180,12 @@ class Dingtalk(Platform):
             "msgtype": "text",
             "text": {"content": text},
         }
-        return self.post(json.dumps(told, ensure_ascii=False))
+        stamp = str(int((time.time() + self.ahead) * 1000))
+        mac = hmac.digest(self.app_secret.encode(), f"{stamp}\n{self.app_secret}".encode(), "sha256")
+        headers = {"timestamp": stamp, "sign": base64.b64encode(mac).decode()}
+        return Posted(
+            "POST", {}, json.dumps(told, ensure_ascii=False).encode(), "application/json; charset=utf-8", headers
+        )
 
     def event(self, name: str, at: float, **fields: Any) -> Posted:
         return self.post(json.dumps({"EventType": name, "TimeStamp": int(at * 1000), **fields}, ensure_ascii=False))

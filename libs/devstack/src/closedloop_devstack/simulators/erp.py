@@ -13,13 +13,14 @@ optionally `date_begin`, `date_end` (document day), `modify_begin` (`YYYY-MM-DD 
 Times are China's, without offset; amounts are yuan as text with 2 decimals, quantities with 6; `itaxrate` is percent
 ("13.00").
 
-- `saleorder`, `saleinvoice`, `salereturn`: `ccode` number, `ddate` day, `dverifydate` when approved ("" while not),
+- `saleorder`, `saleinvoice`, `salereturn`: `ccode` number, `ddate` day, `dverifydate` when approved ("" while not,
+  and again after 弃审), `iyperiod` accounting period ("202601"), `cstcode` `cstname` type of sale,
   `csocode` order it belongs to, `ccuscode` `ccusname` customer, `cpersoncode` seller, `cdepcode` department,
   `cexch_name` currency, `dmodifysystime` last change, `isum` total with tax, `entry` lines: `irowno`, `cinvcode`
   `cinvname` inventory, `iquantity`, `itaxunitprice` price with tax, `itaxrate`, `imoney` without tax, `itax`, `isum`
   with tax. Returns are negative throughout.
 - `cost`: `ccode`, `ddate`, `ccostcode` `ccostname` kind of cost, `imoney`, `csocode`, `ccuscode`, `cinvcode`,
-  `cdepcode`, `cpersoncode`, `dmodifysystime`.
+  `cdepcode`, `cpersoncode`, `cstcode`, `cstname`, `iyperiod`, `dmodifysystime`.
 - `currentstock`: `cwhcode` warehouse, `cinvcode` `cinvname`, `iquantity`, `iunitcost`, `imoney`, `dmodifysystime`.
 
 Control: `POST /_control/<list>` adds or changes a record (fields of `erp_records.SaleDocument`, `CostEntry`,

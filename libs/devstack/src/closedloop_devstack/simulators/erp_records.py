@@ -60,6 +60,9 @@ class SaleDocument(_Strict):
     ddate: date | None = None
     cpersoncode: str = ""
     cdepcode: str = ""
+    cstcode: str = ""
+    cstname: str = ""
+    iyperiod: str = Field(default="", pattern=r"^(\d{6})?$")
     verified: bool = True
 
     @property
@@ -71,7 +74,7 @@ class SaleDocument(_Strict):
         total = sum((Decimal(line["isum"]) for line in entry), Decimal(0))
         return (
             self.model_dump(exclude={"verified", "entry"})
-            | _head(code, self.ddate, now)
+            | _head(code, self.ddate, now, self.iyperiod)
             | {
                 "dverifydate": _instant(now) if self.verified else "",
                 "cexch_name": "人民币",
@@ -94,13 +97,16 @@ class CostEntry(_Strict):
     cinvcode: str = ""
     cdepcode: str = ""
     cpersoncode: str = ""
+    cstcode: str = ""
+    cstname: str = ""
+    iyperiod: str = Field(default="", pattern=r"^(\d{6})?$")
 
     @property
     def key(self) -> str:
         return self.ccode
 
     def record(self, code: str, now: datetime, _: int) -> Record:
-        return self.model_dump() | _head(code, self.ddate, now) | {"imoney": f"{self.imoney:.2f}"}
+        return self.model_dump() | _head(code, self.ddate, now, self.iyperiod) | {"imoney": f"{self.imoney:.2f}"}
 
 
 class StockRow(_Strict):
@@ -167,5 +173,11 @@ def _instant(now: datetime) -> str:
     return f"{now:%Y-%m-%d %H:%M:%S}"
 
 
-def _head(code: str, day: date | None, now: datetime) -> Record:
-    return {"ccode": code, "ddate": f"{day or now.date():%Y-%m-%d}", "dmodifysystime": _instant(now)}
+def _head(code: str, day: date | None, now: datetime, period: str) -> Record:
+    on = day or now.date()
+    return {
+        "ccode": code,
+        "ddate": f"{on:%Y-%m-%d}",
+        "iyperiod": period or f"{on:%Y%m}",
+        "dmodifysystime": _instant(now),
+    }

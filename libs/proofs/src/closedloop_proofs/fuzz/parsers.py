@@ -125,7 +125,7 @@ def _mail(raw: bytes) -> None:
 
 def _erp(given: tuple[str, str]) -> None:
     document = u8.read(given[1], given[0], "erp", ErpRules())
-    if document is not None:
+    if isinstance(document, u8.Document):
         assert len(document.row.SerializeToString()) < 100 * (len(given[1]) + 100), "it has grown"
 
 

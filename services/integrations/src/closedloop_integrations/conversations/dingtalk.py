@@ -1,10 +1,15 @@
 """What DingTalk tells: messages to a robot in a chat, and events that the rulebook knows as talk.
 
+Events come in a sealed envelope (`envelope.py`). What people write to a robot comes in plain JSON, and its headers `timestamp`, in
+milliseconds, and `sign` prove who calls; the body is not signed, so that TLS alone keeps it whole.
 Source: open.dingtalk.com/document/orgapp/receive-message.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -19,6 +24,16 @@ from closedloop_integrations.conversations.rules import (
 )
 
 SOURCE = "dingtalk"
+
+
+def signature(secret: str, stamp: str) -> str:
+    """HMAC-SHA256 over stamp and secret, base64."""
+    digest = hmac.new(secret.encode(), f"{stamp}\n{secret}".encode("utf-8", "replace"), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+def signed(secret: str, stamp: str, given: str) -> bool:
+    return hmac.compare_digest(signature(secret, stamp).encode(), given.encode("utf-8", "replace"))
 
 
 def called_back(message: str, rules: ConversationRules) -> Written | Recorded | None:

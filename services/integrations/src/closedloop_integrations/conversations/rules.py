@@ -35,6 +35,8 @@ class ConversationRules(Rules):
     rulebook: ClassVar[str] = "integrations.conversations"
 
     # A signed call of longer ago, or of a time to come, may be a recorded one.
+    # What DingTalk's robots are written is good for longer: the platform's own limit.
+    robot_seconds: int = Field(default=3600, ge=1, le=86_400)
     callback_seconds: int = Field(default=300, ge=1, le=86_400)
     longest_callback: int = Field(default=262_144, ge=1024, le=1_000_000)
     # How far another system's clock may be ahead of ours.

@@ -10,8 +10,9 @@ from closedloop_chassis import bulk, errors, etags, pages, protos
 from closedloop_chassis.enums import word, words
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_integrations.deliveries import consents, intake, outcomes, preferences, store, wire
+from closedloop_integrations.deliveries import again, consents, intake, outcomes, preferences, store, wire
 from closedloop_integrations.deliveries.moves import follow, move
+from closedloop_integrations.deliveries.rules import DeliveryRules
 from closedloop_integrations.deliveries.store import Delivery
 
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -160,20 +161,24 @@ async def resolve_delivery(request: pb.ResolveDeliveryRequest, call: Call) -> pb
     if request.send_again:
         if not delivery.address and not delivery.robot:
             raise errors.FailedPrecondition("ADDRESS_UNKNOWN", "it never had an address; ask for a new one")
-        delivery.due_at, delivery.ended_at = call.now, None
-        move(call, delivery, "queued", "resolved", request.reason)
+        delivery.ended_at = None
+        await again.look(call, [delivery], call.now, "resolved", request.reason)
+        # Where it may not leave now, that was told.
+        told = delivery.state != "queued"
     else:
+        told = False
         delivery.sent_at, delivery.ended_at = delivery.sent_at or call.now, None
         move(call, delivery, "sent", "resolved", request.reason)
         await follow(call, delivery)
-    wire.report(call, delivery)
+    if not told:
+        wire.report(call, delivery)
     return wire.delivery(delivery, words=True)
 
 
 @rpcs.method
 async def set_consents(request: pb.SetConsentsRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.rows)
-    addresses = [row.address.strip().casefold() for _, row in good if row.address]
+    addresses = [consents.addressed(row.address, call.rules(DeliveryRules)) for _, row in good if row.address]
     contacts = [row.contact_id for _, row in good if row.contact_id]
     owners = await call.tx.all(store.OWNERS, {"contacts": contacts, "addresses": addresses})
     rows = []
@@ -195,7 +200,7 @@ async def list_consents(request: pb.ListConsentsRequest, call: Call) -> pb.ListC
             **call.scope.params,
             "id": id,
             "contact_id": request.contact_id or None,
-            "address": request.address.strip().casefold(),
+            "address": consents.addressed(request.address, call.rules(DeliveryRules)),
             "channel": word(pb.Channel, request.channel),
             "topic": request.topic,
             "history": request.include_history,
@@ -249,7 +254,7 @@ async def _locked(id: str, etag: str, call: Call) -> Delivery:
 
 
 def _said(row: pb.Consent, owners: list[dict[str, Any]], call: Call) -> dict[str, Any]:
-    address = row.address.strip().casefold()
+    address = consents.addressed(row.address, call.rules(DeliveryRules))
     if not address and not row.contact_id:
         raise errors.InvalidArgument("NOBODY_NAMED", "a consent names an address or a contact")
     whose = [each for each in owners if each["contact_id"] == row.contact_id or address in each["addresses"]]

@@ -8,10 +8,16 @@ from typing import Any
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.data.rows import pack
 from closedloop_chassis.work import Work
+from closedloop_integrations.deliveries import rules as delivery_rules
 from closedloop_integrations.deliveries import store, wire
 from closedloop_integrations.deliveries.rules import DeliveryRules
 
 Key = tuple[str, str | None, str, str]
+
+
+def addressed(text: str, rules: DeliveryRules) -> str:
+    """A mail address or a telephone number in the one spelling by which messages and words about them are known."""
+    return text.strip().casefold() if "@" in text else delivery_rules.number_of(text, rules)
 
 
 def key(row: dict[str, Any]) -> Key:

@@ -222,6 +222,8 @@ def _target(work: Work, content: pb.DeliveryContent, known: _Known, wishes: Wish
         raise errors.FailedPrecondition("ADDRESS_UNKNOWN", f"no {target.channel} address of {target.key} is known")
     if target.channel == "mail":
         target.address = target.address.casefold()
+    elif target.channel == "sms":
+        target.address = delivery_rules.number_of(target.address, work.rules(DeliveryRules))
     if recipient.account_id and not target.account_id:
         account = known.accounts.get(recipient.account_id, {})
         target.account_id = recipient.account_id
@@ -297,7 +299,7 @@ def _words(work: Work, content: pb.DeliveryContent, target: Target) -> tuple[str
     """Subject and text."""
     rules = work.rules(TemplateRules)
     if content.WhichOneof("body") == "template":
-        return _from_template(content, target, rules, _zone(target.zone, work))
+        return _from_template(content, target, rules, zone(target.zone, work))
     subject, text = content.written.subject, content.written.text
     sender = work.org.person(content.sender_id)
     if sender is not None and content.purpose != pb.DELIVERY_PURPOSE_INTERNAL:
@@ -333,7 +335,7 @@ def _admit(work: Work, draft: Draft, rules: DeliveryRules, recent: int, consents
             purpose=delivery.purpose,
             channel=target.channel,
             topic=content.topic,
-            zone=_zone(target.zone, work),
+            zone=zone(target.zone, work),
             urgent=content.urgent,
             not_before=draft.not_before,
             expires_at=delivery.expires_at,
@@ -347,13 +349,15 @@ def _admit(work: Work, draft: Draft, rules: DeliveryRules, recent: int, consents
         work.now,
     )
     delivery.state, delivery.due_at, delivery.reason = passage.state, passage.due_at, passage.reason
+    delivery.quiet_at = passage.quiet_at
     delivery.rule, delivery.explanation = passage.rule, passage.explanation
     delivery.rule_version = work.process.rulebooks.version(DeliveryRules, work.now)
     if passage.state == "suppressed":
         delivery.ended_at = work.now
 
 
-def _zone(name: str, work: Work) -> str:
+def zone(name: str, work: Work) -> str:
+    """The zone, or the house's where it is none."""
     home = work.home.zone()
     try:
         return ZoneInfo(name or home.key).key

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import cast
 
-from closedloop.customers.v1 import accounts_pb2, interactions_pb2
+from closedloop.customers.v1 import accounts_pb2, contacts_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop.integrations.v1 import mail_pb2
 from closedloop_chassis import bulk, errors, ids, protos
 from closedloop_chassis.clocks.due import Rung
-from closedloop_chassis.enums import word
+from closedloop_chassis.enums import word, words
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_integrations.deliveries import consents, digests, intake, moves, store, wire
+from closedloop_integrations.deliveries import again, consents, digests, intake, moves, store, wire
 from closedloop_integrations.deliveries import rules as delivery_rules
 from closedloop_integrations.deliveries.rules import DeliveryRules, Outcome
 
@@ -49,14 +49,23 @@ async def attempted(event: Heard[events.DeliveryAttempted], work: Work) -> None:
     )
     if after.state == delivery.state:
         return
-    delivery.due_at = after.due_at or delivery.due_at
+    if after.due_at is not None:
+        # Meanwhile it may have become night there, or they may have said that they want no more.
+        await again.look(work, [delivery], after.due_at, after.reason, told.detail)
+        return
     if after.state in ("sent", "uncertain"):
         delivery.sent_at = protos.instant(told.time) if told.HasField("time") else work.now
         delivery.gateway_id = told.gateway_id
     moves.move(work, delivery, after.state, after.reason, told.detail)
-    if after.state != "queued":
-        wire.report(work, delivery)
-        await moves.follow(work, delivery)
+    wire.report(work, delivery)
+    await moves.follow(work, delivery)
+
+
+@reactions.on(events.DeliveriesOverdue)
+async def overdue(event: Heard[events.DeliveriesOverdue], work: Work) -> None:
+    waiting = await store.overdue(work.tx, event.message.delivery_ids, work.now)
+    if waiting:
+        await again.look(work, waiting, work.now, "overdue")
 
 
 @reactions.on(events.DeliverySeen)
@@ -114,12 +123,33 @@ async def consent_changed(event: Heard[customers.ConsentChanged], work: Work) ->
         "source_id": event.id,
         "brought_by": event.source,
     }
-    rows = [store.new_consent(**given, address=address.strip().casefold()) for address in said.email_addresses]
-    rows += [store.new_consent(**given, address=phone) for phone in said.phones]
+    rules = work.rules(DeliveryRules)
+    addresses = [*said.email_addresses, *said.phones]
+    rows = [store.new_consent(**given, address=consents.addressed(each, rules)) for each in addresses]
     if said.record.type == accounts_pb2.RECORD_TYPE_CONTACT and ids.is_id(said.record.id):
         rows.append(store.new_consent(**given, contact_id=said.record.id))
     if rows:
         await consents.record(work, rows)
+
+
+@reactions.on(customers.ContactChanged)
+async def contact_changed(event: Heard[customers.ContactChanged], work: Work) -> None:
+    """Nobody is written to where they are no longer, or by a channel they have closed since the message was asked for."""
+    contact = event.message
+    closed = {OUR_CHANNEL.get(name, name) for name in words(interactions_pb2.Channel, contact.closed_channels)}
+    if contact.state != contacts_pb2.CONTACT_STATE_LEFT and not closed:
+        return
+    asked = {
+        "id": contact.contact_id,
+        "version": contact.version,
+        "closed": sorted(closed),
+        "purposes": list(work.rules(DeliveryRules).opt_out_binds),
+        "now": work.now,
+    }
+    stopped = await work.tx.all(store.STOP_CONTACT, asked, into=store.Delivery)
+    store.step(work.tx, work.now, [(each.id, each.state, each.reason) for each in stopped])
+    for each in stopped:
+        wire.report(work, each)
 
 
 @reactions.on(customers.PersonErased)

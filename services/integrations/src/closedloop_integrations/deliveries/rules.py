@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo
@@ -27,6 +28,8 @@ RANK = {
     "clicked": 6,
     "replied": 7,
 }
+_BETWEEN_DIGITS = re.compile(r"[\s()./\-]+")
+_NUMBER = re.compile(r"\+?[0-9]{5,20}")
 FINAL = frozenset({"bounced", "failed", "suppressed", "cancelled", "complained"})
 HANDED_OVER = frozenset({"sent", "delivered", "opened", "clicked", "replied", "uncertain"})
 
@@ -83,6 +86,10 @@ class DeliveryRules(Rules):
     longest_delay_seconds: float = Field(default=3600, gt=0)
     # A hand-over unanswered for longer is uncertain.
     lease_seconds: float = Field(default=180, ge=10, le=3600)
+    # Of numbers that are written without one.
+    country_prefix: str = Field(default="+86", pattern=r"^\+[0-9]{1,4}$")
+    # Of a mobile number, behind its country's.
+    mobile_digits: int = Field(default=11, ge=5, le=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +121,26 @@ def quiet_until(now: datetime, zone: str, hours: QuietHours) -> datetime | None:
     return datetime.combine(day, hours.end, ZoneInfo(zone)).astimezone(now.tzinfo)
 
 
+def quiet_from(moment: datetime, zone: str, hours: QuietHours) -> datetime | None:
+    """When the next quiet hours begin after a moment that lies in none; None where there are none. Aware."""
+    if hours.start == hours.end:
+        return None
+    local = moment.astimezone(ZoneInfo(zone))
+    day = local.date() + timedelta(days=local.time() >= hours.start)
+    return datetime.combine(day, hours.start, ZoneInfo(zone)).astimezone(moment.tzinfo)
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Whether and when a message may go: queued, held or suppressed; the reason is the rule's word."""
+    """Whether and when a message may go: queued, held or suppressed; the reason is the rule's word. Who has not left by
+    `quiet_at` is looked at again."""
 
     state: str
     due_at: datetime
     reason: str = ""
     rule: str = ""
     explanation: str = ""
+    quiet_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +210,19 @@ def passage(c: Circumstances, rules: DeliveryRules, now: datetime) -> Passage:
         sentence = f"{hours.start:%H:%M} to {hours.end:%H:%M} in {c.zone} are quiet"
     if c.expires_at is not None and due >= c.expires_at:
         return Passage("suppressed", now, "expired", rule, f"worthless before it may leave at {due.isoformat()}")
-    return Passage("held" if due > now or reason == "digest" else "queued", due, reason, rule, sentence)
+    bounded = hours is not None and not urgent and reason != "digest"
+    quiet_at = quiet_from(due, c.zone, hours) if bounded and hours else None
+    return Passage("held" if due > now or reason == "digest" else "queued", due, reason, rule, sentence, quiet_at)
+
+
+def again(c: Circumstances, rules: DeliveryRules, now: datetime, due: datetime, reason: str) -> Passage:
+    """The passage of a message that had one before and leaves, for `reason`, at `due` or later: wishes and quiet hours may be
+    others by now. How often the recipient is written to was counted with its request, and it is gathered with nothing."""
+    ungathered = replace(c.wishes, digest_times=())
+    found = passage(replace(c, recent=0, not_before=due, wishes=ungathered), rules, now)
+    if found.state == "suppressed" or found.reason == "quiet_hours":
+        return found
+    return replace(found, state="queued", reason=reason, explanation="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +269,23 @@ def is_opt_out(text: str, rules: DeliveryRules) -> bool:
     """Whether an answer says little more than that no messages are wanted."""
     words = "|".join(re.escape(word) for word in rules.opt_out_words)
     return bool(re.match(rf"\W*(?:{words})(?:\W.{{0,20}})?\Z", text.strip(), re.I | re.S))
+
+
+def number_of(text: str, rules: DeliveryRules) -> str:
+    """A telephone number in one spelling, E.164 as far as it can be told, so that one telephone is one recipient whoever wrote
+    it down; what is no number stays as it is."""
+    digits = _BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", text.strip()))
+    if not _NUMBER.fullmatch(digits):
+        return text.strip()
+    if digits.startswith("00"):
+        digits = f"+{digits[2:]}"
+    if digits.startswith("+"):
+        return digits
+    # 86 138…: the prefix without its sign, before a whole number.
+    country = rules.country_prefix[1:]
+    if digits.startswith(country) and len(digits) == len(country) + rules.mobile_digits:
+        return f"+{digits}"
+    return rules.country_prefix + digits.removeprefix("0")
 
 
 def address_of(channel: str, email: str, mobile: str, handles: Mapping[str, str]) -> str:

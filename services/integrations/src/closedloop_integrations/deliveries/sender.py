@@ -1,10 +1,10 @@
 """Hands messages over to their gateways. Runs in the courier.
 
 The guarantee: a message is claimed, and the claim committed, before a single byte of it leaves; the claim counts the
-attempt. So one attempt is never made twice. What the gateway certainly did not take is tried again by the rulebook;
-where its answer was lost, or we died in mid-send, the lease runs out and the message becomes UNCERTAIN: it may or may
-not have gone, and only a person sends it again. Each channel has a poller of its own: a gateway that hangs delays its
-own messages alone.
+attempt. So one attempt is never made twice. What should have left before quiet hours began waits until the api has looked
+at it again. What the gateway certainly did not take is tried again by the rulebook; where its answer was lost, or we died in
+mid-send, the lease runs out and the message becomes UNCERTAIN: it may or may not have gone, and only a person sends it again.
+Each channel has a poller of its own: a gateway that hangs delays its own messages alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from psycopg.rows import class_row
 
@@ -39,6 +39,7 @@ UPDATE delivery
        leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
  WHERE id = (SELECT id FROM delivery
               WHERE channel = %(channel)s AND state IN ('queued', 'held') AND due_at <= %(now)s
+                AND (quiet_at IS NULL OR quiet_at > %(now)s)
                 -- What is gathered leaves with its digest.
                 AND NOT (state = 'held' AND reason = 'digest')
               ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
@@ -48,6 +49,11 @@ RETURNING id::text AS delivery_id, attempts AS attempt, expires_at, address, rob
 # A lease is real time, whatever the service's clock says.
 ABANDONED = """
 SELECT id::text, attempts FROM delivery WHERE state = 'sending' AND leased_until < clock_timestamp() ORDER BY leased_until LIMIT 100
+"""
+# With a paused or a failing channel, thousands may wait until it is night.
+OVERDUE = """
+SELECT id::text, quiet_at FROM delivery
+ WHERE state IN ('queued', 'held') AND quiet_at <= %(now)s AND due_at <= %(now)s ORDER BY quiet_at, id LIMIT 500
 """
 
 
@@ -94,6 +100,17 @@ def give_up_leases(desk: Desk) -> None:
         _observe(desk, id, attempt, Receipt("unknown", "the sender was interrupted"), lost=True)
 
 
+def look_again(desk: Desk) -> None:
+    """Tells of messages that have not left before quiet hours began."""
+    with desk.connection() as connection:
+        overdue = connection.execute(OVERDUE, {"now": desk.now()}).fetchall()
+    if overdue:
+        told = events.DeliveriesOverdue(delivery_ids=[id for id, _ in overdue])
+        told.time.FromDatetime(desk.now())
+        name = ",".join(f"{id}@{quiet_at.isoformat()}" for id, quiet_at in overdue)
+        desk.observe(told, "deliveries", id=uuid5(NAMESPACE_URL, f"overdue:{name}"))
+
+
 def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway, rules: DeliveryRules) -> None:
     for count in range(mine.rules.max_requests):
         with desk.connection() as connection:
@@ -106,9 +123,13 @@ def _send(desk: Desk, channel: str, mine: Turn, gateway: Gateway, rules: Deliver
             continue
         try:
             receipt = gateway.send(_mail(claim, rules) if channel == "mail" else claim.letter)
-        except OutsideError as error:
+        except (NotSentError, SlowDownError) as error:
             wait = error.seconds if isinstance(error, SlowDownError) else 0.0
             _observe(desk, claim.delivery_id, claim.attempt, Receipt("deferred", str(error), retry_after=wait))
+            raise
+        except OutsideError as error:
+            # Whatever else went wrong may have gone wrong after it was taken.
+            _observe(desk, claim.delivery_id, claim.attempt, Receipt("unknown", str(error)))
             raise
         _observe(desk, claim.delivery_id, claim.attempt, receipt)
         mine.read += 1

@@ -57,6 +57,7 @@ class Delivery:
     sent_at: datetime | None = None
     ended_at: datetime | None = None
     digest_id: str | None = None
+    quiet_at: datetime | None = None
     version: int = 1
 
 
@@ -87,7 +88,15 @@ SELECT {COLUMNS} FROM delivery
  WHERE state = 'held' AND reason = 'digest' AND digest_id IS NULL AND person_id = ANY(%(people)s) AND due_at <= %(now)s
  ORDER BY requested_at, id FOR UPDATE
 """
-MOVED = ("state", "reason", "due_at", "sent_at", "ended_at", "gateway_id", "digest_id", "version")
+OVERDUE = f"""
+SELECT {COLUMNS} FROM delivery
+ WHERE id = ANY(%(ids)s::uuid[]) AND state IN ('queued', 'held') AND due_at <= %(now)s AND quiet_at <= %(now)s
+ ORDER BY id FOR UPDATE
+"""
+MOVED = (
+    *("state", "reason", "due_at", "sent_at", "ended_at", "gateway_id", "digest_id", "version"),
+    *("rule_version", "rule", "explanation", "quiet_at"),
+)
 MOVE = f"""
 UPDATE delivery d SET {", ".join(f"{name} = n.{name}" for name in MOVED)}, leased_until = NULL
   FROM jsonb_populate_recordset(NULL::delivery, %(rows)s) n WHERE d.id = n.id
@@ -170,6 +179,17 @@ UPDATE delivery d
    AND n.channel IN ('', d.channel) AND n.topic IN ('', d.topic)
 RETURNING {", ".join(f"d.{name}" for name in NAMES)}
 """
+# What still waits for a contact who has left, or closed the channel since.
+STOP_CONTACT = f"""
+UPDATE delivery d
+   SET state = 'suppressed', reason = CASE WHEN c.state = 'left' THEN 'contact_gone' ELSE 'opted_out' END, ended_at = %(now)s,
+       version = d.version + 1
+  FROM contact c
+ WHERE c.id = %(id)s AND d.contact_id = c.id AND d.state IN ('queued', 'held')
+   -- Of an older one the newer, which is here already, says what holds.
+   AND c.version = %(version)s AND (c.state = 'left' OR d.purpose = ANY(%(purposes)s) AND d.channel = ANY(%(closed)s))
+RETURNING {", ".join(f"d.{name}" for name in NAMES)}
+"""
 LIST_CONSENTS = """
 SELECT c.id, c.address, c.contact_id, c.channel, c.topic, c.allowed, c.cause, c.at, c.source, c.source_id, c.brought_by
   FROM consent c
@@ -238,6 +258,11 @@ async def members(tx: Transaction, digest_id: str) -> list[Delivery]:
 async def gathered(tx: Transaction, people: Sequence[str], now: datetime) -> list[Delivery]:
     """What waits for a digest that is due."""
     return await tx.all(GATHERED, {"people": list(people), "now": now}, into=Delivery)
+
+
+async def overdue(tx: Transaction, ids: Sequence[str], now: datetime) -> list[Delivery]:
+    """Those of them that wait and should have left before quiet hours began."""
+    return await tx.all(OVERDUE, {"ids": list(ids), "now": now}, into=Delivery)
 
 
 def move(tx: Transaction, deliveries: Sequence[Delivery]) -> None:

@@ -46,7 +46,9 @@ class Fact:
 
 
 def facts(row: pb.Transaction, known_from: datetime) -> list[Fact]:
-    """`row` with our ids; what it says of the same code, product and warehouse is one fact."""
+    """`row` with our ids; what it says of the same code, product and warehouse is one fact. What is withdrawn says nothing."""
+    if row.withdrawn:
+        return []
     day = protos.day(row.date)
     booked = protos.day(row.accounting_month).replace(day=1) if row.HasField("accounting_month") else day.replace(day=1)
     sums: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])

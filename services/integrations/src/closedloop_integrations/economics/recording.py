@@ -18,8 +18,10 @@ from closedloop_integrations.economics.rules import STOCK, EconomicsRules, Margi
 
 async def record(work: Work, rows: Sequence[pb.Transaction]) -> None:
     """New versions of transactions, with our ids; those they replace count no longer."""
+    replaced = [(row.provenance.source, row.provenance.source_id) for row in rows if row.version > 1]
+    left = await store.deals_of(work.tx, replaced) if replaced else []
     store.supersede(work.tx, [(row.provenance.source, row.provenance.source_id) for row in rows], work.now)
-    await _put(work, rows)
+    await _put(work, rows, left)
 
 
 async def restate(work: Work, rows: Sequence[pb.Transaction]) -> None:
@@ -40,7 +42,8 @@ def record_past(work: Work, rows: Sequence[tuple[pb.Transaction, datetime]]) -> 
     store.close(work.tx, {row.id: until for row, until in rows})
 
 
-async def _put(work: Work, rows: Sequence[pb.Transaction]) -> None:
+async def _put(work: Work, rows: Sequence[pb.Transaction], left: Sequence[str] = ()) -> None:
+    """`left` are deals whose margin a version that is gone was part of."""
     found = [fact for row in rows for fact in facts(row, protos.instant(row.create_time))]
     numbers = sorted(
         {row.order_number for row in rows if row.order_number} | {r.number for r in rows if r.HasField("order")}
@@ -49,13 +52,14 @@ async def _put(work: Work, rows: Sequence[pb.Transaction]) -> None:
     if products := sorted({fact.product_id for fact in found if fact.code == STOCK}):
         await stock.tell(work, products)
     deals = await store.deals(work.tx, [row.id for row in rows], numbers)
-    if deals:
-        await _tell(work, deals)
+    if deals or left:
+        await _tell(work, sorted({*deals, *left}))
 
 
 async def _tell(work: Work, deals: Sequence[str]) -> None:
     rules, home = work.rules(EconomicsRules), work.home.currency
-    totals: dict[str, dict[str, Total]] = defaultdict(dict)
+    # One of which nothing is left has a margin of nothing.
+    totals: dict[str, dict[str, Total]] = {deal: {} for deal in deals}
     whose: dict[str, dict[str, str]] = defaultdict(lambda: {"account_id": "", "contract_id": ""})
     untold: set[str] = set()
     for row in await store.of_deals(work.tx, deals):

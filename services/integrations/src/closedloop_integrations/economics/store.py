@@ -45,6 +45,11 @@ SELECT DISTINCT opportunity_id FROM economic_fact
    AND (transaction_id = ANY(%(ids)s::uuid[]) OR order_number = ANY(%(numbers)s))
  ORDER BY 1
 """
+DEALS_OF = """
+SELECT DISTINCT opportunity_id FROM economic_fact f
+  JOIN unnest(%(sources)s::text[], %(source_ids)s::text[]) AS gone (source, source_id) USING (source, source_id)
+ WHERE f.opportunity_id IS NOT NULL AND f.known_until IS NULL ORDER BY 1
+"""
 OF_DEALS = """
 SELECT opportunity_id, code, currency, day, sum(amount_minor)::bigint AS amount, count(*) AS entries,
        max(account_id::text) AS account_id, max(contract_id::text) AS contract_id
@@ -307,6 +312,12 @@ def put(tx: Transaction, facts: Sequence[Fact], numbers: Sequence[str]) -> None:
 async def deals(tx: Transaction, transaction_ids: Sequence[str], numbers: Sequence[str]) -> list[str]:
     found = await tx.all(DEALS, {"ids": list(transaction_ids), "numbers": list(numbers)})
     return [str(row["opportunity_id"]) for row in found]
+
+
+async def deals_of(tx: Transaction, keys: Sequence[tuple[str, str]]) -> list[str]:
+    """Whose margin what is in force of these documents is part of."""
+    asked = {"sources": [key[0] for key in keys], "source_ids": [key[1] for key in keys]}
+    return [str(row["opportunity_id"]) for row in await tx.all(DEALS_OF, asked)]
 
 
 async def of_deals(tx: Transaction, ids: Sequence[str]) -> list[dict[str, Any]]:

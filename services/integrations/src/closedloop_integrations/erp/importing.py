@@ -96,8 +96,9 @@ def opened(request: pb.ImportErpFileRequest, rules: ErpRules) -> Contents:
     for position, text in enumerate(files.records(rows, list_name, rules)):
         contents.raw.append(text)
         try:
-            # In a file there are no drafts: what a person exports is meant.
-            if document := u8.read(text, list_name, request.source, rules):
+            document = u8.read(text, list_name, request.source, rules)
+            # In a file there are no drafts: what a person exports is meant, and says nothing of approval.
+            if isinstance(document, Document):
                 document.row.provenance.ClearField("observed_time")
                 contents.good.append((position, document))
         except Unreadable as error:

@@ -16,7 +16,7 @@ from closedloop_integrations.economics import recording
 from closedloop_integrations.erp import documents, store
 from closedloop_integrations.erp import rules as erp_rules
 from closedloop_integrations.erp.rules import Book, Codes, ErpRules, Meaning
-from closedloop_integrations.erp.u8 import Document
+from closedloop_integrations.erp.u8 import Document, Unapproved
 from closedloop_integrations.procurement.matching import normalise
 
 # So many old versions at a time.
@@ -60,6 +60,41 @@ async def take_in(work: Work, given: Sequence[tuple[int, Document]], *, dry: boo
     if not dry and (created or updated):
         await _keep(work, [*created, *updated])
     return Outcome(len(created), len(updated), refused)
+
+
+async def withdraw(work: Work, source: str, given: Sequence[tuple[int, Unapproved]]) -> list[RowError]:
+    """What the source approves no longer (弃审) is superseded by a version that counts nowhere; answers what may not be, its
+    month being closed. Drafts that never were approved are none of ours, and who was withdrawn before stays so."""
+    rules, refused = work.rules(ErpRules), list[RowError]()
+    held = await store.in_force(work.tx, source, [said.source_id for _, said in given])
+    withdrawn = []
+    for position, said in given:
+        if (before := held.get(said.source_id)) is None:
+            continue
+        kept = pb.Transaction.FromString(before.document)
+        if kept.withdrawn:
+            continue
+        try:
+            erp_rules.check_open(documents.month_of(kept, before.date), rules)
+        except errors.DomainError as error:
+            refused.append(bulk.refused(position, error))
+            continue
+        kept.withdrawn = True
+        entry = replace(
+            before,
+            id=new_id(),
+            version=before.version + 1,
+            told_version=before.told_version + 1,
+            digest=documents.digest(kept),
+            document=kept.SerializeToString(),
+            brought_by=f"poll:{source}",
+            observed_at=said.observed_at,
+            created_at=work.now,
+        )
+        withdrawn.append((entry, Document(kept)))
+    if withdrawn:
+        await _keep(work, withdrawn)
+    return refused
 
 
 async def restate(work: Work, entries: Sequence[store.Entry]) -> int:
@@ -126,7 +161,7 @@ def tell(work: Work, entry: store.Entry, row: pb.Transaction) -> None:
             contract_id=row.contract_id,
             net_amount=row.amount,
             lines=documents.recorded(row),
-            cancelled=row.order.cancelled,
+            cancelled=row.order.cancelled or row.withdrawn,
             version=entry.told_version,
             provenance=row.provenance,
         )
@@ -147,8 +182,9 @@ def tell(work: Work, entry: store.Entry, row: pb.Transaction) -> None:
             opportunity_id=row.opportunity_id,
             contract_id=row.contract_id,
             order_number=row.order_number,
-            net_amount=row.amount,
-            lines=documents.recorded(row),
+            net_amount=protos.money(0, entry.currency) if row.withdrawn else row.amount,
+            lines=() if row.withdrawn else documents.recorded(row),
+            withdrawn=row.withdrawn,
             credit_note=row.invoice.credit_note,
             original_number=row.invoice.original_number,
             reverses_source_id=row.reverses_source_id,

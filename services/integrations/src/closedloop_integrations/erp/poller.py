@@ -20,7 +20,7 @@ from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.courier.desk import Desk
 from closedloop_integrations.erp.rules import ErpRules
 from closedloop_integrations.outbound import Outbound, OutsideError, SlowDownError
-from closedloop_integrations.polling import Turn, in_force, turn
+from closedloop_integrations.polling import Turn, fairly, in_force, turn
 from closedloop_integrations.settings import Outside, outside
 from closedloop_integrations.sources.rules import PollRules
 
@@ -121,7 +121,8 @@ class U8:
         time.sleep(self._limits.pause_seconds)
         answer = self._client.get(self._where.erp_url.rstrip("/") + path, params=params)
         if answer.status in (429, 503):
-            raise SlowDownError(answer.retry_after or self._limits.patience_seconds)
+            wait = answer.retry_after or self._limits.patience_seconds
+            raise SlowDownError(wait, away=answer.status == 503)
         if answer.status != 200:
             raise OutsideError(f"the ERP answers {answer.status}")
         try:
@@ -137,7 +138,7 @@ def poll(desk: Desk) -> None:
     where = outside()
     with desk.connection() as connection:
         rules = in_force(connection, ErpRules, desk.now())
-    for list_name in rules.lists if where.erp_url else rules.lists[:1]:
+    for list_name in fairly(ADAPTER, rules.lists) if where.erp_url else rules.lists[:1]:
         with turn(desk, ADAPTER, list_name, configured=bool(where.erp_url)) as mine:
             if mine is not None:
                 limits = mine.rules

@@ -14,7 +14,7 @@ from closedloop_chassis.work import Heard, Work
 from closedloop_integrations import quarantine
 from closedloop_integrations.erp import intake, retelling, store
 from closedloop_integrations.erp.rules import ErpRules
-from closedloop_integrations.erp.u8 import Document, Unreadable, read
+from closedloop_integrations.erp.u8 import Document, Unapproved, Unreadable, read
 from closedloop_integrations.procurement.matching import normalise
 
 reactions = Reactions()
@@ -80,9 +80,11 @@ async def read_again(work: Work, item: quarantine.Item) -> str:
 
 
 async def read_page(work: Work, source: str, list_name: str, texts: Sequence[str]) -> dict[int, tuple[str, str]]:
-    """Takes in what can be read; answers reason and message of the others, by position."""
+    """Takes in what can be read, and out what is approved no longer; answers reason and message of the others, by
+    position."""
     rules = work.rules(ErpRules)
     good: list[tuple[int, Document]] = []
+    back: list[tuple[int, Unapproved]] = []
     broken: dict[int, tuple[str, str]] = {}
     for position, text in enumerate(texts):
         try:
@@ -90,7 +92,10 @@ async def read_page(work: Work, source: str, list_name: str, texts: Sequence[str
         except Unreadable as error:
             broken[position] = ("DOCUMENT_UNREADABLE", str(error))
             continue
-        if document is not None:
+        if isinstance(document, Unapproved):
+            back.append((position, document))
+        else:
             good.append((position, document))
     outcome = await intake.take_in(work, good)
-    return broken | {error.row: (error.reason, error.message) for error in outcome.refused}
+    refused = [*outcome.refused, *(await intake.withdraw(work, source, back) if back else ())]
+    return broken | {error.row: (error.reason, error.message) for error in refused}

@@ -37,6 +37,11 @@ class ErpRules(Rules):
     approved_only: bool = True
     # Of documents that name none.
     channel: str = Field(default="direct", max_length=64)
+    # The field of a document that names its channel (销售类型), and what it calls it; a mapping says what its code means here.
+    channel_field: str = Field(default="cstcode", max_length=64)
+    channel_name_field: str = Field(default="cstname", max_length=64)
+    # The field that names the month it is booked to (会计期间: "202601", "2026-01"); empty or missing, it is its day's.
+    period_field: str = Field(default="iyperiod", max_length=64)
     # Nothing is booked into months up to this one any more.
     closed_until: date | None = None
 
@@ -46,9 +51,11 @@ class ErpRules(Rules):
             "单据号": "ccode", "日期": "ddate", "客户编码": "ccuscode", "客户名称": "ccusname",
             "部门编码": "cdepcode", "业务员编码": "cpersoncode", "销售订单号": "csocode", "币种": "cexch_name",
             "存货编码": "cinvcode", "存货名称": "cinvname", "数量": "iquantity", "无税金额": "imoney",
+            "销售类型编码": "cstcode", "销售类型": "cstname", "会计期间": "iyperiod",
             "税额": "itax", "成本": "icost", "费用编码": "ccostcode", "费用名称": "ccostname", "金额": "imoney",
             "仓库编码": "cwhcode", "number": "ccode", "date": "ddate", "customer_code": "ccuscode",
             "customer_name": "ccusname", "department_code": "cdepcode",
+            "channel_code": "cstcode", "channel_name": "cstname", "accounting_month": "iyperiod",
             "person_code": "cpersoncode", "order_number": "csocode", "currency": "cexch_name",
             "product_code": "cinvcode", "product_name": "cinvname", "quantity": "iquantity",
             "net_amount": "imoney", "tax_amount": "itax", "cost_amount": "icost",
@@ -88,10 +95,13 @@ def check(sums: Sums, month: date, rules: ErpRules) -> None:
         raise errors.InvalidArgument(
             "LINES_DO_NOT_SUM", f"the lines make {sums.total}, the total says {sums.stated}, in fen"
         )
-    if rules.closed_until is not None and (month.year, month.month) <= (
-        rules.closed_until.year,
-        rules.closed_until.month,
-    ):
+    check_open(month, rules)
+
+
+def check_open(month: date, rules: ErpRules) -> None:
+    """Raises InvalidArgument PERIOD_CLOSED."""
+    closed = rules.closed_until
+    if closed is not None and (month.year, month.month) <= (closed.year, closed.month):
         raise errors.InvalidArgument("PERIOD_CLOSED", f"{month:%Y-%m} is closed")
 
 

@@ -72,6 +72,9 @@ SELECT source, source_id, digest, version, told_version
        USING (source, source_id)
  WHERE in_force
 """
+IN_FORCE = f"""
+SELECT {COLUMNS} FROM erp_transaction WHERE in_force AND source = %(source)s AND source_id = ANY(%(source_ids)s)
+"""
 SUPERSEDE = """
 UPDATE erp_transaction t SET in_force = false
   FROM unnest(%(sources)s::text[], %(source_ids)s::text[]) AS gone (source, source_id)
@@ -188,6 +191,13 @@ async def known(tx: Transaction, keys: Sequence[tuple[str, str]]) -> dict[tuple[
     tx.do(LOCK)
     asked = {"sources": [source for source, _ in keys], "source_ids": [source_id for _, source_id in keys]}
     return {(row.source, row.source_id): row for row in await tx.all(KNOWN, asked, into=Known)}
+
+
+async def in_force(tx: Transaction, source: str, source_ids: Sequence[str]) -> dict[str, Entry]:
+    """By source id; nobody supersedes them meanwhile."""
+    tx.do(LOCK)
+    found = await tx.all(IN_FORCE, {"source": source, "source_ids": list(source_ids)}, into=Entry)
+    return {entry.source_id: entry for entry in found}
 
 
 def put(tx: Transaction, entries: Sequence[Entry]) -> None:

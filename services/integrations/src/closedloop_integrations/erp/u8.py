@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +21,8 @@ from closedloop_integrations.procurement.matching import normalise
 
 # Of a quantity, before the point and behind it.
 LARGEST_DIGITS, SMALLEST_DIGITS = 15, 18
+# As the ERP prints a month, alone or in a day.
+PERIOD = re.compile(r"(\d{4})-?(\d{2})(?:-\d{2})?\Z", re.ASCII)
 
 
 class Unreadable(ValueError):
@@ -36,8 +39,16 @@ class Document:
     names: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | None:
-    """None for a draft nobody has approved. Raises Unreadable."""
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """A draft; or what was approved and is no longer (弃审), which who knows its source id knows."""
+
+    source_id: str
+    observed_at: datetime
+
+
+def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | Unapproved:
+    """Raises Unreadable; of a draft nothing but its number and its last change is read."""
     try:
         record = json.loads(text)
         if not isinstance(record, dict):
@@ -45,7 +56,7 @@ def read(text: str, list_name: str, source: str, rules: ErpRules) -> Document | 
         if "\\u0000" in text or "\0" in text:
             raise Unreadable("a text holds NUL")
         if rules.approved_only and "dverifydate" in record and not record["dverifydate"]:
-            return None
+            return Unapproved(f"{list_name}/{_text(record, 'ccode')}", _instant(record, rules))
         return (
             _stock(record, source, rules)
             if list_name == "currentstock"
@@ -70,11 +81,16 @@ def _document(record: dict[str, Any], list_name: str, source: str, rules: ErpRul
         account_code=record.get("ccuscode", ""),
         unit_code=record.get("cdepcode", ""),
         person_code=record.get("cpersoncode", ""),
-        channel=rules.channel if list_name != "cost" else "",
+        # A cost that names none is its order's.
+        channel=_optional(record, rules.channel_field) or (rules.channel if list_name != "cost" else ""),
         order_number=record.get("csocode", "") if list_name != "saleorder" else "",
         provenance=_provenance(record, source, f"{list_name}/{number}", rules),
     )
+    if (month := _month(_optional(record, rules.period_field))) and month != day.replace(day=1):
+        row.accounting_month.CopyFrom(protos.date_proto(month))
     names = {("account", row.account_code): record.get("ccusname", "")} if row.account_code else {}
+    if code := _optional(record, rules.channel_field):
+        names[("channel", code)] = _optional(record, rules.channel_name_field)
     if list_name == "cost":
         row.cost.CopyFrom(
             pb.CostEntry(
@@ -149,6 +165,24 @@ def _text(record: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise Unreadable(f"the field {name} is empty")
     return value.strip()
+
+
+def _optional(record: dict[str, Any], name: str) -> str:
+    """Empty where it is empty or missing. Raises Unreadable for what is no text."""
+    value = record.get(name) or ""
+    if not isinstance(value, str):
+        raise Unreadable(f"the field {name} is no text")
+    return value.strip()
+
+
+def _month(text: str) -> date | None:
+    """The first day of "202601", "2026-01" or a day of it; None for nothing."""
+    if not text:
+        return None
+    found = PERIOD.match(text)
+    if found is None:
+        raise Unreadable(f"{text[:40]} is no accounting period")
+    return date(int(found[1]), int(found[2]), 1)
 
 
 def _quantity(text: str) -> DecimalText:

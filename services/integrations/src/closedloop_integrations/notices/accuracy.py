@@ -7,7 +7,7 @@ from closedloop_chassis import protos
 from closedloop_chassis.work import Call
 from closedloop_integrations.notices import store
 from closedloop_integrations.notices.importing import rpcs as rpcs
-from closedloop_integrations.notices.rules import ProcurementRules, wilson
+from closedloop_integrations.notices.rules import CONFIDENCE, METHOD, ProcurementRules, wilson
 
 
 @rpcs.method
@@ -22,9 +22,17 @@ async def get_match_accuracy(request: pb.GetMatchAccuracyRequest, call: Call) ->
     }
     counts = await store.reviewed(call.db, asked)
     hits, wrong, missed = counts["true_positives"], counts["false_positives"], counts["false_negatives"]
-    response = pb.GetMatchAccuracyResponse(**counts)
+    response = pb.GetMatchAccuracyResponse(
+        reviewed=counts["reviewed"],
+        true_positives=hits,
+        false_positives=wrong,
+        false_negatives=missed,
+        precision_sample_size=hits + wrong,
+        recall_sample_size=hits + missed,
+    )
     if counts["reviewed"] < rules.accuracy_from:
         return response
+    response.confidence_ratio, response.method = CONFIDENCE, METHOD
     if hits + wrong:
         response.precision = hits / (hits + wrong)
         response.precision_low, response.precision_high = wilson(hits, hits + wrong)

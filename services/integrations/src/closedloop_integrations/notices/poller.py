@@ -1,5 +1,7 @@
 """Walks the search lists of the procurement site, politely, and reads what it has not seen. Runs in the courier.
 
+What was read lately is looked at again once a day or so, with the calls a turn has left: its list may say nothing of a correction.
+
 One poll per search. A walk goes from the first page to the last; where it is interrupted (told to slow down, out of
 calls, site away) the next turn goes on at the same page. A list that has not changed costs one conditional request, and so
 does a notice of which the list says something else while its page is what it was. Each notice is observed once per content.
@@ -13,7 +15,8 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
@@ -30,7 +33,7 @@ from closedloop_integrations.outbound import (
     TooLargeError,
     UnaskableError,
 )
-from closedloop_integrations.polling import Turn, in_force, turn
+from closedloop_integrations.polling import Turn, fairly, in_force, turn
 from closedloop_integrations.procurement.mending import CHINA
 from closedloop_integrations.procurement.site import ListPage, NoticeRow, decode, parse_list
 from closedloop_integrations.settings import outside
@@ -38,28 +41,66 @@ from closedloop_integrations.settings import outside
 SOURCE = "procurement"
 LONGEST_VALIDATOR = 500
 
-SEEN = "SELECT url, row_digest, etag, last_modified FROM fetched_page WHERE url = ANY(%(urls)s)"
+SEEN = "SELECT url, row_digest, content, etag, last_modified FROM fetched_page WHERE url = ANY(%(urls)s)"
 KEEP = """
-INSERT INTO fetched_page (url, source, etag, last_modified, row_digest, fetched_at)
-VALUES (%(url)s, %(source)s, %(etag)s, %(last_modified)s, %(row_digest)s, %(now)s)
+INSERT INTO fetched_page (url, source, etag, last_modified, row_digest, fetched_at, published_at, content)
+VALUES (%(url)s, %(source)s, %(etag)s, %(last_modified)s, %(row_digest)s, %(now)s, %(published)s, %(content)s)
 ON CONFLICT (url) DO UPDATE
    SET etag = excluded.etag, last_modified = excluded.last_modified, row_digest = excluded.row_digest,
-       fetched_at = excluded.fetched_at
+       fetched_at = excluded.fetched_at, published_at = excluded.published_at, content = excluded.content
 """
 UNCHANGED = "UPDATE fetched_page SET row_digest = %(row_digest)s, fetched_at = %(now)s WHERE url = %(url)s"
-FORGET = "DELETE FROM fetched_page WHERE source = %(source)s AND fetched_at < %(since)s"
+FORGET = """
+DELETE FROM fetched_page
+ WHERE source = %(source)s AND fetched_at < %(since)s AND (published_at IS NULL OR published_at < %(recent)s)
+"""
+# Those nobody has looked at for the longest time come first.
+AGAIN = """
+SELECT url, row_digest, etag, last_modified, published_at, content FROM fetched_page
+ WHERE source = %(source)s AND published_at >= %(recent)s AND fetched_at < %(stale)s ORDER BY fetched_at, url LIMIT %(limit)s
+"""
+LOOKED_AT = "UPDATE fetched_page SET fetched_at = %(now)s WHERE url = %(url)s"
 
 
 def poll(desk: Desk) -> None:
     url = outside().procurement_url
     with desk.connection() as connection:
         rules = in_force(connection, ProcurementRules, desk.now())
-    for words in rules.searches if url else rules.searches[:1]:
-        with turn(desk, SOURCE, words or "all", configured=bool(url)) as mine:
+    by_name = {words or "all": words for words in (rules.searches if url else rules.searches[:1])}
+    for name in fairly(SOURCE, list(by_name)):
+        words = by_name[name]
+        with turn(desk, SOURCE, name, configured=bool(url)) as mine:
             if mine is not None:
                 limits = mine.rules
                 with Outbound(url, limits.timeout_seconds, limits.max_bytes, also=rules.hosts) as client:
                     Walk(desk, client, mine, rules, url.rstrip("/"), words).run()
+
+
+class Rest:
+    """Between two calls, whichever search they belong to: to the site they are one caller's."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+
+    def begin(self) -> None:
+        self._since = time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(max(self._since + seconds - time.monotonic(), 0))
+
+
+_rested = Rest()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A notice's page: what the list says of it, as a digest and when it was published, and the digest of what it last said."""
+
+    url: str
+    title: str
+    row_digest: str
+    published: datetime | None = None
+    content: str = ""
 
 
 class Walk:
@@ -89,7 +130,7 @@ class Walk:
                     self._turn.unfinished = True
                     return
                 if answer.status == 304:
-                    return
+                    break
                 if answer.status != 200:
                     raise OutsideError(f"the list answers {answer.status}")
                 html = decode(answer.content, answer.headers.get("content-type", ""))
@@ -101,7 +142,9 @@ class Walk:
             if not self._read(listed.rows):
                 return
             page = cursor["page"] = listed.next_url
-        self._whole()
+        else:
+            self._whole()
+        self._look_again()
 
     def _first_page(self) -> str:
         since = self._turn.cursor.get("since")
@@ -125,7 +168,38 @@ class Walk:
         cursor.pop("tries", None)
         # What was read before that day is listed no more.
         with self._desk.connection() as connection:
-            connection.execute(FORGET, {"source": SOURCE, "since": date.fromisoformat(since)})
+            recent = self._turn.now - timedelta(days=self._rules.recheck_days)
+            connection.execute(FORGET, {"source": SOURCE, "since": date.fromisoformat(since), "recent": recent})
+
+    def _look_again(self) -> None:
+        """At notices of the last days, with the calls that are left. Raises OutsideError where nothing of the site can be had."""
+        now, rules = self._turn.now, self._rules
+        asked = {
+            "source": SOURCE,
+            "recent": now - timedelta(days=rules.recheck_days),
+            "stale": now - timedelta(hours=rules.recheck_hours),
+            "limit": max(self._turn.rules.max_requests - self._calls, 0) if rules.recheck_days else 0,
+        }
+        with self._desk.connection() as connection:
+            found = connection.execute(AGAIN, asked).fetchall()
+        for url, digest, etag, modified, published, content in found:
+            page = Page(url, "", digest, published, content)
+            try:
+                answer = self._get(url, conditions(etag, modified))
+            except SlowDownError:
+                raise
+            except OutsideError:
+                # It stands as it was, and is asked for again in its time.
+                with self._desk.connection() as connection:
+                    connection.execute(LOOKED_AT, {"url": url, "now": self._desk.now()})
+                self._lost += 1
+                if self._lost >= rules.pages_lost:
+                    raise
+                continue
+            if answer is None:
+                return
+            self._lost = 0
+            self._observe(page, answer)
 
     @contextmanager
     def _beginning_anew(self, page: str, *, fresh: bool) -> Iterator[None]:
@@ -146,13 +220,13 @@ class Walk:
         """False where this turn leaves rows to the next one. Raises OutsideError where nothing of the site can be had."""
         with self._desk.connection() as connection:
             found = connection.execute(SEEN, {"urls": [row.url for row in rows]}).fetchall()
-        seen = {url: (digest, conditions(*validators)) for url, digest, *validators in found}
+        seen = {url: (digest, content, conditions(*validators)) for url, digest, content, *validators in found}
         tries = self._turn.cursor.get("tries", {})
         owed: OutsideError | None = None
         # Those that failed before wait until the others were asked for.
         for row in sorted(rows, key=lambda row: tries.get(row.url, 0)):
             digest = hashlib.sha256(repr((row.title, row.buyer, row.published)).encode()).hexdigest()
-            known, when = seen.get(row.url, ("", {}))
+            known, content, when = seen.get(row.url, ("", "", {}))
             if known != digest:
                 try:
                     answer = self._get(row.url, when)
@@ -168,7 +242,7 @@ class Walk:
                     if answer is None:
                         self._turn.unfinished = True
                         return False
-                    self._observe(row, digest, answer)
+                    self._observe(Page(row.url, row.title, digest, row.published, content), answer)
                     self._forgive(row.url)
                     self._had, self._lost = self._had + 1, 0
             # A date to come is a slip of the site's: searched from the year 2099 on, nothing would ever be new.
@@ -197,7 +271,7 @@ class Walk:
         )
         raw = "\n".join((row.title, row.buyer, row.published.isoformat(), row.kind, row.region))
         with self._desk.connection() as connection:
-            connection.execute(KEEP, self._kept(row, digest))
+            connection.execute(KEEP, self._kept(Page(row.url, row.title, digest)))
         self._refuse("notice_page", row.url, reason, str(error), raw)
         self._forgive(row.url)
 
@@ -209,29 +283,35 @@ class Walk:
     def _forgive(self, url: str) -> None:
         self._turn.cursor.get("tries", {}).pop(url, None)
 
-    def _observe(self, row: NoticeRow, digest: str, answer: Answer) -> None:
+    def _observe(self, page: Page, answer: Answer) -> None:
         html = decode(answer.content, answer.headers.get("content-type", ""))
         now = self._desk.now()
+        content = hashlib.sha256(html.encode()).hexdigest()
         with self._desk.connection() as connection:
             if answer.status == 304:
-                connection.execute(UNCHANGED, self._kept(row, digest))
+                connection.execute(UNCHANGED, self._kept(page))
                 return
-            connection.execute(KEEP, self._kept(row, digest, answer))
+            connection.execute(KEEP, self._kept(page, answer, content))
             if answer.status in (404, 410):
                 message = f"the page answers {answer.status}"
-                self._refuse("notice_page", row.url, "PAGE_GONE", message, row.title)
+                self._refuse("notice_page", page.url, "PAGE_GONE", message, page.title)
                 return
-            content = hashlib.sha256(html.encode()).hexdigest()
-            fetched = events.NoticeFetched(source=SOURCE, url=row.url, html=html, fetch_time=protos.timestamp(now))
-            id = uuid5(NAMESPACE_URL, f"{row.url}#{content}")
-            self._desk.observe(fetched, row.url, id=id, connection=connection)
+            if content == page.content:
+                return
+            fetched = events.NoticeFetched(source=SOURCE, url=page.url, html=html, fetch_time=protos.timestamp(now))
+            # What is corrected back is news as well.
+            id = uuid5(NAMESPACE_URL, f"{page.url}#{page.content}#{content}#{now.isoformat()}")
+            self._desk.observe(fetched, page.url, id=id, connection=connection)
         self._turn.read += 1
 
-    def _kept(self, row: NoticeRow, digest: str, answer: Answer | None = None) -> dict[str, Any]:
-        """A page that could not be had is asked for without conditions, should the list ever say something else of it."""
-        etag, modified = validators(answer) if answer is not None and answer.status == 200 else ("", "")
-        kept = {"url": row.url, "source": SOURCE, "row_digest": digest, "now": self._desk.now()}
-        return {**kept, "etag": etag, "last_modified": modified}
+    def _kept(self, page: Page, answer: Answer | None = None, content: str = "") -> dict[str, Any]:
+        """A page that could not be had is asked for without conditions, should the list ever say something else of it; and
+        only what was had is looked at again."""
+        had = answer is not None and answer.status == 200
+        etag, modified = validators(answer) if answer is not None and had else ("", "")
+        kept = {"url": page.url, "source": SOURCE, "row_digest": page.row_digest, "now": self._desk.now()}
+        kept |= {"etag": etag, "last_modified": modified, "published": page.published if had else None}
+        return {**kept, "content": content if had else ""}
 
     def _refuse_broken(self, listed: ListPage, page: str) -> None:
         for broken in listed.quarantined:
@@ -249,10 +329,12 @@ class Walk:
         """None where this turn has used up its calls. Raises SlowDownError, or OutsideError for an answer that is none."""
         if self._calls >= self._turn.rules.max_requests:
             return None
-        if self._calls:
-            time.sleep(self._turn.rules.pause_seconds)
+        _rested.wait(self._turn.rules.pause_seconds)
         self._calls += 1
-        answer = self._client.get(url, headers)
+        try:
+            answer = self._client.get(url, headers)
+        finally:
+            _rested.begin()
         if answer.status in (429, 503):
             wait = answer.retry_after or self._turn.rules.patience_seconds
             raise SlowDownError(wait, away=answer.status == 503)

@@ -68,7 +68,9 @@ class SourceRules(Rules):
     )
     breaker: BreakerRules = BreakerRules()
     runs: RunRules = RunRules()
-    lag_hours: dict[str, float] = Field(default={"procurement": 72, "erp": 72, "mail": 168})
+    lag_hours: dict[str, float] = Field(
+        default={"procurement": 72, "erp": 72, "mail": 168, "tickets": 72, "behaviours": 72, "conversations": 168}
+    )
 
     def poll(self, source: str) -> PollRules:
         return self.polls.get(source, PollRules())

@@ -42,17 +42,27 @@ SELECT s.name, s.kind, s.protocol, s.configured, s.paused, s.failures, s.opened_
                                                      'next_at', p.next_at, 'read', p.read,
                                                      'retry_at', p.retry_at) ORDER BY p.name), '[]')
           FROM poll p WHERE p.source = s.name) AS polls,
-       CASE s.kind
+       CASE WHEN s.protocol = 'webhook'
+            THEN (SELECT coalesce(sum(h.received), 0)::bigint FROM posted_hour h WHERE h.source = s.name AND h.hour > %(since)s)
+       ELSE CASE s.kind
             WHEN 'procurement' THEN (SELECT count(*) FROM notice n WHERE n.source = s.name AND n.created_at > %(since)s)
             WHEN 'mail_in' THEN (SELECT count(*) FROM mail m WHERE m.source = s.name AND m.received_at > %(since)s)
             WHEN 'erp' THEN (SELECT count(*) FROM erp_transaction t WHERE t.source = s.name AND t.created_at > %(since)s)
             ELSE (SELECT count(*) FROM delivery d
                    WHERE d.sent_at > %(since)s AND d.channel = CASE s.kind WHEN 'mail_out' THEN 'mail' ELSE s.kind END)
-       END AS received,
-       (SELECT count(*) FROM delivery d
+       END END AS received,
+       CASE WHEN s.protocol = 'webhook'
+            THEN (SELECT coalesce(sum(h.refused), 0)::bigint FROM posted_hour h WHERE h.source = s.name AND h.hour > %(since)s)
+       ELSE (SELECT count(*) FROM delivery d
          WHERE d.ended_at > %(since)s AND d.state IN ('failed', 'bounced')
-           AND d.channel = CASE s.kind WHEN 'mail_out' THEN 'mail' ELSE s.kind END) AS rejected,
-       (SELECT count(*) FROM quarantine q WHERE q.source = s.name AND q.created_at > %(since)s) AS quarantined
+           AND d.channel = CASE s.kind WHEN 'mail_out' THEN 'mail' ELSE s.kind END)
+       END AS rejected,
+       -- What a feed brought is set aside under the name of who said it, with the feed's for a key.
+       (SELECT count(*) FROM quarantine q
+         WHERE q.created_at > %(since)s
+           AND CASE WHEN s.protocol <> 'webhook' THEN q.source = s.name AND q.kind <> 'callback'
+                    WHEN s.kind IN ('wecom', 'dingtalk') THEN q.source = s.kind AND q.kind = 'callback'
+                    ELSE q.key = s.name AND q.kind IN ('ticket', 'behaviour', 'conversation', 'wecom_archive') END) AS quarantined
   FROM source s
 """
 ONE = f"{SOURCES} WHERE s.name = %(name)s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import secrets
@@ -17,8 +16,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations.settings import outside
-from closedloop_integrations.webhooks import catalogue, guard, rules, store
-from closedloop_integrations.webhooks.posting import post
+from closedloop_integrations.webhooks import catalogue, guard, rules, store, trying
 from closedloop_integrations.webhooks.rules import WebhookRules
 from closedloop_integrations.webhooks.store import Attempt, Subscription
 
@@ -154,14 +152,8 @@ async def test_subscription(request: pb.TestSubscriptionRequest, call: Call) -> 
         "data": {"subscriptionId": found.id, "name": found.name},
     }
     old = found.old_secret if found.old_secret_until and found.old_secret_until > call.now else ""
-    outcome = await asyncio.to_thread(
-        post,
-        found.url,
-        event["id"],
-        json.dumps(event, ensure_ascii=False),
-        (found.secret, old),
-        call.rules(WebhookRules),
-    )
+    body, secrets_ = json.dumps(event, ensure_ascii=False), (found.secret, old)
+    outcome = await trying.attempt(found.id, found.url, event["id"], body, secrets_, call.rules(WebhookRules))
     attempt = Attempt(
         id=new_id(),
         subscription_id=found.id,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from closedloop_chassis import errors
 from closedloop_chassis.courier import signatures
-from closedloop_integrations.outbound import Answer, Outbound, OutsideError
+from closedloop_integrations.outbound import Answer, NotSentError, Outbound, OutsideError
 from closedloop_integrations.settings import outside
 from closedloop_integrations.webhooks import guard
 from closedloop_integrations.webhooks.rules import WebhookRules
@@ -29,7 +30,11 @@ def post(url: str, event_id: str, body: str, secrets: tuple[str, ...], rules: We
     """Raises nothing: whatever happens is an outcome."""
     begun = time.monotonic()
     try:
-        address = guard.pinned(url, outside())
+        try:
+            # What was allowed when it was set may be so no longer.
+            guard.check(url, outside())
+        except errors.InvalidArgument as error:
+            raise NotSentError(f"{error.reason}: {error.message}") from error
         stamp, content = str(int(time.time())), body.encode()
         headers = {
             "content-type": CONTENT,
@@ -39,7 +44,7 @@ def post(url: str, event_id: str, body: str, secrets: tuple[str, ...], rules: We
             "webhook-timestamp": stamp,
             "webhook-signature": " ".join(signatures.sign(s, event_id, stamp, content) for s in secrets if s),
         }
-        with Outbound(url, rules.timeout_seconds, rules.most_answer_bytes, address) as client:
+        with Outbound(url, rules.timeout_seconds, rules.most_answer_bytes, ours=False) as client:
             answer = client.post(url, content, headers)
     except OutsideError as error:
         return Outcome(0, str(error)[:SHOWN], _milliseconds(begun))

@@ -13,6 +13,8 @@ from closedloop_chassis.rulebook.rules import Rules
 
 # Answers that blame us or the message alone do not speak against the address.
 GONE, TOO_MANY, TIMED_OUT = 410, 429, 408
+# Threads there may ever be for trials.
+MOST_TESTS = 32
 
 
 class WebhookRules(Rules):
@@ -37,6 +39,8 @@ class WebhookRules(Rules):
     most_messages: int = Field(default=200, ge=1, le=10_000)
     lease_seconds: float = Field(default=90, ge=10, le=3600)
     at_once: int = Field(default=16, ge=1, le=256)
+    # Subscriptions that one process tries at once on a caller's word.
+    tests_at_once: int = Field(default=4, ge=1, le=MOST_TESTS)
     # The old secret signs beside the new one.
     overlap_hours: float = Field(default=24, ge=0, le=720)
     # What was taken or given up can be had again so long.
