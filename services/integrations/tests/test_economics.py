@@ -264,7 +264,7 @@ async def test_stock_that_lasts_89_days_is_red_and_said_so(company: Live) -> Non
     assert (told.product_id, told.days, told.light, told.previous_light) == ("B86", 89.0, LIGHT_RED, LIGHT_NONE)
     [asked] = await company.told(approvals.TaskRequested)
     assert (asked.content.cause_key, asked.content.light) == ("integrations.stock_days:B86", LIGHT_RED)
-    assert (asked.content.assignee_role, asked.content.origin_checks) == ("role:operations", True)
+    assert (asked.content.assignee_role, asked.content.origin_checks) == ("role:operations|owner", True)
     assert asked.content.evidence[0].value == 89
     await bring(company, held("X1", "DUST", 1_000, 5))
     stub = company.stub(EconomicsServiceStub, "rep1", "rep")

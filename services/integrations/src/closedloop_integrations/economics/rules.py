@@ -107,7 +107,7 @@ class StockRules(Part):
     look_every: ClockSetting = ClockSetting(days=1)
     # Who is asked to do something from which light on, in a task's words.
     warn_from: Literal["blue", "yellow", "red"] = "yellow"
-    assignee: str = Field(default="role:operations", pattern="^[a-z_]+(:[a-z_]+)?$")
+    assignee: str = Field(default="role:operations|owner", min_length=1, max_length=100)
     task_kind: str = Field(default="intervention", min_length=1, max_length=64)
 
 

@@ -41,9 +41,7 @@ def _task(work: Work, stock: Stock, light: str) -> tasks_pb2.TaskContent:
         title=f"库存周转过慢: {stock.product_id} {lasts}"[:200],
         description=f"健康线 {rules.lights.blue:g} 天以内: 请促销、调拨或停止补货。",
         assignee_role=rules.assignee,
-        ownership=common_pb2.Ownership(
-            owner_id=root.manager_id if root else "", unit_id=root.id if root else ""
-        ),
+        ownership=common_pb2.Ownership(owner_id=root.manager_id if root else "", unit_id=root.id if root else ""),
         origin=ORIGIN,
         cause_key=f"{WARNING}:{stock.product_id}",
         warning=WARNING,
