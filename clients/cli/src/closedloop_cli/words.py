@@ -90,6 +90,16 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "{place} is too much for one look: {tables} tables and {megabytes} MB together; pack them with gzip, or send fewer.",
         "{place} 过大：一次最多 {tables} 个表、共 {megabytes} MB；请用 gzip 压缩或减少文件。",
     ),
+    "dataset_refused": ("{reason}: {message}", "{reason}：{message}"),
+    "diagnosed_here": (
+        "No platform runs here: looked over on this machine, by the rulebook as it comes.",
+        "本机没有运行平台：按默认规则在本机检查。",
+    ),
+    "diagnosis_not_here": (
+        "No platform is reached, and {package} is not installed here: `pip install {package}`, or start one with `make up`.",
+        "无法连接平台，本机也未安装 {package}：请 `pip install {package}`，或用 `make up` 启动平台。",
+    ),
+    "diagnosis_broke": ("The diagnosis broke off: {why}", "诊断中断：{why}"),
     "nothing_wrong": ("Nothing wrong was found.", "未发现问题。"),
     "columns_missing": (
         "{file} lacks the columns {missing}; it has {there}. Name them in a file for --mapping.",

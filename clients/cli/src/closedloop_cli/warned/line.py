@@ -65,11 +65,11 @@ def _about(warned: Sequence[Line], raised: datetime) -> Line | None:
 
 def _with_task(line: Line, task: Line) -> Line:
     result, told = line.result, line.told
-    if result == "open" and task.result not in ("open", "gone", "called_off"):
+    if result == "open" and task.result in ("not_checked", "cannot_say"):
         # Done on the work list, and the origin has not looked since.
-        result, told = (
-            ("cannot_say", told) if task.result in ("not_checked", "cannot_say") else (task.result, task.told)
-        )
+        result = "cannot_say"
+    elif result == "open" and task.result in ("worked", "did_not_work"):
+        result, told = task.result, task.told
     elif result == "gone" and task.result in ("worked", "did_not_work", "cannot_say", "not_checked"):
         # The data is in order again, and somebody had acted.
         result = "worked"
