@@ -50,7 +50,9 @@ async def get_card_adoption(request: pb.GetCardAdoptionRequest, call: Call) -> p
             by_person[row["person_id"]][row["after"]] = Side(**row)
     before, after = ([one[side] for one in by_person.values() if side in one] for side in (False, True))
     unit = METRICS[metric] or call.home.currency
-    sellers, taken, others = [], [], []
+    sellers: list[pb.CardAdopter] = []
+    taken: list[float] = []
+    others: list[float] = []
     for person_id, both in sorted(by_person.items()):
         told, change = _seller(person_id, both, metric, judged_by, call)
         sellers.append(told)
