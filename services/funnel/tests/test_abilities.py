@@ -13,7 +13,7 @@ from closedloop.funnel.v1 import abilities_pb2 as pb
 from closedloop.funnel.v1 import abilities_pb2_grpc as rpc
 from closedloop.funnel.v1 import experiments_pb2
 from closedloop_funnel.abilities import certainty
-from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, Part, behind, light, score
+from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, Piece, behind, light, score
 from closedloop_funnel.talk.rules import TalkRules
 
 from .conftest import Company, day, remember, rid
@@ -33,17 +33,17 @@ def test_there_are_twelve_and_each_is_heard_somewhere() -> None:
 @pytest.mark.mission("S89")
 def test_a_score_is_made_of_parts_with_enough_behind_them() -> None:
     rules = AbilityRules()
-    talk, judged = Part("talk", 80.0, 5), Part("assessment", 40.0, 1, [40.0])
+    talk, judged = Piece("talk", 80.0, 5), Piece("assessment", 40.0, 1, [40.0])
     assert score(rules, [talk]) == 80
-    assert score(rules, [Part("talk", 80.0, 4)]) is None, "four talks say nothing"
-    assert score(rules, [talk, Part("drill", 50.0, 1)]) == pytest.approx(70)
-    assert score(rules, [Part("lesson", 100.0, 3)]) is None, "a tenth of the weight is too little"
-    assert score(rules, [Part("lesson", 100.0, 3), judged]) == pytest.approx(64)
+    assert score(rules, [Piece("talk", 80.0, 4)]) is None, "four talks say nothing"
+    assert score(rules, [talk, Piece("drill", 50.0, 1)]) == pytest.approx(70)
+    assert score(rules, [Piece("lesson", 100.0, 3)]) is None, "a tenth of the weight is too little"
+    assert score(rules, [Piece("lesson", 100.0, 3), judged]) == pytest.approx(64)
     assert [light(rules, value, 80, 5) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
-    assert light(rules, 0.0, 80, behind(rules, [Part("drill", 0.0, 1), Part("talk", 0.0, 4)])) == "none", (
+    assert light(rules, 0.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("talk", 0.0, 4)])) == "none", (
         "one drill lights nothing"
     )
-    assert light(rules, 0.0, 80, behind(rules, [Part("drill", 0.0, 1), Part("lesson", 0.0, 4)])) == "red"
+    assert light(rules, 0.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("lesson", 0.0, 4)])) == "red"
     with pytest.raises(ValueError, match="red begins"):
         AbilityRules(weak=30, weaker=20)
 
@@ -51,20 +51,20 @@ def test_a_score_is_made_of_parts_with_enough_behind_them() -> None:
 @pytest.mark.mission("S89")
 def test_a_score_says_how_sure_it_is() -> None:
     rules = AbilityRules()
-    alone = certainty.of_score(rules, [Part("talk", 80.0, 10)])
+    alone = certainty.of_score(rules, [Piece("talk", 80.0, 10)])
     # Of one part the interval is that part's: Wilson's for 8 of 10.
     assert (alone.low, alone.high) == (pytest.approx(49.02, abs=0.01), pytest.approx(94.33, abs=0.01))
     assert (alone.sample_size, alone.method) == (10, "mover, wilson, student_t")
-    sure = certainty.of_score(rules, [Part("talk", 80.0, 1000)])
+    sure = certainty.of_score(rules, [Piece("talk", 80.0, 1000)])
     assert (sure.low, sure.high) == (pytest.approx(77.4, abs=0.1), pytest.approx(82.4, abs=0.1))
-    once = certainty.of_score(rules, [Part("talk", 80.0, 1000), Part("assessment", 80.0, 1, [80.0])])
+    once = certainty.of_score(rules, [Piece("talk", 80.0, 1000), Piece("assessment", 80.0, 1, [80.0])])
     assert once.low < 60, "one judgement alone may be anything"
-    several = certainty.of_score(rules, [Part("talk", 80.0, 1000), Part("assessment", 80.0, 4, [78, 80, 80, 82.0])])
+    several = certainty.of_score(rules, [Piece("talk", 80.0, 1000), Piece("assessment", 80.0, 4, [78, 80, 80, 82.0])])
     assert several.low > 77
-    nothing = certainty.of_score(rules, [Part("talk", 0.0, 4)])
+    nothing = certainty.of_score(rules, [Piece("talk", 0.0, 4)])
     assert (nothing.HasField("value"), nothing.verdict) == (False, experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY)
     assert nothing.explanation == "too little behind it: talk 4"
-    poor = certainty.of_score(rules, [Part("talk", 20.0, 10)])
+    poor = certainty.of_score(rules, [Piece("talk", 20.0, 10)])
     assert certainty.of_change(poor, alone).verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
     assert certainty.of_change(alone, sure).verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE
     assert certainty.of_change(nothing, sure).verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
@@ -78,8 +78,8 @@ def test_the_interval_holds_what_it_promises() -> None:
     held = 0
     for _ in range(500):
         parts = [
-            Part("talk", 100 * sum(draw.random() < 0.7 for _ in range(20)) / 20, 20),
-            Part("win_rate", 100 * sum(draw.random() < 0.4 for _ in range(8)) / 8, 8),
+            Piece("talk", 100 * sum(draw.random() < 0.7 for _ in range(20)) / 20, 20),
+            Piece("win_rate", 100 * sum(draw.random() < 0.4 for _ in range(8)) / 8, 8),
         ]
         found = certainty.of_score(rules, parts)
         held += found.low <= truth <= found.high

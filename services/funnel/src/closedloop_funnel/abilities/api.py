@@ -201,8 +201,8 @@ async def _measured(
     return found
 
 
-def _parts(found: Sequence[Measured]) -> list[rules.Part]:
-    return [rules.Part(cast(PartWord, one.part), one.value, one.cases, one.grades or ()) for one in found]
+def _parts(found: Sequence[Measured]) -> list[rules.Piece]:
+    return [rules.Piece(cast(PartWord, one.part), one.value, one.cases, one.grades or ()) for one in found]
 
 
 def _person(person_id: str, call: Call) -> tuple[str, str]:

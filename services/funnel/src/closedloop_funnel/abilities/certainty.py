@@ -22,7 +22,7 @@ UNIT = "point"
 SHARES = frozenset[PartWord]({"talk", "win_rate", "lesson"})
 
 
-def of_score(judged_by: AbilityRules, parts: Sequence[rules.Part]) -> pb.Estimate:
+def of_score(judged_by: AbilityRules, parts: Sequence[rules.Piece]) -> pb.Estimate:
     """0..100 with its interval; too little behind it says that it cannot say."""
     counted = rules.counted(judged_by, parts)
     cases = sum(one.cases for one in counted)
@@ -73,7 +73,7 @@ def of_change(before: pb.Estimate, after: pb.Estimate) -> pb.Estimate:
     )
 
 
-def _around(one: rules.Part) -> tuple[float, float]:
+def _around(one: rules.Piece) -> tuple[float, float]:
     if one.part in SHARES:
         low, high = _wilson(round(one.value * one.cases / FULL), one.cases)
         return FULL * low, FULL * high

@@ -8,14 +8,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from closedloop_chassis.rulebook import rules as rulebook
-from closedloop_chassis.rulebook.rules import Rules
+from closedloop_chassis.rulebook.rules import Part, Rules
 
 FULL = 100.0
 PartWord = Literal["talk", "drill", "win_rate", "assessment", "lesson"]
 
 
-class AbilityRule(rulebook.Part):
+class AbilityRule(Part):
     """`risks`: risk phrases that speak against it; `objections`: those it answers. Keys of the talk catalogue."""
 
     name: str = Field(min_length=1, max_length=100)
@@ -68,7 +67,7 @@ class AbilityRules(Rules):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Piece:
     """What an ability is worth by one measure, 0..100; `grades` are the values behind a mean."""
 
     part: PartWord
@@ -77,12 +76,12 @@ class Part:
     grades: Sequence[float] = ()
 
 
-def counted(rules: AbilityRules, parts: Iterable[Part]) -> list[Part]:
+def counted(rules: AbilityRules, parts: Iterable[Piece]) -> list[Piece]:
     """Those with enough cases that have a weight."""
     return [one for one in parts if one.cases >= rules.least.get(one.part, 1) and rules.weights.get(one.part, 0) > 0]
 
 
-def score(rules: AbilityRules, parts: Iterable[Part]) -> float | None:
+def score(rules: AbilityRules, parts: Iterable[Piece]) -> float | None:
     """0..100 by weight among those with enough cases; None where they weigh too little together."""
     enough = counted(rules, parts)
     weight = sum(rules.weights[one.part] for one in enough)
@@ -91,7 +90,7 @@ def score(rules: AbilityRules, parts: Iterable[Part]) -> float | None:
     return sum(rules.weights[one.part] * one.value for one in enough) / weight
 
 
-def behind(rules: AbilityRules, parts: Iterable[Part]) -> int:
+def behind(rules: AbilityRules, parts: Iterable[Piece]) -> int:
     """Cases of the parts that count."""
     return sum(one.cases for one in counted(rules, parts))
 
