@@ -116,7 +116,7 @@ def of_clock(service: str, one: platform_pb2.Clock) -> Line:
         raised=_moment(one.due_time),
         result="worked" if answered else "open",
         key=one.id,
-        automatic=f"passed on to level {one.level + 1}",
+        automatic=f"time limit passed, level {one.level + 1}",
         told=f"done {shapes.when(one.answer_time)}" if answered else "",
     )
 
@@ -124,7 +124,8 @@ def of_clock(service: str, one: platform_pb2.Clock) -> Line:
 def of_task(one: tasks_pb2.Task) -> Line:
     content = one.content
     done = one.state == tasks_pb2.TASK_STATE_DONE
-    told = _said(one.effect_evidence)
+    acted = one.state in (tasks_pb2.TASK_STATE_DONE, tasks_pb2.TASK_STATE_CANCELLED)
+    told = _said(one.effect_evidence) if acted else one.outcome_comment
     if done and one.effect == tasks_pb2.TASK_EFFECT_WORKED and not told and one.HasField("effect_due_time"):
         told = f"did not come back by {shapes.when(one.effect_due_time)}"
     return Line(
@@ -139,7 +140,7 @@ def of_task(one: tasks_pb2.Task) -> Line:
         result=_EFFECT[one.effect] if done else _SETTLED.get(one.state, "open"),
         key=f"alarm:{content.subject_id}" if content.subject_type == "alarm" else content.cause_key,
         automatic=f"task: {content.title}",
-        action=" · ".join(filter(None, (one.outcome, one.outcome_comment))) or (one.settled_by if done else ""),
+        action=" · ".join(filter(None, (one.outcome, one.outcome_comment))) or one.settled_by if acted else "",
         told=told,
     )
 
