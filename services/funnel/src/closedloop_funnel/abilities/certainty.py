@@ -15,6 +15,7 @@ from closedloop.funnel.v1 import experiments_pb2 as pb
 from closedloop_funnel import estimates
 from closedloop_funnel.abilities import rules
 from closedloop_funnel.abilities.rules import FULL, AbilityRules, PartWord
+from closedloop_funnel.standard_errors import reach
 
 METHOD = "mover, wilson, student_t"
 # A point of the scale; parts that are told as shares.
@@ -80,17 +81,9 @@ def _around(one: rules.Piece) -> tuple[float, float]:
     if len(one.grades) < 2:
         return 0.0, FULL
     count, middle = len(one.grades), fmean(one.grades)
-    half = _student(count) * stdev(one.grades) / sqrt(count)
+    half = reach(count) * stdev(one.grades) / sqrt(count)
     return max(0.0, middle - half), min(FULL, middle + half)
 
 
-# A heat map asks for the same few shares, and for means of as few grades, a thousand times.
+# A heat map asks for the same few shares a thousand times.
 _wilson = lru_cache(maxsize=10_000)(estimates.wilson)
-
-
-@lru_cache(maxsize=1000)
-def _student(count: int) -> float:
-    """How many standard errors of a mean its interval reaches to either side: the interval of any sample of that size tells."""
-    sample = [float(one) for one in range(count)]
-    found = estimates.spread(sample, UNIT)
-    return (found.high - found.low) / 2 / (stdev(sample) / sqrt(count))

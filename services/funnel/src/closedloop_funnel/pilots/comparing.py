@@ -13,7 +13,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
 from closedloop_funnel import estimates
 from closedloop_funnel.measures.measuring import Stretch
-from closedloop_funnel.pilots import measuring, rules
+from closedloop_funnel.pilots import clustered, measuring, rules
 from closedloop_funnel.pilots.rules import PilotRules
 from closedloop_funnel.pilots.store import Pilot
 from closedloop_funnel.pilots.subjects import Subject, subjects
@@ -48,9 +48,9 @@ def _before_after(subject: Subject, before: Values, after: Values, work: Work) -
     earlier, later = rules.pooled(before), rules.pooled(after)
     return newcomers_pb2.BeforeAfter(
         name=subject.key,
-        before=measuring.estimate(subject, earlier, judged_by),
-        after=measuring.estimate(subject, later, judged_by),
-        change=estimates.relative(earlier, later, judged_by.least_cases),
+        before=clustered.mean(measuring.estimate(subject, earlier, judged_by), before),
+        after=clustered.mean(measuring.estimate(subject, later, judged_by), after),
+        change=clustered.relative(estimates.relative(earlier, later, judged_by.least_cases), before, after),
     )
 
 
