@@ -16,8 +16,8 @@ from closedloop.funnel.v1 import experiments_pb2, pipelines_pb2
 from closedloop.funnel.v1 import pilots_pb2 as pb
 from closedloop.funnel.v1 import pilots_pb2_grpc as rpc
 from closedloop_chassis.ids import new_id
-from closedloop_funnel import estimates
-from closedloop_funnel.pilots import clustered, rules
+from closedloop_funnel import clustered, estimates
+from closedloop_funnel.pilots import rules
 from closedloop_funnel.pilots.rules import Found, Wait, pooled
 
 from .conftest import Company, cny, day, remember, rid

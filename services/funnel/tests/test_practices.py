@@ -87,6 +87,7 @@ def test_out_of_deals_without_a_pattern_no_practice_is_mined() -> None:
         deals = [
             Deal(
                 id=str(number),
+                owner_id=f"s{number % 12}",
                 cycle_days=chance.lognormvariate(4, 0.6),
                 margin=chance.uniform(0.2, 0.6),
                 effective=chance.randint(1, 9),
@@ -96,6 +97,38 @@ def test_out_of_deals_without_a_pattern_no_practice_is_mined() -> None:
         told = mining.feature("x", FEATURES["effective_contacts"], tell_apart(judged_by, deals), judged_by)
         claimed += told.difference.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
     assert claimed <= 7, "2.5 % by chance alone"
+
+
+@pytest.mark.mission("S94")
+def test_the_habit_of_a_seller_is_no_practice() -> None:
+    """150 sets of twelve sellers who differ in pace and in how many contacts they log, the one having nothing to do with the
+    other: with deals taken for independent, one set in twelve would have made a card of it."""
+    judged_by, chance, rule = PracticeRules(), random.Random(3), FEATURES["effective_contacts"]
+    claimed = over_deals = 0
+    for _ in range(150):
+        deals = []
+        for seller in range(12):
+            pace, habit = chance.gauss(0, 0.5), chance.randint(2, 9)
+            deals += [
+                Deal(
+                    id=f"{seller}-{number}",
+                    owner_id=str(seller),
+                    cycle_days=chance.lognormvariate(4 + pace, 0.4),
+                    margin=chance.uniform(0.2, 0.6),
+                    effective=max(0, habit + chance.randint(-1, 1)),
+                )
+                for number in range(6)
+            ]
+        found = tell_apart(judged_by, deals)
+        told = mining.feature("c", rule, found, judged_by)
+        claimed += told.difference.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+        sides = [[value(rule, deal) for deal in side] for side in (found.benchmarks, found.others)]
+        over_deals += estimates.means_apart(*sides).verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+    assert claimed <= 8, "2.5 % by chance alone"
+    assert over_deals > claimed
+    star = [Deal(id=f"a{n}", owner_id="star", cycle_days=20 if n < 9 else 90, margin=0.5) for n in range(14)]
+    alone = mining.feature("c", rule, tell_apart(judged_by, star), judged_by)
+    assert alone.difference.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY, "there is nobody to tell him from"
 
 
 def test_a_correlation_says_how_sure_it_is() -> None:
@@ -153,7 +186,8 @@ async def test_what_short_and_profitable_deals_share_becomes_cards_and_cases_are
     deals, logs = [], []
     for number in range(30):
         best = number < 10
-        deal = won(number, 20 if best else 100, None if number == 29 else 0.4 if best else 0.2)
+        seller = f"s{number % 10}" if number % 10 else "rep1"
+        deal = won(number, 20 if best else 100, None if number == 29 else 0.4 if best else 0.2, owner_id=seller)
         deals.append(deal)
         early = deal["engage_date"] + timedelta(days=2 if best else 90)
         talk = visit("rep1", early, number, done=True)
@@ -174,9 +208,9 @@ async def test_what_short_and_profitable_deals_share_becomes_cards_and_cases_are
     assert {"technical_lead_early", "poc_iterations"} <= set(cards)
     assert not {"pain_matrix", "custom_proposal"} & set(cards)
     lead = cards["technical_lead_early"].features[0]
-    assert (lead.benchmark.value, lead.others.value, lead.difference.method) == (1, 0, "newcombe")
+    assert (lead.benchmark.value, lead.others.value, lead.difference.method) == (1, 0, "newcombe, by person")
     rounds = cards["poc_iterations"].features[0]
-    assert (rounds.benchmark.value, rounds.difference.method) == (3, "welch_t")
+    assert (rounds.benchmark.value, rounds.difference.method) == (3, "welch_t, by person")
     assert rounds.difference.low > 2
     states = [pb.PRACTICE_CARD_STATE_PROPOSED, pb.PRACTICE_CARD_STATE_PUBLISHED]
     for state in states:
@@ -328,7 +362,7 @@ async def test_who_takes_a_card_up_is_told_before_and_after_and_held_against_the
     found = await ops.GetCardAdoption(pb.GetCardAdoptionRequest(card_id=CARD))
     assert (found.feature_key, found.least_value, found.metric_key) == ("poc_iterations", 1.75, "win_rate")
     change = found.adoption_change
-    assert (change.value, change.sample_size, change.method) == (pytest.approx(48 / 120), 240, "newcombe")
+    assert (change.value, change.sample_size, change.method) == (pytest.approx(48 / 120), 240, "newcombe, by person")
     assert change.verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
     assert [one.adopted for one in found.sellers] == [True] * 6 + [False] * 6
     first = found.sellers[0]

@@ -11,9 +11,9 @@ from google.protobuf import json_format
 from closedloop.funnel.v1 import experiments_pb2, newcomers_pb2
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.measures.measuring import Stretch
-from closedloop_funnel.pilots import clustered, measuring, rules
+from closedloop_funnel.pilots import measuring, rules
 from closedloop_funnel.pilots.rules import PilotRules
 from closedloop_funnel.pilots.store import Pilot
 from closedloop_funnel.pilots.subjects import Subject, subjects

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from closedloop_chassis import errors, protos
 from closedloop_chassis.currency import coins
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.practices import rules, store
 from closedloop_funnel.practices.rules import PracticeRules, Side
 
@@ -65,18 +66,27 @@ async def get_card_adoption(request: pb.GetCardAdoptionRequest, call: Call) -> p
         publish_time=protos.timestamp(card.published_at),
         before=Interval(start_time=protos.timestamp(begins), end_time=protos.timestamp(card.published_at)),
         after=Interval(start_time=protos.timestamp(card.published_at), end_time=protos.timestamp(ends)),
-        adoption_change=estimates.difference(
-            sum(one.hits for one in after),
-            sum(one.ended for one in after),
-            sum(one.hits for one in before),
-            sum(one.ended for one in before),
-            judged_by.least_deals,
+        adoption_change=clustered.difference(
+            estimates.difference(
+                sum(one.hits for one in after),
+                sum(one.ended for one in after),
+                sum(one.hits for one in before),
+                sum(one.ended for one in before),
+                judged_by.least_deals,
+            ),
+            _by_person(after),
+            _by_person(before),
         ),
         sellers=sellers,
         metric_key=metric,
         effect=estimates.change_against(taken, others, unit, judged_by.least_adopters),
         under_way_count=sum(row["ended"] for row in found if row["after"] is None),
     )
+
+
+def _by_person(sides: Sequence[Side]) -> dict[str, list[float]]:
+    """1 for a deal that follows the card, else 0."""
+    return {one.person_id: [1.0] * one.hits + [0.0] * (one.ended - one.hits) for one in sides}
 
 
 def _seller(

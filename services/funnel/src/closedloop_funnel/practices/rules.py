@@ -131,6 +131,7 @@ class Deal:
     `units` done."""
 
     id: str
+    owner_id: str = ""
     cycle_days: float
     margin: float | None
     roles_at: Mapping[str, float] = field(default_factory=dict)

@@ -74,7 +74,7 @@ class Adopted:
 
 # Days of the cycle by whole days; who took part in a contact, by the role he has in the deal.
 DEALS = f"""
-SELECT o.id, greatest((o.close_date - coalesce(o.engage_date, o.created_at::date))::float8, 1) AS cycle_days,
+SELECT o.id, o.owner_id, greatest((o.close_date - coalesce(o.engage_date, o.created_at::date))::float8, 1) AS cycle_days,
        o.margin_ratio AS margin,
        coalesce((SELECT jsonb_object_agg(r.role, r.day)
                    FROM (SELECT o.participants ->> p AS role,

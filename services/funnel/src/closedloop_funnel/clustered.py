@@ -1,4 +1,4 @@
-"""Cases of one person are alike: intervals over cases, made as wide as the people they come from differ (S101).
+"""Cases of one person are alike: intervals over cases, made as wide as the people they come from differ (S91, S94, S101).
 
 Linearised ratio with the people as clusters (Cochran 1977, 6.3; Liang and Zeger 1986), Student's t on people less one; the
 interval over cases stays where it is the wider one, as with shares at 0 or 1.
@@ -33,6 +33,16 @@ def relative(found: pb.Estimate, before: Values, after: Values) -> pb.Estimate:
     return _widened(found, _error(errors), len(people))
 
 
+def difference(found: pb.Estimate, ones: Values, others: Values) -> pb.Estimate:
+    """Mean of the ones less that of the others; a person on both sides is one."""
+    people = sorted({*_people(ones), *_people(others)})
+    mine, theirs = _mean(ones), _mean(others)
+    if mine is None or theirs is None:
+        return found
+    errors = [_part(ones, person, mine) - _part(others, person, theirs) for person in people]
+    return _widened(found, _error(errors), len(people))
+
+
 def _widened(found: pb.Estimate, error: float | None, people: int) -> pb.Estimate:
     if not found.HasField("value"):
         return found
@@ -42,6 +52,8 @@ def _widened(found: pb.Estimate, error: float | None, people: int) -> pb.Estimat
     low, high = min(found.low, found.value - half), max(found.high, found.value + half)
     if found.method.startswith("wilson"):
         low, high = max(low, 0.0), min(high, 1.0)
+    elif found.method.startswith("newcombe"):
+        low, high = max(low, -1.0), min(high, 1.0)
     told = pb.Estimate()
     told.CopyFrom(found)
     told.low, told.high = low, high
