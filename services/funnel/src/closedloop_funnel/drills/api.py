@@ -16,7 +16,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.attachments import references
 from closedloop_funnel.drills import asking, grading, rules, store
 from closedloop_funnel.drills.rules import DrillRules, ScenarioRule
@@ -121,10 +121,15 @@ async def _talk_change(drill: Drill, call: Call) -> Any:
         "ends": ends,
         "until": ends + window,
     }
-    found = {row["after"]: row for row in await call.db.all(store.TALK, params)}
-    nothing = {"talks": 0, "risky": 0}
-    after, before = found.get(True, nothing), found.get(False, nothing)
-    return estimates.difference(after["risky"], after["talks"], before["risky"], before["talks"], judged_by.least_talks)
+    sides: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
+    for row in await call.db.all(store.TALK, params):
+        sides[row["after"]][row["owner_id"]] = [1.0] * row["risky"] + [0.0] * (row["talks"] - row["risky"])
+    (risky, talks), (earlier_risky, earlier_talks) = (
+        (int(sum(map(sum, sides[after].values()))), sum(map(len, sides[after].values()))) for after in (True, False)
+    )
+    found = estimates.difference(risky, talks, earlier_risky, earlier_talks, judged_by.least_talks)
+    # Of one participant alone his talks are all there is; of several each is as different as he is.
+    return clustered.difference(found, sides[True], sides[False]) if len(drill.participant_ids) > 1 else found
 
 
 @rpcs.method

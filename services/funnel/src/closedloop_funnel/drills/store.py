@@ -84,14 +84,14 @@ SELECT person_id, scenario_key, count(*) AS attempts, max(coalesce(grade, least_
 """
 # Real conversations of the participants before and after: in how many of them one of the risk phrases was heard.
 TALK = """
-SELECT t.started_at >= %(ends)s AS after, count(*) AS talks,
+SELECT t.owner_id, t.started_at >= %(ends)s AS after, count(*) AS talks,
        count(*) FILTER (WHERE EXISTS (SELECT FROM hearing h WHERE h.transcript_id = t.id AND h.kind = 'risk'
                                          AND h.review <> 'wrong' AND h.key = ANY(%(risks)s))) AS risky
   FROM transcript t
  WHERE t.owner_id = ANY(%(people)s)
    AND ((t.started_at >= %(before)s AND t.started_at < %(begins)s)
      OR (t.started_at >= %(ends)s AND t.started_at < %(until)s))
- GROUP BY 1
+ GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 
