@@ -518,6 +518,11 @@ def test_the_page_of_warnings_says_who_did_what_and_whether_it_worked(
     assert "- cannot say yet: 2" in out.read_text()
     assert "| split the lot | cannot say yet |" in out.read_text()
     assert closedloop.lines("warnings", "list", "--service", "targets") == []
+    here = {one["unit_id"] for one in found}
+    assert len(closedloop.lines(*page, "--unit", here.pop())) == 2
+    elsewhere = closedloop.lines("accounts", "list", "--limit", "1")[0]["ownership"]["unitId"]
+    assert closedloop.lines(*page, "--unit", elsewhere) == []
+    assert "there is no unit moon" in closedloop(*page, "--unit", "moon", status=1)
 
 
 @pytest.mark.mission("S95", "S101")

@@ -186,7 +186,7 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
     found = (await ops.ListBottlenecks(pb.ListBottlenecksRequest())).bottlenecks
     need = found[0]
     assert (need.key, need.metric_key, need.healthy) == (NEED, "stage_overdue", 0.1)
-    assert (need.value.value, need.value.sample_size, need.value.method) == (60 / 72, 72, "wilson")
+    assert (need.value.value, need.value.sample_size, need.value.method) == (60 / 72, 72, "wilson, by person")
     # Twelve that still stand there, each 100,000 at a probability of one half.
     assert need.cost == cny(600_000)
     said = {one.name: one.value for one in need.evidence}

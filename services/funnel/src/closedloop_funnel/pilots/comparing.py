@@ -48,8 +48,8 @@ def _before_after(subject: Subject, before: Values, after: Values, work: Work) -
     earlier, later = rules.pooled(before), rules.pooled(after)
     return newcomers_pb2.BeforeAfter(
         name=subject.key,
-        before=clustered.mean(measuring.estimate(subject, earlier, judged_by), before),
-        after=clustered.mean(measuring.estimate(subject, later, judged_by), after),
+        before=measuring.estimate(subject, before, judged_by),
+        after=measuring.estimate(subject, after, judged_by),
         change=clustered.relative(estimates.relative(earlier, later, judged_by.least_cases), before, after),
     )
 
