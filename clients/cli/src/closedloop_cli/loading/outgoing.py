@@ -80,12 +80,13 @@ def activity_row(log: activities_pb2.Activity) -> activities_pb2.ActivityRow:
     row.provenance.source, row.provenance.source_id = log.provenance.source, log.provenance.source_id
     begun = log.start_time if log.HasField("start_time") else log.planned_period.start_time
     ended = log.end_time if log.HasField("start_time") else log.planned_period.end_time
-    for name, value in (
-        ("start_time", begun),
-        ("end_time", ended),
-        ("next_step_date", log.next_step_date),
-        ("position", log.visit.position),
-    ):
+    known = {
+        "start_time": begun,
+        "end_time": ended,
+        "next_step_date": log.next_step_date,
+        "position": log.visit.position,
+    }
+    for name, value in known.items():
         if value.ListFields():
             getattr(row, name).CopyFrom(value)
     return row
