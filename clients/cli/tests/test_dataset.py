@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from closedloop_cli.failures import Refused, Usage
-from closedloop_cli.loading import dataset
+from closedloop_cli.loading import dataset, diagnosing
 
 TABLE = b"a,b\n1,2\n"
 
@@ -64,3 +65,28 @@ def test_what_cannot_be_handed_in(folder: Path, address: str, monkeypatch: pytes
         with pytest.raises(Refused) as refused:
             dataset.tables(place)
         assert refused.value.key == "dataset_too_large"
+
+
+@pytest.mark.mission("S83")
+def test_a_companys_export_is_diagnosed_without_a_platform(
+    shell: Any, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = shell(CLOSEDLOOP_HOME=str(tmp_path))
+    found = alone.json("diagnose", data_folder / "crm")
+    counts = {(each["kind"], each["field"]): int(each["count"]) for each in found["findings"]}
+    wanted = {
+        ("missing_reference", "account"): 1425,
+        ("alias", "product"): 1480,
+        ("misspelling", "sector"): 12,
+        ("idle_owner", "sales_agent"): 5,
+        ("missing_field", "close_date"): 2089,
+    }
+    assert wanted.items() <= counts.items()
+    assert float(found["elapsed"].removesuffix("s")) < 180
+    empty = tmp_path / "empty.csv"
+    empty.write_text("a,b\n")
+    shown = alone("diagnose", empty, status=1)
+    assert "No platform runs here" in shown
+    assert "NO_DATA" in shown
+    monkeypatch.setattr(diagnosing, "find_spec", lambda _: None)
+    assert "pip install closedloop-integrations" in alone("diagnose", empty, "--here", status=3)

@@ -19,7 +19,7 @@ from google.type.money_pb2 import Money
 from python_calamine import CalamineWorkbook
 
 from closedloop.approvals.v1 import policies_pb2, requests_pb2, requests_pb2_grpc, tasks_pb2, tasks_pb2_grpc
-from closedloop.common.v1.common_pb2 import Ownership, Provenance
+from closedloop.common.v1.common_pb2 import LIGHT_RED, Ownership, Provenance
 from closedloop.customers.v1 import accounts_pb2, suggestions_pb2, suggestions_pb2_grpc
 from closedloop.integrations.v1 import erp_pb2, erp_pb2_grpc
 from closedloop.targets.v1 import (
@@ -497,7 +497,38 @@ def test_events_and_notices(closedloop: Any, loaded: Any) -> None:
     assert closedloop.lines("notices", "list") == []
     assert "Nothing found." in closedloop("notices", "list", "--matched")
     assert "Nothing found." in closedloop("warnings", "list", "--kind", "churn", "--light", "red")
+    assert "none of open, cannot_say" in closedloop("warnings", "list", "--result", "moon", status=2)
     assert "Nothing found." in closedloop("knowledge", "search", "换线太慢")
+
+
+@pytest.mark.mission("S102")
+def test_the_page_of_warnings_says_who_did_what_and_whether_it_worked(
+    closedloop: Any, loaded: Any, stub: Callable[..., Any], tmp_path: Path
+) -> None:
+    lead, plant = "melvin-marxen", stub("approvals", tasks_pb2_grpc.TaskServiceStub, "mes", "integration")
+    for order, watched in (("A1", True), ("A2", False)):
+        content = tasks_pb2.TaskContent(
+            kind="intervention", title=f"order {order} is late", assignee_id=lead, origin="mes", light=LIGHT_RED,
+            cause_key=f"mes.late:{order}", warning="mes.late", origin_checks=watched,
+        )  # fmt: skip
+        plant.RaiseTask(tasks_pb2.RaiseTaskRequest(request_id=new_id(), content=content))
+    page = ("warnings", "list", "--kind", "mes.late", "--light", "red")
+    assert "nobody acted yet: 2" in closedloop(*page)
+    for task in closedloop.lines("tasks", "list", "--everyone", "--warning", "mes.late"):
+        closedloop("tasks", "done", task["id"], "--comment", "split the lot", "--as", lead)
+    found = closedloop.lines(*page, "--owner", lead)
+    assert {(one["action"], one["result"]) for one in found} == {("split the lot", "cannot_say")}, "no data says so yet"
+    assert "Nothing found." in closedloop(*page, "--result", "worked", "--as", lead)
+    out = tmp_path / "month.md"
+    closedloop(*page, "--out", out)
+    assert "- cannot say yet: 2" in out.read_text()
+    assert "| split the lot | cannot say yet |" in out.read_text()
+    assert closedloop.lines("warnings", "list", "--service", "targets") == []
+    here = {one["unit_id"] for one in found}
+    assert len(closedloop.lines(*page, "--unit", here.pop())) == 2
+    elsewhere = closedloop.lines("accounts", "list", "--limit", "1")[0]["ownership"]["unitId"]
+    assert closedloop.lines(*page, "--unit", elsewhere) == []
+    assert "there is no unit moon" in closedloop(*page, "--unit", "moon", status=1)
 
 
 @pytest.mark.mission("S95", "S101")

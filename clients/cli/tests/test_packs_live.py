@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from closedloop.customers.v1 import accounts_pb2, identity_pb2, identity_pb2_grpc
+from closedloop.funnel.v1 import quotes_pb2, quotes_pb2_grpc
 from closedloop_chassis import client
 from closedloop_chassis.ids import new_id
 from closedloop_devstack.platform.home import project
@@ -208,6 +209,48 @@ def test_deals_carry_own_fields_through_files_too(works: Any, tmp_path: Path) ->
         assert (again["read"], again["unchanged"]) == (2, 2)
     after = works.lines("opportunities", "list", "--field", "yearly_volume>=100")
     assert [(deal["name"], deal["customFields"]) for deal in after] == [("一号产线", listed[0]["customFields"])]
+
+
+@pytest.mark.mission("U14")
+def test_logs_carry_own_fields_through_files_and_quotes_and_contracts_go_out(
+    works: Any, industry: Company, tmp_path: Path
+) -> None:
+    table = tmp_path / "logs.csv"
+    table.write_text(
+        "provenance.source_id,kind,owner,subject,start_time,content,position.latitude,position.longitude,现场时长（小时）\n"
+        "v1,visit,EAST-SH-1-R1,首访,2026-01-12T09:30:00+08:00,看了二号线，换线要四十分钟,31.2,121.5,2.5\n"
+        "v2,call,EAST-SH-1-R1,回访,2026-01-13T10:00:00+08:00,确认试样时间,,,0.5\n"
+        "v3,call,EAST-SH-1-R1,回访,2026-01-14T10:00:00+08:00,确认试样结果,,,半天\n"
+        "v4,call,EAST-SH-1-R1,回访,昨天,确认试样结果,,,\n"
+    )
+    said = works.json("import", "activities", table, status=1)["kinds"]["activities"]
+    assert (said["created"], said["rejected"]) == (2, 2)
+    for file in (tmp_path / "out.csv", tmp_path / "out.jsonl"):
+        assert "2 records" in works("export", "activities", file, "--source", "spreadsheet")
+        again = works.json("import", "activities", file)["kinds"]["activities"]
+        assert (again["read"], again["unchanged"]) == (2, 2)
+    works("export", "activities", tmp_path / "long.jsonl", "--field", "现场时长（小时）>=1")
+    [long] = [json.loads(line) for line in (tmp_path / "long.jsonl").read_text().splitlines()]
+    assert (long["subject"], long["custom_fields"]) == ("首访", {"onsite_hours": 2.5})
+    assert "is declared number" in works("export", "activities", table, "--field", "onsite_hours=半天", status=2)
+
+    [deal] = works.lines("opportunities", "list", "--field", "yearly_volume>=100")
+    fields = {"payment_terms": "30-60-10", "warranty_months": 24}
+    asked = quotes_pb2.CreateQuoteRequest(request_id=new_id(), opportunity_id=deal["id"])
+    asked.custom_fields.update(fields)
+    environment = industry.environment("EAST-SH-1-R1", "rep")
+    with grpc.insecure_channel(json.loads(environment["CLOSEDLOOP_PEERS"])["funnel"]) as channel:
+        bearing = (("authorization", f"Bearer {environment['CLOSEDLOOP_TOKEN']}"),)
+        quotes_pb2_grpc.QuoteServiceStub(channel).CreateQuote(asked, metadata=bearing)
+    assert "1 records" in works("export", "quotes", tmp_path / "quotes.csv", "--field", "质保期（月）>=24")
+    heading, row = (tmp_path / "quotes.csv").read_text().splitlines()
+    told = dict(zip(heading.split(","), row.split(","), strict=True))
+    assert (told["custom_fields.payment_terms"], told["custom_fields.warranty_months"]) == ("30-60-10", "24")
+    assert "0 records" in works("export", "quotes", tmp_path / "none.csv", "--field", "payment_terms=款到发货")
+    assert "none of 30-60-10" in works(
+        "export", "quotes", tmp_path / "x.csv", "--field", "payment_terms=赊账", status=1
+    )
+    assert "0 records" in works("export", "contracts", tmp_path / "contracts.jsonl", "--field", "属框架协议=是")
 
 
 def _files(folder: Path) -> dict[str, str]:

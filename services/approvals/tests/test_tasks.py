@@ -174,6 +174,30 @@ async def test_whether_it_helped_is_watched(company: Company) -> None:
 
 
 @pytest.mark.mission("S102")
+async def test_where_the_origin_watches_its_silence_is_no_success(company: Company) -> None:
+    def says(reason: Any, cause: str) -> events_pb2.TaskWithdrawn:
+        looked = [Evidence(name="dwell", value=9)]
+        return events_pb2.TaskWithdrawn(origin="funnel", cause_key=cause, reason=reason, evidence=looked)
+
+    task = await told(company, origin_checks=True)
+    await company.live.hear(says(events_pb2.WITHDRAWAL_REASON_CAUSE_HOLDS, CAUSE), CAUSE, source="funnel")
+    task = await read(company, task)
+    assert task.state == tasks_pb2.TASK_STATE_OPEN, "that it still stands closes nothing"
+    done = await complete(company, "lead", task)
+    await company.live.advance(days=60)
+    done = await read(company, done)
+    assert (done.effect, done.HasField("effect_due_time")) == (tasks_pb2.TASK_EFFECT_PENDING, False)
+    await company.live.hear(says(events_pb2.WITHDRAWAL_REASON_ANSWERED, CAUSE), CAUSE, source="funnel")
+    assert (await read(company, done)).effect == tasks_pb2.TASK_EFFECT_PENDING, "an answer is no proof"
+    await company.live.hear(says(events_pb2.WITHDRAWAL_REASON_CAUSE_HOLDS, CAUSE), CAUSE, source="funnel")
+    judged = await read(company, done)
+    assert (judged.effect, judged.effect_evidence[0].value) == (tasks_pb2.TASK_EFFECT_RECURRED, 9)
+    again = await complete(company, "lead", await told(company, origin_checks=True))
+    await company.live.hear(says(events_pb2.WITHDRAWAL_REASON_CAUSE_CLEARED, CAUSE), CAUSE, source="funnel")
+    assert (await read(company, again)).effect == tasks_pb2.TASK_EFFECT_WORKED
+
+
+@pytest.mark.mission("S102")
 async def test_a_person_may_judge_but_not_their_own_work(company: Company) -> None:
     task = await told(company, check_window=Duration(seconds=0))
 

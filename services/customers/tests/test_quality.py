@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
+from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import LIGHT_NONE, LIGHT_RED, LIGHT_YELLOW
@@ -142,6 +143,12 @@ async def test_what_is_old_moved_or_without_owner_is_on_the_list(house: House, r
     page = await house.rep1.quality.ListFindings(pb.ListFindingsRequest(page_size=4))
     rest = await house.rep1.quality.ListFindings(pb.ListFindingsRequest(page_size=4, page_token=page.next_page_token))
     assert page.findings[0].light == LIGHT_RED
+    first = page.findings[0]
+    until = Interval(
+        start_time=first.since_time, end_time=protos.timestamp(protos.instant(first.since_time) + timedelta(seconds=1))
+    )
+    assert first.id in {finding.id for finding in await findings(house, since=until)}
+    assert await findings(house, since=Interval(end_time=protos.timestamp(house.live.now - timedelta(days=3650)))) == []
     assert not {finding.id for finding in page.findings} & {finding.id for finding in rest.findings}
     report = await house.m1.quality.GetQualityReport(
         pb.GetQualityReportRequest(compare_date=Date(year=day.year, month=day.month, day=day.day))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import abilities_pb2 as pb
 from closedloop.funnel.v1 import abilities_pb2_grpc as rpc
-from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, behind, light, score
+from closedloop.funnel.v1 import experiments_pb2
+from closedloop_funnel.abilities import certainty
+from closedloop_funnel.abilities.rules import ABILITIES, AbilityRules, Piece, behind, light, score
 from closedloop_funnel.talk.rules import TalkRules
 
 from .conftest import Company, day, remember, rid
@@ -30,18 +33,57 @@ def test_there_are_twelve_and_each_is_heard_somewhere() -> None:
 @pytest.mark.mission("S89")
 def test_a_score_is_made_of_parts_with_enough_behind_them() -> None:
     rules = AbilityRules()
-    assert score(rules, {"talk": (80.0, 5)}) == 80
-    assert score(rules, {"talk": (80.0, 4)}) is None, "four talks say nothing"
-    assert score(rules, {"talk": (80.0, 5), "drill": (50.0, 1)}) == pytest.approx(70)
-    assert score(rules, {"lesson": (100.0, 3)}) is None, "a tenth of the weight is too little"
-    assert score(rules, {"lesson": (100.0, 3), "assessment": (40.0, 1)}) == pytest.approx(64)
+    talk, judged = Piece("talk", 80.0, 5), Piece("assessment", 40.0, 1, [40.0])
+    assert score(rules, [talk]) == 80
+    assert score(rules, [Piece("talk", 80.0, 4)]) is None, "four talks say nothing"
+    assert score(rules, [talk, Piece("drill", 50.0, 1)]) == pytest.approx(70)
+    assert score(rules, [Piece("lesson", 100.0, 3)]) is None, "a tenth of the weight is too little"
+    assert score(rules, [Piece("lesson", 100.0, 3), judged]) == pytest.approx(64)
     assert [light(rules, value, 80, 5) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
-    assert light(rules, 0.0, 80, behind(rules, {"drill": (0.0, 1), "talk": (0.0, 4)})) == "none", (
+    assert light(rules, 0.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("talk", 0.0, 4)])) == "none", (
         "one drill lights nothing"
     )
-    assert light(rules, 0.0, 80, behind(rules, {"drill": (0.0, 1), "lesson": (0.0, 4)})) == "red"
+    assert light(rules, 0.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("lesson", 0.0, 4)])) == "red"
     with pytest.raises(ValueError, match="red begins"):
         AbilityRules(weak=30, weaker=20)
+
+
+@pytest.mark.mission("S89")
+def test_a_score_says_how_sure_it_is() -> None:
+    rules = AbilityRules()
+    alone = certainty.of_score(rules, [Piece("talk", 80.0, 10)])
+    # Of one part the interval is that part's: Wilson's for 8 of 10.
+    assert (alone.low, alone.high) == (pytest.approx(49.02, abs=0.01), pytest.approx(94.33, abs=0.01))
+    assert (alone.sample_size, alone.method) == (10, "mover, wilson, student_t")
+    sure = certainty.of_score(rules, [Piece("talk", 80.0, 1000)])
+    assert (sure.low, sure.high) == (pytest.approx(77.4, abs=0.1), pytest.approx(82.4, abs=0.1))
+    once = certainty.of_score(rules, [Piece("talk", 80.0, 1000), Piece("assessment", 80.0, 1, [80.0])])
+    assert once.low < 60, "one judgement alone may be anything"
+    several = certainty.of_score(rules, [Piece("talk", 80.0, 1000), Piece("assessment", 80.0, 4, [78, 80, 80, 82.0])])
+    assert several.low > 77
+    nothing = certainty.of_score(rules, [Piece("talk", 0.0, 4)])
+    assert (nothing.HasField("value"), nothing.verdict) == (False, experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY)
+    assert nothing.explanation == "too little behind it: talk 4"
+    poor = certainty.of_score(rules, [Piece("talk", 20.0, 10)])
+    assert certainty.of_change(poor, alone).verdict == experiments_pb2.ESTIMATE_VERDICT_HIGHER
+    assert certainty.of_change(alone, sure).verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE
+    assert certainty.of_change(nothing, sure).verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
+
+
+@pytest.mark.mission("S89")
+def test_the_interval_holds_what_it_promises() -> None:
+    """Of 500 drawn sellers whose talk succeeds in 70 of 100 and whose deals in 40, 95 of 100 intervals hold the true score."""
+    rules, draw = AbilityRules(), random.Random(7)
+    truth = (0.4 * 70 + 0.15 * 40) / 0.55
+    held = 0
+    for _ in range(500):
+        parts = [
+            Piece("talk", 100 * sum(draw.random() < 0.7 for _ in range(20)) / 20, 20),
+            Piece("win_rate", 100 * sum(draw.random() < 0.4 for _ in range(8)) / 8, 8),
+        ]
+        found = certainty.of_score(rules, parts)
+        held += found.low <= truth <= found.high
+    assert 0.92 <= held / 500 <= 0.99
 
 
 def client(company: Company, person: str = "m1", role: str = "manager") -> rpc.AbilityServiceStub:
@@ -72,6 +114,10 @@ async def test_growth_is_seen_month_by_month_and_weak_spots_on_the_map(company: 
         (day(2026, 2, 1), 80, 10),
     ]
     assert [(one.name, one.value, one.text) for one in price.points[0].parts] == [("talk", 20, "10 cases")]
+    assert (price.estimate.sample_size, price.points[0].estimate.low) == (20, pytest.approx(5.67, abs=0.01))
+    assert (price.change.value, price.change.verdict) == (60, experiments_pb2.ESTIMATE_VERDICT_HIGHER)
+    product: Any = {one.ability_key: one for one in record.abilities}["terms"]
+    assert product.change.verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE
     with refused("PERMISSION_DENIED"):
         await client(company, "rep2", "rep").GetGrowthRecord(pb.GetGrowthRecordRequest(person_id="rep1"))
 
@@ -81,6 +127,7 @@ async def test_growth_is_seen_month_by_month_and_weak_spots_on_the_map(company: 
     assert (cells["rep1", "price"].score, cells["rep1", "price"].light) == (50, common_pb2.LIGHT_RED)
     assert (cells["rep2", "price"].score, cells["rep2", "price"].light) == (100, common_pb2.LIGHT_NONE)
     assert cells["rep1", "product"].light == common_pb2.LIGHT_NONE
+    assert all(one.estimate.method or one.estimate.explanation for one in heat.cells)
     mine = await client(company).GetAbilityHeatMap(pb.GetAbilityHeatMapRequest(by_unit=True))
     assert {(one.group_key, one.group_name) for one in mine.cells} == {("team1", "一队")}
     with refused("PERMISSION_DENIED"):

@@ -282,6 +282,10 @@ async def test_after_a_visit_the_talk_and_after_a_proposal_three_clauses(company
         ("warranty", 1, 3),
     ]
     assert clauses.items[0].title == "付款方式"
+    share = clauses.items[1].raised_share
+    # One of three: next to nothing is known, and it says so.
+    assert (share.sample_size, share.method) == (3, "wilson")
+    assert (share.low, share.high) == (pytest.approx(0.061, abs=0.001), pytest.approx(0.792, abs=0.001))
     assert "machinery" in clauses.items[0].reasons[0].text
     listed = await rep.ListAdvice(advice_pb2.ListAdviceRequest(kind=advice_pb2.ADVICE_KIND_CLAUSES))
     assert clauses.id in {one.id for one in listed.advice}

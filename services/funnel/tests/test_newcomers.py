@@ -14,7 +14,7 @@ from closedloop.funnel.v1 import newcomers_pb2 as pb
 from closedloop.funnel.v1 import newcomers_pb2_grpc as rpc
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_funnel import estimates
-from closedloop_funnel.newcomers.rules import mismatch
+from closedloop_funnel.newcomers.rules import NewcomerRules, followed, mismatch
 
 from .conftest import ACME, NORTH, Company, day, remember, rid
 from .raw_history import moment
@@ -47,6 +47,22 @@ def test_an_interval_of_five_values_holds_as_often_as_it_says() -> None:
     for some, method in ((told, "student_t"), (apart, "welch_t")):
         assert {one.method for one in some} == {method}
         assert sum(one.low <= 0 <= one.high for one in some) / 400 == pytest.approx(0.95, abs=0.033)
+
+
+@pytest.mark.mission("S92")
+def test_a_new_cohort_does_not_look_faster_because_its_slow_ones_have_sold_nothing_yet() -> None:
+    """Two cohorts of one kind, the second begun four months ago: first deals told alone would be 40 % faster."""
+    rules, today = NewcomerRules(), date(2026, 6, 30)
+    sold = [30, 60, 90, 150, 170, 200, 260, 300]
+    old = followed(rules, [(date(2025, 1, 1), date(2025, 1, 1) + timedelta(days=one)) for one in sold], today)
+    assert (old.days, old.none, old.too_new) == ([30, 60, 90, 150, 170, 180, 180, 180], 3, 0)
+    begun = date(2026, 3, 1)
+    deals = [begun + timedelta(days=one) for one in sold]
+    new = followed(rules, [(begun, deal if deal <= today else None) for deal in deals], today)
+    assert (new.days, new.too_new) == ([], 8)
+    assert new.sentence == "of the first 180 days; 0 of 0 have sold nothing by then, 8 started too lately to be counted"
+    later = followed(rules, [(begun, deal) for deal in deals], date(2026, 12, 31))
+    assert later == old
 
 
 @pytest.mark.mission("S93")
@@ -163,6 +179,7 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
             after_period=span(date(2025, 8, 1), date(2025, 10, 1)),
         )
     )
+    assert report.metrics[0].before.explanation == "of the first 180 days; 200 of 200 have sold nothing by then"
     assert [(one.name, one.after.verdict) for one in report.metrics] == [
         ("first_deal_days", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
         ("repurchase_ratio", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),

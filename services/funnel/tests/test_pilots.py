@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,9 @@ from closedloop.funnel.v1 import experiments_pb2, pipelines_pb2
 from closedloop.funnel.v1 import pilots_pb2 as pb
 from closedloop.funnel.v1 import pilots_pb2_grpc as rpc
 from closedloop_chassis.ids import new_id
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.pilots import rules
-from closedloop_funnel.pilots.rules import Found, Wait
+from closedloop_funnel.pilots.rules import Found, Wait, pooled
 
 from .conftest import Company, cny, day, remember, rid
 from .raw_history import moment
@@ -31,6 +33,33 @@ VISITS = "metric:visit_completion"
 
 def at(dom: int, hour: int = 9, month: int = 3) -> datetime:
     return moment(date(2026, month, dom), hour)
+
+
+@pytest.mark.mission("S101")
+def test_an_interval_is_as_wide_as_the_people_differ() -> None:
+    """Two hundred pilots of twelve sellers with six cases each, other sellers after than before, and nothing changed."""
+    draw = random.Random(5)
+
+    def cases(of: str) -> dict[str, list[float]]:
+        usual = {f"{of}{number}": draw.gauss(10, 2) for number in range(12)}
+        return {person: [draw.gauss(own, 2) for _ in range(6)] for person, own in usual.items()}
+
+    held = over_cases = 0
+    for _ in range(200):
+        values = cases("p")
+        found = estimates.spread(pooled(values), "d")
+        told = clustered.mean(found, values)
+        held += told.low <= 10 <= told.high
+        over_cases += found.low <= 10 <= found.high
+    assert over_cases / 200 < 0.8
+    assert 0.9 <= held / 200 <= 0.99
+    before, after = {"a": [10.0, 10.0], "b": [20.0, 20.0]}, {"a": [5.0, 5.0], "b": [10.0, 10.0]}
+    halved = clustered.relative(estimates.relative(pooled(before), pooled(after)), before, after)
+    assert (halved.value, halved.method) == (-0.5, "bootstrap, by person")
+    alone = clustered.mean(estimates.spread([1.0, 2.0, 3.0], "d"), {"a": [1.0, 2.0, 3.0]})
+    assert alone.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
+    none = clustered.mean(estimates.share(0, 40), {"a": [0.0] * 20, "b": [0.0] * 20})
+    assert (none.low, none.high) == (0, pytest.approx(0.088, abs=0.001)), "nobody of forty is not never"
 
 
 @pytest.mark.mission("S101")
@@ -157,7 +186,7 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
     found = (await ops.ListBottlenecks(pb.ListBottlenecksRequest())).bottlenecks
     need = found[0]
     assert (need.key, need.metric_key, need.healthy) == (NEED, "stage_overdue", 0.1)
-    assert (need.value.value, need.value.sample_size, need.value.method) == (60 / 72, 72, "wilson")
+    assert (need.value.value, need.value.sample_size, need.value.method) == (60 / 72, 72, "wilson, by person")
     # Twelve that still stand there, each 100,000 at a probability of one half.
     assert need.cost == cny(600_000)
     said = {one.name: one.value for one in need.evidence}

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import requests_pb2
+from closedloop.common.v1.common_pb2 import CustomFieldRange
 from closedloop.funnel.v1 import contracts_pb2, contracts_pb2_grpc, quotes_pb2_grpc
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as deals
@@ -27,6 +29,12 @@ UNKNOWN = "0190a000-0000-7000-8000-00000000dead"
 
 def line(discount: float = 0.0, quantity: float = 2, product: str = "gtx-pro") -> pb.QuoteLine:
     return pb.QuoteLine(product_id=product, quantity=quantity, list_price=cny(4821), discount_ratio=discount)
+
+
+def own(**fields: Any) -> Struct:
+    found = Struct()
+    found.update(fields)
+    return found
 
 
 class Desk:
@@ -125,6 +133,33 @@ async def test_a_quote_asks_with_everything_the_policies_judge_by(desk: Desk) ->
     await desk.live.hear(opened, subject="r-9", source="approvals")
     seen = await desk.read(quote)
     assert (seen.approval.approval_id, seen.approval.due_time) == ("r-9", due)
+
+
+@pytest.mark.mission("S100")
+async def test_quotes_and_contracts_are_found_by_own_fields(desk: Desk) -> None:
+    deal = await desk.company.open(account_id=ACME)
+    quote = await desk.draft(deal, custom_fields=own(warranty_months=24, payment_terms="30-60-10"))
+    await desk.draft(await desk.company.open(account_id=ACME))
+    contract = await desk.contract(
+        deal, pb.Quote(), amount=cny(9000), custom_fields=own(framework=True, ends="2027-01-31")
+    )
+
+    async def quotes(**sought: Any) -> list[str]:
+        return [one.id for one in (await desk.quotes.ListQuotes(pb.ListQuotesRequest(**sought))).quotes]
+
+    async def contracts(**sought: Any) -> list[str]:
+        found = await desk.contracts.ListContracts(contracts_pb2.ListContractsRequest(**sought))
+        return [one.id for one in found.contracts]
+
+    assert await quotes(custom_fields=own(payment_terms="30-60-10")) == [quote.id]
+    assert await quotes(custom_field_ranges=[CustomFieldRange(name="warranty_months", least=24)]) == [quote.id]
+    assert not await quotes(custom_field_ranges=[CustomFieldRange(name="warranty_months", least=25)])
+    assert len(await quotes()) == 2
+    year = CustomFieldRange(name="ends", first_day=day(2027, 1, 1), last_day=day(2027, 12, 31))
+    assert await contracts(custom_fields=own(framework=True), custom_field_ranges=[year]) == [contract.id]
+    assert not await contracts(custom_fields=own(framework=False))
+    with desk.live.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await quotes(custom_fields=own(payment_terms=None))
 
 
 @pytest.mark.mission("S64")

@@ -136,6 +136,10 @@ async def test_a_deal_that_sticks_is_acted_upon_and_the_check_says_whether_it_wo
         stays.id,
     )
     assert "已电话督促" in above.description
+    said = {(each.cause_key, each.reason) for each in await live.told(approvals.TaskWithdrawn)}
+    assert (failed.task_cause_key, approvals.WITHDRAWAL_REASON_CAUSE_HOLDS) in said, (
+        "its task does not count as a success"
+    )
     with refused("FAILED_PRECONDITION", "WARNING_SETTLED"):
         await client(company, "lead1", "manager").RecordWarningAction(act(worked, "再看看"))
     with refused("NOT_FOUND", "WARNING_UNKNOWN"):

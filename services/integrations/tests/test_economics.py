@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal
 
+from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import LIGHT_NONE, LIGHT_RED, Provenance
 from closedloop.integrations.v1 import economics_pb2 as pb
 from closedloop.integrations.v1 import erp_pb2 as erp
@@ -343,6 +344,10 @@ async def test_stock_that_lasts_89_days_is_red_and_said_so(company: Live) -> Non
     )
     [told] = await company.told(events.StockDaysChanged)
     assert (told.product_id, told.days, told.light, told.previous_light) == ("B86", 89.0, LIGHT_RED, LIGHT_NONE)
+    [asked] = await company.told(approvals.TaskRequested)
+    assert (asked.content.cause_key, asked.content.light) == ("integrations.stock_days:B86", LIGHT_RED)
+    assert (asked.content.assignee_role, asked.content.origin_checks) == ("role:operations|owner", True)
+    assert asked.content.evidence[0].value == 89
     await bring(company, held("X1", "DUST", 1_000, 5))
     stub = company.stub(EconomicsServiceStub, "rep1", "rep")
     shown = await stub.ListStockDays(pb.ListStockDaysRequest(page_size=3))
@@ -376,6 +381,17 @@ async def test_stock_that_lasts_89_days_is_red_and_said_so(company: Live) -> Non
     assert {each.product_id for each in await company.told(events.StockDaysChanged)} == {"B86", "DUST", "PEN"}
     with company.refused("FAILED_PRECONDITION", "RATE_MISSING"):
         await stub.ListStockDays(pb.ListStockDaysRequest())
+
+    assert await company.told(approvals.TaskWithdrawn) == [], "it lies there still, whatever was done"
+    today = company.now.date()
+    await bring(
+        company,
+        held("B4", "B86", 100_000, today.day),
+        held("B5", "B86", 0, today.day, "02"),
+        row("SI9", Date(year=2026, month=1, day=today.day), invoice=erp.Invoice(lines=[line])),
+    )
+    [over] = await company.told(approvals.TaskWithdrawn)
+    assert (over.cause_key, over.reason) == (asked.content.cause_key, approvals.WITHDRAWAL_REASON_CAUSE_CLEARED)
 
 
 @pytest.mark.mission("S76")

@@ -199,6 +199,12 @@ async def test_an_action_that_did_not_work_opens_the_alarm_one_level_higher(comp
     assert [one.worked for one in again.checks] == [False]
     counts = (await alarms(company).ListAlarms(pb.ListAlarmsRequest())).counts
     assert counts.ineffective == 1
+    # On the work list: answered is no proof, and when it was looked at, the old task is told that it did not work.
+    asked = [one.content for one in await company.told(approvals.TaskRequested) if one.content.subject_id == alarm.id]
+    assert [one.assignee_id for one in asked] == ["rep1", "l-east-1"]
+    assert all(one.origin_checks for one in asked)
+    said = [one.reason for one in await company.told(approvals.TaskWithdrawn) if one.cause_key == asked[0].cause_key]
+    assert said == [approvals.WITHDRAWAL_REASON_ANSWERED, approvals.WITHDRAWAL_REASON_CAUSE_HOLDS]
 
 
 @pytest.mark.mission("S14", "S102")

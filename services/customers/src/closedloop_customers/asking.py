@@ -39,8 +39,10 @@ def task(
     evidence: Sequence[Evidence] = (),
     rule: RuleReference | None = None,
     outcomes: Sequence[str] = (),
+    origin_checks: bool = False,
 ) -> None:
-    """One open task per cause "<warning>:<subject>". The person is named where our copy of the tree knows them."""
+    """One open task per cause "<warning>:<subject>". The person is named where our copy of the tree knows them.
+    `origin_checks`: `task_cleared` says when it is over, and until then nobody can say that what was done worked."""
     content = tasks_pb2.TaskContent(
         kind=kind,
         title=title[:200],
@@ -61,6 +63,7 @@ def task(
         evidence=evidence,
         rule=rule,
         outcomes=outcomes,
+        origin_checks=origin_checks,
     )
     work.tell(approvals.TaskRequested(content=content), subject_id)
 

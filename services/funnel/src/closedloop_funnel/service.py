@@ -75,6 +75,7 @@ from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.points import api as points
 from closedloop_funnel.points import reactions as point_reactions
 from closedloop_funnel.points.rules import PointsRules
+from closedloop_funnel.practices import adoption as practice_adoption
 from closedloop_funnel.practices import api as practices
 from closedloop_funnel.practices import mining as practice_mining
 from closedloop_funnel.practices.rules import PracticeRules
@@ -158,7 +159,7 @@ SERVICE = Service(
         Slice("mentoring", rpcs=(mentoring.rpcs,), rules=(MentoringRules,)),
         Slice("drills", rpcs=(drills.rpcs,), rules=(DrillRules,)),
         Slice("trainings", rpcs=(trainings.rpcs, training_effects.rpcs), rules=(TrainingRules,)),
-        Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs), rules=(PracticeRules,)),
+        Slice("practices", rpcs=(practices.rpcs, practice_mining.rpcs, practice_adoption.rpcs), rules=(PracticeRules,)),
         Slice("certifications", rpcs=(certifications.rpcs,), rules=(CertificationRules,)),
         Slice("measures", rules=(MeasureRules,)),
         Slice(

@@ -14,6 +14,8 @@ from closedloop_chassis.work import Work
 ORIGIN = "targets"
 SUBJECT_GONE = approvals.WITHDRAWAL_REASON_SUBJECT_GONE
 CLEARED = approvals.WITHDRAWAL_REASON_CAUSE_CLEARED
+HOLDS = approvals.WITHDRAWAL_REASON_CAUSE_HOLDS
+ANSWERED = approvals.WITHDRAWAL_REASON_ANSWERED
 
 
 def task(
@@ -34,8 +36,10 @@ def task(
     cause_time: datetime | None = None,
     evidence: Sequence[Evidence] = (),
     rule: RuleReference | None = None,
+    origin_checks: bool = False,
 ) -> None:
-    """One open task per cause, "<warning>:<subject>" where no other is said."""
+    """One open task per cause, "<warning>:<subject>" where no other is said. `origin_checks`: whoever raises it says by `withdraw`
+    whether what was done worked."""
     content = tasks_pb2.TaskContent(
         kind=kind,
         title=title[:200],
@@ -54,12 +58,13 @@ def task(
         cause_time=protos.timestamp(cause_time or work.now),
         evidence=evidence,
         rule=rule,
+        origin_checks=origin_checks,
     )
     work.tell(approvals.TaskRequested(content=content), subject_id)
 
 
 def withdraw(work: Work, cause: str, subject_id: str, reason: int = CLEARED) -> None:
-    """An open task of the cause closes by itself."""
+    """An open task of the cause closes by itself; of a settled one CLEARED and HOLDS say whether it worked."""
     told = approvals.TaskWithdrawn(origin=ORIGIN, cause_key=cause, clear_time=protos.timestamp(work.now))
     told.reason = reason  # type: ignore[assignment]
     work.tell(told, subject_id)

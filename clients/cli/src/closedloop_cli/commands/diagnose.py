@@ -9,9 +9,10 @@ import typer
 from closedloop.integrations.v1 import diagnoses_pb2 as pb
 from closedloop.integrations.v1 import diagnoses_pb2_grpc
 from closedloop_cli import shapes
-from closedloop_cli.loading import dataset
+from closedloop_cli.failures import Unreachable
+from closedloop_cli.loading import dataset, diagnosing
 from closedloop_cli.screen import Column
-from closedloop_cli.session import session
+from closedloop_cli.session import Session, session
 
 
 def diagnose(
@@ -20,20 +21,36 @@ def diagnose(
         str,
         typer.Argument(metavar="FOLDER|URL", help="CSV files (plain or .gz), a zip of them, or the address of either"),
     ],
+    here: Annotated[bool, typer.Option("--here", help="on this machine, though a platform runs")] = False,
 ) -> None:
     """The health of an export in minutes: references that lead nowhere, aliases, misspellings, idle people, missing days.
 
-    It takes a platform that runs (`make up`), and nothing in it."""
+    By the company's own rulebook where its platform is reached; else on this machine, by the rulebook as it comes."""
     run = session(ctx)
     tables = [pb.Dataset(table=name, content=content) for name, content in dataset.tables(place)]
-    stub = run.stub("integrations", diagnoses_pb2_grpc.DiagnosisServiceStub)
-    found = run.call(stub.DiagnoseDataset, pb.DiagnoseDatasetRequest(tables=tables))
+    request = pb.DiagnoseDatasetRequest(tables=tables)
+    found = diagnosing.here(request) if here or not _platform(run) else _there(run, request)
     seconds = found.elapsed.seconds + found.elapsed.nanos / 1e9
     run.screen.record(found, [("score", f"{found.score:.0f} / 100"), ("time", f"{seconds:.1f} s")])
     run.screen.table(_TABLES, found.tables)
     run.screen.table(_REFERENCES, found.references)
     if not run.screen.table(_FINDINGS, found.findings):
         run.screen.say("nothing_wrong")
+
+
+def _platform(run: Session) -> bool:
+    """Whether one was named, or runs on this machine."""
+    if run.choices.peers:
+        return True
+    try:
+        return bool(run.connection.peers)
+    except Unreachable:
+        run.screen.note("diagnosed_here")
+        return False
+
+
+def _there(run: Session, request: pb.DiagnoseDatasetRequest) -> pb.Diagnosis:
+    return run.call(run.stub("integrations", diagnoses_pb2_grpc.DiagnosisServiceStub).DiagnoseDataset, request)
 
 
 def _columns(table: Any) -> str:

@@ -10,7 +10,14 @@ import typer
 
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
-from closedloop.funnel.v1 import diagnosis_pb2, diagnosis_pb2_grpc, opportunities_pb2, opportunities_pb2_grpc
+from closedloop.funnel.v1 import (
+    activities_pb2,
+    activities_pb2_grpc,
+    diagnosis_pb2,
+    diagnosis_pb2_grpc,
+    opportunities_pb2,
+    opportunities_pb2_grpc,
+)
 from closedloop.targets.v1 import org_pb2, org_pb2_grpc, products_pb2, products_pb2_grpc
 from closedloop_chassis.ids import new_id
 from closedloop_cli import failures
@@ -151,6 +158,21 @@ def opportunities(
         return run.insist(stub.BulkImportOpportunities, request).summary
 
     _load(run, "opportunities", file, lambda _: opportunities_pb2.OpportunityRow(), send, dry_run, errors, source)
+
+
+@app.command()
+def activities(
+    ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors = None, source: Source = ""
+) -> None:
+    """Logs: kind, owner, account, opportunity, subject, start_time, content, next_step..."""
+    run = session(ctx)
+    stub = run.stub("funnel", activities_pb2_grpc.ActivityServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = activities_pb2.BulkImportActivitiesRequest(request_id=new_id(), rows=rows, validate_only=dry_run)
+        return run.insist(stub.BulkImportActivities, request).summary
+
+    _load(run, "activities", file, lambda _: activities_pb2.ActivityRow(), send, dry_run, errors, source)
 
 
 @app.command()

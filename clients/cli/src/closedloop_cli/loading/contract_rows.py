@@ -28,6 +28,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?")
 DATE, MONEY, STRUCT = "google.type.Date", "google.type.Money", "google.protobuf.Struct"
+TIMESTAMP = "google.protobuf.Timestamp"
 
 
 def items(
@@ -131,6 +132,8 @@ def _value(field: Any, text: str) -> Any:
             return shapes.parse_day(text, field.name)
         if field.message_type.full_name == MONEY:
             return shapes.parse_money(text, field.name)
+        if field.message_type.full_name == TIMESTAMP:
+            return shapes.parse_time(text, field.name)
         if field.message_type.full_name == STRUCT:
             return json_format.ParseDict(json.loads(text), Struct())
         raise ValueError(field.message_type.full_name)

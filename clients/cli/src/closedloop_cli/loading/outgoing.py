@@ -11,11 +11,12 @@ from typing import Any, TextIO
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
 from closedloop.customers.v1 import accounts_pb2
-from closedloop.funnel.v1 import opportunities_pb2
+from closedloop.funnel.v1 import activities_pb2, opportunities_pb2
 from closedloop_cli import shapes
 from closedloop_cli.failures import Refused
 from closedloop_cli.loading.contract_rows import JSON_LINES, guarded
@@ -59,6 +60,38 @@ def opportunity_row(deal: opportunities_pb2.Opportunity) -> opportunities_pb2.Op
     return row
 
 
+def activity_row(log: activities_pb2.Activity) -> activities_pb2.ActivityRow:
+    """What a file of logs has no place for (photos, participants, what was found of it) stays behind."""
+    row = activities_pb2.ActivityRow(
+        kind=log.kind,
+        state=log.state,
+        owner=log.ownership.owner_id,
+        account=log.account_id,
+        opportunity=log.opportunity_id,
+        subject=log.subject,
+        content=log.content,
+        attitude_before=log.attitude_before,
+        attitude_after=log.attitude_after,
+        next_step=log.next_step,
+        action_unit_keys=[one.action_unit_key for one in log.actions],
+        script_version=log.script_version,
+        custom_fields=log.custom_fields if log.HasField("custom_fields") else None,
+    )
+    row.provenance.source, row.provenance.source_id = log.provenance.source, log.provenance.source_id
+    begun = log.start_time if log.HasField("start_time") else log.planned_period.start_time
+    ended = log.end_time if log.HasField("start_time") else log.planned_period.end_time
+    known = {
+        "start_time": begun,
+        "end_time": ended,
+        "next_step_date": log.next_step_date,
+        "position": log.visit.position,
+    }
+    for name, value in known.items():
+        if value.ListFields():
+            getattr(row, name).CopyFrom(value)
+    return row
+
+
 def write(path: Path, rows: Iterable[Message], own: Iterable[str]) -> int:
     """How many. `own` fields have a column even where nobody has a value. Raises Refused for a file that cannot be written."""
     try:
@@ -93,8 +126,11 @@ def _cells(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, Struct):
             for name, one in shapes.whole(json_format.MessageToDict(value)).items():
                 yield f"{PREFIX}.{name}", _text(field, one)
-        elif isinstance(value, Message) and not isinstance(value, Date | Money):
+        elif isinstance(value, Message) and not isinstance(value, Date | Money | Timestamp):
             yield from _cells(value, "" if field.name == "profile" else f"{prefix}{field.name}.")
+        elif field.is_repeated and field.message_type is not None:
+            # Lines, clauses: a table has no place for them.
+            continue
         elif field.is_repeated:
             yield f"{prefix}{field.name}", ";".join(_text(field, one) for one in value)
         else:
@@ -106,6 +142,8 @@ def _text(field: Any, value: Any) -> str:
         return shapes.day(value)
     if isinstance(value, Money):
         return f"{shapes.decimal_of(value):f} {value.currency_code}"
+    if isinstance(value, Timestamp):
+        return value.ToJsonString()
     if isinstance(value, bool):
         return "true" if value else "false"
     if field.enum_type is not None:

@@ -22,6 +22,9 @@ DECLARED = {
     "accounts": ("customers.fields", "account"),
     "leads": ("customers.fields", "lead"),
     "opportunities": ("funnel.custom_fields", "opportunity"),
+    "activities": ("funnel.custom_fields", "activity"),
+    "quotes": ("funnel.custom_fields", "quote"),
+    "contracts": ("funnel.custom_fields", "contract"),
     "products": ("targets.custom_fields", "product"),
 }
 PREFIX = "custom_fields"

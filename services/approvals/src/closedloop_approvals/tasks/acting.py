@@ -45,9 +45,8 @@ def record(work: Work, acts: Sequence[Act]) -> list[Task]:
 def _recorded(act: Act, work: Work) -> Task:
     before, after = act.before, replace(act.after, version=act.before.version + 1)
     if before.state in OPEN and after.state not in OPEN:
-        window = rules.effect_window(after.state, after.check_window)
-        due_at = work.now + window if window else None
-        after = replace(after, effect="pending" if window else "not_checked", effect_due_at=due_at)
+        effect, window = rules.watched(after.state, after.check_window, after.origin_checks)
+        after = replace(after, effect=effect, effect_due_at=work.now + window if window else None)
     elif before.assignee_id != after.assignee_id:
         if act.line.action != "escalated":
             work.clocks.hand_over(after.id, after.assignee_id, after.assignee_unit_id)

@@ -74,6 +74,7 @@ def content(held: Task) -> pb.TaskContent:
         rule=json_format.ParseDict(held.rule, RuleReference()) if held.rule else None,
         outcomes=held.outcomes,
         check_window=protos.duration(held.check_window),
+        origin_checks=held.origin_checks,
         custom_fields=_struct(held.custom_fields),
     )
 

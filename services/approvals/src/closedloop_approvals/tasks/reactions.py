@@ -26,6 +26,11 @@ reactions = Reactions()
 
 # Who sees to what nobody of the line can.
 OPERATIONS = "role:operations"
+# What the origin's word on a settled task says of the action.
+EFFECT = {
+    events_pb2.WITHDRAWAL_REASON_CAUSE_CLEARED: "worked",
+    events_pb2.WITHDRAWAL_REASON_CAUSE_HOLDS: "recurred",
+}
 
 
 @reactions.on(events_pb2.TaskRequested)
@@ -52,7 +57,7 @@ async def erase(event: Heard[PersonErased], work: Work) -> None:
 
 @reactions.on(events_pb2.TaskWithdrawn)
 async def withdrawn(event: Heard[events_pb2.TaskWithdrawn], work: Work) -> None:
-    """An open task closes by itself; for a settled one it is the proof that the action worked (S102)."""
+    """An open task closes by itself; for a settled one it is the proof that the action worked, or that it did not (S102)."""
     told = event.message
     if told.origin != event.source:
         raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} takes back a task of {told.origin}")
@@ -62,9 +67,10 @@ async def withdrawn(event: Heard[events_pb2.TaskWithdrawn], work: Work) -> None:
     acts: list[Act] = []
     for task in await store.of_cause(work.tx, told.origin, told.cause_key):
         if task.state in OPEN:
-            acts.append(acting.withdraw(task, event.source, reason, at, work.now))
-        elif told.reason == events_pb2.WITHDRAWAL_REASON_CAUSE_CLEARED:
-            acts.append(acting.judge(task, f"event:{event.source}", "worked", reason, evidence, work.now))
+            if told.reason != events_pb2.WITHDRAWAL_REASON_CAUSE_HOLDS:
+                acts.append(acting.withdraw(task, event.source, reason, at, work.now))
+        elif told.reason in EFFECT:
+            acts.append(acting.judge(task, f"event:{event.source}", EFFECT[told.reason], reason, evidence, work.now))
     record(work, acts)
 
 

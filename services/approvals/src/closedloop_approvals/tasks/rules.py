@@ -86,6 +86,9 @@ def require_wake(until: datetime, now: datetime, longest_days: float) -> None:
         )
 
 
-def effect_window(state: str, window: timedelta) -> timedelta | None:
-    """How long to watch whether the cause comes back; None where it is not checked."""
-    return window if state == "done" and window > timedelta() else None
+def watched(state: str, window: timedelta, origin_checks: bool) -> tuple[str, timedelta | None]:
+    """What is known of the effect once a task is settled, and how long to watch whether the cause comes back; None where nobody
+    does, or the origin says it itself."""
+    if state != "done" or not (origin_checks or window > timedelta()):
+        return "not_checked", None
+    return "pending", None if origin_checks else window

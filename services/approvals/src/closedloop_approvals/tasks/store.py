@@ -38,6 +38,7 @@ class Task:
     rule: dict[str, Any] | None
     outcomes: list[str]
     check_window: timedelta
+    origin_checks: bool
     custom_fields: dict[str, Any] | None
     state: str
     assignee_id: str
@@ -95,7 +96,7 @@ RETURNING {NAMES}
 RECURRED = f"""
 UPDATE task SET effect = 'recurred', version = version + 1
  WHERE (origin, cause_key) IN (SELECT * FROM unnest(%(origins)s::text[], %(keys)s::text[]))
-   AND state = 'done' AND effect = 'pending' AND effect_due_at > %(now)s
+   AND state = 'done' AND effect = 'pending' AND (origin_checks OR effect_due_at > %(now)s)
 RETURNING {NAMES}
 """
 # Those who raise the same cause follow each other, so that the one before is seen.

@@ -26,6 +26,7 @@ async def raise_task(work: Work, person_id: str, unit_id: str) -> None:
                 work,
                 kind="intervention",
                 warning=LEFT,
+                origin_checks=True,
                 subject_type="person",
                 subject_id=person_id,
                 title=f"{name} 已离职，名下客户待交接",

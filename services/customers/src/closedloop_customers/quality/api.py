@@ -54,6 +54,7 @@ async def get_account_quality(request: pb.GetAccountQualityRequest, call: Call) 
 @rpcs.method
 async def list_findings(request: pb.ListFindingsRequest, call: Call) -> pb.ListFindingsResponse:
     after_rank, after_since, after_id = pages.after(request, -1, LONG_AGO, FIRST_ID)
+    since_from, since_to = protos.bounds(request.since)
     params = {
         **records.filters(request, call),
         "record_id": request.record.id or None,
@@ -62,6 +63,8 @@ async def list_findings(request: pb.ListFindingsRequest, call: Call) -> pb.ListF
         "lights": [enums.word(Light, n) for n in range(request.minimum_light, 5)]
         if request.minimum_light > 1
         else None,
+        "since_from": since_from,
+        "since_to": since_to,
         "after_rank": after_rank,
         "after_since": after_since,
         "after_id": after_id,

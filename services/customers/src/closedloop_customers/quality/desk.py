@@ -62,6 +62,7 @@ async def _ask_supervisors(work: Work, rules: QualityRules, red: dict[str, dict[
             work,
             kind="intervention",
             warning=TASK,
+            origin_checks=True,
             subject_type="account",
             subject_id=account.id,
             title=f"{account.profile['name']} 的关键信息 {days} 天未更新",

@@ -85,6 +85,8 @@ SELECT {COLUMNS}, {OF}, {RANK} AS rank FROM finding f JOIN account a ON a.id = f
    AND (%(kinds)s::text[] IS NULL OR f.kind = ANY(%(kinds)s))
    AND f.state = ANY(%(states)s)
    AND (%(lights)s::text[] IS NULL OR f.light = ANY(%(lights)s))
+   AND f.since_at >= coalesce(%(since_from)s::timestamptz, '-infinity')
+   AND f.since_at < coalesce(%(since_to)s::timestamptz, 'infinity')
    AND ({RANK}, f.since_at, f.id) > (%(after_rank)s, %(after_since)s::timestamptz, %(after_id)s::uuid)
  ORDER BY {RANK}, f.since_at, f.id LIMIT %(limit)s
 """

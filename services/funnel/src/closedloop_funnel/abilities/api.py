@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, cast
 
@@ -11,13 +12,16 @@ from google.type.interval_pb2 import Interval
 
 from closedloop.common.v1 import common_pb2
 from closedloop.funnel.v1 import abilities_pb2 as pb
+from closedloop.funnel.v1.experiments_pb2 import Estimate
 from closedloop_chassis import errors, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
+from closedloop_chassis.org.snapshot import OrgSnapshot
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel.abilities import rules, store
+from closedloop_funnel import estimates
+from closedloop_funnel.abilities import certainty, rules, store
 from closedloop_funnel.abilities.rules import AbilityRules, PartWord
 from closedloop_funnel.abilities.store import Assessment, Measured
 from closedloop_funnel.drills.rules import DrillRules
@@ -47,20 +51,39 @@ async def _record(
     whole = await _measured(db, call, period, group="person", monthly=False, people=[person_id])
     span = {"person": person_id, "from": period[0], "to": period[1]}
     lessons = {row["ability"]: row for row in await db.all(store.LESSONS, span)}
-    answer = pb.GrowthRecord(person_id=person_id, refresh_time=protos.timestamp(call.now))
+    # Off the event loop: the first interval of a process brings the statistics in.
+    return await asyncio.to_thread(_grown, person_id, judged_by, months, whole, lessons, call.now)
+
+
+def _grown(
+    person_id: str,
+    judged_by: AbilityRules,
+    months: Mapping[str, Mapping[date, list[Measured]]],
+    whole: Mapping[Key, list[Measured]],
+    lessons: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+) -> pb.GrowthRecord:
+    answer = pb.GrowthRecord(person_id=person_id, refresh_time=protos.timestamp(now))
     for key, rule in judged_by.abilities.items():
         points = [
             (month, value, parts)
-            for month, parts in sorted(months[key].items())
-            if (value := _score(judged_by, parts)) is not None
+            for month, parts in sorted(months.get(key, {}).items())
+            if (value := certainty.of_score(judged_by, _parts(parts))).HasField("value")
         ]
+        overall = certainty.of_score(judged_by, _parts(whole.get((person_id, None, key), [])))
+        nothing = estimates.cannot_say(certainty.UNIT, 0, "no month with a score")
+        first, last = (
+            (points[0][1], points[-1][1]) if len(points) > 1 else (points[0][1] if points else nothing, nothing)
+        )
         told = lessons.get(key, {"applied": 0, "offered": 0})
         answer.abilities.append(
             pb.AbilityGrowth(
                 ability_key=key,
                 name=rule.name,
-                score=_score(judged_by, whole.get((person_id, None, key), [])),
-                score_change=points[-1][1] - points[0][1] if len(points) > 1 else None,
+                score=overall.value if overall.HasField("value") else None,
+                score_change=last.value - first.value if last.HasField("value") else None,
+                estimate=overall,
+                change=certainty.of_change(first, last),
                 points=[_point(month, value, parts) for month, value, parts in points],
                 lessons_applied=told["applied"],
                 lessons_offered=told["offered"],
@@ -69,10 +92,11 @@ async def _record(
     return answer
 
 
-def _point(month: date, value: float, parts: Sequence[Measured]) -> pb.AbilityPoint:
+def _point(month: date, found: Estimate, parts: Sequence[Measured]) -> pb.AbilityPoint:
     return pb.AbilityPoint(
         month=protos.date_proto(month),
-        score=value,
+        score=found.value,
+        estimate=found,
         evidence_count=sum(one.cases for one in parts),
         parts=[
             common_pb2.Evidence(name=one.part, value=one.value, unit="1", text=f"{one.cases} cases") for one in parts
@@ -92,17 +116,31 @@ async def get_ability_heat_map(request: pb.GetAbilityHeatMapRequest, call: Call)
     below = call.org.subtree(unit_id)
     found = await _measured(call.db, call, period, group=group, monthly=False, units=list(below))
     company = await _measured(call.db, call, period, group="all", monthly=False)
-    level = {key: _score(judged_by, company.get(("", None, key), [])) for key in judged_by.abilities}
-    answer = pb.AbilityHeatMap(
+    level = {key: rules.score(judged_by, _parts(company.get(("", None, key), []))) for key in judged_by.abilities}
+    cells = await asyncio.to_thread(_cells, found, level, judged_by, call.org, by_unit=request.by_unit)
+    return pb.AbilityHeatMap(
         period=Interval(start_time=protos.timestamp(period[0]), end_time=protos.timestamp(period[1])),
         refresh_time=protos.timestamp(call.now),
+        cells=cells,
     )
+
+
+def _cells(
+    found: Mapping[Key, list[Measured]],
+    level: Mapping[str, float | None],
+    judged_by: AbilityRules,
+    org: OrgSnapshot,
+    *,
+    by_unit: bool,
+) -> list[pb.HeatMapCell]:
+    cells = []
     for group_key in sorted({group_key for group_key, _, _ in found}):
-        named = call.org.unit(group_key) if request.by_unit else call.org.person(group_key)
+        named = org.unit(group_key) if by_unit else org.person(group_key)
         for key, rule in judged_by.abilities.items():
-            parts = found.get((group_key, None, key), [])
-            value = _score(judged_by, parts)
-            answer.cells.append(
+            parts = _parts(found.get((group_key, None, key), []))
+            told = certainty.of_score(judged_by, parts)
+            value = told.value if told.HasField("value") else None
+            cells.append(
                 pb.HeatMapCell(
                     group_key=group_key,
                     group_name=named.name if named else group_key,
@@ -111,11 +149,12 @@ async def get_ability_heat_map(request: pb.GetAbilityHeatMapRequest, call: Call)
                     score=value,
                     evidence_count=sum(one.cases for one in parts),
                     light=number(
-                        common_pb2.Light, rules.light(judged_by, value, level[key], _behind(judged_by, parts))
+                        common_pb2.Light, rules.light(judged_by, value, level[key], rules.behind(judged_by, parts))
                     ),
+                    estimate=told,
                 )
             )
-    return answer
+    return cells
 
 
 @rpcs.method
@@ -162,16 +201,8 @@ async def _measured(
     return found
 
 
-def _score(judged_by: AbilityRules, parts: Sequence[Measured]) -> float | None:
-    return rules.score(judged_by, _parts(parts))
-
-
-def _behind(judged_by: AbilityRules, parts: Sequence[Measured]) -> int:
-    return rules.behind(judged_by, _parts(parts))
-
-
-def _parts(parts: Sequence[Measured]) -> dict[PartWord, tuple[float, int]]:
-    return {cast(PartWord, one.part): (one.value, one.cases) for one in parts}
+def _parts(found: Sequence[Measured]) -> list[rules.Piece]:
+    return [rules.Piece(cast(PartWord, one.part), one.value, one.cases, one.grades or ()) for one in found]
 
 
 def _person(person_id: str, call: Call) -> tuple[str, str]:

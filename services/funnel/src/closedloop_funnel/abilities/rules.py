@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Part, Rules
 
+FULL = 100.0
 PartWord = Literal["talk", "drill", "win_rate", "assessment", "lesson"]
 
 
@@ -64,25 +66,33 @@ class AbilityRules(Rules):
             raise ValueError("weights are not negative, and some counts")
 
 
-def score(rules: AbilityRules, parts: Mapping[PartWord, tuple[float, int]]) -> float | None:
-    """0..100 out of parts (each 0..100, with its cases), by weight among those with enough cases; None where they weigh
-    too little together."""
-    counted = {
-        key: value
-        for key, (value, cases) in parts.items()
-        if cases >= rules.least.get(key, 1) and rules.weights.get(key, 0) > 0
-    }
-    weight = sum(rules.weights[key] for key in counted)
-    if not counted or weight < rules.least_weight:
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What an ability is worth by one measure, 0..100; `grades` are the values behind a mean."""
+
+    part: PartWord
+    value: float
+    cases: int
+    grades: Sequence[float] = ()
+
+
+def counted(rules: AbilityRules, parts: Iterable[Piece]) -> list[Piece]:
+    """Those with enough cases that have a weight."""
+    return [one for one in parts if one.cases >= rules.least.get(one.part, 1) and rules.weights.get(one.part, 0) > 0]
+
+
+def score(rules: AbilityRules, parts: Iterable[Piece]) -> float | None:
+    """0..100 by weight among those with enough cases; None where they weigh too little together."""
+    enough = counted(rules, parts)
+    weight = sum(rules.weights[one.part] for one in enough)
+    if not enough or weight < rules.least_weight:
         return None
-    return sum(rules.weights[key] * value for key, value in counted.items()) / weight
+    return sum(rules.weights[one.part] * one.value for one in enough) / weight
 
 
-def behind(rules: AbilityRules, parts: Mapping[PartWord, tuple[float, int]]) -> int:
+def behind(rules: AbilityRules, parts: Iterable[Piece]) -> int:
     """Cases of the parts that count."""
-    return sum(
-        cases for key, (_, cases) in parts.items() if cases >= rules.least.get(key, 1) and rules.weights.get(key)
-    )
+    return sum(one.cases for one in counted(rules, parts))
 
 
 def light(rules: AbilityRules, value: float | None, level: float | None, cases: int) -> str:

@@ -22,6 +22,8 @@ class Measured:
     part: str
     value: float
     cases: int
+    # Of a mean.
+    grades: list[float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ WHOSE = """(%(people)s::text[] IS NULL OR {person} = ANY(%(people)s))
 # Of the conversations of a person, how many had none of the risk phrases that speak against the ability.
 TALK = """
 SELECT {group} AS group_key, {month} AS month, a.ability, 'talk' AS part,
-       100 * (1 - avg(x.risky::int))::float8 AS value, count(*) AS cases
+       100 * (1 - avg(x.risky::int))::float8 AS value, count(*) AS cases, NULL::float8[] AS grades
   FROM transcript t
        CROSS JOIN (SELECT DISTINCT ability FROM unnest(%(risk_abilities)s::text[]) AS ability) a
        CROSS JOIN LATERAL (
@@ -57,14 +59,14 @@ SELECT {group} AS group_key, {month} AS month, a.ability, 'talk' AS part,
  WHERE {within} AND {whose} GROUP BY 1, 2, 3
 """
 DRILL = """
-SELECT {group}, {month}, s.ability, 'drill', avg(t.grade), count(*)
+SELECT {group}, {month}, s.ability, 'drill', avg(t.grade), count(*), array_agg(t.grade)
   FROM drill_attempt t JOIN unnest(%(scenarios)s::text[], %(scenario_abilities)s::text[]) AS s (key, ability)
          ON s.key = t.scenario_key
  WHERE t.grade IS NOT NULL AND {within} AND {whose} GROUP BY 1, 2, 3
 """
 # Deals that ended, in whose talks an objection was heard that the ability answers: how many were won all the same.
 WIN_RATE = """
-SELECT {group}, {month}, a.ability, 'win_rate', 100 * avg((t.state = 'won')::int)::float8, count(*)
+SELECT {group}, {month}, a.ability, 'win_rate', 100 * avg((t.state = 'won')::int)::float8, count(*), NULL
   FROM opportunity t
        CROSS JOIN (SELECT DISTINCT ability FROM unnest(%(objection_abilities)s::text[]) AS ability) a
  WHERE t.state <> 'open' AND {within} AND {whose}
@@ -75,11 +77,11 @@ SELECT {group}, {month}, a.ability, 'win_rate', 100 * avg((t.state = 'won')::int
  GROUP BY 1, 2, 3
 """
 ASSESSMENT = """
-SELECT {group}, {month}, t.ability_key, 'assessment', avg(t.score)::float8, count(*)
+SELECT {group}, {month}, t.ability_key, 'assessment', avg(t.score)::float8, count(*), array_agg(t.score::float8)
   FROM ability_assessment t WHERE {within} AND {whose} GROUP BY 1, 2, 3
 """
 LESSON = """
-SELECT {group}, {month}, k, 'lesson', 100 * avg((t.state = 'applied')::int)::float8, count(*)
+SELECT {group}, {month}, k, 'lesson', 100 * avg((t.state = 'applied')::int)::float8, count(*), NULL
   FROM lesson_offer t JOIN article a ON a.id = t.article_id CROSS JOIN unnest(a.ability_keys) AS k
  WHERE {within} AND {whose} GROUP BY 1, 2, 3
 """

@@ -193,6 +193,10 @@ async def list_activities(request: pb.ListActivitiesRequest, call: Call) -> pb.L
         "authenticities": [word(pb.Authenticity, one) for one in request.authenticities] or None,
         "action_unit_key": request.action_unit_key,
         "query": patterns.containing(request.query),
+        "custom_fields": call.rules(FunnelFieldRules).path(
+            "activity", plain(request.custom_fields), request.custom_field_ranges
+        ),
+        "source": request.source,
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -10,6 +10,7 @@ from closedloop.funnel.v1 import advice_pb2 as pb
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
+from closedloop_funnel import estimates
 from closedloop_funnel.advice import making, store
 from closedloop_funnel.advice.store import Advice
 from closedloop_funnel.words import number, word
@@ -99,6 +100,7 @@ def _to_proto(one: Advice) -> pb.Advice:
                 similar_count=item.get("similar", 0),
                 reasons=[common_pb2.Evidence(**reason) for reason in item["reasons"]],
                 article_ids=item.get("article_ids", []),
+                raised_share=estimates.share(item["raised"], item["similar"]) if item.get("similar") else None,
             )
             for item in one.items
         ],

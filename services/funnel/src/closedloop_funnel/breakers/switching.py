@@ -147,6 +147,7 @@ def _training(opened: Breaker, judged_by: BreakerRules, work: Work) -> approvals
         subject_id=opened.person_id,
         cause_time=protos.timestamp(work.now),
         rule=reference(opened),
+        origin_checks=True,
     )
     return approvals.TaskRequested(content=content)
 

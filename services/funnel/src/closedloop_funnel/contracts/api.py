@@ -200,6 +200,9 @@ async def list_contracts(request: pb.ListContractsRequest, call: Call) -> pb.Lis
         "states": [word(pb.ContractState, state) for state in request.states] or None,
         "from": protos.day(request.sign_date_from) if request.HasField("sign_date_from") else None,
         "to": protos.day(request.sign_date_to) if request.HasField("sign_date_to") else None,
+        "custom_fields": call.rules(FunnelFieldRules).path(
+            "contract", plain(request.custom_fields), request.custom_field_ranges
+        ),
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +16,9 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.attachments import references
-from closedloop_funnel.drills import rules, store
+from closedloop_funnel.drills import asking, grading, rules, store
 from closedloop_funnel.drills.rules import DrillRules, ScenarioRule
 from closedloop_funnel.drills.store import Attempt, Drill
 from closedloop_funnel.points import earning
@@ -121,10 +121,15 @@ async def _talk_change(drill: Drill, call: Call) -> Any:
         "ends": ends,
         "until": ends + window,
     }
-    found = {row["after"]: row for row in await call.db.all(store.TALK, params)}
-    nothing = {"talks": 0, "risky": 0}
-    after, before = found.get(True, nothing), found.get(False, nothing)
-    return estimates.difference(after["risky"], after["talks"], before["risky"], before["talks"], judged_by.least_talks)
+    sides: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
+    for row in await call.db.all(store.TALK, params):
+        sides[row["after"]][row["owner_id"]] = [1.0] * row["risky"] + [0.0] * (row["talks"] - row["risky"])
+    (risky, talks), (earlier_risky, earlier_talks) = (
+        (int(sum(map(sum, sides[after].values()))), sum(map(len, sides[after].values()))) for after in (True, False)
+    )
+    found = estimates.difference(risky, talks, earlier_risky, earlier_talks, judged_by.least_talks)
+    # Of one participant alone his talks are all there is; of several each is as different as he is.
+    return clustered.difference(found, sides[True], sides[False]) if len(drill.participant_ids) > 1 else found
 
 
 @rpcs.method
@@ -165,7 +170,13 @@ async def submit_drill_attempt(request: pb.SubmitDrillAttemptRequest, call: Call
         raise errors.FailedPrecondition(
             "ATTEMPTS_USED_UP", f"{call.rules(DrillRules).most_attempts} goes at a scenario"
         )
-    grades = rules.by_rule(scenario, request.text, await _risks(scenario, request.text, call))
+    shown = await asyncio.to_thread(
+        grading.examiner(call.rules(DrillRules)).grade,
+        request.scenario_key,
+        request.text,
+        await _risks(scenario, request.text, call),
+    )
+    grades = {one.key: one.grade for one in shown}
     grade = rules.overall(scenario, grades)
     person = call.org.person(me)
     made = Attempt(
@@ -176,8 +187,9 @@ async def submit_drill_attempt(request: pb.SubmitDrillAttemptRequest, call: Call
         scenario_key=request.scenario_key,
         text=request.text,
         attachment_ids=list(dict.fromkeys(request.attachment_ids)),
-        grades=[{"key": key, "grade": value, "comment": ""} for key, value in grades.items()],
+        grades=[asdict(one) for one in shown],
         grade=grade,
+        least_grade=rules.least(scenario, grades),
         grader_id=DrillRules.rulebook if grade is not None else "",
         submitted_at=call.now,
         graded_at=call.now if grade is not None else None,
@@ -185,20 +197,22 @@ async def submit_drill_attempt(request: pb.SubmitDrillAttemptRequest, call: Call
     call.tx.do(store.SUBMIT, {"rows": rows.pack([made])})
     references.attach(call, made.attachment_ids, "drill_attempt", made.id)
     call.audit(made.id, "submit", after=rows.row(made, "version", "text"))
+    if grade is None:
+        asking.grade(call, drill)
     await _reward(drill, made, call)
     return _attempt(made)
 
 
-async def _risks(scenario: ScenarioRule, text: str, call: Call) -> set[str]:
-    """Risk phrases in the answer to what the customer said, heard as in a real talk."""
+async def _risks(scenario: ScenarioRule, text: str, call: Call) -> dict[str, str]:
+    """Risk phrases in the answer to what the customer said, heard as in a real talk, each with its sentence."""
     said = [Said("customer", scenario.customer, 0, 0), Said("seller", text, 0, 0)]
     reading = await asyncio.to_thread(taking.reader(call.rules(TalkRules)).read, said)
-    return {one.key for one in reading.heard if one.kind == "risk"}
+    return {one.key: one.hit.sentence for one in reading.heard if one.kind == "risk"}
 
 
 async def _reward(drill: Drill, attempt: Attempt, call: Call) -> None:
     """Once a drill, when the best grades of all its scenarios pass."""
-    if attempt.grade is None:
+    if attempt.grade is None and not attempt.least_grade:
         return
     best, _ = await _standings(call.tx, drill.id, attempt.person_id)
     grade = rules.standing(best[attempt.person_id], drill.scenario_keys)
@@ -237,7 +251,8 @@ async def grade_drill_attempt(request: pb.GradeDrillAttemptRequest, call: Call) 
         )
     # Over that of the rule, where a person says something.
     grades = {one["key"]: one for one in before.grades} | {
-        key: {"key": key, "grade": one.grade, "comment": one.comment} for key, one in given.items()
+        key: {"key": key, "grade": one.grade, "comment": one.comment, "sentence": one.sentence}
+        for key, one in given.items()
     }
     grade = rules.overall(scenario, {key: one["grade"] for key, one in grades.items()})
     if grade is None:
@@ -248,13 +263,17 @@ async def grade_drill_attempt(request: pb.GradeDrillAttemptRequest, call: Call) 
         version=before.version + 1,
         grades=[grades[key] for key in scenario.criteria],
         grade=grade,
+        least_grade=grade,
         grader_id=call.caller.subject,
         comment=request.comment,
         graded_at=call.now,
     )
     call.tx.do(store.SAVE, {"rows": rows.pack([after])})
     call.audit(after.id, "grade", rows.row(before, "version", "text"), rows.row(after, "version", "text"))
-    await _reward(await store.get(call.tx, after.drill_id), after, call)
+    drill = await store.get(call.tx, after.drill_id)
+    if not await call.tx.value(store.WAITING, {"drill": drill.id, "but": after.id}):
+        asking.graded(call, drill)
+    await _reward(drill, after, call)
     return _attempt(after)
 
 
@@ -296,10 +315,16 @@ def _attempt(one: Attempt) -> pb.DrillAttempt:
         text=one.text,
         attachment_ids=one.attachment_ids,
         grades=[
-            pb.RubricGrade(criterion_key=each["key"], grade=each["grade"], comment=each["comment"])
+            pb.RubricGrade(
+                criterion_key=each["key"],
+                grade=each["grade"],
+                comment=each["comment"],
+                sentence=each.get("sentence", ""),
+            )
             for each in one.grades
         ],
         grade=one.grade,
+        least_grade=one.least_grade,
         grader_id=one.grader_id,
         comment=one.comment,
         submit_time=protos.timestamp(one.submitted_at),

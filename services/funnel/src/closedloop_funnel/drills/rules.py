@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from closedloop_chassis.rulebook.rules import Part, Rules
 from closedloop_funnel.drills.scenarios import SCENARIOS
+from closedloop_funnel.talk.rules import Phrase
 
 FULL = 100.0
 
 
+class LevelRule(Part):
+    """How far a criterion is met when one of `heard` is said."""
+
+    name: str = Field(min_length=1, max_length=200)
+    grade: float = Field(gt=0, le=FULL)
+    heard: Phrase
+
+
 class CriterionRule(Part):
-    """Met when the talk reader does not hear `risk` in the answer, when one of `says` and none of `avoids` is in it; graded by a
-    person where none of these is given."""
+    """Graded by the best of `levels` that is heard, and nothing where something of `never` is, or the talk reader hears `risk`.
+    What no rule hears a person grades: that nothing was heard proves nothing, unless `silence_meets` it."""
 
     name: str = Field(min_length=1, max_length=200)
     weight: float = Field(default=1, gt=0, le=100)
     risk: str = Field(default="", max_length=64)
-    says: tuple[str, ...] = Field(default=(), max_length=200)
-    avoids: tuple[str, ...] = Field(default=(), max_length=200)
+    levels: tuple[LevelRule, ...] = Field(default=(), max_length=10)
+    never: Phrase | None = None
+    silence_meets: bool = False
 
-    @property
-    def by_rule(self) -> bool:
-        return bool(self.risk or self.says or self.avoids)
+    @model_validator(mode="before")
+    @classmethod
+    def _by_words(cls, given: Any) -> Any:
+        """Rubrics that were published as lists of words (`says`, `avoids`) hold as they were."""
+        if not isinstance(given, Mapping) or not {"says", "avoids"} & set(given):
+            return given
+        kept = {name: value for name, value in given.items() if name not in ("says", "avoids")}
+        if given.get("says"):
+            kept["levels"] = [{"name": given.get("name"), "grade": FULL, "heard": {"words": given["says"]}}]
+        if given.get("avoids"):
+            kept["never"] = {"words": given["avoids"]}
+        return {"silence_meets": True} | kept
 
 
 class ScenarioRule(Part):
@@ -54,24 +73,11 @@ class DrillRules(Rules):
     least_talks: int = Field(default=10, ge=2, le=100_000)
     window_days: int = Field(default=30, ge=1, le=366)
     grade_task_kind: str = Field(default="review", min_length=1, max_length=64)
-
-
-def by_rule(scenario: ScenarioRule, text: str, risks: Collection[str]) -> dict[str, float]:
-    """Grades of the criteria that a rule can grade; `risks`: risk phrases heard in the answer."""
-    said = text.casefold()
-    return {
-        key: FULL if _met(criterion, said, risks) else 0.0
-        for key, criterion in scenario.criteria.items()
-        if criterion.by_rule
-    }
-
-
-def _met(criterion: CriterionRule, said: str, risks: Collection[str]) -> bool:
-    if criterion.risk and criterion.risk in risks:
-        return False
-    if any(word.casefold() in said for word in criterion.avoids):
-        return False
-    return not criterion.says or any(word.casefold() in said for word in criterion.says)
+    # Letters: fewer in an answer meet nothing, fewer between two commas show nothing; a shown sentence is cut at the last.
+    shortest_answer: int = Field(default=6, ge=1, le=1000)
+    shortest_clause: int = Field(default=4, ge=1, le=100)
+    longest_sentence: int = Field(default=300, ge=20, le=2000)
+    grading_seconds: float = Field(default=0.5, gt=0, le=10)
 
 
 def overall(scenario: ScenarioRule, grades: Mapping[str, float]) -> float | None:
@@ -80,6 +86,12 @@ def overall(scenario: ScenarioRule, grades: Mapping[str, float]) -> float | None
         return None
     weight = sum(one.weight for one in scenario.criteria.values())
     return sum(one.weight * grades[key] for key, one in scenario.criteria.items()) / weight
+
+
+def least(scenario: ScenarioRule, grades: Mapping[str, float]) -> float:
+    """0..100: what is shown so far, whatever a person makes of the rest."""
+    weight = sum(one.weight for one in scenario.criteria.values())
+    return sum(one.weight * grades.get(key, 0.0) for key, one in scenario.criteria.items()) / weight
 
 
 def standing(best: Mapping[str, float], scenarios: Collection[str]) -> float | None:

@@ -41,6 +41,7 @@ class Attempt:
     attachment_ids: list[str] = field(default_factory=list)
     grades: list[dict[str, Any]] = field(default_factory=list)
     grade: float | None = None
+    least_grade: float = 0.0
     grader_id: str = ""
     comment: str = ""
     submitted_at: datetime
@@ -65,6 +66,9 @@ ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext(%(drill)s), hashtext(%(pe
 TRIES = """
 SELECT count(*) FROM drill_attempt WHERE drill_id = %(drill)s AND person_id = %(person)s AND scenario_key = %(scenario)s
 """
+WAITING = """
+SELECT count(*) FROM drill_attempt WHERE drill_id = %(drill)s AND grade IS NULL AND id <> %(but)s
+"""
 ATTEMPT = f"SELECT {rows.listed(Attempt, 't')} FROM drill_attempt t WHERE id = %(id)s FOR UPDATE"
 ATTEMPTS = f"""
 SELECT {rows.listed(Attempt, "t")} FROM drill_attempt t
@@ -75,19 +79,19 @@ SELECT {rows.listed(Attempt, "t")} FROM drill_attempt t
  ORDER BY submitted_at DESC, id LIMIT %(limit)s
 """
 STANDINGS = """
-SELECT person_id, scenario_key, count(*) AS attempts, max(grade) AS best FROM drill_attempt
+SELECT person_id, scenario_key, count(*) AS attempts, max(coalesce(grade, least_grade)) AS best FROM drill_attempt
  WHERE drill_id = %(drill)s AND (%(person)s = '' OR person_id = %(person)s) GROUP BY person_id, scenario_key
 """
 # Real conversations of the participants before and after: in how many of them one of the risk phrases was heard.
 TALK = """
-SELECT t.started_at >= %(ends)s AS after, count(*) AS talks,
+SELECT t.owner_id, t.started_at >= %(ends)s AS after, count(*) AS talks,
        count(*) FILTER (WHERE EXISTS (SELECT FROM hearing h WHERE h.transcript_id = t.id AND h.kind = 'risk'
                                          AND h.review <> 'wrong' AND h.key = ANY(%(risks)s))) AS risky
   FROM transcript t
  WHERE t.owner_id = ANY(%(people)s)
    AND ((t.started_at >= %(before)s AND t.started_at < %(begins)s)
      OR (t.started_at >= %(ends)s AND t.started_at < %(until)s))
- GROUP BY 1
+ GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 

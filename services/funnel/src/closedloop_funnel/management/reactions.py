@@ -84,6 +84,7 @@ def _task(one: Judged, comparison: pb.PracticeComparison, run: int, work: Work) 
         subject_id=action.id,
         cause_time=protos.timestamp(work.now),
         evidence=[common_pb2.Evidence(name="flat_quarters", value=run, unit="1"), *comparison.evidence][:20],
+        origin_checks=True,
         rule=common_pb2.RuleReference(
             rulebook=ManagementRules.rulebook,
             version=work.process.rulebooks.version(ManagementRules, work.now),

@@ -10,6 +10,7 @@ from typing import Any
 from google.type.interval_pb2 import Interval
 
 from closedloop.funnel.v1 import newcomers_pb2 as pb
+from closedloop.funnel.v1.experiments_pb2 import Estimate
 from closedloop_chassis import errors, etags, pages, protos
 from closedloop_chassis.data import rows
 from closedloop_chassis.service import Rpcs
@@ -77,7 +78,8 @@ async def list_onboardings(request: pb.ListOnboardingsRequest, call: Call) -> pb
 @rpcs.method
 async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) -> pb.NewcomerReport:
     judged_by = call.rules(NewcomerRules)
-    sides = []
+    sides: list[dict[str, list[float]]] = []
+    said: list[str] = []
     for field, period in (("before_period", request.before_period), ("after_period", request.after_period)):
         first, last = _days(period, field, call)
         people = await _started(request.unit_id, first, last, call)
@@ -91,28 +93,33 @@ async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) 
         }
         deals = await call.db.one(store.DEALS, params)
         assert deals is not None
+        first_deals = _first_deals(people, judged_by, call)
+        said.append(first_deals.sentence)
         sides.append(
             {
-                "first_deal_days": [float(days) for one in people if (days := _first(one)) is not None],
+                "first_deal_days": first_deals.days,
                 "repurchase_ratio": [float(back) for back in deals["came_back"]],
                 "complex_product_penetration_ratio": [float(one) for one in deals["complex"]],
             }
         )
     before, after = sides
     names = [name for name in before if judged_by.complex_products or not name.startswith("complex")]
-    return pb.NewcomerReport(
-        before_period=request.before_period,
-        after_period=request.after_period,
-        metrics=[
-            pb.BeforeAfter(
-                name=name,
-                before=estimates.spread(before[name], _unit(name), judged_by.least),
-                after=estimates.spread(after[name], _unit(name), judged_by.least),
-                change=estimates.relative(before[name], after[name], judged_by.least),
-            )
-            for name in names
-        ],
-    )
+    metrics = [
+        pb.BeforeAfter(
+            name=name,
+            before=estimates.spread(before[name], _unit(name), judged_by.least),
+            after=estimates.spread(after[name], _unit(name), judged_by.least),
+            change=estimates.relative(before[name], after[name], judged_by.least),
+        )
+        for name in names
+    ]
+    first_deal = metrics[0]
+    first_deal.before.explanation, first_deal.after.explanation = said
+    return pb.NewcomerReport(before_period=request.before_period, after_period=request.after_period, metrics=metrics)
+
+
+def _first_deals(people: Sequence[Seen], judged_by: NewcomerRules, call: Call) -> rules.Followed:
+    return rules.followed(judged_by, ((one.start_date, one.first_deal_date) for one in people), call.home.today())
 
 
 def _unit(name: str) -> str:
@@ -135,9 +142,7 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
             style=number(pb.OnboardingStyle, style),
             people=len(group),
             retention=estimates.share(*stayed[style], judged_by.least),
-            first_deal_days=estimates.spread(
-                [float(days) for one in group if (days := _first(one)) is not None], "d", judged_by.least
-            ),
+            first_deal_days=_spread(_first_deals(group, judged_by, call), judged_by),
             segment_mismatch=estimates.spread(
                 [gap for one in group if (gap := rules.mismatch(one.segments, one.guide_segments)) is not None],
                 "1",
@@ -154,6 +159,12 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
         summary=f"{judged_by.retention_days} 天留存: 自拓客户 {own[0]}/{own[1]}, 跟岗 {shadow[0]}/{shadow[1]}"
         + (f"; 客群差异最大: {gaps[0].segment}" if gaps else ""),
     )
+
+
+def _spread(followed: rules.Followed, judged_by: NewcomerRules) -> Estimate:
+    found = estimates.spread(followed.days, "d", judged_by.least)
+    found.explanation = followed.sentence
+    return found
 
 
 def _gaps(people: Sequence[Seen], least: int) -> list[pb.SegmentGap]:

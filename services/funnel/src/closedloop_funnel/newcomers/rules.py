@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import ClassVar
 
 from pydantic import Field
@@ -12,7 +14,8 @@ from closedloop_chassis.rulebook.rules import Rules
 
 class NewcomerRules(Rules):
     """`retention_days` after the start; a customer came back when he bought again within `repurchase_days` of the first
-    deal; `complex_products` are those whose penetration is measured; with fewer than `least` cases nothing is said."""
+    deal; `complex_products` are those whose penetration is measured; with fewer than `least` cases nothing is said. Until the
+    first deal everybody is followed for `first_deal_horizon` days, neither more nor less."""
 
     rulebook: ClassVar[str] = "funnel.newcomers"
 
@@ -20,6 +23,33 @@ class NewcomerRules(Rules):
     repurchase_days: int = Field(default=180, ge=1, le=3660)
     complex_products: tuple[str, ...] = ()
     least: int = Field(default=5, ge=2, le=1_000_000)
+    first_deal_horizon: int = Field(default=180, ge=7, le=3660)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Days until the first deal of those who were followed for `horizon`, which is what counts for whoever has none by then: `none`
+    of them. `too_new`: started too lately to be counted, whatever they have sold; counting the quick ones alone among them
+    would make every new cohort look faster than the old one (restricted mean, equal follow-up)."""
+
+    days: list[float]
+    none: int
+    too_new: int
+    horizon: int
+
+    @property
+    def sentence(self) -> str:
+        said = f"of the first {self.horizon} days; {self.none} of {len(self.days)} have sold nothing by then"
+        return said + (f", {self.too_new} started too lately to be counted" if self.too_new else "")
+
+
+def followed(rules: NewcomerRules, people: Iterable[tuple[date, date | None]], today: date) -> Followed:
+    """`people`: start and first deal."""
+    horizon, some = timedelta(days=rules.first_deal_horizon), list(people)
+    old = [(start, first) for start, first in some if start + horizon <= today]
+    reached = [first - start if first is not None and first - start < horizon else None for start, first in old]
+    days = [float((horizon if span is None else span).days) for span in reached]
+    return Followed(days, reached.count(None), len(some) - len(old), horizon.days)
 
 
 def mismatch(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:

@@ -97,5 +97,6 @@ class Standstills:
                     version=self._version,
                     rule=f"{deal.pipeline_id}.{stage.key}.{what}_limit_days",
                 ),
+                origin_checks=True,
             )
         return self._common[key]

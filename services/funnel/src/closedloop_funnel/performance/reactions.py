@@ -116,6 +116,7 @@ def _task(one: Judged, unit_id: str, work: Work) -> approvals.TaskRequested:
             common_pb2.Evidence(name=one.key, value=one.value, unit=one.rule.unit, text=said),
             common_pb2.Evidence(name="healthy", value=one.rule.healthy, unit=one.rule.unit),
         ],
+        origin_checks=True,
     )
     return approvals.TaskRequested(content=content)
 

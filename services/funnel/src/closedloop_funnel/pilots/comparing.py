@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from closedloop.funnel.v1 import experiments_pb2, newcomers_pb2
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.measures.measuring import Stretch
 from closedloop_funnel.pilots import measuring, rules
 from closedloop_funnel.pilots.rules import PilotRules
@@ -48,9 +48,9 @@ def _before_after(subject: Subject, before: Values, after: Values, work: Work) -
     earlier, later = rules.pooled(before), rules.pooled(after)
     return newcomers_pb2.BeforeAfter(
         name=subject.key,
-        before=measuring.estimate(subject, earlier, judged_by),
-        after=measuring.estimate(subject, later, judged_by),
-        change=estimates.relative(earlier, later, judged_by.least_cases),
+        before=measuring.estimate(subject, before, judged_by),
+        after=measuring.estimate(subject, after, judged_by),
+        change=clustered.relative(estimates.relative(earlier, later, judged_by.least_cases), before, after),
     )
 
 

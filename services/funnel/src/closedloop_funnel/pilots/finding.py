@@ -45,7 +45,7 @@ async def bottlenecks(about: pipelines_pb2.FunnelScope, stretch: Stretch, call: 
         waits = waiting.get(one.key, [])
         known = values.get(one.key) or rules.settled(waits, *stretch)
         mine = {person: some for person, some in known.items() if about.owner_id in ("", person)}
-        told = measuring.estimate(one, rules.pooled(mine), call.rules(PilotRules))
+        told = measuring.estimate(one, mine, call.rules(PilotRules))
         if not told.HasField("value") or not rules.beyond(told.value, one.healthy, rising=one.rising):
             continue
         held = round(rules.held_up(waits, call.now))

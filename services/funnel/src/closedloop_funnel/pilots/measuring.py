@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from closedloop_chassis.calendar.business import PLAIN
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.measures import measuring as measures
 from closedloop_funnel.measures.measuring import Stretch
 from closedloop_funnel.pilots import rules, store
@@ -87,11 +87,14 @@ def _due(allowed: ClockSetting, one: Stay, budgets: dict[tuple[str, str], timede
         return work.calendars.due(allowed.model_copy(update={"calendar": PLAIN}), one.since, one.unit_id)
 
 
-def estimate(subject: Subject, values: Sequence[float], judged_by: PilotRules) -> pb.Estimate:
-    """A share with Wilson's interval, or a mean with Student's."""
+def estimate(subject: Subject, by_owner: clustered.Values, judged_by: PilotRules) -> pb.Estimate:
+    """A share with Wilson's interval, or a mean with Student's; of several people as wide as they differ."""
+    values = rules.pooled(by_owner)
     if is_share(subject):
-        return estimates.share(int(sum(values)), len(values), judged_by.least_cases)
-    return estimates.spread(values, subject.unit, judged_by.least_cases)
+        found = estimates.share(int(sum(values)), len(values), judged_by.least_cases)
+    else:
+        found = estimates.spread(values, subject.unit, judged_by.least_cases)
+    return clustered.mean(found, by_owner) if sum(map(bool, by_owner.values())) > 1 else found
 
 
 def is_share(subject: Subject) -> bool:

@@ -11,8 +11,9 @@ from closedloop.funnel.v1 import pilots_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call
+from closedloop_funnel.clustered import Values
 from closedloop_funnel.measures.measuring import Stretch
-from closedloop_funnel.pilots import measuring, rules, store
+from closedloop_funnel.pilots import measuring, store
 from closedloop_funnel.pilots.rules import PilotRules
 from closedloop_funnel.pilots.store import Pilot
 from closedloop_funnel.pilots.subjects import Subject, subjects
@@ -42,7 +43,7 @@ async def started(request: pb.CreatePilotRequest, call: Call) -> Pilot:
         )
     own = await measuring.of_units(call.tx, call, chosen, baseline, touched)
     others = await measuring.of_units(call.tx, call, chosen, baseline, compared)
-    named = [json_format.MessageToDict(_bottleneck(one, rules.pooled(own[one.key]), call)) for one in chosen]
+    named = [json_format.MessageToDict(_bottleneck(one, own[one.key], call)) for one in chosen]
     return Pilot(
         id=new_id(),
         name=request.name,
@@ -118,15 +119,15 @@ def _baseline(request: pb.CreatePilotRequest, first: date, last: date, call: Cal
     return given[0], given[1]
 
 
-def _bottleneck(subject: Subject, values: Sequence[float], call: Call) -> pb.Bottleneck:
+def _bottleneck(subject: Subject, by_owner: Values, call: Call) -> pb.Bottleneck:
     judged_by = call.rules(PilotRules)
-    told = measuring.estimate(subject, values, judged_by)
+    told, cases = measuring.estimate(subject, by_owner, judged_by), sum(map(len, by_owner.values()))
     if not told.HasField("value"):
         raise errors.FailedPrecondition(
             "TOO_LITTLE_DATA",
-            f"{subject.key}: {len(values)} cases before; it takes {judged_by.least_cases}",
+            f"{subject.key}: {cases} cases before; it takes {judged_by.least_cases}",
             bottleneck_key=subject.key,
-            cases=len(values),
+            cases=cases,
         )
     return pb.Bottleneck(
         key=subject.key,

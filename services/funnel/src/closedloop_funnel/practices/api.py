@@ -15,8 +15,8 @@ from closedloop_chassis.work import Call
 from closedloop_funnel import estimates
 from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.pipelines.rules import PipelineRules
-from closedloop_funnel.practices import proto, store
-from closedloop_funnel.practices.rules import PracticeRules
+from closedloop_funnel.practices import proto, rules, store
+from closedloop_funnel.practices.rules import PracticeRules, Practised
 from closedloop_funnel.practices.store import Adopted, Card, Case, Told
 from closedloop_funnel.words import word
 
@@ -39,6 +39,8 @@ async def update_practice_card(request: pb.UpdatePracticeCardRequest, call: Call
     changed |= {path: list(dict.fromkeys(getattr(request, path))) for path in mask - {"state", "title", "method"}}
     if "state" in mask:
         changed["state"] = word(pb.PracticeCardState, request.state)
+        if changed["state"] == "published" and before.state != "published":
+            changed["published_at"] = call.now
     await _check(changed, call)
     after = replace(before, version=before.version + 1, updated_at=call.now, **changed)
     call.tx.do(store.SAVE, {"rows": rows.pack([after])})
@@ -101,21 +103,19 @@ async def get_adoption_report(request: pb.GetAdoptionReportRequest, call: Call) 
     cards = await call.db.all(store.CARDS, {"id": request.card_id or None}, into=Card)
     if request.card_id and not cards:
         raise errors.NotFound("CARD_UNKNOWN", f"no card {request.card_id}")
-    counted = [card for card in cards if card.action_unit_keys]
+    judged_by = call.rules(PracticeRules)
+    counted = [ways for card in cards if (ways := _ways(card, judged_by))]
     if not counted:
-        raise errors.FailedPrecondition("NOTHING_TO_ADOPT", "no card names the action units that count as adoption")
+        raise errors.FailedPrecondition("NOTHING_TO_ADOPT", "no card has a feature, or action units that count instead")
     params: dict[str, Any] = {
         **call.scope.params,
-        "cards": [card.id for card in counted],
-        "keys": [",".join(card.action_unit_keys) for card in counted],
         "from": begins,
         "to": ends,
         "units": list(call.org.subtree(request.unit_id)) if request.unit_id else None,
     }
-    judged_by = call.rules(PracticeRules)
     points = [
         pb.AdoptionPoint(group_key=one.group_key, adoption_ratio=one.adoption, result=result, deal_count=one.ended)
-        for one in await store.adopted(call.db, params, by_unit=request.by_unit)
+        for one in await store.adopted(call.db, counted, params, by_unit=request.by_unit)
         if one.ended >= judged_by.least_ended and (result := _result(one, metric, call)) is not None
     ]
     return pb.AdoptionReport(
@@ -126,6 +126,10 @@ async def get_adoption_report(request: pb.GetAdoptionReportRequest, call: Call) 
         ),
         metric_key=metric,
     )
+
+
+def _ways(card: Card, judged_by: PracticeRules) -> list[Practised]:
+    return rules.practised(card.feature_key, card.action_unit_keys, card.features, judged_by.features)
 
 
 def _result(one: Adopted, metric: str, call: Call) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import json_format
@@ -13,7 +15,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_funnel import estimates
+from closedloop_funnel import clustered, estimates
 from closedloop_funnel.pipelines import scope
 from closedloop_funnel.practices import proto, rules, store
 from closedloop_funnel.practices.rules import Deal, FeatureRule, Found, PracticeRules
@@ -66,22 +68,32 @@ async def mine_practices(request: pb.MinePracticesRequest, call: Call) -> pb.Min
 
 
 def feature(key: str, rule: FeatureRule, found: Found, judged_by: PracticeRules) -> pb.PracticeFeature:
+    """Deals of one seller are alike: what a single one does in all of his is his habit, and no mark of benchmarks."""
     least = judged_by.least_benchmarks
-    best, others = ([rules.value(rule, deal) for deal in some] for some in (found.benchmarks, found.others))
+    mine, theirs = (_by_seller(rule, some) for some in (found.benchmarks, found.others))
+    best, others = ([value for own in side.values() for value in own] for side in (mine, theirs))
     told: dict[str, Any]
     if rule.is_share:
         told = {
             "benchmark": estimates.share(int(sum(best)), len(best), least),
             "others": estimates.share(int(sum(others)), len(others), least),
-            "difference": estimates.difference(int(sum(best)), len(best), int(sum(others)), len(others), least),
         }
+        difference = estimates.difference(int(sum(best)), len(best), int(sum(others)), len(others), least)
     else:
         told = {
             "benchmark": estimates.spread(best, "1", least),
             "others": estimates.spread(others, "1", least),
-            "difference": estimates.means_apart(best, others, "1", least),
         }
+        difference = estimates.means_apart(best, others, "1", least)
+    told["difference"] = clustered.difference(difference, mine, theirs)
     return pb.PracticeFeature(key=key, name=rule.name, **told)
+
+
+def _by_seller(rule: FeatureRule, deals: Iterable[Deal]) -> dict[str, list[float]]:
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for deal in deals:
+        found[deal.owner_id].append(rules.value(rule, deal))
+    return found
 
 
 def _card(key: str, rule: FeatureRule, feature: pb.PracticeFeature, unit_id: str, call: Call) -> Card:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -78,6 +78,51 @@ class PracticeRules(Rules):
     least_groups: int = Field(default=8, ge=4, le=10_000)
     least_ended: int = Field(default=3, ge=1, le=1000)
     features: Mapping[str, FeatureRule] = FEATURES
+    # Deals of so many days before a card was published are held against those begun since, for as long at the most. Who does it in
+    # a share of his deals larger by `adopter_rise` took it up; it takes `least_adopters` of them and of the others.
+    adoption_days: int = Field(default=182, ge=7, le=3660)
+    adopter_rise: float = Field(default=0.2, gt=0, le=1)
+    least_adopters: int = Field(default=5, ge=2, le=10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Practised:
+    """What of a deal counts as following a card: `rule` worth `least` or more."""
+
+    key: str
+    rule: FeatureRule
+    least: float
+
+
+def practised(
+    key: str, units: Collection[str], found: Sequence[Mapping[str, Any]], features: Mapping[str, FeatureRule]
+) -> list[Practised]:
+    """Of a card made from feature `key`: that feature. A count is followed by whoever has more of it than half way from the
+    others to the benchmarks, as they were `found` (PracticeFeature as JSON). Of a card nobody mined: any of its units."""
+    rule = features.get(key)
+    if rule is None:
+        return [Practised(unit, FeatureRule(name=unit, kind="unit", unit=unit), 1.0) for unit in units]
+    if rule.is_share:
+        return [Practised(key, rule, 1.0)]
+    means = [told[side]["value"] for told in found for side in ("benchmark", "others") if "value" in told.get(side, {})]
+    return [Practised(key, rule, max(1.0, fmean(means) if means else 1.0))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A seller's closed deals on one side of a moment."""
+
+    person_id: str
+    after: bool
+    ended: int
+    won: int
+    won_minor: int
+    cycle_days: float | None
+    hits: int
+
+
+def took_up(rules: PracticeRules, before: Side, after: Side) -> bool:
+    return after.hits / after.ended - before.hits / before.ended >= rules.adopter_rise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +131,7 @@ class Deal:
     `units` done."""
 
     id: str
+    owner_id: str = ""
     cycle_days: float
     margin: float | None
     roles_at: Mapping[str, float] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_funnel.pipelines import scope
+from closedloop_funnel.practices.rules import FeatureKind, Practised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Card:
     unit_id: str
     created_at: datetime
     updated_at: datetime
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,7 @@ class Adopted:
 
 # Days of the cycle by whole days; who took part in a contact, by the role he has in the deal.
 DEALS = f"""
-SELECT o.id, greatest((o.close_date - coalesce(o.engage_date, o.created_at::date))::float8, 1) AS cycle_days,
+SELECT o.id, o.owner_id, greatest((o.close_date - coalesce(o.engage_date, o.created_at::date))::float8, 1) AS cycle_days,
        o.margin_ratio AS margin,
        coalesce((SELECT jsonb_object_agg(r.role, r.day)
                    FROM (SELECT o.participants ->> p AS role,
@@ -111,18 +114,25 @@ SELECT {rows.listed(Card, "c")} FROM practice_card c
 """
 CARDS = f"""
 SELECT {rows.listed(Card, "c")} FROM practice_card c
- WHERE (%(id)s::uuid IS NULL AND state = 'published' AND action_unit_keys <> '{{}}') OR id = %(id)s
+ WHERE (%(id)s::uuid IS NULL AND state = 'published') OR id = %(id)s
 """
-# One row a card is in `keys`; a deal adopts it when one of its units was done.
+# How much of a feature a deal has; `{n}` tells one card's parameters from another's.
+DONE = "v.opportunity_id = o.id AND v.state = 'done' AND v.authenticity <> 'confirmed_false'"
+FEATURE: Mapping[FeatureKind, str] = {
+    "early_role": f"""(EXISTS (
+        SELECT FROM activity v CROSS JOIN unnest(v.participant_ids || v.owner_id) AS p
+         WHERE {DONE} AND o.participants ->> p = %(role{{n}})s
+           AND v.at::date - coalesce(o.engage_date, o.created_at::date)
+            <= %(early{{n}})s * greatest((o.close_date - coalesce(o.engage_date, o.created_at::date))::float8, 1)))::int""",
+    "activities": f"(SELECT count(*) FROM activity v WHERE {DONE} AND v.kind = ANY(%(kinds{{n}})s))",
+    "unit": f"(EXISTS (SELECT FROM activity v WHERE {DONE} AND v.action_unit_keys @> ARRAY[%(unit{{n}})s::text]))::int",
+    "custom_proposal": "(EXISTS (SELECT FROM proposal p WHERE p.opportunity_id = o.id AND p.custom))::int",
+    "effective_contacts": "(SELECT count(*) FROM activity v WHERE v.opportunity_id = o.id AND v.effective)",
+}
 ADOPTION = """
-WITH cards AS (SELECT * FROM unnest(%(cards)s::uuid[], %(keys)s::text[]) AS c (id, keys)),
-deals AS (
+WITH deals AS (
     SELECT o.id, {group} AS group_key, o.state, o.reporting_minor,
-           (o.close_date - coalesce(o.engage_date, o.created_at::date))::float8 AS days,
-           (SELECT avg(EXISTS (SELECT FROM activity v
-                                WHERE v.opportunity_id = o.id AND v.state = 'done' AND v.authenticity <> 'confirmed_false'
-                                  AND v.action_unit_keys && string_to_array(c.keys, ','))::int)
-              FROM cards c)::float8 AS adopted
+           (o.close_date - coalesce(o.engage_date, o.created_at::date))::float8 AS days, {adopted} AS adopted
       FROM opportunity o
      WHERE o.state <> 'open' AND o.closed_at >= %(from)s AND o.closed_at < %(to)s
        AND (%(scope_company)s OR o.owner_id = %(scope_owner)s OR o.unit_id = ANY(%(scope_units)s))
@@ -132,6 +142,23 @@ SELECT group_key, count(*) AS ended, count(*) FILTER (WHERE state = 'won') AS wo
        coalesce(sum(reporting_minor) FILTER (WHERE state = 'won'), 0)::bigint AS won_minor,
        avg(days) FILTER (WHERE state = 'won') AS cycle_days, avg(adopted) AS adoption
   FROM deals GROUP BY group_key ORDER BY group_key
+"""
+# Closed before the card was published, or begun and closed since; a NULL side is what was under way.
+SIDES = """
+WITH deals AS (
+    SELECT o.owner_id, o.state, o.reporting_minor,
+           (o.close_date - coalesce(o.engage_date, o.created_at::date))::float8 AS days, {adopted} AS adopted,
+           CASE WHEN o.closed_at < %(at)s THEN false
+                WHEN coalesce(o.engage_date, o.created_at::date) >= %(day)s THEN true END AS after
+      FROM opportunity o
+     WHERE o.state <> 'open' AND o.closed_at >= %(from)s AND o.closed_at < %(to)s
+       AND (%(scope_company)s OR o.owner_id = %(scope_owner)s OR o.unit_id = ANY(%(scope_units)s))
+       AND (%(units)s::text[] IS NULL OR o.unit_id = ANY(%(units)s))
+)
+SELECT owner_id AS person_id, after, count(*) AS ended, count(*) FILTER (WHERE state = 'won') AS won,
+       coalesce(sum(reporting_minor) FILTER (WHERE state = 'won'), 0)::bigint AS won_minor,
+       avg(days) FILTER (WHERE state = 'won') AS cycle_days, count(*) FILTER (WHERE adopted >= 1) AS hits
+  FROM deals GROUP BY owner_id, after ORDER BY owner_id, after
 """
 DEAL = """
 SELECT o.owner_id, o.unit_id, o.participant_ids, o.state,
@@ -168,5 +195,36 @@ def _there(found: Card | None, card_id: str) -> Card:
     return found
 
 
-async def adopted(db: Reader, params: dict[str, Any], *, by_unit: bool) -> list[Adopted]:
-    return await db.all(ADOPTION.replace("{group}", "o.unit_id" if by_unit else "o.owner_id"), params, into=Adopted)
+async def adopted(
+    db: Reader, cards: Sequence[Sequence[Practised]], params: dict[str, Any], *, by_unit: bool
+) -> list[Adopted]:
+    """Over the cards' mean; of each card one of what counts is enough."""
+    expression, more = _followed(cards)
+    statement = ADOPTION.replace("{group}", "o.unit_id" if by_unit else "o.owner_id").replace("{adopted}", expression)
+    return await db.all(statement, {**params, **more}, into=Adopted)
+
+
+async def sides(db: Reader, card: Sequence[Practised], params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Sellers' closed deals before and after; `after` is None for what was under way."""
+    expression, more = _followed([card])
+    return await db.all(SIDES.replace("{adopted}", expression), {**params, **more})
+
+
+def _followed(cards: Sequence[Sequence[Practised]]) -> tuple[str, dict[str, Any]]:
+    """The share of the cards that a deal follows, in SQL, with its parameters."""
+    params: dict[str, Any] = {}
+    each = []
+    for card in cards:
+        ways = []
+        for one in card:
+            n = len(params)
+            params |= {
+                f"role{n}": one.rule.role,
+                f"early{n}": one.rule.early,
+                f"kinds{n}": list(one.rule.activity_kinds),
+                f"unit{n}": one.rule.unit,
+                f"least{n}": one.least,
+            }
+            ways.append(f"{FEATURE[one.rule.kind].format(n=n)} >= %(least{n})s")
+        each.append(f"({' OR '.join(ways)})::int")
+    return f"(({' + '.join(each)})::float8 / {len(each)})", params

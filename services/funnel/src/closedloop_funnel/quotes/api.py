@@ -195,6 +195,9 @@ async def list_quotes(request: pb.ListQuotesRequest, call: Call) -> pb.ListQuote
         "today": call.home.today(),
         "from": begins,
         "to": ends,
+        "custom_fields": call.rules(FunnelFieldRules).path(
+            "quote", plain(request.custom_fields), request.custom_field_ranges
+        ),
         "after": after,
         "after_id": after_id,
         "limit": pages.size(request) + 1,

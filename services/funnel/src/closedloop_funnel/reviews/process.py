@@ -61,6 +61,7 @@ def open_review(
         subject_id=review.id,
         cause_time=protos.timestamp(work.now),
         evidence=[common_pb2.Evidence(**one) for one in evidence],
+        origin_checks=True,
     )
     work.tell(approvals.TaskRequested(content=content), review.id)
     rule = common_pb2.RuleReference(rulebook=EFFECTS, version=version, rule="executed", explanation=explanation)

@@ -107,5 +107,6 @@ def _task(review: Review, work: Work) -> approvals.TaskRequested:
         subject_id=review.id,
         cause_time=protos.timestamp(work.now),
         evidence=[common_pb2.Evidence(**one) for one in review.evidence],
+        origin_checks=True,
     )
     return approvals.TaskRequested(content=content)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
+from google.protobuf.duration_pb2 import Duration
+
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1 import common_pb2
@@ -66,10 +68,10 @@ async def look(work: Work, found: Iterable[Warning]) -> None:
         after = replace(before, version=before.version + 1, state=state, outcome=stands.evidence, check_at=work.now)
         changed.append(after)
         work.audit(after.id, f"check_{state}", rows.row(before, "version"), rows.row(after, "version"))
+        if after.task_cause_key:
+            _judge(after, work)
         if state == "failed":
             _ask_above(after, work)
-        elif after.task_cause_key:
-            _withdraw(after, work)
     if changed:
         work.tx.do(store.SAVE, {"rows": rows.pack(changed)})
 
@@ -90,13 +92,15 @@ async def hand_over(work: Work) -> None:
         work.tx.do(store.SAVE, {"rows": rows.pack(changed)})
 
 
-def _withdraw(after: Warning, work: Work) -> None:
-    """After it was settled this is the proof that the action worked; of an open task nothing is wanted any more."""
+def _judge(after: Warning, work: Work) -> None:
+    """Of a settled task: the proof that the action worked, or that it did not. Of an open one nothing is wanted once it is over."""
+    holds, cleared = approvals.WITHDRAWAL_REASON_CAUSE_HOLDS, approvals.WITHDRAWAL_REASON_CAUSE_CLEARED
     withdrawn = approvals.TaskWithdrawn(
         origin="funnel",
         cause_key=after.task_cause_key,
-        reason=approvals.WITHDRAWAL_REASON_CAUSE_CLEARED,
+        reason=holds if after.state == "failed" else cleared,
         clear_time=protos.timestamp(work.now),
+        evidence=[common_pb2.Evidence(**one) for one in after.outcome],
     )
     work.tell(withdrawn, after.subject_id)
 
@@ -120,5 +124,7 @@ def _ask_above(failed: Warning, work: Work) -> None:
         opportunity_id=failed.subject_id if failed.subject_type == "opportunity" else "",
         cause_time=protos.timestamp(work.now),
         evidence=[common_pb2.Evidence(**one) for one in failed.outcome],
+        # Nobody measures what comes of this one; that the same warning does not fail twice is no success.
+        check_window=Duration(),
     )
     work.tell(approvals.TaskRequested(content=content), failed.subject_id)

@@ -103,7 +103,7 @@ async def list_stock_days(request: pb.ListStockDaysRequest, call: Call) -> pb.Li
             daily_cost_of_sales=protos.money(round(held.daily), call.home.currency),
             days=held.days,
             light=number(common_pb2.Light, light),
-            rule=reference(call, "stock.lights", stock.sentence(held)),
+            rule=reference(call, "stock.lights", turnover.sentence(held)),
         )
 
     return pb.ListStockDaysResponse(

@@ -97,12 +97,12 @@ async def stock_days(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetr
         rows=[row(fact, worth(fact, rules, home) / coins(home), rules, stock_input(fact)) for fact in page],
         total_rows=len(shown) + sum(known.entries.get(product, 0) for product in products),
         total_contribution=(whole.value + sold) / coins(home),
-        rule=reference(call, "stock", stock.sentence(whole)),
+        rule=reference(call, "stock", turnover.sentence(whole)),
         refresh_time=protos.timestamp(await store.as_of(call.db, at)),
         next_page_token=token,
     )
     if whole.days is None:
-        found.reason = stock.sentence(whole) if products else "no stock"
+        found.reason = turnover.sentence(whole) if products else "no stock"
     else:
         found.value = whole.days
     return found

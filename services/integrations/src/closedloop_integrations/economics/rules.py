@@ -105,6 +105,10 @@ class StockRules(Part):
     lights: LightRules = LightRules()
     # How often all stock is looked at and told, beside every change of a light.
     look_every: ClockSetting = ClockSetting(days=1)
+    # Who is asked to do something from which light on, in a task's words.
+    warn_from: Literal["blue", "yellow", "red"] = "yellow"
+    assignee: str = Field(default="role:operations|owner", min_length=1, max_length=100)
+    task_kind: str = Field(default="intervention", min_length=1, max_length=64)
 
 
 class LifetimeRules(Part):

@@ -14,7 +14,7 @@ from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis import errors, protos
 from closedloop_chassis.enums import number
 from closedloop_chassis.work import Work
-from closedloop_integrations.economics import store, turnover
+from closedloop_integrations.economics import stock_warnings, store, turnover
 from closedloop_integrations.economics.reference import reference
 from closedloop_integrations.economics.rules import GOODS, MOVED, EconomicsRules, converted
 from closedloop_integrations.economics.turnover import Stock
@@ -110,13 +110,8 @@ async def tell(work: Work, products: Sequence[str] = (), *, all_of_them: bool = 
             days=whole.days,
             light=number(common_pb2.Light, light),
             previous_light=number(common_pb2.Light, previous),
-            rule=reference(work, "stock.lights", sentence(whole)),
+            rule=reference(work, "stock.lights", turnover.sentence(whole)),
         )
         work.tell(message, product_id)
+        stock_warnings.follow(work, whole, light, previous)
     store.put_lights(work.tx, told)
-
-
-def sentence(stock: Stock) -> str:
-    if stock.days is None:
-        return "nothing sold in the window"
-    return f"lasts {stock.days:.1f} days"

@@ -41,6 +41,12 @@ def light(stock: Stock, rules: LightRules) -> str:
     return "none"
 
 
+def sentence(stock: Stock) -> str:
+    if stock.days is None:
+        return "nothing sold in the window"
+    return f"lasts {stock.days:.1f} days"
+
+
 def turnover(held: Iterable[Stock], sold: Mapping[str, int], window_days: int) -> list[Stock]:
     """`sold` is the cost of sales by product in the window. An invoice does not say which warehouse it left: what was sold
     is laid on a product's warehouses by the value they hold, so that they last equally long."""

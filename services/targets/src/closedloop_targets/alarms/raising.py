@@ -104,7 +104,7 @@ async def raise_(
         grown.append(after)
         known[one.cause_key] = after
         if after.kind != before.kind:
-            asking.withdraw(work, task_cause(before), before.id)
+            asking.withdraw(work, task_cause(before), before.id, asking.ANSWERED)
             _ask(work, after)
         if worse or after.kind != before.kind:
             _tell(work, after)
@@ -129,7 +129,7 @@ def answer(work: Work, alarm: Alarm, cause: str, action: str, check_date: date, 
     work.clocks.meet(RESPONSE, alarm.id)
     work.timers.cancel(CHECK, alarm.id)
     work.timers.set(CHECK, alarm.id, work.home.moment(check_date))
-    asking.withdraw(work, task_cause(alarm), alarm.id)
+    asking.withdraw(work, task_cause(alarm), alarm.id, asking.ANSWERED)
     work.audit(
         f"alarm:{alarm.id}",
         "answer",
@@ -153,9 +153,12 @@ def judge(work: Work, alarm: Alarm, effect: Effect) -> Alarm:
     work.timers.cancel(CHECK, alarm.id)
     if effect.worked:
         checked = replace(checked, state="resolved", settled_at=work.now)
+        asking.withdraw(work, task_cause(alarm), alarm.id)
         _settled(work, checked, effect.verdict)
     elif effect.worked is False:
         checked = _higher(work, replace(checked, state="open", light=min(alarm.light + 1, LIGHTS.index("red"))))
+        # After who is asked next: a task of the same cause says it already, and which one it follows.
+        asking.withdraw(work, task_cause(alarm), alarm.id, asking.HOLDS)
         _tell(work, checked)
     else:
         again = work.home.today() + timedelta(days=work.rules(AlarmRules).check_after_days)
@@ -200,7 +203,7 @@ def hand_over(work: Work, alarm: Alarm, owner_id: str) -> Alarm:
     given = replace(alarm, owner_id=owner_id)
     store.put(work.tx, [given])
     work.clocks.hand_over(alarm.id, owner_id, alarm.unit_id)
-    asking.withdraw(work, task_cause(alarm), alarm.id)
+    asking.withdraw(work, task_cause(alarm), alarm.id, asking.ANSWERED)
     _ask(work, replace(given, version=alarm.version + 1))
     return replace(given, version=alarm.version + 1)
 
@@ -263,6 +266,7 @@ def _ask(work: Work, alarm: Alarm) -> None:
         due_time=alarm.due_at,
         cause_time=alarm.raised_at,
         evidence=[Evidence(name="deviation", value=alarm.deviation_ratio, unit="1", text=alarm.message)],
+        origin_checks=True,
     )
 
 

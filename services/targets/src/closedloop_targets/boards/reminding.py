@@ -28,6 +28,7 @@ async def remind(work: Work) -> None:
             owner_id=row["owner_id"],
             unit_id=row["unit_id"],
             light=LIGHTS.index(allowed.stale_light) + 1,
+            origin_checks=True,
         )
     for row in await work.tx.all(store.MOVED_AGAIN, params):
         asking.withdraw(work, f"{WARNING}:{row['id']}", row["id"])

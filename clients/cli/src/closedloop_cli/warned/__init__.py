@@ -1,0 +1,1 @@
+"""Every warning of the company on one page, whichever service raised it."""
