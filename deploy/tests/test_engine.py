@@ -19,10 +19,10 @@ from .engine import Engine, Image
 
 ROOT = SOURCES.parents[1]
 FILE = ROOT / "deploy" / "docker" / "Dockerfile"
-# In bytes, unpacked and as a registry keeps it and a node pulls it, all layers with the base. docs/operate.md says why
-# targets is larger unpacked.
-MOST, MOST_PACKED = {"targets": 470_000_000}, 250_000_000
+# In bytes, all layers with the base: unpacked, and as a registry keeps it and a node pulls it. docs/operate.md says what makes
+# two larger unpacked.
 PROMISED = 250_000_000
+MOST = {"funnel": 275_000_000, "targets": 470_000_000}
 # Debian's releases by their Python. The newer one is tried with the smallest closure and with the largest.
 BUILDS = [("bookworm", service) for service in SERVICES] + [("trixie", "approvals"), ("trixie", "targets")]
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
@@ -51,7 +51,7 @@ def test_an_engine_builds_what_the_file_says(image: tuple[str, str, Image]) -> N
     measured[f"{suite} {service}"] = {"bytes": built.size, "packed": built.packed}
     note.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
     assert built.size < MOST.get(service, PROMISED), measured
-    assert built.packed < MOST_PACKED, measured
+    assert built.packed < PROMISED, measured
     told = subprocess.run(
         ["chroot", "--userspec=10001:10001", str(built.root), "/opt/closedloop/bin/python", "--version"],
         capture_output=True, text=True, check=True,
