@@ -97,11 +97,15 @@ bench: setup .venv-bench/.locked ## How close to the limit and to other stacks: 
 
 .PHONY: charts
 charts: setup .venv-charts/.locked ## Helm charts, alerts and dashboards: rendered, checked against Kubernetes' schemas, and run
-	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil $(or $(TESTS),deploy/tests --ignore deploy/tests/test_image.py)
+	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil $(or $(TESTS),deploy/tests --ignore deploy/tests/test_image.py --ignore deploy/tests/test_engine.py)
 
 .PHONY: image
 image: setup .venv-charts/.locked ## The image's build, carried out step by step without an engine; build/image.json has its size
 	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil deploy/tests/test_image.py
+
+.PHONY: images
+images: setup .venv-charts/.locked ## All five by an engine (Debian's buildah, as root), and a pod's whole life in each; TESTS="-k bookworm-funnel"
+	@PYTHONPATH=.venv-charts $(BIN)/python -m pytest -p no:cloudcoil deploy/tests/test_engine.py $(TESTS)
 
 .PHONY: observability
 observability: setup .venv-charts/.locked ## Make SLOs, alerts, dashboards and values schemas anew, out of the contracts

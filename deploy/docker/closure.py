@@ -11,6 +11,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+# What a package asks for and the part of it that we use does without: statsforecast's tables on clusters, and with them
+# Arrow (79 MiB). trim.py closes the door that leads there; test_image.py works forecasts out in what is left.
+DONE_WITHOUT = {"statsforecast": {"cloudpickle", "fugue", "threadpoolctl", "tqdm"}}
+
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -33,6 +37,8 @@ def wanted(root: str) -> set[str]:
                 continue
             match = re.match(r"\s*([\w.-]+)\s*(?:\[([\w.,\s-]*)\])?", requirement)
             assert match is not None, line
+            if canonical(match[1]) in DONE_WITHOUT.get(name, ()):
+                continue
             waiting += [(canonical(match[1]), part.strip()) for part in ("", *(match[2] or "").split(","))]
     return {name for name, _ in reached}
 

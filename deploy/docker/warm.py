@@ -24,7 +24,7 @@ PROCESSES = {
 # What the first figure that needs it imports.
 LATER = {
     "targets": ("statsforecast.models",),
-    "funnel": ("scipy.stats", "statsmodels.stats.power", "statsmodels.stats.proportion"),
+    "funnel": ("mpmath",),
 }
 IMPORT = """
 import sys

@@ -23,6 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from closedloop_devstack.ports import LOOPBACK
 
 from .charts import Object
+from .engine import Image
 
 Secrets = Mapping[str, Mapping[str, str]]
 VOLUMES = "/etc/closedloop"
@@ -31,6 +32,11 @@ CONTAINED = """
 mount --bind "$0" /tmp && mount -o remount,ro,bind / && exec setpriv --reuid "$1" --regid "$1" --clear-groups \
 --no-new-privs --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search --bounding-set=-all,+dac_read_search \
 "${@:2}"
+"""
+# The same in the root of an image, with nothing of this machine in it but devices and the network.
+IN_IMAGE = """
+mount --bind "$0" "$0" && mount --bind "$1" "$0/tmp" && mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && \
+mount -o remount,ro,bind "$0" && exec setpriv --no-new-privs chroot --userspec "$2:$2" "$0" "${@:3}"
 """
 
 
@@ -42,8 +48,17 @@ def can_contain() -> bool:
 class Container:
     """The only container of a pod. `secrets` and `config_maps` are what stands in the namespace, by name and key."""
 
-    def __init__(self, spec: Object, service: str, folder: Path, secrets: Secrets, config_maps: Secrets) -> None:
+    def __init__(
+        self,
+        spec: Object,
+        service: str,
+        folder: Path,
+        secrets: Secrets,
+        config_maps: Secrets,
+        image: Image | None = None,
+    ) -> None:
         [self.container] = spec["containers"]
+        self._image = image
         self.grace: int = spec.get("terminationGracePeriodSeconds", 30)
         self._spec, self._service, self._tmp = spec, service, folder / "tmp"
         self._secrets, self._config_maps = secrets, config_maps
@@ -60,14 +75,20 @@ class Container:
 
     def start(self, *, target: str = "") -> None:
         """`target` stands for the DNS names a cluster would resolve."""
-        program = self.container.get("command") or [sys.executable, "-m", f"closedloop_{self._service}"]
-        program = [sys.executable if part == "python" else part for part in program]
+        program = self.container.get("command")
+        if self._image:
+            program = program or self._image.entrypoint
+        else:
+            program = program or [sys.executable, "-m", f"closedloop_{self._service}"]
+            program = [sys.executable if part == "python" else part for part in program]
         arguments = [self._inside(argument) for argument in self.container["args"]]
         if target:
             arguments = [target if argument.startswith("dns:///") else argument for argument in arguments]
         command = [*program, *arguments]
-        if self._contained:
-            user = str(self._spec["securityContext"]["runAsUser"])
+        user = str(self._spec["securityContext"]["runAsUser"])
+        if self._image:
+            command = ["unshare", "-m", "bash", "-c", IN_IMAGE, str(self._image.root), str(self._tmp), user, *command]
+        elif self._contained:
             command = ["unshare", "-m", "bash", "-c", CONTAINED, str(self._tmp), user, *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -130,8 +151,11 @@ class Container:
             self._process.wait(10)
 
     def _environment(self) -> dict[str, str]:
-        # Nothing of ours but what finds the interpreter's packages, which an image has in place.
-        told = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
+        if self._image:
+            told = dict(self._image.environment)
+        else:
+            # Nothing of ours but what finds the interpreter's packages, which an image has in place.
+            told = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
         for one in self.container.get("env", ()):
             value = self._inside(one["value"]) if "value" in one else self._secret(one["valueFrom"])
             if value is not None:

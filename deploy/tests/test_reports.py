@@ -165,7 +165,7 @@ def _leave_open(stage: Stage) -> None:
     quotes.SubmitQuote(quotes_pb2.SubmitQuoteRequest(request_id=ids.new_id(), quote_id=quote.id, etag=quote.etag))
 
 
-@pytest.mark.timeout(540)
+@pytest.mark.timeout(1500)
 @pytest.mark.mission("S10", "S11", "S12", "S18", "S47")
 def test_every_panel_shows_something_to_the_reader(story: Stage) -> None:
     databases = {query.service: _admitted(story.platform.database(query.service)) for query in queries(ROOT)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,117 +13,36 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from closedloop_devstack import ports
-from closedloop_devstack.keys import KeyRing
-from closedloop_devstack.servers import PostgresServer, RedisServer, databases
+from closedloop_devstack.servers import PostgresServer, RedisServer
 from closedloop_integrations.settings import Reader
 
 from .charts import LEAST, Charts, Values, merged, of_kind, pods
-from .kubelet import Container, can_contain
+from .cluster import Cluster, namespace, own_ports, until, whole_life
+from .kubelet import Container
 
 # It calls another service, so that it has everything a pod can have.
 SERVICE = "funnel"
 
 
-class Cluster:
-    """One namespace: Secrets, ConfigMaps, and the pods of a rendering."""
-
-    def __init__(self, charts: Charts, folder: Path, secrets: dict[str, dict[str, str]], keys: KeyRing) -> None:
-        self._charts, self._folder = charts, folder
-        self.secrets = secrets
-        self.config_maps = {"keys": {"jwks.json": keys.jwks.read_text()}}
-        self.running: list[Container] = []
-
-    def pods(self, values: Values) -> dict[str, Container]:
-        """By process; each with free ports."""
-        found = {}
-        for made, spec in pods(self._charts.render(SERVICE, merged(LEAST, values))):
-            process = made["metadata"]["labels"]["app.kubernetes.io/component"]
-            folder = self._folder / f"{process}-{len(self.running)}"
-            found[process] = Container(spec, SERVICE, folder, self.secrets, self.config_maps)
-            self.running.append(found[process])
-        return found
-
-
 @pytest.fixture
 def cluster(
-    charts: Charts, postgres: PostgresServer, redis_server: RedisServer, session_folder: Path, tmp_path: Path
+    charts: Charts, postgres: PostgresServer, redis_server: RedisServer, session_folder: Path
 ) -> Iterator[Cluster]:
-    name = f"run_{time.monotonic_ns()}"
-    keys = KeyRing(tmp_path)
-    made = Cluster(
-        charts,
-        session_folder / name,
-        {
-            "database": {"url": databases.create(postgres.url, name)},
-            "broker": {"url": redis_server.url.replace("/0", "/1")},
-            "token": {"token": keys.token("service:funnel", ["service"])},
-        },
-        keys,
-    )
-    made.secrets["cache"] = {"url": redis_server.url}
-    yield made
-    for container in made.running:
-        container.kill()
-    databases.drop(postgres.url, name)
-
-
-def _ports(*processes: str) -> dict[str, Values]:
-    """A values file per process: on one machine two pods cannot listen on one port."""
-    block = ports.free_block(3 * len(processes))
-    return {
-        process: {
-            "ports": {"grpc": block + 3 * n, "operations": block + 3 * n + 1, "webhooks": block + 3 * n + 2},
-            "listen": "127.0.0.1",
-            "cache": {"url": "", "existingSecret": "cache"},
-        }
-        for n, process in enumerate(processes)
-    }
+    with namespace(charts, SERVICE, postgres, redis_server, session_folder) as made:
+        yield made
 
 
 def test_from_nothing_to_serving_and_away(cluster: Cluster) -> None:
-    own = _ports("api", "courier")
-    api = cluster.pods(own["api"])["api"]
-    courier = cluster.pods(own["courier"])["courier"]
-    pod = cluster.pods(own["api"])
-    migrate, test = pod["migrate"], pod["test"]
-
-    # First install: deployments and job come at once. Without its schema the api listens and does not serve.
-    api.start()
-    courier.start()
-    until("listens", lambda: api.probe("startupProbe") == "NOT_SERVING", api)
-    assert api.probe("readinessProbe") == "NOT_SERVING"
-
-    assert migrate.run() == 0, migrate.output
-    assert "funnel_0001" in migrate.output
-    api.started()
-    courier.started()
-    for container in (api, courier):
-        assert container.probe("readinessProbe") == ""
-        assert container.probe("livenessProbe") == ""
-
-    # `helm test`, by the name a cluster would resolve.
-    assert test.run(target=f"127.0.0.1:{own['api']['ports']['grpc']}") == 0, test.output
-    assert "serves" in test.output
-    # The same job once more, as GitOps may run it: nothing to do.
-    assert migrate.run() == 0, migrate.output
-    assert migrate.output.rstrip().endswith("nothing to do")
-
-    if can_contain():
-        assert "Read-only file system" not in api.output + courier.output
-    for container in (api, courier):
-        code, seconds = container.terminate()
-        assert code == 0, container.output[-2000:]
-        assert seconds < container.grace
+    whole_life(cluster)
 
 
 def test_with_certificates(cluster: Cluster, tmp_path: Path) -> None:
     """mTLS: the kubelet has no certificate and asks the plain port, `helm test` shows one, a stranger is turned away."""
     authority = _authority()
     # What the Certificate of the chart asks of cert-manager, and what it would lay into the Secret.
-    own = _ports("api", "reactor")
+    own = own_ports("api", "reactor")
     tls: Values = {"tls": {"enabled": True, "issuer": {"name": "house"}}, "reactor": {"own": True}}
-    [wanted] = of_kind(cluster._charts.render(SERVICE, merged(LEAST, tls)), "Certificate")
+    [wanted] = of_kind(cluster.charts.render(SERVICE, merged(LEAST, tls)), "Certificate")
     names = [*wanted["spec"]["dnsNames"], "localhost"]
     cluster.secrets[wanted["spec"]["secretName"]] = _issued(authority, names)
     cluster.secrets["strangers"] = {**_issued(_authority(), names), "ca.crt": authority["crt"]}
@@ -169,15 +87,6 @@ def test_secrets_in_files_are_read_and_read_again(
     assert set(outside().wecom_robots) == {"default"}
     (folder / "closedloop_integrations_smtp_url").write_text("smtps://another@mail.example.com")
     until("takes the new secret", lambda: "another" in outside().smtp_url.get_secret_value())
-
-
-def until(what: str, holds: Any, container: Container | None = None, seconds: float = 90) -> None:
-    ends = time.monotonic() + seconds
-    while not holds():
-        output = container.output[-2000:] if container else ""
-        assert time.monotonic() < ends, f"never {what}: {output}"
-        assert container is None or container.alive, output
-        time.sleep(0.2)
 
 
 def _authority() -> dict[str, Any]:

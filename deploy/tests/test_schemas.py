@@ -46,6 +46,7 @@ def test_helm_lints(charts: Charts, name: str) -> None:
     assert not report["errors"]
 
 
+@pytest.mark.timeout(900)
 def test_every_object_is_what_kubernetes_takes(charts: Charts) -> None:
     checked = dict.fromkeys(VERSIONS, 0)
     by_operator: set[str] = set()

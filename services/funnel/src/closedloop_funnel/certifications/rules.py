@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import asin, sqrt
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import ClockSetting, Rules
+from closedloop_funnel import student
 
 FULL = 100.0
 
@@ -38,12 +39,11 @@ class CertificationRules(Rules):
 def sample_size(base: float, effect: float, power: float, significance: float) -> int:
     """Of each arm, to find a difference of two shares (two-sided; Cohen 1988, chapter 6). A share that cannot rise so far
     falls as far."""
-    from statsmodels.stats.power import NormalIndPower
-    from statsmodels.stats.proportion import proportion_effectsize
-
     other = base + effect if base + effect <= 1 else base - effect
-    wanted: float = NormalIndPower().solve_power(proportion_effectsize(other, base), power=power, alpha=significance)
-    return ceil(wanted)
+    apart = 2 * (asin(sqrt(other)) - asin(sqrt(base)))
+    return student.fewest(
+        lambda each: student.normal_power(apart, each, significance), power, abs(apart), significance, least=1
+    )
 
 
 def graded(exercise: Mapping[str, Any], answer: str) -> float | None:
