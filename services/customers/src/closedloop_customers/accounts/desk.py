@@ -18,6 +18,7 @@ from closedloop_customers.accounts.rules import Account, AccountRules, in_cycle,
 from closedloop_customers.assignment.desk import Subject
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
+from closedloop_customers.potential import soon
 from closedloop_customers.profiles import Profile
 from closedloop_customers.wake_ups import silence
 
@@ -134,6 +135,7 @@ def create(
         work.audit(account.id, "create", {}, trail(account), business_action)
         work.tell(wire.changed(account), account.id)
     silence.watch(work, "account", [(account.id, account.owner_id, account.unit_id) for account in accounts])
+    soon.reconsider(work, [account.id for account in accounts])
 
 
 def change(
@@ -147,6 +149,7 @@ def change(
     them."""
     verifying, lights = work.rules(AccountRules).key_fields, work.rules(freshness.QualityRules)
     after: list[Account] = []
+    sized: list[str] = []
     keys: dict[str, Collection[str]] = {}
     arrivals: list[Arrival] = []
     for old, new in pairs:
@@ -162,10 +165,13 @@ def change(
         work.audit(now.id, action, trail(old), trail(now), business_action)
         work.tell(wire.changed(now), now.id)
         after.append(now)
+        if "employee_count" in fields or "retired" == old.status != now.status:
+            sized.append(now.id)
         if now.status != old.status:
             arrivals.append(Arrival(now.id, _facts(now), now.unit_id))
     if after:
         store.put(work.tx, after, keys, new_sources)
+    soon.reconsider(work, sized)
     arrived(work, arrivals)
     return after
 

@@ -1,16 +1,35 @@
-"""A tender names a customer, a deal is decided: the potential is judged anew (S39, S70)."""
+"""A tender names a customer, a deal is decided, time passes: the potential is judged anew (S39, S70)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import notices_pb2
 from closedloop_chassis import enums, ids, protos
+from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
-from closedloop_customers.potential import desk, store
+from closedloop_customers import rounds
+from closedloop_customers.potential import desk, soon, store
+from closedloop_customers.potential.rules import PotentialRules
 
 reactions = Reactions()
+
+LOOK = "customers.potential_look"
+
+
+@reactions.timer(soon.DUE)
+async def due(rung: Sequence[Rung], work: Work) -> None:
+    """Made, touched, or moved by the mere passing of days."""
+    await desk.follow(work, [one.subject for one in rung])
+
+
+@rounds.every(reactions, LOOK, lambda work: work.rules(PotentialRules).follow_every)
+async def look(work: Work) -> None:
+    """Rules that changed reach those that nothing happens to."""
+    await desk.look_through(work)
 
 
 @reactions.on(integrations.NoticeMatched)
