@@ -184,7 +184,7 @@ async def test_a_change_without_business_is_refused(house: House, rid: Any) -> N
     seen = await house.rep1.accounts.UpdateAccount(changing(account, rid, [], "verification"))
     assert seen.profile == account.profile
     account = seen
-    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_FIELD"):
+    with house.live.refused("INVALID_ARGUMENT", "FIELD_UNKNOWN"):
         await house.rep1.accounts.UpdateAccount(changing(account, rid, ["colour"]))
     with house.live.refused("INVALID_ARGUMENT", "NAME_MISSING"):
         await house.rep1.accounts.UpdateAccount(changing(account, rid, ["name"]))
