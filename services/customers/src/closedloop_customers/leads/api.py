@@ -55,7 +55,12 @@ async def get_lead(request: pb.GetLeadRequest, call: Call) -> pb.Lead:
         raise errors.NotFound("LEAD_NOT_FOUND", f"no lead {request.id or request.provenance.source_id}")
     call.authorize(lead.owner_id, lead.unit_id)
     await accesses.note(call, [lead.id])
-    return wire.to_proto(lead, await store.submissions(call.db, lead.id), await store.transitions(call.db, lead.id))
+    return wire.to_proto(
+        lead,
+        await store.submissions(call.db, lead.id),
+        await store.transitions(call.db, lead.id),
+        (await store.needs(call.db, [lead.id])).get(lead.id, ()),
+    )
 
 
 @rpcs.method
@@ -88,7 +93,9 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
     found = await store.page(call.db, order, params)
     page, token = pages.split(found, request, lambda row: (row[1], row[0].id))
     await accesses.note(call, [lead.id for lead, _ in page])
-    return pb.ListLeadsResponse(leads=[wire.to_proto(lead) for lead, _ in page], next_page_token=token)
+    needs = await store.needs(call.db, [lead.id for lead, _ in page])
+    leads = [wire.to_proto(lead, needs=needs.get(lead.id, ())) for lead, _ in page]
+    return pb.ListLeadsResponse(leads=leads, next_page_token=token)
 
 
 @rpcs.method
@@ -175,7 +182,8 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
     # From here on the account is listened to, not the lead.
     for kind in (silence.KIND, desk.ASKED_AGAIN):
         call.clocks.meet(kind, old.id)
-    call.tell(wire.converted(after, request), after.id)
+    needs = (await store.needs(call.tx, [after.id])).get(after.id, ())
+    call.tell(wire.converted(after, request, needs), after.id)
     return wire.to_proto(after)
 
 

@@ -13,6 +13,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
 from closedloop_customers import codes, custom_fields, identifiers, profiles, provenance, records
 from closedloop_customers.assignment import desk as assignment
+from closedloop_customers.interactions import desk as interactions
 from closedloop_customers.leads import desk, store, wire
 from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, check_payload, priority
 from closedloop_customers.playbooks.desk import arrived
@@ -230,6 +231,7 @@ async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Se
     ids = {taken.lead_of[inquiry.source] for inquiry in joining} - made_here
     if not ids:
         return
+    rules = work.rules(LeadRules)
     before = await desk.locked(work.tx, ids)
     after = dict(before)
     for inquiry in joining:
@@ -238,19 +240,23 @@ async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Se
             after[lead.id] = replace(lead, profile=profiles.completed(lead.profile, inquiry.profile))
     for lead in desk.save(work, [(before[id_], after[id_]) for id_ in before], "join"):
         taken.joined[lead.id] = lead
-    await _heard(work, taken, [inquiry for inquiry in joining if inquiry.past is None])
+    asked = [inquiry for inquiry in joining if inquiry.past is None and taken.lead_of[inquiry.source] in taken.joined]
+    await interactions.record(
+        work, [_touch(inquiry, taken.joined[taken.lead_of[inquiry.source]], rules) for inquiry in asked]
+    )
+    await _heard(work, taken, asked)
 
 
 async def _heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
     """Who has a lead that was answered, or waits too long already, is told that it asked again; of one that nobody at
-    work has, whoever gets it now."""
-    again = {taken.lead_of[inquiry.source] for inquiry in asked} & taken.joined.keys()
-    told = {
+    work has, whoever gets it now. Who still has time for the first answer is told of what was not asked for before."""
+    told = {id_: taken.joined[id_] for id_ in sorted({taken.lead_of[inquiry.source] for inquiry in asked})}
+    owing = {
         id_: lead
-        for id_ in sorted(again)
-        if (lead := taken.joined[id_]).responded_at is not None or lead.response_light != "none" or not lead.owner_id
+        for id_, lead in told.items()
+        if lead.responded_at is not None or lead.response_light != "none" or not lead.owner_id
     }
-    left = [lead for lead in told.values() if not _at_work(work, lead.owner_id)]
+    left = [lead for lead in owing.values() if not _at_work(work, lead.owner_id)]
     if left:
         missed = await assignment.missed_by(work.tx, [lead.id for lead in left])
         previous, reason = {lead.id: lead.owner_id for lead in left}, "asked again"
@@ -258,9 +264,28 @@ async def _heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
         choices = await assignment.by_rules(work, "lead", subjects, reason=reason, previous=previous)
         for lead in desk.hand_over(work, [(lead, choices[lead.id]) for lead in left], "rules", reason):
             taken.joined[lead.id] = told[lead.id] = lead
+    needs = await store.needs(work.tx, told.keys() - owing.keys())
+    news = {(need.source, need.source_id) for found in needs.values() for need in found}
     for inquiry in asked:
-        if (holder := told.get(taken.lead_of[inquiry.source])) is not None:
+        holder = told[taken.lead_of[inquiry.source]]
+        if holder.id in owing or inquiry.source in news:
             desk.asked_again(work, holder, inquiry.profile.get("need", ""), inquiry.source)
+
+
+def _touch(inquiry: Inquiry, lead: Lead, rules: LeadRules) -> interactions.Touch:
+    """The customer came to us once more."""
+    channel = rules.inquiry_channels.get(inquiry.kept["source"], "")
+    return interactions.Touch(
+        kept=inquiry.kept,
+        channel=channel or "web",
+        direction="inbound",
+        action={"web": "form", "": "list"}.get(channel, ""),
+        occurred_at=inquiry.received_at,
+        summary=inquiry.profile.get("need", ""),
+        account_id=lead.account_id,
+        contact_id=lead.contact_id,
+        lead_id=lead.id,
+    )
 
 
 def _at_work(work: Work, person_id: str) -> bool:

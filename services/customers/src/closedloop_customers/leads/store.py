@@ -137,6 +137,17 @@ UPDATE lead_submission SET lead_id = j.to_id FROM unnest(%(from_ids)s::uuid[], %
  WHERE lead_submission.lead_id = j.from_id
 """
 SUBMISSIONS = f"SELECT {SUBMISSION} FROM lead_submission WHERE lead_id = %(id)s ORDER BY received_at, source_id"
+# Each need once, by the inquiry that told it first.
+NEEDS = """
+SELECT lead_id, text, received_at, provenance, source, source_id FROM (
+    SELECT *, row_number() OVER (PARTITION BY lead_id ORDER BY received_at DESC, source, source_id) AS place FROM (
+        SELECT DISTINCT ON (lead_id, profile->>'need') lead_id, profile->>'need' AS text, received_at, provenance, source,
+               source_id
+          FROM lead_submission WHERE lead_id = ANY(%(ids)s::uuid[]) AND profile ? 'need'
+         ORDER BY lead_id, profile->>'need', received_at, source, source_id) AS told) AS placed
+ WHERE place <= %(most)s ORDER BY lead_id, place
+"""
+MOST_NEEDS = 20
 ADD_TRANSITIONS = """
 INSERT INTO lead_transition (id, lead_id, from_stage, to_stage, actor_id, cause, reason, time)
 SELECT id, lead_id, from_stage, to_stage, actor_id, cause, reason, time
@@ -203,6 +214,16 @@ class Submission:
     payload: dict[str, Any] | None
     consents: list[dict[str, Any]]
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    lead_id: str
+    text: str
+    received_at: datetime
+    provenance: dict[str, Any]
+    source: str
+    source_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +343,15 @@ def add_transitions(work: Work, steps: Sequence[tuple[str, str, str, str]]) -> N
         work.tx.do(ADD_TRANSITION, packed[0])
     elif packed:
         work.tx.do(ADD_TRANSITIONS, {"rows": rows.pack(packed)})
+
+
+async def needs(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, list[Need]]:
+    """By lead what was asked for, the newest first. One round trip."""
+    found: dict[str, list[Need]] = {}
+    if ids:
+        for need in await reader.all(NEEDS, {"ids": list(ids), "most": MOST_NEEDS}, into=Need):
+            found.setdefault(need.lead_id, []).append(need)
+    return found
 
 
 async def submissions(reader: Reader, id: str) -> list[Submission]:

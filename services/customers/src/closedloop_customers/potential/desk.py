@@ -33,7 +33,9 @@ async def follow(work: Work, account_ids: Collection[str]) -> None:
     await _evaluate(work, list(account_ids), "due", (), outcome, waits=False)
     seen = {*outcome.first, *outcome.changed, *outcome.unchanged}
     if len(seen) < len(account_ids):
-        left = [row["id"] for row in await work.tx.all(store.LIVING, {"ids": list(account_ids)}) if row["id"] not in seen]
+        left = [
+            row["id"] for row in await work.tx.all(store.LIVING, {"ids": list(account_ids)}) if row["id"] not in seen
+        ]
         again = work.calendars.due(work.rules(PotentialRules).held_again, work.now, "")
         work.timers.bring_forward(soon.DUE, dict.fromkeys(left, again))
 
@@ -106,6 +108,8 @@ async def _evaluate(
         score_before = {} if before.score is None else {"potential": round(before.score, 2)}
         work.audit(before.id, "evaluate", score_before, {"potential": round(verdict.score, 2)})
     store.put(work.tx, written)
-    store.considered(work.tx, [before.id for before, _ in measured], work.process.rulebooks.version(PotentialRules, work.now))
+    store.considered(
+        work.tx, [before.id for before, _ in measured], work.process.rulebooks.version(PotentialRules, work.now)
+    )
     work.timers.bring_forward(soon.DUE, moving)
     await accounts.set_high(work, verdicts)
