@@ -268,6 +268,34 @@ async def test_lists_are_filtered_scoped_and_paged(house: House, rid: Any) -> No
         await house.ops.accounts.ListAccounts(pb.ListAccountsRequest(page_token="nonsense"))
 
 
+@pytest.mark.mission("U11", "U14")
+async def test_an_import_makes_every_shop_of_a_chain_and_each_once(house: House, rid: Any) -> None:
+    """Shops share the name, the code and the hotline of their legal person; even who attaches what matches merges none."""
+    shared = {"legal_name": "四川老张餐饮管理有限公司", "credit_code": "91350100M000100Y43", "phones": ["400-8200820"]}
+    names = ["老张火锅（王府井店）", "老张火锅（西单店）", "老张火锅望京店", "四川老张餐饮管理有限公司"]
+    rows = [
+        pb.AccountRow(
+            provenance=Provenance(source="crm", source_id=f"s{number}"),
+            profile=pb.AccountProfile(name=name, **shared),
+            owner_id="rep1",
+        )
+        for number, name in enumerate([*names, "老张火锅（望京店）"])
+    ]
+    imported = pb.BulkUpsertAccountsRequest(request_id=rid(), rows=rows, attach_duplicates=True)
+    summary = await house.ops.accounts.BulkUpsertAccounts(imported)
+    assert (summary.created, summary.updated, summary.rejected) == (4, 1, 0), summary.errors
+    found = await house.rep1.accounts.ListAccounts(pb.ListAccountsRequest())
+    assert sorted(one.profile.name for one in found.accounts) == sorted(names)
+    # From another system, one call later, and by hand.
+    rows[1].provenance.source = "erp"
+    again = pb.BulkUpsertAccountsRequest(request_id=rid(), rows=[rows[1]], attach_duplicates=True)
+    summary = await house.ops.accounts.BulkUpsertAccounts(again)
+    assert (summary.created, summary.updated) == (0, 1)
+    await create(house, rid, pb.AccountProfile(name="老张火锅（国贸店）", **shared))
+    with house.live.refused("ALREADY_EXISTS", "DUPLICATE_ACCOUNT"):
+        await create(house, rid, pb.AccountProfile(name="老张火锅国贸店", **shared))
+
+
 FIELDS = {"plants": {"type": "number"}, "level": {"options": ["手工", "自动"]}, "audit": {"type": "date"}}
 
 

@@ -12,7 +12,7 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, records
+from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, records, shops
 from closedloop_customers.accounts import store, wire
 from closedloop_customers.accounts.rules import Account, AccountRules, in_cycle, status_by_deals
 from closedloop_customers.assignment.desk import Subject
@@ -71,12 +71,17 @@ async def find_anew(work: Work, *, everybody: bool) -> None:
         store.put_keys(work.tx, {one.id: _found_by(work, one.profile) for one in stale if one.id in untouched})
 
 
-async def refuse_twins(work: Work, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
+async def refuse_twins(work: Work, profile: Profile, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
     """Raises AlreadyExists DUPLICATE_ACCOUNT where another account has one of the keys, unless a reason says it is
-    not the same.
+    not the same, or both are shops of one legal person by their names.
 
     Holds the keys until the transaction ends. One round trip."""
-    found = {match.account_id for match in await store.matches(work.tx, keys) if match.account_id != own_id}
+    rules = work.rules(identifiers.MatchingRules)
+    found = {
+        match.account_id
+        for match in await store.matches(work.tx, keys)
+        if match.account_id != own_id and not shops.profiles_apart(profile, match.profile, rules)
+    }
     if found and not reason:
         raise errors.AlreadyExists(
             "DUPLICATE_ACCOUNT",

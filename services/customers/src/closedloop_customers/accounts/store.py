@@ -80,8 +80,8 @@ SELECT pg_advisory_xact_lock_shared(hashtext('account_key')),
 """
 LOCK_ALL_KEYS = "SELECT pg_advisory_xact_lock(hashtext('account_key'))"
 MATCHES = """
-SELECT k.key, coalesce(a.merged_into_id, a.id) AS account_id
-  FROM account_key k JOIN account a ON a.id = k.account_id
+SELECT k.key, s.id AS account_id, s.profile
+  FROM account_key k JOIN account a ON a.id = k.account_id JOIN account s ON s.id = coalesce(a.merged_into_id, a.id)
  WHERE k.key = ANY(%(keys)s::text[])
  ORDER BY k.key, a.id
 """
@@ -196,6 +196,7 @@ class Keyed:
 class Match:
     key: str
     account_id: str
+    profile: dict[str, Any]
 
 
 async def get(reader: Reader, id: str) -> Account | None:

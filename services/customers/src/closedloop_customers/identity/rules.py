@@ -18,6 +18,7 @@ from rapidfuzz import fuzz
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 from closedloop_customers import names
 from closedloop_customers.names import CompanyName
+from closedloop_customers.shops import Called, apart
 
 _NOWHERE: Mapping[str, int] = {}
 
@@ -147,6 +148,7 @@ class Portrait:
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # Places its address names.
     seats: frozenset[str] = frozenset()
+    called: Called = Called()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def compare(
     odds = settings.prior + sum(reason.weight for reason in reasons)
     ordered = sorted(reasons, key=lambda reason: -abs(reason.weight))
     probability = 1 / (1 + math.exp(-max(min(odds, 50.0), -50.0)))
-    if any(reason.apart for reason in reasons):
+    if any(reason.apart for reason in reasons) or apart(left.called, right.called):
         probability = min(probability, rules.name.apart_most)
     return Comparison(probability, tuple(ordered))
 

@@ -329,7 +329,7 @@ async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, a
             "NAME_MISSING", "say the name of the account", {"new_account.name": "value is required"}
         )
     profile = accounts.checked(call, profile)
-    await accounts.refuse_twins(call, accounts.keys_of(call, profile), request.not_duplicate_reason)
+    await accounts.refuse_twins(call, profile, accounts.keys_of(call, profile), request.not_duplicate_reason)
     source = {**lead.provenance, "source_id": f"lead:{lead.id}"}
     account = await accounts.hung(call, accounts.made(call, profile, lead.owner_id, lead.unit_id, source))
     accounts.create(call, [account], action)
