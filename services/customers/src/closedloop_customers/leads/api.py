@@ -208,6 +208,8 @@ async def reopen_lead(request: pb.ReopenLeadRequest, call: Call) -> pb.Lead:
     opened = replace(rules.reopened(old, call.now, call.rules(LeadRules)), historical=False)
     person = call.org.person(old.owner_id)
     if person is not None and person.active:
+    if await call.tx.value(store.IS_ERASED, {"id": old.id}):
+        raise errors.FailedPrecondition("LEAD_ERASED", "whom it was about has been erased; nobody is left to answer")
         (row,) = assignment.hold(
             call, "lead", [(old.id, person.id, person.unit_id)], "manual", "had it before", request.reason, {}
         )

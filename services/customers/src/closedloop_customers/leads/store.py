@@ -27,6 +27,9 @@ COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, u
 
 # A merged lead answers its survivor.
 GET = f"SELECT {COLUMNS} FROM lead WHERE id = (SELECT coalesce(merged_into_id, id) FROM lead WHERE id = %(id)s)"
+# Kept beside the lead as everybody knows it: asked for seldom.
+ERASED = "UPDATE lead SET erased_at = %(now)s WHERE id = ANY(%(ids)s::uuid[])"
+IS_ERASED = "SELECT erased_at IS NOT NULL FROM lead WHERE id = %(id)s"
 GET_BY_SOURCE = f"""
 SELECT {COLUMNS} FROM lead
  WHERE id = (SELECT coalesce(l.merged_into_id, l.id) FROM lead_submission s JOIN lead l ON l.id = s.lead_id
