@@ -13,10 +13,11 @@ from google.type.money_pb2 import Money
 
 from closedloop.common.v1.common_pb2 import CustomFieldRange, Provenance
 from closedloop.customers.v1 import accounts_pb2 as pb
+from closedloop.customers.v1 import contacts_pb2, leads_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop_chassis import protos
-from closedloop_customers.accounts.store import CUSTOM_FIELDS
+from closedloop_customers.custom_fields import sought
 
 from .conftest import House
 
@@ -296,6 +297,69 @@ async def test_an_import_makes_every_shop_of_a_chain_and_each_once(house: House,
         await create(house, rid, pb.AccountProfile(name="老张火锅国贸店", **shared))
 
 
+@pytest.mark.mission("S100", "U14")
+async def test_contacts_and_leads_come_with_the_companys_own_fields_and_are_found_by_them(
+    house: House, rid: Any
+) -> None:
+    from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
+
+    rulebooks = house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    publish = platform_pb2.PublishRulebookRequest(request_id=rid(), name="customers.fields", reason="自定义字段")
+    publish.body.update({"contact": FIELDS, "lead": FIELDS})
+    await rulebooks.PublishRulebook(publish)
+    await house.live.process.look()
+    account = await create(house, rid)
+    given: list[dict[str, Any]] = [
+        {"plants": 3, "level": "手工"},
+        {"plants": 9, "audit": "2026-02-01"},
+        {"plants": "许多"},
+        {},
+    ]
+    people = [
+        contacts_pb2.ContactRow(
+            provenance=Provenance(source="crm", source_id=f"p{n}"),
+            profile=contacts_pb2.ContactProfile(name=f"王{n}", phones=[f"1380013800{n}"]),
+            account_id=account.id,
+        )
+        for n in range(4)
+    ]
+    asking = [
+        leads_pb2.LeadRow(
+            provenance=Provenance(source="crm", source_id=f"l{n}"),
+            profile=leads_pb2.LeadProfile(company_name=f"工厂 {n}", phone=f"1390013900{n}"),
+            owner_id="rep1",
+        )
+        for n in range(4)
+    ]
+    for rows in (people, asking):
+        for row, fields in zip(rows, given, strict=True):
+            row.profile.custom_fields.update(fields)
+    brought = await house.ops.contacts.BulkUpsertContacts(
+        contacts_pb2.BulkUpsertContactsRequest(request_id=rid(), rows=people)
+    )
+    taken = await house.ops.leads.BulkIntakeLeads(leads_pb2.BulkIntakeLeadsRequest(request_id=rid(), rows=asking))
+    for summary in (brought, taken):
+        assert (summary.created, summary.rejected) == (3, 1)
+        assert (summary.errors[0].reason, summary.errors[0].field) == (
+            "CUSTOM_FIELD_INVALID",
+            "profile.custom_fields.plants",
+        )
+    least = CustomFieldRange(name="plants", least=4)
+    sought = contacts_pb2.ListContactsRequest(custom_field_ranges=[least])
+    (found,) = (await house.rep1.contacts.ListContacts(sought)).contacts
+    assert (found.profile.name, found.profile.custom_fields["audit"]) == ("王1", "2026-02-01")
+    (lead,) = (await house.rep1.leads.ListLeads(leads_pb2.ListLeadsRequest(custom_field_ranges=[least]))).leads
+    assert lead.profile.company_name == "工厂 1"
+    equal = leads_pb2.ListLeadsRequest()
+    equal.custom_fields.update({"level": "手工"})
+    (lead,) = (await house.rep1.leads.ListLeads(equal)).leads
+    assert lead.profile.company_name == "工厂 0"
+    wrong = contacts_pb2.ListContactsRequest()
+    wrong.custom_fields.update({"plants": "许多"})
+    with house.live.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await house.rep1.contacts.ListContacts(wrong)
+
+
 FIELDS = {"plants": {"type": "number"}, "level": {"options": ["手工", "自动"]}, "audit": {"type": "date"}}
 
 
@@ -352,7 +416,7 @@ async def test_accounts_come_with_the_companys_own_fields_and_are_found_by_them(
 
 @pytest.mark.mission("S100")
 async def test_an_account_is_found_by_its_fields_through_an_index(house: House) -> None:
-    query = f"SELECT id FROM account WHERE {CUSTOM_FIELDS}".replace("%(custom_fields)s", '\'$."level" == "自动"\'')
+    query = f"SELECT id FROM account WHERE {sought('x')}".replace("%(custom_fields)s", '\'$."level" == "自动"\'')
     tx = house.live.process.database.transaction()
     tx.do("SET LOCAL enable_seqscan = off")
     plan = "\n".join(row["QUERY PLAN"] for row in await tx.all(f"EXPLAIN {query}"))

@@ -58,6 +58,6 @@ def _alike(one: CompanyName, other: CompanyName, rules: Called) -> bool:
         return fuzz.ratio(names.said(left), names.said(right)) >= rules.same_from * 100
     more, less = Counter(left) - Counter(right), Counter(right) - Counter(left)
     # Another character in the place of one, or a number more, is no slip: 东校区 and 西校区, 一店 and 十一店.
-    if more and less or set(more + less) & set(rules.marks):
+    if (more and less) or set(more + less) & set(rules.marks):
         return False
     return fuzz.ratio(left, right) >= rules.same_from * 100

@@ -8,7 +8,7 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import interactions_pb2
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -86,6 +86,9 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
         "start": begins,
         "end": ends,
         "updated_since": protos.instant(request.updated_since_time) if request.HasField("updated_since_time") else None,
+        "custom_fields": call.rules(custom_fields.FieldRules).path(
+            "lead", structs.plain(request.custom_fields), request.custom_field_ranges
+        ),
         "after_key": after_key,
         "after_id": after_id,
         "limit": pages.size(request) + 1,
@@ -205,11 +208,11 @@ async def close_lead(request: pb.CloseLeadRequest, call: Call) -> pb.Lead:
 async def reopen_lead(request: pb.ReopenLeadRequest, call: Call) -> pb.Lead:
     old = await _held(call, request.id)
     etags.check(request.etag, old.version)
+    if await call.tx.value(store.IS_ERASED, {"id": old.id}):
+        raise errors.FailedPrecondition("LEAD_ERASED", "whom it was about has been erased; nobody is left to answer")
     opened = replace(rules.reopened(old, call.now, call.rules(LeadRules)), historical=False)
     person = call.org.person(old.owner_id)
     if person is not None and person.active:
-    if await call.tx.value(store.IS_ERASED, {"id": old.id}):
-        raise errors.FailedPrecondition("LEAD_ERASED", "whom it was about has been erased; nobody is left to answer")
         (row,) = assignment.hold(
             call, "lead", [(old.id, person.id, person.unit_id)], "manual", "had it before", request.reason, {}
         )

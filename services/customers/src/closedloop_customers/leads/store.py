@@ -15,7 +15,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope, Work
-from closedloop_customers import records
+from closedloop_customers import custom_fields, records
 from closedloop_customers.leads.rules import Lead
 
 COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, unit_id, assignment_rule, priority,
@@ -178,7 +178,7 @@ SELECT {COLUMNS}, ORDER_KEY AS order_key FROM lead
    AND (%(lights)s::text[] IS NULL OR response_light = ANY(%(lights)s))
    AND received_at >= coalesce(%(start)s::timestamptz, '-infinity')
           AND received_at < coalesce(%(end)s::timestamptz, 'infinity')
-   AND (%(updated_since)s::timestamptz IS NULL OR updated_at >= %(updated_since)s)
+   AND (%(updated_since)s::timestamptz IS NULL OR updated_at >= %(updated_since)s) AND CUSTOM_FIELDS
    AND (ORDER_KEY, id) > (%(after_key)s, %(after_id)s::uuid)
  ORDER BY ORDER_KEY, id LIMIT %(limit)s
 """
@@ -366,5 +366,6 @@ async def transitions(reader: Reader, id: str) -> list[Transition]:
 
 
 async def page(reader: Reader, order: str, params: dict[str, Any]) -> list[tuple[Lead, int]]:
-    found = await reader.all(LIST.replace("ORDER_KEY", ORDERS[order][0]), params)
+    sought = custom_fields.sought(params["custom_fields"])
+    found = await reader.all(LIST.replace("ORDER_KEY", ORDERS[order][0]).replace("CUSTOM_FIELDS", sought), params)
     return [(Lead(**{k: v for k, v in row.items() if k != "order_key"}), row["order_key"]) for row in found]
