@@ -44,8 +44,9 @@ def chains(count: int, seed: int = 1) -> list[Written]:
             if name in taken:
                 continue
             taken.add(name)
-            for _ in range(dice.randint(1, 4)):
-                found.append(Written(number, _record(name, brand, spot, town, shared, dice)))
+            found += [
+                Written(number, _record(name, brand, spot, town, shared, dice)) for _ in range(dice.randint(1, 4))
+            ]
             number += 1
         for _ in range(dice.randint(0, 2)):
             known = {key: value for key, value in shared.items() if key != "legal_name" and dice.random() < 0.5}

@@ -124,11 +124,14 @@ class SheetRules(Rules):
                 "医院": "medical", "卫生": "medical", "医药": "medical", "制造业": "manufacturing", "工业": "manufacturing",
                 "机械": "manufacturing", "银行": "finance", "保险": "finance", "证券": "finance", "零售业": "retail",
                 "商超": "retail", "电商": "retail", "互联网": "software", "IT": "software", "信息技术": "software",
-                "运营商": "telecommunications", "电力": "energy", "能源电力": "energy", "物流": "transport", "交通运输": "transport",
+                "运营商": "telecommunications", "电力": "energy", "能源电力": "energy", "物流": "transport",
+                "交通运输": "transport",
                 "服务业": "services", "建筑业": "construction", "房地产": "construction", "地产": "construction",
                 "农业": "agriculture", "农林牧渔": "agriculture", "其它": "other",
             },
-            "customer_type": {"大客户": "key_account", "重点客户": "key_account", "代理商": "distributor", "小微企业": "small_business"},
+            "customer_type": {
+                "重点客户": "key_account", "战略客户": "key_account", "代理商": "distributor", "小微企业": "small_business",
+            },
             "key_contact": {"是": "true", "否": "false", "√": "true", "Y": "true", "N": "false"},
         }
     )  # fmt: skip

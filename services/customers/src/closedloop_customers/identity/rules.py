@@ -148,7 +148,7 @@ class Portrait:
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # Places its address names.
     seats: frozenset[str] = frozenset()
-    called: Called = Called()
+    called: Called = field(default_factory=Called)
 
 
 @dataclass(frozen=True, slots=True)
