@@ -152,13 +152,12 @@ class SheetRules(Rules):
 
 
 def _is_field(row: type[Message], path: str) -> bool:
-    """A text, a number, a day or an amount of the row, or of its profile."""
-    fields = row.DESCRIPTOR.fields_by_name
+    """Of the row, or of its profile."""
     first, *rest = path.split(".")
-    if first not in fields:
-        fields = fields["profile"].message_type.fields_by_name
-    for name in (first, *rest[:-1]) if rest else ():
-        if name not in fields or fields[name].message_type is None:
+    profile = row.DESCRIPTOR.fields_by_name["profile"].message_type
+    owner = row.DESCRIPTOR if first in row.DESCRIPTOR.fields_by_name else profile
+    for name in (first, *rest):
+        if owner is None or name not in owner.fields_by_name:
             return False
-        fields = fields[name].message_type.fields_by_name
-    return (rest or [first])[-1] in fields
+        owner = owner.fields_by_name[name].message_type
+    return True

@@ -164,13 +164,12 @@ def _full(record: Any, path: str, own: OwnFields | None) -> str:
 
 
 def _field(record: Any, path: str) -> Any:
-    fields = record.DESCRIPTOR.fields_by_name
     first, *rest = path.split(".")
-    if first not in fields:
-        fields = fields["profile"].message_type.fields_by_name
-    for name in (first, *rest[:-1]) if rest else ():
-        fields = fields[name].message_type.fields_by_name
-    return fields[(rest or [first])[-1]]
+    owner = record if first in record.DESCRIPTOR.fields_by_name else record.profile
+    found = owner.DESCRIPTOR.fields_by_name[first]
+    for name in rest:
+        found = found.message_type.fields_by_name[name]
+    return found
 
 
 def guarded(text: str) -> str:

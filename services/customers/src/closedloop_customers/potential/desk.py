@@ -69,11 +69,12 @@ async def _evaluate(
     *,
     waits: bool = True,
 ) -> None:
-    rules = work.rules(PotentialRules)
+    rules, version = work.rules(PotentialRules), work.process.rulebooks.version(PotentialRules, work.now)
     soonest = work.calendars.due(rules.follow_every, work.now, "")
     written: list[store.Potential] = []
     verdicts: dict[str, bool] = {}
     moving: dict[str, datetime] = {}
+    same: list[str] = []
     measured = await store.measure(work.tx, account_ids, work.now, rules, waits=waits)
     for number, (before, inputs) in enumerate(measured):
         if number % _BREATH == 0:
@@ -84,11 +85,20 @@ async def _evaluate(
         rule = explanations.because(work, PotentialRules, "dimensions", verdict.explanation)
         if not is_change(before.score, before.high, verdict, rules):
             outcome.unchanged.append(before.id)
+            same.append(before.id)
             continue
         (outcome.first if before.score is None else outcome.changed).append(before.id)
         written.append(
             store.Potential(
-                before.id, verdict.score, verdict.high, verdict.dimensions, rule, cause, work.now, before.score
+                before.id,
+                verdict.score,
+                verdict.high,
+                verdict.dimensions,
+                rule,
+                cause,
+                work.now,
+                before.score,
+                version,
             )
         )
         if verdict.high != before.high:
@@ -108,8 +118,6 @@ async def _evaluate(
         score_before = {} if before.score is None else {"potential": round(before.score, 2)}
         work.audit(before.id, "evaluate", score_before, {"potential": round(verdict.score, 2)})
     store.put(work.tx, written)
-    store.considered(
-        work.tx, [before.id for before, _ in measured], work.process.rulebooks.version(PotentialRules, work.now)
-    )
+    store.considered(work.tx, same, version)
     work.timers.bring_forward(soon.DUE, moving)
     await accounts.set_high(work, verdicts)

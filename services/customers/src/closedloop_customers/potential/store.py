@@ -14,7 +14,7 @@ from closedloop_chassis.work import Scope
 from closedloop_customers import records
 from closedloop_customers.potential.rules import Inputs, PotentialRules, Tender, without_tenders
 
-COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score"
+COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score, considered_version"
 
 # Holds the accounts, so that two evaluations of one do not cross. A sweep of timers leaves out what somebody else holds:
 # who holds an account may wait for its timer.
@@ -56,7 +56,8 @@ PUT = f"""
 INSERT INTO potential ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::potential, %(rows)s)
 ON CONFLICT (account_id) DO UPDATE
    SET score = excluded.score, high = excluded.high, dimensions = excluded.dimensions, rule = excluded.rule,
-       cause = excluded.cause, evaluated_at = excluded.evaluated_at, previous_score = excluded.previous_score
+       cause = excluded.cause, evaluated_at = excluded.evaluated_at, previous_score = excluded.previous_score,
+       considered_version = excluded.considered_version
 """
 PUT_MATCH = """
 INSERT INTO tender_match (notice_id, account_id, title, buyer_name, keywords, sectors, amount_minor, currency,
@@ -170,6 +171,8 @@ class Potential:
     cause: str
     evaluated_at: datetime
     previous_score: float | None
+    # Of the rulebook, when it was looked at last, changed or not.
+    considered_version: int
 
 
 @dataclass(frozen=True, slots=True)
