@@ -68,7 +68,7 @@ class Sheet:
         return f"{number:f} {self._rules['currency']}"
 
     @cached_property
-    def _rules(self) -> dict[str, Any]:
+    def _rules(self) -> Mapping[str, Any]:
         return self._body("customers.sheets")
 
     @cached_property
