@@ -293,8 +293,9 @@ async def test_an_import_makes_every_shop_of_a_chain_and_each_once(house: House,
     summary = await house.ops.accounts.BulkUpsertAccounts(again)
     assert (summary.created, summary.updated) == (0, 1)
     await create(house, rid, pb.AccountProfile(name="老张火锅（国贸店）", **shared))
-    with house.live.refused("ALREADY_EXISTS", "DUPLICATE_ACCOUNT"):
-        await create(house, rid, pb.AccountProfile(name="老张火锅国贸店", **shared))
+    for same in ("老张火锅国贸店", "老张中央厨房"):
+        with house.live.refused("ALREADY_EXISTS", "DUPLICATE_ACCOUNT"):
+            await create(house, rid, pb.AccountProfile(name=same, **shared))
 
 
 @pytest.mark.mission("S100", "U14")

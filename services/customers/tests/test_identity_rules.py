@@ -304,9 +304,9 @@ def test_the_generated_set_is_told_apart() -> None:
 def test_chains_are_told_apart_shop_by_shop() -> None:
     """Every shop with its legal person's name, code or hotline; docs/customers.md has the figures of more seeds."""
     certain, shown = _figures("chains", [(one.company, one.profile) for one in labelled_chains.chains(150, seed=3)])
-    assert certain[0] > 0.99
-    assert certain[1] > 0.5
-    assert shown[1] > 0.8
+    assert certain[0] > 0.98
+    assert certain[1] > 0.55
+    assert shown[1] > 0.74
 
 
 @pytest.mark.mission("U11")

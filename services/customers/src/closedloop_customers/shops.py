@@ -31,6 +31,23 @@ def profiles_apart(one: Mapping[str, Any], other: Mapping[str, Any], rules: Matc
     return apart(called(one, rules), called(other, rules))
 
 
+def plainly_two(one: Mapping[str, Any], other: Mapping[str, Any], rules: MatchingRules) -> bool:
+    """Whether nobody has to be asked: two shops, or a shop and the legal person it names."""
+    ours, theirs = called(one, rules), called(other, rules)
+    if not apart(ours, theirs):
+        return False
+    return (_shop(ours) and _shop(theirs)) or _shop_of(ours, theirs) or _shop_of(theirs, ours)
+
+
+def _shop(one: Called) -> bool:
+    return one.own[0].shop
+
+
+def _shop_of(one: Called, other: Called) -> bool:
+    registered = {name.canonical for name in one.registered}
+    return _shop(one) and any(name.canonical in registered for name in other.own)
+
+
 def called(profile: Mapping[str, Any], rules: MatchingRules) -> Called:
     return Called(own_names(profile, rules), registered_names(profile, rules), rules.same_shop_from, rules.shop_marks)
 

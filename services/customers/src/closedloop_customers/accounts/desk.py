@@ -73,14 +73,14 @@ async def find_anew(work: Work, *, everybody: bool) -> None:
 
 async def refuse_twins(work: Work, profile: Profile, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
     """Raises AlreadyExists DUPLICATE_ACCOUNT where another account has one of the keys, unless a reason says it is
-    not the same, or both are shops of one legal person by their names.
+    not the same, or their names say that they are two shops, or a shop and its legal person.
 
     Holds the keys until the transaction ends. One round trip."""
     rules = work.rules(identifiers.MatchingRules)
     found = {
         match.account_id
         for match in await store.matches(work.tx, keys)
-        if match.account_id != own_id and not shops.profiles_apart(profile, match.profile, rules)
+        if match.account_id != own_id and not shops.plainly_two(profile, match.profile, rules)
     }
     if found and not reason:
         raise errors.AlreadyExists(
