@@ -192,6 +192,32 @@ async def test_a_second_need_while_the_first_answer_is_owed_reaches_the_owner_an
     assert converted.need == "想了解视觉检测\n还要两台机械臂，国庆前交货\n展会名单"
 
 
+@pytest.mark.mission("S21", "U11")
+async def test_a_name_that_several_shops_have_names_none_of_them(house: House, rid: Any) -> None:
+    legal = "四川老张餐饮管理有限公司"
+    for number, name in enumerate(("老张火锅（王府井店）", "老张火锅（西单店）")):
+        shop = accounts_pb2.AccountProfile(name=name, legal_name=legal)
+        await house.rep1.accounts.CreateAccount(accounts_pb2.CreateAccountRequest(request_id=rid(), profile=shop))
+        lead = await intake(house, rid, str(number), company_name=legal, phone=f"1390000000{number}")
+        assert bool(lead.account_id) is (number == 0)
+    lead = await intake(house, rid, "9", company_name="老张火锅（西单店）", phone="13900000009")
+    assert lead.account_id
+
+
+@pytest.mark.mission("S21", "U14")
+async def test_rows_of_one_person_in_one_list_are_one_lead_with_all_they_say(house: House, rid: Any) -> None:
+    rows = [
+        pb.LeadRow(provenance=Provenance(source="spreadsheet", source_id=str(n)), profile=profile(**fields))
+        for n, fields in enumerate(({"need": "相机"}, {"need": "机械臂", "email_address": "zhao@zz.example.cn"}))
+    ]
+    request = pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows)
+    summary = await house.ops.leads.BulkIntakeLeads(request)
+    assert (summary.created, summary.updated) == (1, 1)
+    (lead,) = (await house.ops.leads.ListLeads(pb.ListLeadsRequest())).leads
+    assert (lead.profile.need, lead.profile.email_address) == ("相机", "zhao@zz.example.cn")
+    assert {need.text for need in lead.needs} == {"相机", "机械臂"}
+
+
 @pytest.mark.mission("S21", "S82")
 async def test_the_same_phone_at_the_same_instant_ends_as_one_lead_with_one_owner(house: House, rid: Any) -> None:
     leads = await asyncio.gather(*(intake(house, rid, str(n)) for n in range(8)))

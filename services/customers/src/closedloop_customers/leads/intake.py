@@ -183,17 +183,32 @@ async def _settle(
         taken.lead_of[inquiry.source] = joins.get(inquiry.lead_id, inquiry.lead_id)
     if joins:
         store.join(work.tx, joins)
-    makers = [inquiry for inquiry in fresh if inquiry.lead_id not in joins]
+    makers = _whole(fresh, joins) if joins else list(fresh)
     await _join(work, taken, [inquiry for inquiry in fresh if inquiry.lead_id in joins], makers)
     await _make(work, taken, makers, looked_up, customers, historical, sellers)
 
 
+def _whole(fresh: Sequence[Inquiry], joins: Mapping[str, str]) -> list[Inquiry]:
+    """Inquiries that make a lead, each with what those that join it in the same call say besides."""
+    profiles_of = {inquiry.lead_id: inquiry.profile for inquiry in fresh if inquiry.lead_id not in joins}
+    for inquiry in fresh:
+        if inquiry.past is None and (lead_id := joins.get(inquiry.lead_id)) in profiles_of:
+            profiles_of[lead_id] = profiles.completed(profiles_of[lead_id], inquiry.profile)
+    return [replace(inquiry, profile=profiles_of[inquiry.lead_id]) for inquiry in fresh if inquiry.lead_id not in joins]
+
+
 def _customers(claims: Iterable[store.Claim]) -> dict[str, _Customer]:
-    customers: dict[str, _Customer] = {}
+    """By key. A person is at the customer they were noted at first; a name that several have, shops of one legal person, is
+    nobody's: whoever gets the lead finds out which."""
+    found: dict[str, list[_Customer]] = {}
     for claim in claims:
-        if claim.account_id is not None and claim.key not in customers:
-            customers[claim.key] = _Customer(claim.account_id, claim.contact_id, claim.owner_id)
-    return customers
+        if claim.account_id is not None:
+            found.setdefault(claim.key, []).append(_Customer(claim.account_id, claim.contact_id, claim.owner_id))
+    return {
+        key: min(several, key=lambda one: one.contact_id or "")
+        for key, several in found.items()
+        if several[0].contact_id is not None or len({one.account_id for one in several}) == 1
+    }
 
 
 def _customer(customers: Mapping[str, _Customer], looked_up: Iterable[str]) -> _Customer | None:
@@ -241,9 +256,8 @@ async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Se
     for lead in desk.save(work, [(before[id_], after[id_]) for id_ in before], "join"):
         taken.joined[lead.id] = lead
     asked = [inquiry for inquiry in joining if inquiry.past is None and taken.lead_of[inquiry.source] in taken.joined]
-    await interactions.record(
-        work, [_touch(inquiry, taken.joined[taken.lead_of[inquiry.source]], rules) for inquiry in asked]
-    )
+    said = [(inquiry, taken.joined[taken.lead_of[inquiry.source]]) for inquiry in asked]
+    await interactions.record(work, [_touch(one, lead, rules) for one, lead in said if not _said_twice(one, lead)])
     await _heard(work, taken, asked)
 
 
@@ -264,12 +278,28 @@ async def _heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
         choices = await assignment.by_rules(work, "lead", subjects, reason=reason, previous=previous)
         for lead in desk.hand_over(work, [(lead, choices[lead.id]) for lead in left], "rules", reason):
             taken.joined[lead.id] = told[lead.id] = lead
-    needs = await store.needs(work.tx, told.keys() - owing.keys())
+    doubtful = {
+        holder.id
+        for inquiry in asked
+        if (holder := told[taken.lead_of[inquiry.source]]).id not in owing and not _known_need(inquiry, holder)
+    }
+    needs = await store.needs(work.tx, doubtful)
     news = {(need.source, need.source_id) for found in needs.values() for need in found}
     for inquiry in asked:
         holder = told[taken.lead_of[inquiry.source]]
         if holder.id in owing or inquiry.source in news:
             desk.asked_again(work, holder, inquiry.profile.get("need", ""), inquiry.source)
+
+
+def _known_need(inquiry: Inquiry, lead: Lead) -> bool:
+    return inquiry.profile.get("need", "") in ("", lead.profile.get("need", ""))
+
+
+def _said_twice(inquiry: Inquiry, lead: Lead) -> bool:
+    """A form sent again while nobody has answered yet: no touch of its own."""
+    return (
+        lead.responded_at is None and inquiry.kept["source"] == lead.provenance["source"] and _known_need(inquiry, lead)
+    )
 
 
 def _touch(inquiry: Inquiry, lead: Lead, rules: LeadRules) -> interactions.Touch:

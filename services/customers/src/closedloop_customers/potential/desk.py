@@ -26,9 +26,9 @@ class Outcome:
     unchanged: list[str] = field(default_factory=list)
 
 
-async def follow(work: Work, account_ids: Collection[str]) -> None:
-    """Accounts whose time has come; those that somebody holds just now are looked at again. Six round trips, waits for
-    nobody."""
+async def follow(work: Work, account_ids: Collection[str]) -> Outcome:
+    """Accounts whose time has come, held if free; those that somebody holds just now are looked at again. Six round trips,
+    waits for nobody."""
     outcome = Outcome()
     await _evaluate(work, list(account_ids), "due", (), outcome, waits=False)
     seen = {*outcome.first, *outcome.changed, *outcome.unchanged}
@@ -38,6 +38,7 @@ async def follow(work: Work, account_ids: Collection[str]) -> None:
         ]
         again = work.calendars.due(work.rules(PotentialRules).held_again, work.now, "")
         work.timers.bring_forward(soon.DUE, dict.fromkeys(left, again))
+    return outcome
 
 
 async def look_through(work: Work) -> None:

@@ -12,6 +12,8 @@ from closedloop_chassis.clocks.due import Rung
 from closedloop_chassis.service import Reactions
 from closedloop_chassis.work import Heard, Work
 from closedloop_customers import rounds
+from closedloop_customers.grades import desk as grades
+from closedloop_customers.health import desk as health
 from closedloop_customers.potential import desk, soon, store
 from closedloop_customers.potential.rules import PotentialRules
 
@@ -22,8 +24,10 @@ LOOK = "customers.potential_look"
 
 @reactions.timer(soon.DUE)
 async def due(rung: Sequence[Rung], work: Work) -> None:
-    """Made, touched, or moved by the mere passing of days."""
-    await desk.follow(work, [one.subject for one in rung])
+    """Made, touched, or moved by the mere passing of days; who is looked at for the first time has a health, too."""
+    outcome = await desk.follow(work, [one.subject for one in rung])
+    await _regrade(work, outcome)
+    health.touched(work, outcome.first, "made")
 
 
 @rounds.every(reactions, LOOK, lambda work: work.rules(PotentialRules).follow_every)
@@ -56,7 +60,7 @@ async def tender_found(event: Heard[integrations.NoticeMatched], work: Work) -> 
     }
     account_id = await work.tx.value(store.PUT_MATCH, row)
     if account_id is not None:
-        await desk.reevaluate(work, [account_id], "event:NoticeMatched", [match.notice_id])
+        await _regrade(work, await desk.reevaluate(work, [account_id], "event:NoticeMatched", [match.notice_id]))
 
 
 @reactions.on(funnel.OpportunityWon)
@@ -69,3 +73,10 @@ async def deal_won(event: Heard[funnel.OpportunityWon], work: Work) -> None:
 async def deal_lost(event: Heard[funnel.OpportunityLost], work: Work) -> None:
     if ids.is_id(event.message.account_id) and not event.message.imported:
         await desk.reevaluate(work, [event.message.account_id], "event:OpportunityLost")
+
+
+async def _regrade(work: Work, outcome: desk.Outcome) -> None:
+    """A potential is one of the things a grade is made of. Deals are graded where they are heard of, new accounts by the
+    daily round: whoever made one a moment ago changes it without being overtaken by us."""
+    if outcome.changed:
+        await grades.evaluate(work, "potential", outcome.changed)
