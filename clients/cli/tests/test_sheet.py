@@ -96,13 +96,18 @@ def test_customers_and_their_people_come_from_two_lists(tmp_path: Path) -> None:
         tmp_path,
         "accounts",
         accounts_pb2.AccountRow,
-        "客户编号,客户名称,税号,电话,城市,客户类型,年营业额,负责人,星级\n"
-        "K-7,华东精密,91350100M000100Y43,021-55551234；13800138000,苏州,重点客户,1.2亿,李四,五\n",
+        "客户编号,客户名称,税号,电话,手机,城市,客户类型,年营业额,负责人,星级\n"
+        "K-7,华东精密,91350100M000100Y43,021-55551234；021-55551235,13800138000,苏州,重点客户,1.2亿,李四,五\n",
     )
     row = item.message
     assert (row.provenance.source, row.provenance.source_id, row.owner_id) == ("spreadsheet", "K-7", "rep2")
     assert (row.profile.credit_code, row.profile.region_code) == ("91350100M000100Y43", "32")
-    assert list(row.profile.phones) == ["021-55551234", "13800138000"]
+    assert list(row.profile.phones) == ["021-55551234", "021-55551235", "13800138000"]
+    assert set(ledger.mends) == {
+        ("城市", "苏州", "32"),
+        ("客户类型", "重点客户", "key_account"),
+        ("负责人", "李四", "rep2"),
+    }
     assert (row.profile.customer_type, row.profile.annual_revenue.units) == ("key_account", 120_000_000)
     assert dict(ledger.ignored) == {"星级": 1}
 

@@ -101,13 +101,18 @@ def _fill(
 def _strange(
     record: Any, strange: dict[str, str], given: dict[str, Any], said: dict[str, str], sheet: Sheet, ledger: Ledger
 ) -> dict[str, str]:
-    """Cells below titles that people gave. Of several that say one thing the first of the rulebook is heard."""
-    found: dict[str, tuple[int, str]] = {}
+    """Cells below titles that people gave. Of several that say one thing the first of the rulebook is heard, all where the
+    contract takes several."""
+    found: dict[str, list[tuple[int, str]]] = {}
     for column in strange:
         if (called := sheet.called(column)) is not None and _full(record, called[0], None) not in said:
             path, rank = called
-            found[path] = min(found.get(path, (rank, column)), (rank, column))
-    heard = {column: path for path, (_, column) in found.items()}
+            found.setdefault(path, []).append((rank, column))
+    heard = {
+        column: path
+        for path, columns in found.items()
+        for _, column in sorted(columns)[: None if _field(record, path).is_repeated else 1]
+    }
     for column in strange:
         if column in heard:
             ledger.columns[column] = heard[column]
@@ -135,7 +140,7 @@ def _meant(record: Any, path: str, column: str, text: str, sheet: Sheet, ledger:
         raise RowRefused(column, "WORD_UNKNOWN", f"{error}; rulebook customers.sheets says what words mean") from None
     kind = field.message_type.full_name if field.message_type is not None else ""
     meant = sheets.day(meant) if kind == DATE else sheet.amount(meant) if kind == MONEY else meant
-    if meant != text and not field.is_repeated:
+    if meant != text and sheet.has_words(path):
         ledger.mend(column, text, meant)
     try:
         _cell(record, path, meant, None)

@@ -44,6 +44,10 @@ class Sheet:
         whole = plain(title)
         return next((self._titles[word] for word in (whole, *_PARTS.split(whole)) if word in self._titles), None)
 
+    def has_words(self, path: str) -> bool:
+        """Whether cells stand for something else; days, amounts and numbers are only written otherwise."""
+        return path == OWNER or path in self._words
+
     def meant(self, path: str, text: str) -> str:
         """The cell as the contract has it. Raises ValueError with what it may be."""
         if path == OWNER:
