@@ -132,6 +132,16 @@ def test_the_contracts_own_columns_mean_what_they_always_did(tmp_path: Path) -> 
     assert dict(ledger.ignored) == {"公司": 1}
 
 
+@pytest.mark.mission("U14")
+def test_a_title_that_stands_twice_hides_nothing(tmp_path: Path) -> None:
+    (item,), ledger = read(
+        tmp_path, "accounts", accounts_pb2.AccountRow, "客户,电话,电话,name,name\n甲,021-1,021-2,乙,丙\n"
+    )
+    assert list(item.message.profile.phones) == ["021-1", "021-2"]
+    assert item.message.profile.name == "乙"
+    assert dict(ledger.ignored) == {"客户": 1, "name(2)": 1}
+
+
 def test_titles_and_days() -> None:
     assert plain(" 公司 名称（必填）* ：") == "公司名称"
     assert plain("ＥＭＡＩＬ") == "email"

@@ -77,8 +77,8 @@ async def _note_deals(events: Sequence[Heard[Any]], state: str, work: Work) -> N
         locked = (await store.lock(work.tx, sorted(due))).values()
         pairs = [(old, replace(old, status=due[old.id])) for old in locked if old.status not in SETTLED]
         desk.change(work, [(old, new) for old, new in pairs if old != new], action="deal")
-    health.touched(work, sorted(named), "deal")
     soon.reconsider(work, named)
+    health.touched(work, sorted(named), "deal")
 
 
 def _deal(event: Heard[Any], state: str, part_of: Mapping[str, str]) -> dict[str, Any]:

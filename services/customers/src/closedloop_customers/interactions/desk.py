@@ -31,8 +31,9 @@ async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
     accounts, leads = await store.touch(work.tx, noted)
     await quality.relight(work, [row.id for row in accounts])
     touched_accounts = {row.account_id for row in noted if row.account_id}
-    health.touched(work, touched_accounts, "interaction")
+    # The timers first: a sweep that has one of them writes the health of new accounts, and would wait for ours.
     soon.reconsider(work, touched_accounts)
+    health.touched(work, touched_accounts, "interaction")
     last = touches[0].occurred_at if len(touches) == 1 else None
     for record_type, touched in (("account", accounts), ("lead", leads)):
         heard = [row for row in touched if row.open and row.last_interaction_at is not None]
