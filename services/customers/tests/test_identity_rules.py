@@ -125,7 +125,7 @@ def test_parts_of_one_whole_are_never_certainly_one(one: str, other: str) -> Non
         "address": "上海市浦东新区张江路1号",
     }
     found = compare(account("1", name=one, **shared), account("2", name=other, **shared), "account", RULES)
-    assert RULES.shown <= found.probability < RULES.certain
+    assert RULES.name.shops_most <= found.probability < RULES.certain
     for written in (one, other):
         again = f" {written.translate(TRADITIONAL)}"
         assert identifiers.company(again, MATCHING) == identifiers.company(written, MATCHING)
@@ -135,23 +135,24 @@ LEGAL = "四川老张餐饮管理有限公司"
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("one", "other", "shown_to_nobody"),
     [
-        ({"name": "老张火锅（王府井店）"}, {"name": "老张火锅（西单店）"}),
-        ({"name": "老张火锅王府井店"}, {"name": "老张火锅西单店"}),
-        ({"name": "老张麻辣小火锅王府井店"}, {"name": "老张麻辣小火锅西直门店"}),
-        ({"name": "老张火锅王府井店"}, {"name": "老张火锅"}),
-        ({"name": "老张火锅王府井店"}, {"name": LEGAL}),
-        ({"name": "老张火锅（成都）"}, {"name": "老张火锅（重庆）"}),
-        ({"name": "老张火锅"}, {"name": "张记小面"}),
-        ({"name": "老张火锅", "aliases": ["老张"]}, {"name": "老张中央厨房", "aliases": ["中央厨房"]}),
-        ({"name": "实验学校东校区"}, {"name": "实验学校西校区"}),
-        ({"name": "老张火锅欢乐谷一店"}, {"name": "老张火锅欢乐谷十一店"}),
+        # Two shops are two; a shop and the whole, two divisions: somebody may look.
+        ({"name": "老张火锅（王府井店）"}, {"name": "老张火锅（西单店）"}, True),
+        ({"name": "老张火锅王府井店"}, {"name": "老张火锅西单店"}, True),
+        ({"name": "老张麻辣小火锅王府井店"}, {"name": "老张麻辣小火锅西直门店"}, True),
+        ({"name": "实验学校东校区"}, {"name": "实验学校西校区"}, True),
+        ({"name": "老张火锅欢乐谷一店"}, {"name": "老张火锅欢乐谷十一店"}, True),
+        ({"name": "老张火锅王府井店"}, {"name": "老张火锅"}, False),
+        ({"name": "老张火锅王府井店"}, {"name": LEGAL}, False),
+        ({"name": "老张火锅（成都）"}, {"name": "老张火锅（重庆）"}, False),
+        ({"name": "老张火锅"}, {"name": "张记小面"}, False),
+        ({"name": "老张火锅", "aliases": ["老张"]}, {"name": "老张中央厨房", "aliases": ["中央厨房"]}, False),
     ],
 )
 @pytest.mark.mission("U11")
 def test_shops_and_divisions_of_one_legal_person_are_never_certainly_one(
-    one: dict[str, Any], other: dict[str, Any]
+    one: dict[str, Any], other: dict[str, Any], shown_to_nobody: bool
 ) -> None:
     shared = {
         "legal_name": LEGAL,
@@ -162,7 +163,7 @@ def test_shops_and_divisions_of_one_legal_person_are_never_certainly_one(
     }
     ours, theirs = {**shared, **one}, {**shared, **other}
     found = compare(account("1", **ours), account("2", **theirs), "account", RULES)
-    assert RULES.shown <= found.probability < RULES.certain
+    assert found.probability == (RULES.name.shops_most if shown_to_nobody else RULES.name.apart_most)
     assert shops.profiles_apart(ours, theirs, MATCHING), "an import makes both"
     # The registered name alone is as little a proof.
     ours, theirs = {"legal_name": LEGAL, **one}, {"legal_name": LEGAL, **other}
@@ -303,10 +304,11 @@ def test_the_generated_set_is_told_apart() -> None:
 @pytest.mark.mission("U11")
 def test_chains_are_told_apart_shop_by_shop() -> None:
     """Every shop with its legal person's name, code or hotline; docs/customers.md has the figures of more seeds."""
-    certain, shown = _figures("chains", [(one.company, one.profile) for one in labelled_chains.chains(150, seed=3)])
+    certain, shown = _figures("chains", [(one.company, one.profile) for one in labelled_chains.chains(60, seed=3)])
     assert certain[0] > 0.98
     assert certain[1] > 0.55
-    assert shown[1] > 0.74
+    assert shown[0] > 0.45
+    assert shown[1] > 0.72
 
 
 @pytest.mark.mission("U11")

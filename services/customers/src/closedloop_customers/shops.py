@@ -31,12 +31,16 @@ def profiles_apart(one: Mapping[str, Any], other: Mapping[str, Any], rules: Matc
     return apart(called(one, rules), called(other, rules))
 
 
+def two_shops(one: Called, other: Called) -> bool:
+    return bool(one.own and other.own) and _shop(one) and _shop(other) and apart(one, other)
+
+
 def plainly_two(one: Mapping[str, Any], other: Mapping[str, Any], rules: MatchingRules) -> bool:
     """Whether nobody has to be asked: two shops, or a shop and the legal person it names."""
     ours, theirs = called(one, rules), called(other, rules)
     if not apart(ours, theirs):
         return False
-    return (_shop(ours) and _shop(theirs)) or _shop_of(ours, theirs) or _shop_of(theirs, ours)
+    return two_shops(ours, theirs) or _shop_of(ours, theirs) or _shop_of(theirs, ours)
 
 
 def _shop(one: Called) -> bool:
@@ -64,11 +68,16 @@ def apart(one: Called, other: Called) -> bool:
 
 
 def _alike(one: CompanyName, other: CompanyName, rules: Called) -> bool:
-    if one.which and other.which and one.which != other.which:
+    if one.which and other.which and not _one_word(one.which, other.which, rules):
         return False
     if one.places and other.places and not one.places & other.places:
         return False
-    left, right = (names.skeleton(name.core + name.which) for name in (one, other))
+    return _one_word(one.core + one.which, other.core + other.which, rules)
+
+
+def _one_word(one: str, other: str, rules: Called) -> bool:
+    """But for a slip of the pen."""
+    left, right = names.skeleton(one), names.skeleton(other)
     if left == right or names.said(left) == names.said(right):
         return True
     if left.isascii() != right.isascii():
