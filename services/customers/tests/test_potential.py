@@ -110,6 +110,7 @@ async def test_nobody_has_to_ask_for_an_account_to_be_evaluated(house: House, ri
     listed = await house.rep1.potential.ListPotentials(pb.ListPotentialsRequest())
     assert {one.cause for one in listed.potentials} == {"due"}
     assert len(listed.potentials) == 4
+    assert await house.live.told(events.PotentialReevaluated) == [], "new, and nothing special"
     before = (await potential(house, small)).score
 
     grown = accounts_pb2.UpdateAccountRequest(

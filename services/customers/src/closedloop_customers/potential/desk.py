@@ -15,6 +15,8 @@ from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.potential import soon, store
 from closedloop_customers.potential.rules import PotentialRules, evaluate, is_change, moves_at
 
+# The cause of what nobody asked for.
+DUE = "due"
 # Accounts between two looks at what else there is to do, and between two writings.
 _BREATH, _STRETCH = 200, 2_000
 
@@ -30,7 +32,7 @@ async def follow(work: Work, account_ids: Collection[str]) -> Outcome:
     """Accounts whose time has come, held if free; those that somebody holds just now are looked at again. Six round trips,
     waits for nobody."""
     outcome = Outcome()
-    await _evaluate(work, list(account_ids), "due", (), outcome, waits=False)
+    await _evaluate(work, list(account_ids), DUE, (), outcome, waits=False)
     seen = {*outcome.first, *outcome.changed, *outcome.unchanged}
     if len(seen) < len(account_ids):
         left = [
@@ -115,7 +117,9 @@ async def _evaluate(
             notice_ids=notice_ids,
             evaluate_time=protos.timestamp(work.now),
         )
-        work.tell(told, before.id)
+        # Of a new account that is nothing special nobody has to hear: an import of many would tell of each.
+        if before.score is not None or verdict.high or cause != DUE:
+            work.tell(told, before.id)
         score_before = {} if before.score is None else {"potential": round(before.score, 2)}
         work.audit(before.id, "evaluate", score_before, {"potential": round(verdict.score, 2)})
     store.put(work.tx, written)
