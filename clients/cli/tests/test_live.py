@@ -676,6 +676,32 @@ def test_files_in_the_words_of_the_contract(closedloop: Any, loaded: Any, tmp_pa
     assert "leads.xlsx,3,expected_date,VALUE_UNREADABLE" in errors.read_text()
 
 
+@pytest.mark.mission("U14", "S21", "S100")
+def test_a_list_as_a_sales_person_keeps_it(closedloop: Any, loaded: Any, tmp_path: Path) -> None:
+    """The dry run says which columns were understood; a service's complaint names the list's own column."""
+    sheet, errors, back = tmp_path / "名单.csv", tmp_path / "errors.csv", tmp_path / "back.csv"
+    sheet.write_text(
+        "公司名称,联系人,手机/电话,行业,地区,来源,需求,星座\n"
+        "北方机床厂,王芳,13900139111,制造业,辽宁省沈阳市,展会,要两台,狮子座\n"
+        "北方机床二厂,李伟,13900139112,教育,辽宁,微信,要一台,\n"
+        "北方机床三厂,李伟,电话号码写在备注里了请先加微信再联系他本人谢谢不要直接打电话他在开会不方便,教育,辽宁,微信,要一台,\n"
+        "北方机床四厂,李伟,13900139113,炼金,辽宁,微信,要一台,\n",
+        encoding="gbk",
+    )
+    said = closedloop.json("import", "leads", sheet, "--dry-run", "--errors", errors, status=1)
+    assert said["columns"]["understood"]["手机/电话"] == "phone"
+    assert said["columns"]["ignored"] == {"星座": 1}
+    assert said["kinds"]["leads"]["created"] == 2
+    told = errors.read_text()
+    assert "名单.csv,4,手机/电话," in told
+    assert "名单.csv,5,行业,WORD_UNKNOWN" in told
+    assert "星座" in closedloop("import", "leads", sheet, "--lang", "zh", status=1)
+    lead, *_ = closedloop.lines("leads", "list", "--query", "北方机床厂")
+    assert (lead["provenance"]["source"], lead["profile"]["industry"]) == ("event", "manufacturing")
+    closedloop("export", "leads", back, "--source", "event")
+    assert closedloop.json("import", "leads", back)["kinds"]["leads"]["unchanged"] == 1
+
+
 def usd(amount: int) -> metrics_pb2.Amount:
     return metrics_pb2.Amount(money=Money(currency_code="USD", units=amount))
 

@@ -260,6 +260,31 @@ async def test_a_timer_rings_once_and_is_no_breach(process: Process) -> None:
     assert await process.database.reader.value("SELECT count(*) FROM timer") == 0
 
 
+async def test_many_timers_are_brought_forward_at_once_and_none_is_put_off(process: Process) -> None:
+    rung: list[str] = []
+
+    async def handler(timers: list[Rung], _: Work) -> None:
+        rung.extend(one.subject for one in timers)
+
+    reactions = Reactions()
+    reactions.timer("t")(handler)
+    process.slices = (Slice("test", reactions=reactions),)
+    turning = Reactor(process)
+    process.time.stop_at(MONDAY)
+    doing = work(process)
+    doing.timers.set("t", "early", MONDAY + timedelta(hours=1))
+    doing.timers.set("t", "late", MONDAY + timedelta(hours=5))
+    both = {name: MONDAY + timedelta(hours=2) for name in ("early", "late")}
+    doing.timers.bring_forward("t", {**both, **{f"n{n}": MONDAY + timedelta(hours=3) for n in range(300)}})
+    doing.timers.bring_forward("t", {})
+    await doing.tx.commit()
+    for hours, expected in ((1, ["early"]), (2, ["late"]), (3, sorted(f"n{n}" for n in range(300))), (9, [])):
+        process.time.stop_at(MONDAY + timedelta(hours=hours))
+        rung.clear()
+        await turning.sweep_clocks()
+        assert sorted(rung) == expected, hours
+
+
 async def test_a_timer_whose_handler_fails_is_tried_again_and_holds_nobody(process: Process) -> None:
     rung: list[str] = []
     broken = True

@@ -13,10 +13,11 @@ from google.type.money_pb2 import Money
 
 from closedloop.common.v1.common_pb2 import CustomFieldRange, Provenance
 from closedloop.customers.v1 import accounts_pb2 as pb
+from closedloop.customers.v1 import contacts_pb2, leads_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop_chassis import protos
-from closedloop_customers.accounts.store import CUSTOM_FIELDS
+from closedloop_customers.custom_fields import sought
 
 from .conftest import House
 
@@ -184,7 +185,7 @@ async def test_a_change_without_business_is_refused(house: House, rid: Any) -> N
     seen = await house.rep1.accounts.UpdateAccount(changing(account, rid, [], "verification"))
     assert seen.profile == account.profile
     account = seen
-    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_FIELD"):
+    with house.live.refused("INVALID_ARGUMENT", "FIELD_UNKNOWN"):
         await house.rep1.accounts.UpdateAccount(changing(account, rid, ["colour"]))
     with house.live.refused("INVALID_ARGUMENT", "NAME_MISSING"):
         await house.rep1.accounts.UpdateAccount(changing(account, rid, ["name"]))
@@ -268,6 +269,98 @@ async def test_lists_are_filtered_scoped_and_paged(house: House, rid: Any) -> No
         await house.ops.accounts.ListAccounts(pb.ListAccountsRequest(page_token="nonsense"))
 
 
+@pytest.mark.mission("U11", "U14")
+async def test_an_import_makes_every_shop_of_a_chain_and_each_once(house: House, rid: Any) -> None:
+    """Shops share the name, the code and the hotline of their legal person; even who attaches what matches merges none."""
+    shared = {"legal_name": "四川老张餐饮管理有限公司", "credit_code": "91350100M000100Y43", "phones": ["400-8200820"]}
+    names = ["老张火锅（王府井店）", "老张火锅（西单店）", "老张火锅望京店", "四川老张餐饮管理有限公司"]
+    rows = [
+        pb.AccountRow(
+            provenance=Provenance(source="crm", source_id=f"s{number}"),
+            profile=pb.AccountProfile(name=name, **shared),
+            owner_id="rep1",
+        )
+        for number, name in enumerate([*names, "老张火锅（望京店）"])
+    ]
+    imported = pb.BulkUpsertAccountsRequest(request_id=rid(), rows=rows, attach_duplicates=True)
+    summary = await house.ops.accounts.BulkUpsertAccounts(imported)
+    assert (summary.created, summary.updated, summary.rejected) == (4, 1, 0), summary.errors
+    found = await house.rep1.accounts.ListAccounts(pb.ListAccountsRequest())
+    assert sorted(one.profile.name for one in found.accounts) == sorted(names)
+    # From another system, one call later, and by hand.
+    rows[1].provenance.source = "erp"
+    again = pb.BulkUpsertAccountsRequest(request_id=rid(), rows=[rows[1]], attach_duplicates=True)
+    summary = await house.ops.accounts.BulkUpsertAccounts(again)
+    assert (summary.created, summary.updated) == (0, 1)
+    await create(house, rid, pb.AccountProfile(name="老张火锅（国贸店）", **shared))
+    for same in ("老张火锅国贸店", "老张中央厨房"):
+        with house.live.refused("ALREADY_EXISTS", "DUPLICATE_ACCOUNT"):
+            await create(house, rid, pb.AccountProfile(name=same, **shared))
+
+
+@pytest.mark.mission("S100", "U14")
+async def test_contacts_and_leads_come_with_the_companys_own_fields_and_are_found_by_them(
+    house: House, rid: Any
+) -> None:
+    from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
+
+    rulebooks = house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
+    publish = platform_pb2.PublishRulebookRequest(request_id=rid(), name="customers.fields", reason="自定义字段")
+    publish.body.update({"contact": FIELDS, "lead": FIELDS})
+    await rulebooks.PublishRulebook(publish)
+    await house.live.process.look()
+    account = await create(house, rid)
+    given: list[dict[str, Any]] = [
+        {"plants": 3, "level": "手工"},
+        {"plants": 9, "audit": "2026-02-01"},
+        {"plants": "许多"},
+        {},
+    ]
+    people = [
+        contacts_pb2.ContactRow(
+            provenance=Provenance(source="crm", source_id=f"p{n}"),
+            profile=contacts_pb2.ContactProfile(name=f"王{n}", phones=[f"1380013800{n}"]),
+            account_id=account.id,
+        )
+        for n in range(4)
+    ]
+    asking = [
+        leads_pb2.LeadRow(
+            provenance=Provenance(source="crm", source_id=f"l{n}"),
+            profile=leads_pb2.LeadProfile(company_name=f"工厂 {n}", phone=f"1390013900{n}"),
+            owner_id="rep1",
+        )
+        for n in range(4)
+    ]
+    for rows in (people, asking):
+        for row, fields in zip(rows, given, strict=True):
+            row.profile.custom_fields.update(fields)
+    brought = await house.ops.contacts.BulkUpsertContacts(
+        contacts_pb2.BulkUpsertContactsRequest(request_id=rid(), rows=people)
+    )
+    taken = await house.ops.leads.BulkIntakeLeads(leads_pb2.BulkIntakeLeadsRequest(request_id=rid(), rows=asking))
+    for summary in (brought, taken):
+        assert (summary.created, summary.rejected) == (3, 1)
+        assert (summary.errors[0].reason, summary.errors[0].field) == (
+            "CUSTOM_FIELD_INVALID",
+            "profile.custom_fields.plants",
+        )
+    least = CustomFieldRange(name="plants", least=4)
+    sought = contacts_pb2.ListContactsRequest(custom_field_ranges=[least])
+    (found,) = (await house.rep1.contacts.ListContacts(sought)).contacts
+    assert (found.profile.name, found.profile.custom_fields["audit"]) == ("王1", "2026-02-01")
+    (lead,) = (await house.rep1.leads.ListLeads(leads_pb2.ListLeadsRequest(custom_field_ranges=[least]))).leads
+    assert lead.profile.company_name == "工厂 1"
+    equal = leads_pb2.ListLeadsRequest()
+    equal.custom_fields.update({"level": "手工"})
+    (lead,) = (await house.rep1.leads.ListLeads(equal)).leads
+    assert lead.profile.company_name == "工厂 0"
+    wrong = contacts_pb2.ListContactsRequest()
+    wrong.custom_fields.update({"plants": "许多"})
+    with house.live.refused("INVALID_ARGUMENT", "CUSTOM_FIELD_INVALID"):
+        await house.rep1.contacts.ListContacts(wrong)
+
+
 FIELDS = {"plants": {"type": "number"}, "level": {"options": ["手工", "自动"]}, "audit": {"type": "date"}}
 
 
@@ -324,7 +417,7 @@ async def test_accounts_come_with_the_companys_own_fields_and_are_found_by_them(
 
 @pytest.mark.mission("S100")
 async def test_an_account_is_found_by_its_fields_through_an_index(house: House) -> None:
-    query = f"SELECT id FROM account WHERE {CUSTOM_FIELDS}".replace("%(custom_fields)s", '\'$."level" == "自动"\'')
+    query = f"SELECT id FROM account WHERE {sought('x')}".replace("%(custom_fields)s", '\'$."level" == "自动"\'')
     tx = house.live.process.database.transaction()
     tx.do("SET LOCAL enable_seqscan = off")
     plan = "\n".join(row["QUERY PLAN"] for row in await tx.all(f"EXPLAIN {query}"))

@@ -67,11 +67,26 @@ def test_an_accuracy_counts_what_was_said_and_what_happened() -> None:
     assert found.top_decile_lift == pytest.approx(1 / 0.3)
     # Wilson (1927) for 2 of 3.
     assert (found.precision_low_ratio, found.precision_high_ratio) == pytest.approx((0.2077, 0.9385), abs=1e-3)
-    assert found.enough_data
+    assert (found.recall_low_ratio, found.recall_high_ratio) == pytest.approx((0.2077, 0.9385), abs=1e-3)
+    assert (found.enough_data, found.sample_size, found.method) == (True, 10, "wilson")
+    assert "3 个中发生 2 个" in found.explanation
     few = scoring.accuracy(said, 4)
+    assert (few.sample_size, few.method) == (10, "")
+    assert "说不准" in few.explanation
     assert (few.enough_data, few.true_positives, few.true_negatives) == (False, 2, 6)
     assert not any((few.precision_ratio, few.precision_high_ratio, few.recall_ratio, few.top_decile_lift))
     assert scoring.accuracy([], 1).precision_ratio == 0
+
+
+def test_intervals_are_those_of_the_library() -> None:
+    """statsmodels is too large for this service; it says how large they are."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    for tries in (1, 2, 3, 10, 97, 1000, 100_000):
+        for hits in {0, 1, tries // 3, tries - 1, tries}:
+            expected = proportion_confint(hits, tries, alpha=0.05, method="wilson")
+            assert scoring.wilson(hits, tries) == pytest.approx(expected, abs=1e-12), (hits, tries)
+    assert scoring.wilson(0, 0) == (0, 0)
 
 
 async def account(house: House, name: str) -> accounts_pb2.Account:

@@ -123,8 +123,8 @@ async def test_who_asks_again_after_an_answer_is_heard_and_answered_in_time(hous
         return [one for one in told if one.warning == "customers.asked_again"]
 
     lead = await intake(house, rid)
-    await intake(house, rid, "2", need="还在等")
-    assert await messages() == [], "its first answer is owed already"
+    await intake(house, rid, "2")
+    assert await messages() == [], "its first answer is owed already, and nothing else was asked"
     await respond(house, rid, lead)
     for _ in range(2):
         assert (await intake(house, rid, "3", need="要再买十台")).id == lead.id
@@ -150,6 +150,72 @@ async def test_who_asks_again_after_an_answer_is_heard_and_answered_in_time(hous
     assert heir not in {"", gone}
     assert (await messages())[-1].recipient.person_id == heir
     assert (await house.live.told(events.LeadAssigned))[-1].previous_owner_id == gone
+
+
+@pytest.mark.mission("S21", "S23")
+async def test_a_second_need_while_the_first_answer_is_owed_reaches_the_owner_and_is_never_lost(
+    house: House, rid: Any
+) -> None:
+    lead = await intake(house, rid)
+    due = lead.response_due_time
+    await house.live.advance(minutes=10)
+    await intake(house, rid, "2", source="wechat", need="还要两台机械臂，国庆前交货")
+    await house.live.advance(minutes=1)
+    await intake(house, rid, "3", source="phone", need="还要两台机械臂，国庆前交货")
+    await house.live.advance(minutes=1)
+    await intake(house, rid, "4", source="spreadsheet", need="展会名单")
+    told = [one.content for one in await house.live.told(integrations.DeliveryRequested)]
+    second, listed = [one for one in told if one.template.template == "lead_asked_again"]
+    assert dict(second.template.fields)["need"] == "还要两台机械臂，国庆前交货"
+    assert dict(listed.template.fields)["need"] == "展会名单"
+    assert second.recipient.person_id == lead.ownership.owner_id
+    owner = house.caller(lead.ownership.owner_id, "rep")
+    kept = await owner.leads.GetLead(get(lead))
+    assert kept.response_due_time == due, "the first clock goes on"
+    assert [need.text for need in kept.needs] == ["展会名单", "还要两台机械臂，国庆前交货", "想了解视觉检测"]
+    assert kept.needs[1].provenance.source == "wechat", "by whom it was told first"
+    assert kept.profile.need == "想了解视觉检测"
+    (shown,) = (await owner.leads.ListLeads(pb.ListLeadsRequest())).leads
+    assert shown.needs == kept.needs
+    record = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_LEAD, id=lead.id)
+    timeline = await owner.interactions.ListInteractions(interactions_pb2.ListInteractionsRequest(record=record))
+    assert {(one.channel, one.summary, one.effective) for one in timeline.interactions} == {
+        (interactions_pb2.CHANNEL_WEB, "展会名单", False),
+        (interactions_pb2.CHANNEL_PHONE, "还要两台机械臂，国庆前交货", True),
+        (interactions_pb2.CHANNEL_WECHAT, "还要两台机械臂，国庆前交货", True),
+    }
+    await respond(house, rid, lead)
+    fresh = await owner.leads.GetLead(get(lead))
+    convert = pb.ConvertLeadRequest(request_id=rid(), id=lead.id, etag=fresh.etag, open_opportunity=True)
+    await owner.leads.ConvertLead(convert)
+    (converted,) = await house.live.told(events.LeadConverted)
+    assert converted.need == "想了解视觉检测\n还要两台机械臂，国庆前交货\n展会名单"
+
+
+@pytest.mark.mission("S21", "U11")
+async def test_a_name_that_several_shops_have_names_none_of_them(house: House, rid: Any) -> None:
+    legal = "四川老张餐饮管理有限公司"
+    for number, name in enumerate(("老张火锅（王府井店）", "老张火锅（西单店）")):
+        shop = accounts_pb2.AccountProfile(name=name, legal_name=legal)
+        await house.rep1.accounts.CreateAccount(accounts_pb2.CreateAccountRequest(request_id=rid(), profile=shop))
+        lead = await intake(house, rid, str(number), company_name=legal, phone=f"1390000000{number}")
+        assert bool(lead.account_id) is (number == 0)
+    lead = await intake(house, rid, "9", company_name="老张火锅（西单店）", phone="13900000009")
+    assert lead.account_id
+
+
+@pytest.mark.mission("S21", "U14")
+async def test_rows_of_one_person_in_one_list_are_one_lead_with_all_they_say(house: House, rid: Any) -> None:
+    rows = [
+        pb.LeadRow(provenance=Provenance(source="spreadsheet", source_id=str(n)), profile=profile(**fields))
+        for n, fields in enumerate(({"need": "相机"}, {"need": "机械臂", "email_address": "zhao@zz.example.cn"}))
+    ]
+    request = pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows)
+    summary = await house.ops.leads.BulkIntakeLeads(request)
+    assert (summary.created, summary.updated) == (1, 1)
+    (lead,) = (await house.ops.leads.ListLeads(pb.ListLeadsRequest())).leads
+    assert (lead.profile.need, lead.profile.email_address) == ("相机", "zhao@zz.example.cn")
+    assert {need.text for need in lead.needs} == {"相机", "机械臂"}
 
 
 @pytest.mark.mission("S21", "S82")

@@ -51,6 +51,9 @@ def person(type_: str, id_: str) -> accounts_pb2.RecordReference:
     return accounts_pb2.RecordReference(type=accounts_pb2.RecordType.Value(f"RECORD_TYPE_{type_.upper()}"), id=id_)
 
 
+CREATING = "closedloop.customers.v1.AccountService.CreateAccount"
+
+
 async def known(house: House, rid: Any) -> tuple[contacts_pb2.Contact, leads_pb2.Lead]:
     """A person who is a contact, has asked before as a lead, and was spoken with."""
     account = await house.rep1.accounts.CreateAccount(
@@ -264,14 +267,13 @@ async def test_a_person_sees_and_takes_along_what_we_keep(house: House, rid: Any
 
 async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     contact, lead = await known(house, rid)
-    twin = await house.rep1.contacts.CreateContact(
-        contacts_pb2.CreateContactRequest(
-            request_id=rid(),
-            account_id=contact.account_id,
-            profile=contacts_pb2.ContactProfile(name=NAME, phones=[PHONE]),
-            not_duplicate_reason="made twice on purpose",
-        )
+    made_twice = contacts_pb2.CreateContactRequest(
+        request_id=rid(),
+        account_id=contact.account_id,
+        profile=contacts_pb2.ContactProfile(name=NAME, phones=[PHONE]),
+        not_duplicate_reason="made twice on purpose",
     )
+    twin = await house.rep1.contacts.CreateContact(made_twice)
     # Colleagues wrote of her under her company, and somebody else is called as she is.
     unsaid = interactions_pb2.InteractionRow(
         record=person("account", contact.account_id),
@@ -313,12 +315,21 @@ async def test_an_erased_person_is_nowhere(house: House, rid: Any) -> None:
     assert (inbox["theirs"]["state"], inbox["theirs"]["data"], inbox["theirs"]["error"]) == (1, b"", None)
     assert inbox["others"]["state"] == 2
     assert b"13900000000" in inbox["others"]["data"]
-    # What is told from now on names nobody; answers and applied events that still do are gone with their retention.
+    # What is told from now on names nobody; applied events that still do are gone with their retention.
     after = [row for row in await house.live.db.all("SELECT id, data FROM outbox") if row["id"] not in told_before]
     assert after
     assert [row for row in after if named(row["data"])] == []
-    answers = await house.live.db.all("SELECT response FROM idempotency")
-    assert any(named(row["response"]) for row in answers), "the caller's own answers, for as long as they are repeated"
+    # What callers were answered is forgotten at once, and nobody else's: who asks again hears that it was done.
+    answers = await house.live.db.all("SELECT method, response FROM idempotency")
+    assert {row["method"] for row in answers if named(row["response"])} == {CREATING}
+    assert any(row["method"] == "forgotten" for row in answers)
+    assert len([row for row in answers if row["method"] != "forgotten"]) > 1
+    with house.live.refused("FAILED_PRECONDITION", "ANSWER_FORGOTTEN"):
+        await house.rep1.contacts.CreateContact(made_twice)
+    with house.live.refused("FAILED_PRECONDITION", "LEAD_ERASED"):
+        reopen = leads_pb2.ReopenLeadRequest(request_id=rid(), id=lead.id, reason="再问问")
+        reopen.etag = (await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))).etag
+        await house.ops.leads.ReopenLead(reopen)
     keeping = RetentionRules()
     await house.live.db.all(
         f"UPDATE idempotency SET created_at = created_at - interval '{keeping.answer_hours} hours' RETURNING 1"

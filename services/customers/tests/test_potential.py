@@ -14,9 +14,11 @@ from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import accounts_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import potential_pb2 as pb
+from closedloop.funnel.v1 import activities_pb2
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import notices_pb2
+from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop_chassis import protos
 
 from .conftest import House
@@ -83,9 +85,115 @@ async def test_a_tender_match_reevaluates_the_customer(house: House, rid: Any) -
     assert list(told.notice_ids) == ["n-1"]
     changed = (await house.live.told(events.AccountChanged))[-1]
     assert changed.high_potential
-    assert changed.version == 2
+    assert (changed.version, bool(changed.grade)) == (3, True), "its grade follows"
     shown = await house.rep1.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(high_potential=True))
     assert [a.id for a in shown.accounts] == [account.id]
+
+
+@pytest.mark.mission("S39")
+async def test_nobody_has_to_ask_for_an_account_to_be_evaluated(house: House, rid: Any) -> None:
+    """Made, imported, touched, grown, or only grown older: each is evaluated when it is due."""
+    small = await customer(house, rid, employee_count=80)
+    brought = accounts_pb2.BulkUpsertAccountsRequest(
+        request_id=rid(),
+        rows=[
+            accounts_pb2.AccountRow(
+                provenance=Provenance(source="crm", source_id=f"c{n}"),
+                profile=accounts_pb2.AccountProfile(name=f"第{n}医院", employee_count=100 * n),
+                owner_id="rep1",
+            )
+            for n in range(1, 4)
+        ],
+    )
+    assert (await house.ops.accounts.BulkUpsertAccounts(brought)).created == 3
+    await house.live.settle()
+    listed = await house.rep1.potential.ListPotentials(pb.ListPotentialsRequest())
+    assert {one.cause for one in listed.potentials} == {"due"}
+    assert len(listed.potentials) == 4
+    assert await house.live.told(events.PotentialReevaluated) == [], "new, and nothing special"
+    before = (await potential(house, small)).score
+
+    grown = accounts_pb2.UpdateAccountRequest(
+        request_id=rid(),
+        id=small.id,
+        etag=small.etag,
+        profile=accounts_pb2.AccountProfile(employee_count=4000),
+        business_action=accounts_pb2.BusinessAction(kind="visit"),
+    )
+    grown.update_mask.paths.append("employee_count")
+    await house.rep1.accounts.UpdateAccount(grown)
+    await house.live.settle()
+    size = (await potential(house, small)).score
+    assert size > before
+    visit = funnel.ActivityLogged(
+        activity_id="0190d3c0-0000-7000-8000-000000000071",
+        version=1,
+        kind=activities_pb2.ACTIVITY_KIND_VISIT,
+        account_id=small.id,
+        start_time=protos.timestamp(house.live.now),
+        effective=True,
+    )
+    visit.ownership.owner_id = "rep1"
+    await house.live.hear(visit, "a")
+    assert (await potential(house, small)).score > size
+    await house.live.advance(days=89)
+    assert (await potential(house, small)).score > size
+    await house.live.advance(days=2)
+    assert (await potential(house, small)).score == size
+
+
+@pytest.mark.mission("S39", "S70")
+async def test_a_tender_grows_old_without_anybody_doing_anything(house: House, rid: Any) -> None:
+    account = await customer(house, rid, employee_count=800)
+    await house.live.hear(matched(account.id), account.id, source="integrations")
+    fresh = await potential(house, account)
+    assert fresh.high
+    await house.live.advance(days=200)
+    older = await potential(house, account)
+    assert older.score < fresh.score
+    assert not older.high
+    told = (await house.live.told(events.PotentialReevaluated))[-1]
+    assert not told.high
+    await house.live.advance(days=200)
+    left = await house.live.db.all("SELECT subject FROM timer WHERE kind = 'customers.potential_due'")
+    assert left == []
+
+
+@pytest.mark.mission("S39", "U19")
+async def test_a_new_version_of_the_rules_reaches_accounts_that_nothing_happens_to(house: House, rid: Any) -> None:
+    account = await customer(house, rid, employee_count=800)
+    # The company was set up before: the daily look runs.
+    process = house.live.process
+    tx = process.database.transaction()
+    tx.do(
+        "INSERT INTO timer (kind, subject, at, next_at) VALUES ('customers.potential_look', 'company', %(at)s, %(at)s)",
+        {"at": house.live.now},
+    )
+    await tx.commit()
+    await house.live.settle()
+    before = await potential(house, account)
+    assert not before.high
+    lower = platform_pb2.PublishRulebookRequest(request_id=rid(), name="customers.potential", reason="试低门槛")
+    lower.body.update({"bar": 1})
+    await house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations").PublishRulebook(lower)
+    await house.live.advance(days=2)
+    after = await potential(house, account)
+    assert after.high
+    assert (after.rule.version, after.score) == (1, before.score)
+
+
+@pytest.mark.mission("S39")
+async def test_an_account_somebody_holds_keeps_no_other_waiting_and_is_evaluated_after(house: House, rid: Any) -> None:
+    held, free = await customer(house, rid, employee_count=80), await customer(house, rid, "市第二中学")
+    tx = house.live.process.database.transaction()
+    await tx.all("SELECT id FROM account WHERE id = %(id)s FOR UPDATE", {"id": held.id})
+    await house.live.settle()
+    assert (await potential(house, free)).cause == "due"
+    with house.live.refused("FAILED_PRECONDITION", "NOT_EVALUATED"):
+        await potential(house, held)
+    await tx.rollback()
+    await house.live.advance(minutes=2)
+    assert (await potential(house, held)).cause == "due"
 
 
 @pytest.mark.mission("S70")

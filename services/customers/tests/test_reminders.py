@@ -191,7 +191,7 @@ async def test_dates_are_moved_ended_and_refused(house: House, rid: Any) -> None
         await house.rep1.reminders.UpdateReminder(moved(one, title="别的"))
     with house.live.refused("INVALID_ARGUMENT", "DATE_IN_PAST"):
         await house.rep1.reminders.UpdateReminder(moved(late, agreed_date=Date(year=2026, month=1, day=7)))
-    with house.live.refused("INVALID_ARGUMENT", "UNKNOWN_FIELD"):
+    with house.live.refused("INVALID_ARGUMENT", "FIELD_UNKNOWN"):
         await house.rep1.reminders.UpdateReminder(
             pb.UpdateReminderRequest(
                 request_id=rid(), id=late.id, etag=late.etag, update_mask=FieldMask(paths=["state"])

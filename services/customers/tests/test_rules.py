@@ -499,6 +499,23 @@ def test_three_times_is_a_number_with_its_doubt() -> None:
     assert same.p_value == 1
 
 
+def test_a_lift_and_its_doubt_are_those_of_the_library() -> None:
+    from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
+
+    for treated, control in (
+        (wake_ups.Arm(1100, 1000, 300, 60), wake_ups.Arm(110, 100, 10, 3)),
+        (wake_ups.Arm(400, 390, 40, 4), wake_ups.Arm(400, 395, 39, 4)),
+        (wake_ups.Arm(9000, 8700, 2000, 60), wake_ups.Arm(1000, 970, 300, 3)),
+    ):
+        found = wake_ups.compared(treated, control, WakeUpRules())
+        of_both = (treated.opened, treated.delivered, control.opened, control.delivered)
+        assert (found.open_lift_low, found.open_lift_high) == pytest.approx(
+            confint_proportions_2indep(*of_both, compare="ratio", method="log"), rel=1e-9
+        )
+        _, p_value = proportions_ztest([treated.opened, control.opened], [treated.delivered, control.delivered])
+        assert found.p_value == pytest.approx(p_value, rel=1e-9)
+
+
 # Suggestions.
 
 

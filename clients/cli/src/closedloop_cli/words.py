@@ -101,6 +101,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     ),
     "diagnosis_broke": ("The diagnosis broke off: {why}", "诊断中断：{why}"),
     "nothing_wrong": ("Nothing wrong was found.", "未发现问题。"),
+    "columns_ignored": (
+        "Not understood and left out: {columns}. Declare them in the rulebook customers.sheets, or as own fields.",
+        "未识别而忽略的列：{columns}。请在规则 customers.sheets 或自定义字段中声明。",
+    ),
     "columns_missing": (
         "{file} lacks the columns {missing}; it has {there}. Name them in a file for --mapping.",
         "{file} 缺少列 {missing}；现有 {there}。请在 --mapping 文件中指定。",
@@ -264,6 +268,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Dry run, nothing was changed: read = loaded + unchanged + rejected",
         "试运行，未作改动：读取 = 导入 + 未变 + 拒绝",
     ),
+    "columns_understood": ("Columns as the list calls them", "名单中的列"),
     "mended": ("Mended by declared aliases", "按声明的别名修正"),
     "totals": ("Opportunities by stage, in {currency}", "各阶段商机，{currency}"),
     "totals_equal": ("The platform answers the same totals as the file.", "平台合计与文件一致。"),
@@ -287,6 +292,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "contracts": ("contracts", "合同"),
     "opportunities": ("opportunities", "商机"),
     "leads": ("leads", "线索"),
+    "contacts": ("contacts", "联系人"),
     "process_events": ("process events", "流程事件"),
     # Headings.
     "account": ("account", "客户"),
@@ -496,6 +502,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "to_next_grade": ("to the next grade", "升级条件"),
     "topic": ("topic", "主题"),
     "weight": ("weight", "权重"),
+    "ignored": ("rows ignored", "忽略行数"),
     "exporting": ("Writing {kind}", "正在导出{kind}"),
     "exported": ("{count} records written to {file}.", "已将 {count} 条记录写入 {file}。"),
     "own_fields": ("own fields", "自定义字段"),

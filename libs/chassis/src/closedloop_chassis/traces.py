@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 # A name of one character is in too many words.
-_LEAST = 2
+LEAST_NAME = 2
 _NOT_DIGITS = re.compile(r"[^0-9+]")
 # What may be a mail address or a phone number, within other words.
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|\+?\d(?:[ ()-]?\d){4,16}", re.ASCII)
@@ -25,7 +25,7 @@ def digest(text: str) -> bytes:
 def name_digests(names: Iterable[str]) -> dict[bytes, int]:
     """Digest -> length of each name that can be told from a word."""
     folded = {_folded(name.strip()) for name in names}
-    return {digest(name): len(name) for name in folded if len(name) >= _LEAST}
+    return {digest(name): len(name) for name in folded if len(name) >= LEAST_NAME}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_customers import divisions, names
 
@@ -36,6 +38,13 @@ class MatchingRules(Rules):
     departments: tuple[str, ...] = names.DEPARTMENTS
     short_forms: dict[str, str] = names.SHORT_FORMS
     branches: tuple[str, ...] = names.BRANCHES
+    shops: tuple[str, ...] = names.SHOPS
+    # Names of shops and divisions of one legal person at least so alike are one of them, written by two hands, unless one has
+    # one of the marks and the other has not.
+    same_shop_from: float = Field(default=0.85, ge=0, le=1)
+    shop_marks: str = Field(default="0123456789一二三四五六七八九十百东南西北中", max_length=200)
+    # Of so many that share one key (a hotline, the code of a chain) an import compares names; the same name is found anyway.
+    most_shops: int = Field(default=200, ge=1, le=10_000)
     remarks: tuple[str, ...] = names.REMARKS
     other_names: tuple[str, ...] = names.OTHER_NAMES
     # Domains of everybody, which say nothing about the company.
@@ -54,6 +63,7 @@ class MatchingRules(Rules):
             self.departments,
             tuple(self.short_forms.items()),
             self.branches,
+            self.shops,
             self.remarks,
             self.other_names,
         )
@@ -98,8 +108,22 @@ def credit_code_fits(code: str) -> bool:
 
 
 def company_names(profile: Mapping[str, Any], rules: MatchingRules) -> tuple[names.CompanyName, ...]:
-    """As an account is called, each once, the first its own."""
-    written = (profile.get("name", ""), profile.get("legal_name", ""), *profile.get("aliases", ()))
+    """As an account is called and registered, each once, the first its own."""
+    return tuple(dict.fromkeys((*own_names(profile, rules), *registered_names(profile, rules))))
+
+
+def own_names(profile: Mapping[str, Any], rules: MatchingRules) -> tuple[names.CompanyName, ...]:
+    """What it is called itself, the first its own name."""
+    return _parsed((profile.get("name", ""), *profile.get("aliases", ())), rules)
+
+
+def registered_names(profile: Mapping[str, Any], rules: MatchingRules) -> tuple[names.CompanyName, ...]:
+    """Of the legal person, where that is another name: several shops may have it."""
+    own = {name.canonical for name in own_names(profile, rules)}
+    return tuple(name for name in _parsed((profile.get("legal_name", ""),), rules) if name.canonical not in own)
+
+
+def _parsed(written: Iterable[str], rules: MatchingRules) -> tuple[names.CompanyName, ...]:
     parsed = (names.parse(text, rules.lexicon) for text in dict.fromkeys(written) if text)
     return tuple(dict.fromkeys(name for name in parsed if name.core))
 

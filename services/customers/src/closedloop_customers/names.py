@@ -31,6 +31,11 @@ TELLING = (
 )  # fmt: skip
 # Ends of names that are branches: whose form is the head office's, and who are other customers than it.
 BRANCHES = ("分公司", "分行", "支行", "办事处")
+# Ends of names of which one legal person may have several, each a customer of its own: "老张火锅王府井店".
+SHOPS = (
+    "店", "分公司", "分行", "支行", "办事处", "营业部", "营业厅", "门市部", "经营部", "专柜", "网点", "服务站", "加油站",
+    "校区", "分校", "院区", "分院", "分厂", "项目部", "客户部",
+)  # fmt: skip
 # Parts of a company that are the same customer: "采购部", "信息中心", "销售二部".
 DEPARTMENTS = (
     "采购", "销售", "市场", "营销", "技术", "研发", "财务", "行政", "人事", "人力资源", "工程", "质量", "品质", "生产", "设备",
@@ -105,6 +110,7 @@ class Lexicon:
     departments: tuple[str, ...] = DEPARTMENTS
     short_forms: tuple[tuple[str, str], ...] = tuple(SHORT_FORMS.items())
     branches: tuple[str, ...] = BRANCHES
+    shops: tuple[str, ...] = SHOPS
     remarks: tuple[str, ...] = REMARKS
     other_names: tuple[str, ...] = OTHER_NAMES
 
@@ -164,6 +170,7 @@ class Lexicon:
             self.departments,
             self.short_forms,
             self.branches,
+            self.shops,
             self.remarks,
             self.other_names,
         )
@@ -177,7 +184,7 @@ LEXICON = Lexicon()
 class CompanyName:
     """`core`: brand and trade, without place and legal form; `places` bare: "上海", "历城"; `province` the one they lie in,
     where that is known; `towns` those below it; `aside` what stood behind the name: "采购部"; `which` what stood there and
-    says which of several it is: "王府井店"."""
+    says which of several it is: "王府井店"; `shop`: one legal person may have several such."""
 
     core: str
     places: frozenset[str]
@@ -185,6 +192,7 @@ class CompanyName:
     province: str = field(default="", compare=False)
     towns: frozenset[str] = field(default=frozenset(), compare=False)
     aside: str = field(default="", compare=False)
+    shop: bool = field(default=False, compare=False)
 
     @property
     def canonical(self) -> str:
@@ -236,7 +244,8 @@ def _parse(text: str, lexicon: Lexicon) -> CompanyName:
     # A city that is a province is both.
     towns = found - {province} if province in lexicon.with_towns else found
     which = [_ORDINAL.sub("", one.replace(" ", "")) for one in beside if not _says_it_again(one, words)]
-    return CompanyName(core, found, "/".join(which), province, towns, behind or aside)
+    shop = bool(which) or core.endswith(lexicon.shops)
+    return CompanyName(core, found, "/".join(which), province, towns, behind or aside, shop)
 
 
 def _beside(words: str, lexicon: Lexicon) -> tuple[str, list[str]]:

@@ -64,12 +64,12 @@ def completed(old: Profile, new: Profile) -> Profile:
 def masked(old: Profile, new: Profile, paths: Iterable[str], shape: type[Message]) -> Profile:
     """`old` with the fields that `paths` name as in `new`, erased where `new` has none.
 
-    Raises InvalidArgument UNKNOWN_FIELD for a path that is no field."""
+    Raises InvalidArgument FIELD_UNKNOWN for a path that is no field."""
     result = dict(old)
     for path in paths:
         name, _, part = path.partition(".")
         if name not in shape.DESCRIPTOR.fields_by_name or (part and name != "custom_fields"):
-            raise errors.InvalidArgument("UNKNOWN_FIELD", f"there is no field {path}", {"update_mask": path})
+            raise errors.InvalidArgument("FIELD_UNKNOWN", f"there is no field {path}", {"update_mask": path})
         before, after = (result.get(name, {}), new.get(name, {})) if part else (result, new)
         key = part or name
         changed = {k: v for k, v in before.items() if k != key} | ({key: after[key]} if key in after else {})

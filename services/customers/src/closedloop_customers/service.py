@@ -57,6 +57,7 @@ from closedloop_customers.quality import reactions as quality_reactions
 from closedloop_customers.reminders import api as reminders_api
 from closedloop_customers.reminders import reactions as reminders_reactions
 from closedloop_customers.reminders.rules import ReminderRules
+from closedloop_customers.sheets import SheetRules
 from closedloop_customers.suggestions import api as suggestions_api
 from closedloop_customers.suggestions import reactions as suggestions_reactions
 from closedloop_customers.suggestions.rules import SuggestionRules
@@ -78,7 +79,7 @@ SERVICE = Service(
             "accounts",
             rpcs=(accounts_api.rpcs,),
             reactions=accounts_reactions.reactions,
-            rules=(AccountRules, BusinessActionRules, CodeRules, FieldRules, MatchingRules),
+            rules=(AccountRules, BusinessActionRules, CodeRules, FieldRules, MatchingRules, SheetRules),
         ),
         Slice("contacts", rpcs=(contacts_api.rpcs,), reactions=contacts_reactions.reactions, rules=(ContactRules,)),
         Slice(

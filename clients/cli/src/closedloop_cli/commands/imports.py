@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from closedloop.common.v1.common_pb2 import BulkSummary
-from closedloop.customers.v1 import accounts_pb2, accounts_pb2_grpc, leads_pb2, leads_pb2_grpc
+from closedloop.customers.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
+    contacts_pb2,
+    contacts_pb2_grpc,
+    leads_pb2,
+    leads_pb2_grpc,
+)
 from closedloop.funnel.v1 import (
     activities_pb2,
     activities_pb2_grpc,
@@ -26,6 +33,7 @@ from closedloop_cli.loading.crm import LARGEST_BATCH, Import
 from closedloop_cli.loading.ledger import Ledger
 from closedloop_cli.loading.loader import Loader
 from closedloop_cli.loading.own_fields import OwnFields
+from closedloop_cli.loading.sheet import KINDS, Sheet
 from closedloop_cli.session import Session, session
 
 app = typer.Typer(
@@ -41,7 +49,7 @@ File = Annotated[
     typer.Argument(
         exists=True,
         dir_okay=False,
-        help="CSV or Excel with the contract's fields as columns, or JSON lines",
+        help="CSV or Excel with the contract's fields as columns, or JSON lines; lists of customers as people call them",
     ),
 ]
 
@@ -119,6 +127,21 @@ def accounts(
         return run.insist(stub.BulkUpsertAccounts, request)
 
     _load(run, "accounts", file, lambda _: accounts_pb2.AccountRow(), send, dry_run, errors, source)
+
+
+@app.command()
+def contacts(
+    ctx: typer.Context, file: File, dry_run: DryRun = False, errors: Errors = None, source: Source = ""
+) -> None:
+    """People at customers: name, job_title, phones, email_addresses, account_id or account_source_id..."""
+    run = session(ctx)
+    stub = run.stub("customers", contacts_pb2_grpc.ContactServiceStub)
+
+    def send(rows: Sequence[Any]) -> BulkSummary:
+        request = contacts_pb2.BulkUpsertContactsRequest(request_id=new_id(), rows=rows, validate_only=dry_run)
+        return run.insist(stub.BulkUpsertContacts, request)
+
+    _load(run, "contacts", file, lambda _: contacts_pb2.ContactRow(), send, dry_run, errors, source)
 
 
 @app.command()
@@ -213,7 +236,8 @@ def _load(
     source: str,
 ) -> None:
     with Ledger(errors) as ledger, run.screen.progress("loading", kind=run.words(kind)) as step:
-        rows = contract_rows.items(file, kind, make, ledger, source, OwnFields(run, kind))
+        sheet = Sheet(run, kind) if kind in KINDS else None
+        rows = contract_rows.items(file, kind, make, ledger, source, OwnFields(run, kind), sheet)
         loader = Loader(ledger, dry_run=dry_run, batch=LARGEST_BATCH)
         ledger.tally(kind)
         loader.load(kind, rows, send, step)

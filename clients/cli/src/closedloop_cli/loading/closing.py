@@ -16,6 +16,13 @@ def show(screen: Screen, ledger: Ledger, totals: Totals | None, dry_run: bool) -
         return
     words = screen.words
     screen.table(_tally_columns(screen), ledger.tallies.items(), title=words("closing_dry" if dry_run else "closing"))
+    if ledger.columns or ledger.ignored:
+        understood = [*ledger.columns.items(), *((column, "") for column in ledger.ignored)]
+        screen.table(
+            _COLUMNS, [(*one, ledger.ignored[one[0]]) for one in understood], title=words("columns_understood")
+        )
+        if ledger.ignored:
+            screen.say("columns_ignored", columns=", ".join(ledger.ignored))
     if ledger.mends:
         rows = sorted((field, written, became, count) for (field, written, became), count in ledger.mends.items())
         screen.table(_MENDS, rows, title=words("mended"))
@@ -52,6 +59,11 @@ def document(ledger: Ledger, totals: Totals | None, dry_run: bool) -> dict[str, 
             {"file": one.file, "row": one.row, "column": one.column, "reason": one.reason, "message": one.message}
             for one in ledger.rejections
         ],
+        **(
+            {"columns": {"understood": ledger.columns, "ignored": dict(ledger.ignored)}}
+            if ledger.columns or ledger.ignored
+            else {}
+        ),
         **({} if totals is None else _totals(totals)),
     }
 
@@ -92,6 +104,11 @@ def _value(total: StageTotal | None) -> str:
     return f"{total.value:,.0f}" if total else "–"
 
 
+_COLUMNS = [
+    Column("column", lambda row: row[0]),
+    Column("field", lambda row: row[1] or "–"),
+    Column("ignored", lambda row: f"{row[2]:,}" if row[2] else "", right=True),
+]
 _MENDS = [
     Column("field", lambda row: row[0]),
     Column("written", lambda row: row[1]),

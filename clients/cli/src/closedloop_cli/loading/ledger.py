@@ -80,6 +80,10 @@ class Ledger:
     # (field, as it was written, what it became) → how often.
     mends: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rejections: list[Rejection] = field(default_factory=list)
+    # Columns called as people call them → what was understood; columns nobody understood → in how many rows they said
+    # something.
+    columns: dict[str, str] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
     _file: TextIO | None = None
     _writer: Any = None
 

@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
-from closedloop.customers.v1 import accounts_pb2
+from closedloop.customers.v1 import accounts_pb2, contacts_pb2, leads_pb2
 from closedloop.funnel.v1 import activities_pb2, opportunities_pb2
 from closedloop_cli import shapes
 from closedloop_cli.failures import Refused
@@ -27,6 +27,19 @@ def account_row(account: accounts_pb2.Account) -> accounts_pb2.AccountRow:
     row = accounts_pb2.AccountRow(profile=account.profile, owner_id=account.ownership.owner_id)
     for provenance in account.provenances[:1]:
         row.provenance.source, row.provenance.source_id = provenance.source, provenance.source_id
+    return row
+
+
+def contact_row(contact: contacts_pb2.Contact) -> contacts_pb2.ContactRow:
+    row = contacts_pb2.ContactRow(profile=contact.profile, account_id=contact.account_id)
+    for provenance in contact.provenances[:1]:
+        row.provenance.source, row.provenance.source_id = provenance.source, provenance.source_id
+    return row
+
+
+def lead_row(lead: leads_pb2.Lead) -> leads_pb2.LeadRow:
+    row = leads_pb2.LeadRow(profile=lead.profile, owner_id=lead.ownership.owner_id)
+    row.provenance.source, row.provenance.source_id = lead.provenance.source, lead.provenance.source_id
     return row
 
 

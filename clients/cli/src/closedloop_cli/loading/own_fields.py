@@ -20,6 +20,7 @@ from closedloop_cli.session import Session
 # Kind of record → the rulebook that declares its fields, and its word there.
 DECLARED = {
     "accounts": ("customers.fields", "account"),
+    "contacts": ("customers.fields", "contact"),
     "leads": ("customers.fields", "lead"),
     "opportunities": ("funnel.custom_fields", "opportunity"),
     "activities": ("funnel.custom_fields", "activity"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from codecs import IncrementalDecoder, getincrementaldecoder
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -28,12 +29,17 @@ def records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         return
     try:
         with path.open(encoding=charset(path), newline="") as file:
-            rows = csv.DictReader(file)
-            for row in rows:
-                yield rows.line_num, {name.strip(): value.strip() for name, value in row.items() if name and value}
+            rows = csv.reader(file)
+            titles: list[str] = []
+            for cells in rows:
+                shown = [cell.strip() for cell in cells]
+                if not titles:
+                    titles = each_once(shown) if any(shown) else []
+                elif any(shown):
+                    yield rows.line_num, _named(titles, shown)
     except OSError as error:
         raise Usage("file_unreadable", file=path, problem=error.strerror or error) from None
-    except (UnicodeDecodeError, csv.Error, AttributeError) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise Usage("file_unreadable", file=path, problem=error) from None
 
 
@@ -81,9 +87,23 @@ def _sheet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if not any(shown):
             continue
         if not titles:
-            titles = shown
+            titles = each_once(shown)
             continue
-        yield line, {title: value for title, value in zip(titles, shown, strict=False) if title and value}
+        yield line, _named(titles, shown)
+
+
+def each_once(titles: list[str]) -> list[str]:
+    """A title that stands twice stands once with a number behind, so that neither column hides the other."""
+    seen: Counter[str] = Counter()
+    told = []
+    for title in titles:
+        seen[title] += 1
+        told.append(f"{title}({seen[title]})" if title and seen[title] > 1 else title)
+    return told
+
+
+def _named(titles: list[str], shown: list[str]) -> dict[str, str]:
+    return {title: value for title, value in zip(titles, shown, strict=False) if title and value}
 
 
 def _text(cell: Any) -> str:

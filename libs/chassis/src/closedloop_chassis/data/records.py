@@ -49,6 +49,8 @@ SELECT * FROM jsonb_to_recordset(%(audited)s)
     AS audited (id uuid, time timestamptz, actor_id text, on_behalf_of text, cause text, business_action text,
                 subject text, action text, changes jsonb, trace_id text)
 """
+# Stands for the method where the answer spoke of a person who has been erased.
+FORGOTTEN = "forgotten"
 REMEMBER_MANY = """
 INSERT INTO idempotency (caller, request_id, method, request_hash, response)
 SELECT * FROM jsonb_to_recordset(%(answered)s)

@@ -18,6 +18,7 @@ from psycopg_pool import PoolTimeout
 
 from closedloop_chassis import errors
 from closedloop_chassis.contract import Method
+from closedloop_chassis.data.records import FORGOTTEN
 from closedloop_chassis.data.transaction import DuplicateRequest, Transaction
 from closedloop_chassis.edge.exchange import Edge, Exchange, Handler
 from closedloop_chassis.service import RpcHandler, StreamHandler
@@ -153,6 +154,10 @@ def _mutation(method: Method, edge: Edge, serve: RpcHandler) -> Handler:
             return None
         if remembered is None:
             return None
+        if remembered.method == FORGOTTEN:
+            raise errors.FailedPrecondition(
+                "ANSWER_FORGOTTEN", "this request was done; its answer spoke of a person who has been erased since"
+            )
         if bytes(remembered.request_hash) != request_hash or remembered.method != method.full_name:
             raise errors.InvalidArgument(
                 "REQUEST_ID_REUSED",

@@ -1,19 +1,21 @@
-"""Forgets events that could not be applied where they speak of a person who is to be forgotten (PIPL).
+"""Forgets events that could not be applied, and answers that are kept to be repeated, where they speak of a person who is
+to be forgotten (PIPL).
 
-They stand longer than the person does: redriven, they would bring back what was erased. What is applied is forgotten by
-its own retention.
+Such events stand longer than the person does: redriven, they would bring back what was erased. What is applied is forgotten
+by its own retention.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from closedloop_chassis.data.records import FORGOTTEN
 from closedloop_chassis.traces import Traces
 
 if TYPE_CHECKING:
@@ -30,6 +32,27 @@ FORGET = """
 UPDATE inbox SET state = 1, applied_at = clock_timestamp(), parked_at = NULL, next_at = NULL, data = '', error = NULL
  WHERE id = ANY(%(ids)s::uuid[])
 """
+
+
+# Whoever asks again hears that it was done, and nothing of the person.
+FORGET_ANSWERS = f"""
+UPDATE idempotency SET method = '{FORGOTTEN}', response = ''::bytea
+ WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS w (word) WHERE position(convert_to(word, 'UTF8') IN response) > 0)
+    OR EXISTS (SELECT FROM unnest(%(names)s::text[]) AS w (word) WHERE position(convert_to(word, 'UTF8') IN response) > 0)
+   AND EXISTS (SELECT FROM unnest(%(beside)s::text[]) AS w (word) WHERE position(convert_to(word, 'UTF8') IN response) > 0)
+"""
+
+
+def forget_answers(
+    work: Work, words: Collection[str], names: Collection[str] = (), beside: Collection[str] = ()
+) -> None:
+    """Queues that answers which have one of the words (ids, addresses) in them are forgotten, and those with one of the names
+    where one of `beside` (the ids of the company) stands too: others are called the same.
+
+    Reads every answer that is kept, half a microsecond a word (200,000 of 324 bytes, 8 words: 1 s): for who asked to be
+    forgotten, not for all whose time is over, of whom nobody was answered lately."""
+    if words or names:
+        work.tx.do(FORGET_ANSWERS, {"words": list(words), "names": list(names), "beside": list(beside)})
 
 
 async def forget(work: Work, traces: Traces) -> int:

@@ -1,13 +1,19 @@
 """Health, grade and potential of 100,000 customers computed anew in full, through the contract: all are new to each, so that
-every one is written, and told where others hold it too."""
+every one is written, and told where others hold it too; and of one customer among them, by the event that moves it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from statistics import median
 from typing import Any
+from uuid import UUID
 
 import psycopg
+from google.protobuf.message import Message
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
 
 from closedloop.customers.v1 import (
     grades_pb2,
@@ -17,13 +23,21 @@ from closedloop.customers.v1 import (
     potential_pb2,
     potential_pb2_grpc,
 )
-from closedloop_chassis import ids
+from closedloop.funnel.v1 import activities_pb2
+from closedloop.funnel.v1 import events_pb2 as funnel_events
+from closedloop.integrations.v1 import events_pb2 as integrations_events
+from closedloop.integrations.v1 import notices_pb2
+from closedloop_chassis import bells, contract, ids, protos
 from closedloop_proofs.bench import company
 from closedloop_proofs.bench.figures import Figure, Wanted
 from closedloop_proofs.bench.ground import Ground
 from closedloop_proofs.bench.load import LoadFailed, Pressure
+from closedloop_proofs.bench.samples import percentile
 
 CUSTOMERS = 100_000
+# Events one after the other, each timed from its commit until it is applied with all that follows.
+EVENTS = 100
+MOST_MS = 100
 SECONDS = 30
 WAIT_SECONDS = 300
 ALL = f"recompute of {CUSTOMERS:,} customers"
@@ -91,7 +105,8 @@ def measure(ground: Ground, pressure: Pressure, rounds: int, only: Callable[[str
                 potential_pb2.EvaluatePotentialsRequest(request_id=ids.new_id()), timeout=WAIT_SECONDS
             ),
         }
-        return [_figure(what, evaluate, count) for what, evaluate in computed.items()]
+        figures = [_figure(what, evaluate, count) for what, evaluate in computed.items()]
+        return [*figures, *(_by_event(ground, url, what, told) for what, told in _events().items())]
 
 
 def fill(url: str, count: int) -> None:
@@ -102,6 +117,82 @@ def fill(url: str, count: int) -> None:
         for statement in (ACCOUNTS, TOUCHES, DEALS, TENDERS):
             connection.execute(statement, {"now": row[0], "count": count})
         connection.execute("VACUUM ANALYZE")
+
+
+def _events() -> dict[str, list[tuple[str, Message]]]:
+    """By what they move; each of another customer."""
+    customers = [f"{number:032x}" for number in range(1, EVENTS + 1)]
+    ids_ = [str(UUID(one)) for one in customers]
+    now, today = datetime.now(UTC), datetime.now(UTC).date()
+    day = Date(year=today.year, month=today.month, day=today.day)
+    touched = [
+        funnel_events.ActivityLogged(
+            activity_id=ids.new_id(),
+            version=1,
+            kind=activities_pb2.ACTIVITY_KIND_VISIT,
+            account_id=one,
+            start_time=protos.timestamp(now),
+            effective=True,
+        )
+        for one in ids_
+    ]
+    won = [
+        funnel_events.OpportunityWon(
+            opportunity_id=ids.new_id(),
+            version=1,
+            account_id=one,
+            amount=Money(currency_code="CNY", units=900_000),
+            close_date=day,
+        )
+        for one in ids_
+    ]
+    matched = [
+        integrations_events.NoticeMatched(
+            version=1,
+            match=notices_pb2.Match(
+                id=ids.new_id(),
+                notice_id=f"e{number}",
+                account_id=one,
+                confidence=0.95,
+                state=notices_pb2.MATCH_STATE_FOUND,
+                notice=notices_pb2.Notice(id=f"e{number}", title="智慧教室采购", publish_date=day),
+            ),
+        )
+        for number, one in enumerate(ids_)
+    ]
+    return {
+        "health": list(zip(ids_, touched, strict=True)),
+        "grade and potential": list(zip(ids_, won, strict=True)),
+        "potential": list(zip(ids_, matched, strict=True)),
+    }
+
+
+def _by_event(ground: Ground, url: str, what: str, told: Sequence[tuple[str, Message]]) -> Figure:
+    took = []
+    source = contract.route(type(told[0][1])).owner
+    with psycopg.connect(url, autocommit=True) as connection:
+        for one in told:
+            began = time.monotonic()
+            ground.hear(url, source, [one])
+            connection.execute(f"NOTIFY {bells.INBOX}")
+            while (state := connection.execute("SELECT max(state), min(state) FROM inbox").fetchone()) != (1, 1):
+                if state is None or state[0] == 2 or time.monotonic() - began > WAIT_SECONDS:
+                    raise LoadFailed(f"{what}: an event was not applied")
+                time.sleep(0.001)
+            took.append((time.monotonic() - began) * 1000)
+    middle, late = median(took), percentile(took, 0.99)
+    kind = type(told[0][1]).__name__
+    return Figure(
+        name=f"{what} of one of {CUSTOMERS:,} by {kind}",
+        value=middle,
+        unit="ms",
+        against="",
+        ratio=None,
+        wanted=Wanted("<", MOST_MS, of="value"),
+        median=middle,
+        p99=late,
+        note=f"{EVENTS} events, from the commit into the inbox until all that follows is committed",
+    )
 
 
 def _figure(what: str, evaluate: Evaluate, count: int) -> Figure:

@@ -50,6 +50,8 @@ async def erase(event: Heard[PersonErased], work: Work) -> None:
     named = [record.id for record in event.message.records]
     tasks = await store.erase(work.tx, named, work.rules(TaskRules).erased_title)
     stuck = await forgetting.forget(work, Traces(frozenset(named), frozenset(event.message.address_digests)))
+    if event.message.personal_data_request_id:
+        forgetting.forget_answers(work, named)
     if tasks or stuck:
         after = {"tasks": len(tasks), "events": stuck}
         work.audit(event.message.personal_data_request_id or next(iter(named), ""), "erase", after=after)

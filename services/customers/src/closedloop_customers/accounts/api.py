@@ -76,7 +76,7 @@ async def create_account(request: pb.CreateAccountRequest, call: Call) -> pb.Acc
         records.person_unit(call, person, "participant_ids")
     profile = desk.checked(call, profiles.read(request.profile))
     source = provenance.by_hand(call, request.provenance)
-    await desk.refuse_twins(call, desk.keys_of(call, profile), request.not_duplicate_reason)
+    await desk.refuse_twins(call, profile, desk.keys_of(call, profile), request.not_duplicate_reason)
     account = await desk.hung(call, desk.made(call, profile, owner_id, unit_id, source, request.participant_ids))
     await assignment.check_account_limit(call, owner_id)
     desk.create(call, [account], business_actions.text("creation", note=request.not_duplicate_reason))
@@ -121,7 +121,7 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
         new = replace(new, status=rules.requested_status(old.status, wanted, by_business))
     fresh = set(desk.keys_of(call, new.profile)) - set(desk.keys_of(call, old.profile))
     if fresh:
-        await desk.refuse_twins(call, fresh, own_id=old.id)
+        await desk.refuse_twins(call, new.profile, fresh, own_id=old.id)
     if new.profile.get("parent_account_id") != old.profile.get("parent_account_id"):
         new = await desk.hung(call, new)
     action = business_actions.cited(call, request.business_action, "confirm" if new == old else "change")

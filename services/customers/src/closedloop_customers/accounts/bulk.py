@@ -11,11 +11,12 @@ from closedloop.common.v1.common_pb2 import BulkSummary, RowError
 from closedloop.customers.v1 import accounts_pb2 as pb
 from closedloop_chassis import bulk, errors, protos
 from closedloop_chassis.work import Call
-from closedloop_customers import business_actions, profiles, provenance, records
+from closedloop_customers import business_actions, profiles, provenance, records, shops
 from closedloop_customers.accounts import desk, rules, store
 from closedloop_customers.accounts.rules import Account
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.grades import desk as grades
+from closedloop_customers.identifiers import MatchingRules
 
 Source = tuple[str, str]
 
@@ -42,8 +43,8 @@ class _Outcome:
     unowned: set[str] = field(default_factory=set)
     # Rows that were found to be an account of an earlier row.
     attached: int = 0
-    # Keys of the accounts this call makes, by which a later row is found to be the same.
-    made_by_key: dict[str, str] = field(default_factory=dict)
+    # Keys of the accounts this call makes, by which a later row is found to be the same; shops of one legal person share some.
+    made_by_key: dict[str, list[str]] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -130,18 +131,21 @@ def _read(call: Call, position: int, row: pb.AccountRow) -> _Row:
 
 async def _twins(call: Call, rows: list[_Row]) -> dict[Source, list[str]]:
     """Ids of accounts, of the database or of an earlier row, that have a key of the row."""
-    found: dict[str, list[str]] = {}
+    rules, found = call.rules(MatchingRules), dict[str, list[store.Match]]()
     for match in await store.matches(call.tx, {key for row in rows for key in row.keys}, lock="all"):
-        found.setdefault(match.key, []).append(match.account_id)
-    return {
-        row.source: sorted({id_ for key in row.keys for id_ in found.get(key, ())})
-        for row in rows
-        if any(key in found for key in row.keys)
-    }
+        found.setdefault(match.key, []).append(match)
+    twins = {}
+    for row in rows:
+        same = {match.account_id: match.profile for key in row.keys for match in found.get(key, ())[: rules.most_shops]}
+        if ids := sorted(id_ for id_, known in same.items() if not shops.profiles_apart(row.profile, known, rules)):
+            twins[row.source] = ids
+    return twins
 
 
 def _create(call: Call, outcome: _Outcome, row: _Row, *, attach: bool) -> None:
-    earlier = sorted({outcome.made_by_key[key] for key in row.keys if key in outcome.made_by_key})
+    rules = call.rules(MatchingRules)
+    met = {id_ for key in row.keys for id_ in outcome.made_by_key.get(key, ())[: rules.most_shops]}
+    earlier = sorted(id_ for id_ in met if not shops.profiles_apart(row.profile, outcome.created[id_].profile, rules))
     if earlier and not (attach and len(earlier) == 1):
         _refuse_twin(outcome, row, earlier)
         return
@@ -157,7 +161,9 @@ def _create(call: Call, outcome: _Outcome, row: _Row, *, attach: bool) -> None:
             account = replace(account, last_verify_at=row.updated_at)
         if not row.owner_id:
             outcome.unowned.add(account.id)
-    outcome.made_by_key.update(dict.fromkeys(row.keys, account.id))
+    for key in row.keys:
+        if account.id not in (made := outcome.made_by_key.setdefault(key, [])):
+            made.append(account.id)
     outcome.keys.setdefault(account.id, []).extend(row.keys)
     outcome.created[account.id] = account
     outcome.by_source[row.source] = account.id

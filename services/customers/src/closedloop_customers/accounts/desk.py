@@ -12,12 +12,13 @@ from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
-from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, records
+from closedloop_customers import codes, custom_fields, freshness, identifiers, profiles, records, shops
 from closedloop_customers.accounts import store, wire
 from closedloop_customers.accounts.rules import Account, AccountRules, in_cycle, status_by_deals
 from closedloop_customers.assignment.desk import Subject
 from closedloop_customers.playbooks.desk import Arrival, arrived
 from closedloop_customers.playbooks.rules import Facts
+from closedloop_customers.potential import soon
 from closedloop_customers.profiles import Profile
 from closedloop_customers.wake_ups import silence
 
@@ -70,12 +71,17 @@ async def find_anew(work: Work, *, everybody: bool) -> None:
         store.put_keys(work.tx, {one.id: _found_by(work, one.profile) for one in stale if one.id in untouched})
 
 
-async def refuse_twins(work: Work, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
+async def refuse_twins(work: Work, profile: Profile, keys: Collection[str], reason: str = "", own_id: str = "") -> None:
     """Raises AlreadyExists DUPLICATE_ACCOUNT where another account has one of the keys, unless a reason says it is
-    not the same.
+    not the same, or their names say that they are two shops, or a shop and its legal person.
 
     Holds the keys until the transaction ends. One round trip."""
-    found = {match.account_id for match in await store.matches(work.tx, keys) if match.account_id != own_id}
+    rules = work.rules(identifiers.MatchingRules)
+    found = {
+        match.account_id
+        for match in await store.matches(work.tx, keys)
+        if match.account_id != own_id and not shops.plainly_two(profile, match.profile, rules)
+    }
     if found and not reason:
         raise errors.AlreadyExists(
             "DUPLICATE_ACCOUNT",
@@ -134,6 +140,7 @@ def create(
         work.audit(account.id, "create", {}, trail(account), business_action)
         work.tell(wire.changed(account), account.id)
     silence.watch(work, "account", [(account.id, account.owner_id, account.unit_id) for account in accounts])
+    soon.reconsider(work, [account.id for account in accounts])
 
 
 def change(
@@ -147,6 +154,7 @@ def change(
     them."""
     verifying, lights = work.rules(AccountRules).key_fields, work.rules(freshness.QualityRules)
     after: list[Account] = []
+    sized: list[str] = []
     keys: dict[str, Collection[str]] = {}
     arrivals: list[Arrival] = []
     for old, new in pairs:
@@ -162,10 +170,13 @@ def change(
         work.audit(now.id, action, trail(old), trail(now), business_action)
         work.tell(wire.changed(now), now.id)
         after.append(now)
+        if "employee_count" in fields or "retired" == old.status != now.status:
+            sized.append(now.id)
         if now.status != old.status:
             arrivals.append(Arrival(now.id, _facts(now), now.unit_id))
     if after:
         store.put(work.tx, after, keys, new_sources)
+    soon.reconsider(work, sized)
     arrived(work, arrivals)
     return after
 

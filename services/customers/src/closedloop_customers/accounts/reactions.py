@@ -20,6 +20,7 @@ from closedloop_customers import records
 from closedloop_customers.accounts import desk, store, wire
 from closedloop_customers.accounts.rules import AccountRules, status_by_deals
 from closedloop_customers.health import desk as health
+from closedloop_customers.potential import soon
 
 reactions = Reactions()
 
@@ -76,6 +77,7 @@ async def _note_deals(events: Sequence[Heard[Any]], state: str, work: Work) -> N
         locked = (await store.lock(work.tx, sorted(due))).values()
         pairs = [(old, replace(old, status=due[old.id])) for old in locked if old.status not in SETTLED]
         desk.change(work, [(old, new) for old, new in pairs if old != new], action="deal")
+    soon.reconsider(work, named)
     health.touched(work, sorted(named), "deal")
 
 

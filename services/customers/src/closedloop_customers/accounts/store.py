@@ -11,7 +11,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records
+from closedloop_customers import custom_fields, records
 from closedloop_customers.accounts.rules import Account
 
 COLUMNS = """id, profile, status, owner_id, unit_id, participant_ids, grade, quality_light, high_potential, provenances,
@@ -80,8 +80,8 @@ SELECT pg_advisory_xact_lock_shared(hashtext('account_key')),
 """
 LOCK_ALL_KEYS = "SELECT pg_advisory_xact_lock(hashtext('account_key'))"
 MATCHES = """
-SELECT k.key, coalesce(a.merged_into_id, a.id) AS account_id
-  FROM account_key k JOIN account a ON a.id = k.account_id
+SELECT k.key, s.id AS account_id, s.profile
+  FROM account_key k JOIN account a ON a.id = k.account_id JOIN account s ON s.id = coalesce(a.merged_into_id, a.id)
  WHERE k.key = ANY(%(keys)s::text[])
  ORDER BY k.key, a.id
 """
@@ -119,8 +119,6 @@ SELECT {COLUMNS}, ORDER_KEY AS order_key FROM account
    AND (ORDER_KEY, id) > (%(after_key)s, %(after_id)s::uuid)
  ORDER BY ORDER_KEY, id LIMIT %(limit)s
 """
-# Said only where it is asked: a plan for any question would not walk the index.
-CUSTOM_FIELDS = "profile ? 'custom_fields' AND profile->'custom_fields' @@ %(custom_fields)s::jsonpath"
 MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 # How each order sorts, and what sorts before every row.
 ORDERS: dict[str, tuple[str, str | int]] = {
@@ -196,6 +194,7 @@ class Keyed:
 class Match:
     key: str
     account_id: str
+    profile: dict[str, Any]
 
 
 async def get(reader: Reader, id: str) -> Account | None:
@@ -273,7 +272,7 @@ async def ancestry(reader: Reader | Transaction, ids: Collection[str]) -> dict[s
 
 
 async def page(reader: Reader, order: str, params: dict[str, Any]) -> list[tuple[Account, str | int]]:
-    sought = CUSTOM_FIELDS if params["custom_fields"] else "true"
+    sought = custom_fields.sought(params["custom_fields"])
     found = await reader.all(LIST.replace("ORDER_KEY", ORDERS[order][0]).replace("CUSTOM_FIELDS", sought), params)
     return [(Account(**{k: v for k, v in row.items() if k != "order_key"}), row["order_key"]) for row in found]
 

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import decision_chain_pb2 as pb
-from closedloop_chassis import enums, errors, etags
+from closedloop_chassis import enums, errors, etags, masks
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -20,7 +20,7 @@ from closedloop_customers.chain.store import Graph
 
 rpcs = Rpcs("closedloop.customers.v1.DecisionChainService")
 
-MEMBER_FIELDS = frozenset({"role", "stance", "influence"})
+MEMBER_FIELDS = ("role", "stance", "influence")
 
 
 @rpcs.method
@@ -36,8 +36,7 @@ async def update_chain_member(request: pb.UpdateChainMemberRequest, call: Call) 
     graph = await _held(call, request.account_id)
     etags.check(request.etag, graph.version)
     action = business_actions.cited(call, request.business_action)
-    if unknown := set(request.update_mask.paths) - MEMBER_FIELDS:
-        raise errors.InvalidArgument("UNKNOWN_FIELD", f"no field {', '.join(unknown)}", {"update_mask": "unknown"})
+    paths = masks.paths(request.update_mask, MEMBER_FIELDS)
     if request.contact_id not in {row["id"] for row in graph.people or ()}:
         raise errors.NotFound("CONTACT_NOT_FOUND", f"{request.contact_id} is nobody of this account")
     about = {
@@ -52,7 +51,7 @@ async def update_chain_member(request: pb.UpdateChainMemberRequest, call: Call) 
         # Named and left empty: computed again.
         "influence": request.influence or None,
     }
-    after = before | {name: said[name] for name in request.update_mask.paths}
+    after = before | {name: said[name] for name in paths}
     call.tx.do(store.PUT_MEMBER, {**about, **after})
     call.audit(request.contact_id, "update_chain_member", before, after, action)
     return await _after(call, graph, request.opportunity_id)

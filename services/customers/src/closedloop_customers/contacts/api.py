@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from closedloop.common.v1.common_pb2 import BulkSummary
 from closedloop.customers.v1 import contacts_pb2 as pb
-from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_customers import accesses, business_actions, profiles, provenance, records
 from closedloop_customers.contacts import bulk, desk, store, wire
 from closedloop_customers.contacts.rules import Contact, compact
+from closedloop_customers.custom_fields import FieldRules
 
 rpcs = Rpcs("closedloop.customers.v1.ContactService")
 
@@ -30,12 +31,13 @@ async def get_contact(request: pb.GetContactRequest, call: Call) -> pb.Contact:
 
 @rpcs.method
 async def list_contacts(request: pb.ListContactsRequest, call: Call) -> pb.ListContactsResponse:
-    narrowed = request.account_id or request.query or request.states or request.HasField("updated_since_time")
+    path = call.rules(FieldRules).path("contact", structs.plain(request.custom_fields), request.custom_field_ranges)
+    narrowed = request.account_id or request.query or request.states or request.HasField("updated_since_time") or path
     if not narrowed and not call.scope.company:
         raise errors.InvalidArgument(
             "FILTER_MISSING",
-            "say an account, words to look for, states, or since when",
-            {"account_id": "one of account_id, query, states, updated_since_time is required"},
+            "say an account, words to look for, states, own fields, or since when",
+            {"account_id": "one of account_id, query, states, custom_fields, updated_since_time is required"},
         )
     (after_id,) = pages.after(request, FIRST_ID)
     begins = patterns.beginning(compact(request.query.strip().lower()))
@@ -47,6 +49,7 @@ async def list_contacts(request: pb.ListContactsRequest, call: Call) -> pb.ListC
         "states": enums.words(pb.ContactState, request.states) or None,
         "key_contact": request.key_contact if request.HasField("key_contact") else None,
         "updated_since": protos.instant(request.updated_since_time) if request.HasField("updated_since_time") else None,
+        "custom_fields": path,
         "after_id": after_id,
         "limit": pages.size(request) + 1,
     }

@@ -9,7 +9,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
-from closedloop_customers import records
+from closedloop_customers import custom_fields, records
 from closedloop_customers.contacts.rules import Contact
 
 OWN = """id, account_id, profile, state, employments, closed_channels, provenances, last_interaction_at, last_verify_at,
@@ -90,7 +90,7 @@ SELECT {COLUMNS} FROM contact c JOIN account a ON a.id = c.account_id
    AND (c.search LIKE %(begins)s OR c.search LIKE %(word_begins)s)
    AND (%(states)s::text[] IS NULL OR c.state = ANY(%(states)s))
    AND (%(key_contact)s::boolean IS NULL OR c.key_contact = %(key_contact)s)
-   AND (%(updated_since)s::timestamptz IS NULL OR c.updated_at >= %(updated_since)s)
+   AND (%(updated_since)s::timestamptz IS NULL OR c.updated_at >= %(updated_since)s) AND CUSTOM_FIELDS
    AND c.id > %(after_id)s::uuid
  ORDER BY c.id LIMIT %(limit)s
 """
@@ -165,7 +165,8 @@ async def accounts_by_source(tx: Transaction, pairs: Collection[tuple[str, str]]
 
 
 async def page(reader: Reader, params: dict[str, Any]) -> list[Contact]:
-    return await reader.all(LIST, params, into=Contact)
+    sought = custom_fields.sought(params["custom_fields"], "c")
+    return await reader.all(LIST.replace("CUSTOM_FIELDS", sought), params, into=Contact)
 
 
 async def put_opt_out(tx: Transaction, row: dict[str, Any]) -> bool:

@@ -42,7 +42,7 @@ LEFT_ALONE = frozenset(
     {
         "id", "created_at", "updated_at", "version", "search", "merged_into_id", "profile", "historical", "employments",
         "provenance", "received_at", "assignment_rule", "priority", "escalation_level", "pauses", "response_due_at",
-        "alarm_at",
+        "alarm_at", "erased_at",
     }
 )  # fmt: skip
 _INSTANTS = frozenset({"responded_at", "converted_at", "closed_at", "paused_until"})

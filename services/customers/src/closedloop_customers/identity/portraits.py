@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from closedloop_customers import identifiers, names
+from closedloop_customers import identifiers, names, shops
 from closedloop_customers.identifiers import MatchingRules
 from closedloop_customers.identity.rules import Portrait, RecordType
 
@@ -35,6 +35,7 @@ def _account(id: str, profile: Mapping[str, Any], rules: MatchingRules) -> Portr
             "address": _some([_plain(profile.get("address", ""))[:_ADDRESS]]),
         },
         frozenset(names.places(profile.get("address", ""), rules.lexicon)),
+        shops.called(profile, rules),
     )
 
 

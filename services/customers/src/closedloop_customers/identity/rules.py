@@ -18,6 +18,7 @@ from rapidfuzz import fuzz
 from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 from closedloop_customers import names
 from closedloop_customers.names import CompanyName
+from closedloop_customers.shops import Called, apart, two_shops
 
 _NOWHERE: Mapping[str, int] = {}
 
@@ -50,6 +51,8 @@ class NameWeights(Part):
     # at most. However much else they share, a register, a phone, an address: no more than `apart_most` in all.
     apart_share: float = Field(default=0.45, ge=0, le=1)
     apart_most: float = Field(default=0.6, ge=0, le=1)
+    # Both are shops and not one, by their names: a chain of fifty would be 1,225 pairs to look at.
+    shops_most: float = Field(default=0.4, ge=0, le=1)
     alike_from: float = Field(default=0.85, ge=0, le=1)
     # One name in characters, the other in pinyin, this similar as they are said: some have two readings.
     said_from: float = Field(default=0.9, ge=0, le=1)
@@ -147,6 +150,7 @@ class Portrait:
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # Places its address names.
     seats: frozenset[str] = frozenset()
+    called: Called = field(default_factory=Called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,9 @@ def compare(
     odds = settings.prior + sum(reason.weight for reason in reasons)
     ordered = sorted(reasons, key=lambda reason: -abs(reason.weight))
     probability = 1 / (1 + math.exp(-max(min(odds, 50.0), -50.0)))
-    if any(reason.apart for reason in reasons):
+    if two_shops(left.called, right.called):
+        probability = min(probability, rules.name.shops_most)
+    elif any(reason.apart for reason in reasons) or apart(left.called, right.called):
         probability = min(probability, rules.name.apart_most)
     return Comparison(probability, tuple(ordered))
 

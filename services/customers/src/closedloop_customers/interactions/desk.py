@@ -10,6 +10,7 @@ from closedloop_customers import explanations
 from closedloop_customers.health import desk as health
 from closedloop_customers.interactions import store
 from closedloop_customers.interactions.rules import InteractionRules, Touch, judge
+from closedloop_customers.potential import soon
 from closedloop_customers.quality import desk as quality
 from closedloop_customers.reminders import desk as reminders
 from closedloop_customers.wake_ups import desk as wake_ups
@@ -29,7 +30,10 @@ async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
         return noted
     accounts, leads = await store.touch(work.tx, noted)
     await quality.relight(work, [row.id for row in accounts])
-    health.touched(work, {row.account_id for row in noted if row.account_id}, "interaction")
+    touched_accounts = {row.account_id for row in noted if row.account_id}
+    # The timers first: a sweep that has one of them writes the health of new accounts, and would wait for ours.
+    soon.reconsider(work, touched_accounts)
+    health.touched(work, touched_accounts, "interaction")
     last = touches[0].occurred_at if len(touches) == 1 else None
     for record_type, touched in (("account", accounts), ("lead", leads)):
         heard = [row for row in touched if row.open and row.last_interaction_at is not None]

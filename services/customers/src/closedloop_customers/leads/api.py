@@ -8,7 +8,7 @@ from typing import Any
 from closedloop.common.v1.common_pb2 import BulkSummary, Light
 from closedloop.customers.v1 import interactions_pb2
 from closedloop.customers.v1 import leads_pb2 as pb
-from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, pages, protos, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -55,7 +55,12 @@ async def get_lead(request: pb.GetLeadRequest, call: Call) -> pb.Lead:
         raise errors.NotFound("LEAD_NOT_FOUND", f"no lead {request.id or request.provenance.source_id}")
     call.authorize(lead.owner_id, lead.unit_id)
     await accesses.note(call, [lead.id])
-    return wire.to_proto(lead, await store.submissions(call.db, lead.id), await store.transitions(call.db, lead.id))
+    return wire.to_proto(
+        lead,
+        await store.submissions(call.db, lead.id),
+        await store.transitions(call.db, lead.id),
+        (await store.needs(call.db, [lead.id])).get(lead.id, ()),
+    )
 
 
 @rpcs.method
@@ -81,6 +86,9 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
         "start": begins,
         "end": ends,
         "updated_since": protos.instant(request.updated_since_time) if request.HasField("updated_since_time") else None,
+        "custom_fields": call.rules(custom_fields.FieldRules).path(
+            "lead", structs.plain(request.custom_fields), request.custom_field_ranges
+        ),
         "after_key": after_key,
         "after_id": after_id,
         "limit": pages.size(request) + 1,
@@ -88,7 +96,9 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
     found = await store.page(call.db, order, params)
     page, token = pages.split(found, request, lambda row: (row[1], row[0].id))
     await accesses.note(call, [lead.id for lead, _ in page])
-    return pb.ListLeadsResponse(leads=[wire.to_proto(lead) for lead, _ in page], next_page_token=token)
+    needs = await store.needs(call.db, [lead.id for lead, _ in page])
+    leads = [wire.to_proto(lead, needs=needs.get(lead.id, ())) for lead, _ in page]
+    return pb.ListLeadsResponse(leads=leads, next_page_token=token)
 
 
 @rpcs.method
@@ -175,7 +185,8 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
     # From here on the account is listened to, not the lead.
     for kind in (silence.KIND, desk.ASKED_AGAIN):
         call.clocks.meet(kind, old.id)
-    call.tell(wire.converted(after, request), after.id)
+    needs = (await store.needs(call.tx, [after.id])).get(after.id, ())
+    call.tell(wire.converted(after, request, needs), after.id)
     return wire.to_proto(after)
 
 
@@ -197,6 +208,8 @@ async def close_lead(request: pb.CloseLeadRequest, call: Call) -> pb.Lead:
 async def reopen_lead(request: pb.ReopenLeadRequest, call: Call) -> pb.Lead:
     old = await _held(call, request.id)
     etags.check(request.etag, old.version)
+    if await call.tx.value(store.IS_ERASED, {"id": old.id}):
+        raise errors.FailedPrecondition("LEAD_ERASED", "whom it was about has been erased; nobody is left to answer")
     opened = replace(rules.reopened(old, call.now, call.rules(LeadRules)), historical=False)
     person = call.org.person(old.owner_id)
     if person is not None and person.active:
@@ -321,7 +334,7 @@ async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, a
             "NAME_MISSING", "say the name of the account", {"new_account.name": "value is required"}
         )
     profile = accounts.checked(call, profile)
-    await accounts.refuse_twins(call, accounts.keys_of(call, profile), request.not_duplicate_reason)
+    await accounts.refuse_twins(call, profile, accounts.keys_of(call, profile), request.not_duplicate_reason)
     source = {**lead.provenance, "source_id": f"lead:{lead.id}"}
     account = await accounts.hung(call, accounts.made(call, profile, lead.owner_id, lead.unit_id, source))
     accounts.create(call, [account], action)

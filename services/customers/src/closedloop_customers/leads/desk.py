@@ -310,6 +310,7 @@ async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> Er
         dealt = old.converted_at is not None or old.opportunity_id
         pairs.append((old, new if dealt or old.stage == "closed" else closed(new, "invalid", PERSON_ERASED, work.now)))
     after = save(work, pairs, "erase", PERSON_ERASED)
+    work.tx.do(store.ERASED, {"ids": list(held), "now": work.now})
     over = [new for (old, _), new in zip(pairs, after, strict=True) if new.stage != old.stage]
     for lead in over:
         ended(work, lead)

@@ -13,7 +13,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Call, Work
 from closedloop_customers import codes, custom_fields, identifiers, profiles, provenance, records
 from closedloop_customers.assignment import desk as assignment
-from closedloop_customers.leads import desk, store, wire
+from closedloop_customers.leads import again, desk, store, wire
 from closedloop_customers.leads.rules import Lead, LeadRules, ResponseRules, check_payload, priority
 from closedloop_customers.playbooks.desk import arrived
 
@@ -182,17 +182,32 @@ async def _settle(
         taken.lead_of[inquiry.source] = joins.get(inquiry.lead_id, inquiry.lead_id)
     if joins:
         store.join(work.tx, joins)
-    makers = [inquiry for inquiry in fresh if inquiry.lead_id not in joins]
+    makers = _whole(fresh, joins) if joins else list(fresh)
     await _join(work, taken, [inquiry for inquiry in fresh if inquiry.lead_id in joins], makers)
     await _make(work, taken, makers, looked_up, customers, historical, sellers)
 
 
+def _whole(fresh: Sequence[Inquiry], joins: Mapping[str, str]) -> list[Inquiry]:
+    """Inquiries that make a lead, each with what those that join it in the same call say besides."""
+    profiles_of = {inquiry.lead_id: inquiry.profile for inquiry in fresh if inquiry.lead_id not in joins}
+    for inquiry in fresh:
+        if inquiry.past is None and (lead_id := joins.get(inquiry.lead_id)) in profiles_of:
+            profiles_of[lead_id] = profiles.completed(profiles_of[lead_id], inquiry.profile)
+    return [replace(inquiry, profile=profiles_of[inquiry.lead_id]) for inquiry in fresh if inquiry.lead_id not in joins]
+
+
 def _customers(claims: Iterable[store.Claim]) -> dict[str, _Customer]:
-    customers: dict[str, _Customer] = {}
+    """By key. A person is at the customer they were noted at first; a name that several have, shops of one legal person, is
+    nobody's: whoever gets the lead finds out which."""
+    found: dict[str, list[_Customer]] = {}
     for claim in claims:
-        if claim.account_id is not None and claim.key not in customers:
-            customers[claim.key] = _Customer(claim.account_id, claim.contact_id, claim.owner_id)
-    return customers
+        if claim.account_id is not None:
+            found.setdefault(claim.key, []).append(_Customer(claim.account_id, claim.contact_id, claim.owner_id))
+    return {
+        key: min(several, key=lambda one: one.contact_id or "")
+        for key, several in found.items()
+        if several[0].contact_id is not None or len({one.account_id for one in several}) == 1
+    }
 
 
 def _customer(customers: Mapping[str, _Customer], looked_up: Iterable[str]) -> _Customer | None:
@@ -238,34 +253,9 @@ async def _join(work: Work, taken: Taken, joining: Sequence[Inquiry], makers: Se
             after[lead.id] = replace(lead, profile=profiles.completed(lead.profile, inquiry.profile))
     for lead in desk.save(work, [(before[id_], after[id_]) for id_ in before], "join"):
         taken.joined[lead.id] = lead
-    await _heard(work, taken, [inquiry for inquiry in joining if inquiry.past is None])
-
-
-async def _heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
-    """Who has a lead that was answered, or waits too long already, is told that it asked again; of one that nobody at
-    work has, whoever gets it now."""
-    again = {taken.lead_of[inquiry.source] for inquiry in asked} & taken.joined.keys()
-    told = {
-        id_: lead
-        for id_ in sorted(again)
-        if (lead := taken.joined[id_]).responded_at is not None or lead.response_light != "none" or not lead.owner_id
-    }
-    left = [lead for lead in told.values() if not _at_work(work, lead.owner_id)]
-    if left:
-        missed = await assignment.missed_by(work.tx, [lead.id for lead in left])
-        previous, reason = {lead.id: lead.owner_id for lead in left}, "asked again"
-        subjects = [desk.subject(lead, missed=missed.get(lead.id, frozenset())) for lead in left]
-        choices = await assignment.by_rules(work, "lead", subjects, reason=reason, previous=previous)
-        for lead in desk.hand_over(work, [(lead, choices[lead.id]) for lead in left], "rules", reason):
-            taken.joined[lead.id] = told[lead.id] = lead
-    for inquiry in asked:
-        if (holder := told.get(taken.lead_of[inquiry.source])) is not None:
-            desk.asked_again(work, holder, inquiry.profile.get("need", ""), inquiry.source)
-
-
-def _at_work(work: Work, person_id: str) -> bool:
-    person = work.org.person(person_id)
-    return person is not None and person.active
+    asked = [inquiry for inquiry in joining if inquiry.past is None and taken.lead_of[inquiry.source] in taken.joined]
+    await again.noted(work, taken, asked)
+    await again.heard(work, taken, asked)
 
 
 async def _make(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from closedloop.approvals.v1 import tasks_pb2
 from closedloop.common.v1.common_pb2 import Evidence, Light
@@ -79,24 +80,18 @@ async def still_unanswered(due: list[Due], work: Work) -> None:
         rule = explanations.because(
             work, ResponseRules, "unanswered", f"{waited:.1f} h without an answer, {setting.hours:g} h allowed"
         )
-        asking.task(
+        _step_in(
             work,
-            kind="intervention",
-            warning=desk.UNANSWERED,
-            origin_checks=True,
-            subject_type="lead",
-            subject_id=lead.id,
-            title=f"线索 {lead.title} 已 {waited:.0f} 小时未回应",
-            description="超过时限未回应，转化率将大幅下降：请亲自联系或改派。",
-            assignee="manager_of_owner",
-            owner_id=lead.owner_id,
-            unit_id=lead.unit_id,
+            desk.UNANSWERED,
+            lead,
+            lead,
+            f"线索 {lead.title} 已 {waited:.0f} 小时未回应",
+            "超过时限未回应，转化率将大幅下降：请亲自联系或改派。",
+            rule,
             light=Light.LIGHT_RED,
             priority=tasks_pb2.TASK_PRIORITY_URGENT,
-            account_id=lead.account_id or "",
             cause_time=lead.received_at,
             evidence=[Evidence(name="waited", value=round(waited, 2), unit="h")],
-            rule=explanations.reference(rule),
         )
 
 
@@ -109,20 +104,14 @@ async def asked_in_vain(due: list[Due], work: Work) -> None:
     for lead in (await store.lock(work.tx, up) if up else {}).values():
         if lead.stage == "closed":
             continue
-        asking.task(
+        _step_in(
             work,
-            kind="intervention",
-            warning=desk.ASKED_AGAIN,
-            origin_checks=True,
-            subject_type="lead",
-            subject_id=lead.id,
-            title=f"线索 {lead.title} 再次咨询未按时回应",
-            description="客户再次咨询，负责人未按时回应：请亲自联系或改派。",
-            assignee="manager_of_owner",
-            owner_id=lead.owner_id,
-            unit_id=lead.unit_id,
-            account_id=lead.account_id or "",
-            rule=explanations.reference(rule),
+            desk.ASKED_AGAIN,
+            lead,
+            lead,
+            f"线索 {lead.title} 再次咨询未按时回应",
+            "客户再次咨询，负责人未按时回应：请亲自联系或改派。",
+            rule,
         )
 
 
@@ -196,20 +185,43 @@ def _call_manager(work: Work, old: Lead, new: Lead) -> None:
         "first_response",
         f"{setting.hours:g} working hours passed without a first response; level {new.escalation_level}",
     )
+    _step_in(
+        work,
+        desk.FIRST_RESPONSE,
+        old,
+        new,
+        f"线索 {new.title} 未按时首响（{missed}）",
+        f"{missed} 未在 {setting.hours:g} 个工作小时内首次响应；{to}。",
+        rule,
+        cause_time=old.response_due_at,
+        evidence=[Evidence(name="escalation_level", value=new.escalation_level, unit="1")],
+    )
+
+
+def _step_in(
+    work: Work,
+    warning: str,
+    missed_by: Lead,
+    lead: Lead,
+    title: str,
+    description: str,
+    rule: explanations.Explanation,
+    **more: Any,
+) -> None:
+    """A task for who leads the owner that let the lead lie; `missed_by`: the lead as that one had it."""
     asking.task(
         work,
         kind="intervention",
-        warning=desk.FIRST_RESPONSE,
+        warning=warning,
         origin_checks=True,
         subject_type="lead",
-        subject_id=new.id,
-        title=f"线索 {new.title} 未按时首响（{missed}）",
-        description=f"{missed} 未在 {setting.hours:g} 个工作小时内首次响应；{to}。",
+        subject_id=lead.id,
+        title=title,
+        description=description,
         assignee="manager_of_owner",
-        owner_id=old.owner_id,
-        unit_id=old.unit_id,
-        account_id=new.account_id or "",
-        cause_time=old.response_due_at,
-        evidence=[Evidence(name="escalation_level", value=new.escalation_level, unit="1")],
+        owner_id=missed_by.owner_id,
+        unit_id=missed_by.unit_id,
+        account_id=lead.account_id or "",
         rule=explanations.reference(rule),
+        **more,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -80,6 +80,18 @@ class LeadRules(Rules):
     longest_pause_days: float = Field(default=14, gt=0, le=366)
     pauses: int = Field(default=2, ge=0, le=100)
     priority: PriorityRules = PriorityRules()
+    # By source, the channel on which an inquiry that joined a lead stands on the timeline; what comes on lists from other
+    # sources stands there too and is no exchange.
+    inquiry_channels: dict[str, Literal["web", "phone", "wechat", "email", "sms", "chat", "event", "visit"]] = Field(
+        default={
+            "web_form": "web",
+            "phone": "phone",
+            "wechat": "wechat",
+            "email": "email",
+            "sms": "sms",
+            "event": "event",
+        }
+    )
 
 
 class WebhookRules(Rules):

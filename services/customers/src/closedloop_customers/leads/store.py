@@ -15,7 +15,7 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope, Work
-from closedloop_customers import records
+from closedloop_customers import custom_fields, records
 from closedloop_customers.leads.rules import Lead
 
 COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, unit_id, assignment_rule, priority,
@@ -27,6 +27,9 @@ COLUMNS = """id, profile, stage, closed_from, outcome, close_reason, owner_id, u
 
 # A merged lead answers its survivor.
 GET = f"SELECT {COLUMNS} FROM lead WHERE id = (SELECT coalesce(merged_into_id, id) FROM lead WHERE id = %(id)s)"
+# Kept beside the lead as everybody knows it: asked for seldom.
+ERASED = "UPDATE lead SET erased_at = %(now)s WHERE id = ANY(%(ids)s::uuid[])"
+IS_ERASED = "SELECT erased_at IS NOT NULL FROM lead WHERE id = %(id)s"
 GET_BY_SOURCE = f"""
 SELECT {COLUMNS} FROM lead
  WHERE id = (SELECT coalesce(l.merged_into_id, l.id) FROM lead_submission s JOIN lead l ON l.id = s.lead_id
@@ -137,6 +140,17 @@ UPDATE lead_submission SET lead_id = j.to_id FROM unnest(%(from_ids)s::uuid[], %
  WHERE lead_submission.lead_id = j.from_id
 """
 SUBMISSIONS = f"SELECT {SUBMISSION} FROM lead_submission WHERE lead_id = %(id)s ORDER BY received_at, source_id"
+# Each need once, by the inquiry that told it first.
+NEEDS = """
+SELECT lead_id, text, received_at, provenance, source, source_id FROM (
+    SELECT *, row_number() OVER (PARTITION BY lead_id ORDER BY received_at DESC, source, source_id) AS place FROM (
+        SELECT DISTINCT ON (lead_id, profile->>'need') lead_id, profile->>'need' AS text, received_at, provenance, source,
+               source_id
+          FROM lead_submission WHERE lead_id = ANY(%(ids)s::uuid[]) AND profile ? 'need'
+         ORDER BY lead_id, profile->>'need', received_at, source, source_id) AS told) AS placed
+ WHERE place <= %(most)s ORDER BY lead_id, place
+"""
+MOST_NEEDS = 20
 ADD_TRANSITIONS = """
 INSERT INTO lead_transition (id, lead_id, from_stage, to_stage, actor_id, cause, reason, time)
 SELECT id, lead_id, from_stage, to_stage, actor_id, cause, reason, time
@@ -164,7 +178,7 @@ SELECT {COLUMNS}, ORDER_KEY AS order_key FROM lead
    AND (%(lights)s::text[] IS NULL OR response_light = ANY(%(lights)s))
    AND received_at >= coalesce(%(start)s::timestamptz, '-infinity')
           AND received_at < coalesce(%(end)s::timestamptz, 'infinity')
-   AND (%(updated_since)s::timestamptz IS NULL OR updated_at >= %(updated_since)s)
+   AND (%(updated_since)s::timestamptz IS NULL OR updated_at >= %(updated_since)s) AND CUSTOM_FIELDS
    AND (ORDER_KEY, id) > (%(after_key)s, %(after_id)s::uuid)
  ORDER BY ORDER_KEY, id LIMIT %(limit)s
 """
@@ -203,6 +217,16 @@ class Submission:
     payload: dict[str, Any] | None
     consents: list[dict[str, Any]]
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    lead_id: str
+    text: str
+    received_at: datetime
+    provenance: dict[str, Any]
+    source: str
+    source_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +348,15 @@ def add_transitions(work: Work, steps: Sequence[tuple[str, str, str, str]]) -> N
         work.tx.do(ADD_TRANSITIONS, {"rows": rows.pack(packed)})
 
 
+async def needs(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, list[Need]]:
+    """By lead what was asked for, the newest first. One round trip."""
+    found: dict[str, list[Need]] = {}
+    if ids:
+        for need in await reader.all(NEEDS, {"ids": list(ids), "most": MOST_NEEDS}, into=Need):
+            found.setdefault(need.lead_id, []).append(need)
+    return found
+
+
 async def submissions(reader: Reader, id: str) -> list[Submission]:
     return await reader.all(SUBMISSIONS, {"id": id}, into=Submission)
 
@@ -333,5 +366,6 @@ async def transitions(reader: Reader, id: str) -> list[Transition]:
 
 
 async def page(reader: Reader, order: str, params: dict[str, Any]) -> list[tuple[Lead, int]]:
-    found = await reader.all(LIST.replace("ORDER_KEY", ORDERS[order][0]), params)
+    sought = custom_fields.sought(params["custom_fields"])
+    found = await reader.all(LIST.replace("ORDER_KEY", ORDERS[order][0]).replace("CUSTOM_FIELDS", sought), params)
     return [(Lead(**{k: v for k, v in row.items() if k != "order_key"}), row["order_key"]) for row in found]

@@ -15,10 +15,15 @@ from closedloop.customers.v1 import leads_pb2 as pb
 from closedloop_chassis import enums, etags, protos
 from closedloop_customers import explanations, profiles, provenance, records
 from closedloop_customers.leads.rules import Lead
-from closedloop_customers.leads.store import Submission, Transition
+from closedloop_customers.leads.store import Need, Submission, Transition
 
 
-def to_proto(lead: Lead, submissions: Sequence[Submission] = (), transitions: Sequence[Transition] = ()) -> pb.Lead:
+def to_proto(
+    lead: Lead,
+    submissions: Sequence[Submission] = (),
+    transitions: Sequence[Transition] = (),
+    needs: Sequence[Need] = (),
+) -> pb.Lead:
     return pb.Lead(
         id=lead.id,
         profile=profiles.fill(pb.LeadProfile, lead.profile),
@@ -49,6 +54,7 @@ def to_proto(lead: Lead, submissions: Sequence[Submission] = (), transitions: Se
         update_time=protos.timestamp(lead.updated_at),
         version=lead.version,
         etag=etags.of(lead.version),
+        needs=[_need(need) for need in needs],
     )
 
 
@@ -99,7 +105,10 @@ def responded(lead: Lead, channel: interactions_pb2.Channel.ValueType) -> events
     )
 
 
-def converted(lead: Lead, request: pb.ConvertLeadRequest) -> events.LeadConverted:
+def converted(lead: Lead, request: pb.ConvertLeadRequest, needs: Sequence[Need] = ()) -> events.LeadConverted:
+    """With all that was asked for: what the lead says of it now, then what it did not say yet, the oldest first."""
+    own = lead.profile.get("need", "")
+    others = [need.text for need in reversed(needs) if need.text not in own]
     profile = lead.profile
     budget, expected = profile.get("budget"), profile.get("expected_date")
     amount = request.expected_amount if request.HasField("expected_amount") else None
@@ -114,7 +123,7 @@ def converted(lead: Lead, request: pb.ConvertLeadRequest) -> events.LeadConverte
         expected_amount=amount or (protos.money(budget["minor"], budget["currency"]) if budget else None),
         expected_close_date=close or (protos.date_proto(date.fromisoformat(expected)) if expected else None),
         product_lines=profile.get("product_lines", ()),
-        need=profile.get("need", ""),
+        need="\n".join(filter(None, [own, *others])),
         provenance=provenance.to_proto(lead.provenance),
         campaign=profile.get("campaign", ""),
         convert_time=protos.timestamp(lead.converted_at),
@@ -134,6 +143,14 @@ def closed(lead: Lead) -> events.LeadClosed:
         campaign=lead.profile.get("campaign", ""),
         close_time=protos.timestamp(lead.closed_at),
         version=lead.version,
+    )
+
+
+def _need(need: Need) -> pb.LeadNeed:
+    return pb.LeadNeed(
+        text=need.text,
+        receive_time=protos.timestamp(need.received_at),
+        provenance=provenance.to_proto(need.provenance),
     )
 
 

@@ -8,7 +8,7 @@ from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2
 from closedloop_chassis import contract, protos
 from closedloop_chassis.events import forgetting
-from closedloop_chassis.traces import Traces, digest, name_digests
+from closedloop_chassis.traces import LEAST_NAME, Traces, digest, name_digests
 from closedloop_chassis.work import Work
 from closedloop_customers import records
 from closedloop_customers.contacts import desk as contacts
@@ -22,6 +22,12 @@ OF_LEADS = frozenset(field.name for field in leads_pb2.LeadProfile.DESCRIPTOR.fi
     "custom_fields",
     "need",
 }
+
+
+def _written(keys: Collection[str], prefix: str) -> set[str]:
+    """Phones with and without our country, mail addresses, names in messengers, as answers have them."""
+    said = {key.partition(":")[2] for key in keys}
+    return said | {one.removeprefix(prefix) for one in said}
 
 
 async def erase(work: Work, named: Collection[tuple[str, str]], request_id: str = "") -> None:
@@ -42,6 +48,13 @@ async def erase(work: Work, named: Collection[tuple[str, str]], request_id: str 
     )
     accounts = sorted({account for erased in people for account in erased.accounts})
     await mentions.replace(work, Traces(names=called), accounts, name)
+    if request_id:
+        forgetting.forget_answers(
+            work,
+            {*ids["contact"], *ids["lead"], *_written(keys, prefix)},
+            {name_ for one in people for name_ in one.names if len(name_) >= LEAST_NAME},
+            accounts,
+        )
     erased = events.PersonErased(
         personal_data_request_id=request_id,
         records=[records.reference(type_, id_) for type_ in ids for id_ in ids[type_]],

@@ -25,7 +25,7 @@ async def get_potential(request: pb.GetPotentialRequest, call: Call) -> pb.Poten
     found = await call.db.one(store.GET, {"account_id": standing.id}, into=store.Standing)
     if found is None:
         raise errors.FailedPrecondition(
-            "NOT_EVALUATED", "nobody has evaluated this account yet; EvaluatePotentials does"
+            "NOT_EVALUATED", "this account was made a moment ago; it is evaluated by itself, or by EvaluatePotentials"
         )
     potential = _to_proto(found, (await store.matches(call.db, [standing.id])).get(standing.id, []))
     for row in await call.db.all(store.LABELS, {"account_id": standing.id}):

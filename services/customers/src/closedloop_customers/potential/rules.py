@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_chassis.rulebook.rules import ClockSetting, Part, Rules
 
 Key = Literal["tender_match", "interaction_frequency", "won_history", "size", "interest"]
 
@@ -54,6 +54,10 @@ class PotentialRules(Rules):
     least_outcomes: int = Field(default=20, ge=1, le=100_000)
     # A change of less is not told.
     least_change: float = Field(default=0.5, ge=0, le=100)
+    # How soon what moves by itself (a tender grows old, a touch or a deal falls out of its span) is looked at again.
+    follow_every: ClockSetting = ClockSetting(days=1)
+    # How soon one is that somebody held when its time had come.
+    held_again: ClockSetting = ClockSetting(hours=1 / 60)
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> PotentialRules:
@@ -79,6 +83,9 @@ class Inputs:
     deals_won: int = 0
     employees: int | None = None
     interests: int = 0
+    # The oldest touch and win that still count.
+    oldest_touch: datetime | None = None
+    oldest_win: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,21 @@ def _part(key: str, dimension: Dimension, measured: tuple[float | None, str, str
 def is_change(before: float | None, high_before: bool, after: Verdict, rules: PotentialRules) -> bool:
     """Whether somebody should hear of it."""
     return before is None or high_before != after.high or abs(after.score - before) >= rules.least_change
+
+
+def moves_at(inputs: Inputs, today: date, soonest: datetime, rules: PotentialRules) -> datetime | None:
+    """When the score is another one although nothing happened, `soonest` at the earliest; None where it never is."""
+    moments = [
+        soonest
+        for tender in inputs.tenders
+        if tender.published is not None and (today - tender.published).days < rules.tender_days
+    ]
+    if inputs.oldest_touch is not None:
+        moments.append(inputs.oldest_touch + timedelta(days=rules.interaction_days, microseconds=1))
+    if inputs.oldest_win is not None:
+        gone = inputs.oldest_win + timedelta(days=rules.deal_days + 1)
+        moments.append(datetime.combine(gone, time(), UTC))
+    return max(min(moments), soonest) if moments else None
 
 
 def without_tenders(dimensions: Sequence[dict[str, Any]]) -> float:

@@ -14,22 +14,38 @@ from closedloop_chassis.work import Scope
 from closedloop_customers import records
 from closedloop_customers.potential.rules import Inputs, PotentialRules, Tender, without_tenders
 
-COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score"
+COLUMNS = "account_id, score, high, dimensions, rule, cause, evaluated_at, previous_score, considered_version"
 
-# Holds the accounts, so that two evaluations of one do not cross.
+# Holds the accounts, so that two evaluations of one do not cross. A sweep of timers leaves out what somebody else holds:
+# who holds an account may wait for its timer.
 MEASURE = """
 SELECT a.id, (a.profile->>'employee_count')::int AS employees, p.score, coalesce(p.high, false) AS high,
-       (SELECT count(*) FROM interaction i
-         WHERE i.account_id = a.id AND i.effective AND i.occurred_at >= %(interactions_since)s) AS interactions,
-       (SELECT count(*) FROM interaction i
-         WHERE i.account_id = a.id AND i.channel = 'web' AND i.effective
-         AND i.occurred_at >= %(interactions_since)s) AS interests,
-       (SELECT count(*) FROM account_deal d
-         WHERE d.account_id = a.id AND d.state = 'won' AND d.closed_on >= %(deals_since)s) AS deals_won
+       i.interactions, i.interests, i.oldest_touch, d.deals_won, d.oldest_win
   FROM account a LEFT JOIN potential p ON p.account_id = a.id
+  CROSS JOIN LATERAL (
+       SELECT count(*) AS interactions, count(*) FILTER (WHERE channel = 'web') AS interests,
+              min(occurred_at) AS oldest_touch
+         FROM interaction WHERE account_id = a.id AND effective AND occurred_at >= %(interactions_since)s) AS i
+  CROSS JOIN LATERAL (
+       SELECT count(*) AS deals_won, min(closed_on) AS oldest_win
+         FROM account_deal WHERE account_id = a.id AND state = 'won' AND closed_on >= %(deals_since)s) AS d
  WHERE a.id = ANY(ARRAY(SELECT coalesce(merged_into_id, id) FROM account WHERE id = ANY(%(ids)s::uuid[])))
    AND a.status NOT IN ('merged', 'retired')
  ORDER BY a.id FOR UPDATE OF a
+"""
+MEASURE_FREE = f"{MEASURE.rstrip()} SKIP LOCKED"
+# Never looked at, or by another version of the rules.
+NOT_CONSIDERED = """
+SELECT a.id FROM account a LEFT JOIN potential p ON p.account_id = a.id
+ WHERE a.status NOT IN ('merged', 'retired') AND p.considered_version IS DISTINCT FROM %(version)s
+"""
+CONSIDERED = """
+UPDATE potential SET considered_version = %(version)s
+ WHERE account_id = ANY(%(ids)s::uuid[]) AND considered_version <> %(version)s
+"""
+LIVING = """
+SELECT DISTINCT s.id FROM account a JOIN account s ON s.id = coalesce(a.merged_into_id, a.id)
+ WHERE a.id = ANY(%(ids)s::uuid[]) AND s.status NOT IN ('merged', 'retired')
 """
 TENDERS = """
 SELECT account_id, confidence, state = 'confirmed' AS confirmed, published_on AS published, title FROM tender_match
@@ -40,7 +56,8 @@ PUT = f"""
 INSERT INTO potential ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::potential, %(rows)s)
 ON CONFLICT (account_id) DO UPDATE
    SET score = excluded.score, high = excluded.high, dimensions = excluded.dimensions, rule = excluded.rule,
-       cause = excluded.cause, evaluated_at = excluded.evaluated_at, previous_score = excluded.previous_score
+       cause = excluded.cause, evaluated_at = excluded.evaluated_at, previous_score = excluded.previous_score,
+       considered_version = excluded.considered_version
 """
 PUT_MATCH = """
 INSERT INTO tender_match (notice_id, account_id, title, buyer_name, keywords, sectors, amount_minor, currency,
@@ -139,7 +156,9 @@ class Measured:
     high: bool
     interactions: int
     interests: int
+    oldest_touch: datetime | None
     deals_won: int
+    oldest_win: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +171,8 @@ class Potential:
     cause: str
     evaluated_at: datetime
     previous_score: float | None
+    # Of the rulebook, when it was looked at last, changed or not.
+    considered_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +197,32 @@ class Match:
 
 
 async def measure(
-    tx: Transaction, ids: Collection[str], now: datetime, rules: PotentialRules
+    tx: Transaction, ids: Collection[str], now: datetime, rules: PotentialRules, *, waits: bool = True
 ) -> list[tuple[Measured, Inputs]]:
-    """What the rules look at, for accounts that live or what those are part of now. Two round trips, however many accounts."""
+    """What the rules look at, for accounts that live or what those are part of now; without those that somebody else holds
+    unless it `waits`. Two round trips, however many accounts."""
     params = {
         "ids": list(ids),
         "interactions_since": now - timedelta(days=rules.interaction_days),
         "deals_since": (now - timedelta(days=rules.deal_days)).date(),
     }
-    measured = await tx.all(MEASURE, params, into=Measured)
+    measured = await tx.all(MEASURE if waits else MEASURE_FREE, params, into=Measured)
     tenders: dict[str, list[Tender]] = defaultdict(list)
     for row in await tx.all(TENDERS, {"ids": [one.id for one in measured]}):
         tenders[row.pop("account_id")].append(Tender(**row))
     return [
-        (one, Inputs(tenders.get(one.id, ()), one.interactions, one.deals_won, one.employees, one.interests))
+        (
+            one,
+            Inputs(
+                tenders.get(one.id, ()),
+                one.interactions,
+                one.deals_won,
+                one.employees,
+                one.interests,
+                one.oldest_touch,
+                one.oldest_win,
+            ),
+        )
         for one in measured
     ]
 
@@ -207,6 +240,11 @@ def put(tx: Transaction, potentials: Sequence[Potential]) -> None:
             for one in potentials
         ]
         tx.do(PUT_POINTS, {"rows": rows.pack(points)})
+
+
+def considered(tx: Transaction, ids: Sequence[str], version: int) -> None:
+    if ids:
+        tx.do(CONSIDERED, {"ids": ids, "version": version})
 
 
 async def matches(reader: Reader, account_ids: Collection[str]) -> dict[str, list[Match]]:

@@ -7,7 +7,7 @@ from datetime import date
 
 from closedloop.common.v1.common_pb2 import Provenance
 from closedloop.customers.v1 import reminders_pb2 as pb
-from closedloop_chassis import enums, errors, etags, pages, protos
+from closedloop_chassis import enums, errors, etags, masks, pages, protos
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -19,7 +19,7 @@ from closedloop_customers.reminders.store import Owned, Reminder
 rpcs = Rpcs("closedloop.customers.v1.ReminderService")
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
-FIELDS = frozenset({"title", "agreed_date", "agreed_time_of_day", "time_zone"})
+FIELDS = ("title", "agreed_date", "agreed_time_of_day", "time_zone")
 
 
 @rpcs.method
@@ -73,9 +73,7 @@ async def create_reminder(request: pb.CreateReminderRequest, call: Call) -> pb.R
 @rpcs.method
 async def update_reminder(request: pb.UpdateReminderRequest, call: Call) -> pb.Reminder:
     old = await _open(call, request.id, request.etag)
-    paths = set(request.update_mask.paths)
-    if unknown := paths - FIELDS:
-        raise errors.InvalidArgument("UNKNOWN_FIELD", f"there is no field {unknown}", {"update_mask": str(unknown)})
+    paths = masks.paths(request.update_mask, FIELDS)
     new = old
     if "title" in paths:
         new = replace(new, title=_title(request.title))

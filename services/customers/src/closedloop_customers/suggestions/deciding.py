@@ -98,7 +98,7 @@ async def _account_detail(call: Call, record: Standing, values: dict[str, Any], 
     )
     fresh = set(accounts.keys_of(call, profile)) - set(accounts.keys_of(call, account.profile))
     if fresh:
-        await accounts.refuse_twins(call, fresh, own_id=account.id)
+        await accounts.refuse_twins(call, profile, fresh, own_id=account.id)
     after = replace(account, profile=profile)
     if PARENT in values:
         after = await accounts.hung(call, after)

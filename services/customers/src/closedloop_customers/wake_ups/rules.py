@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import erfc, exp, sqrt
+from statistics import NormalDist
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -267,9 +268,10 @@ def _ratio(treated: Arm, control: Arm, hits: int, of_control: int) -> tuple[floa
     """The ratio and its interval; 0 where the control group has none to be compared with."""
     if not hits or not of_control:
         return 0.0, 0.0, 0.0
+    z = NormalDist().inv_cdf(0.975)
     ratio = treated.ratio(hits) / control.ratio(of_control)
     spread = sqrt(1 / hits - 1 / treated.delivered + 1 / of_control - 1 / control.delivered)
-    return ratio, ratio * exp(-1.959964 * spread), ratio * exp(1.959964 * spread)
+    return ratio, ratio * exp(-z * spread), ratio * exp(z * spread)
 
 
 def _said(text: str, words: Mapping[str, str]) -> str:

@@ -33,6 +33,8 @@ async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
     await renaming.tell_again(work, renamed)
     # By name alone they could be of somebody who is called the same.
     stuck = await forgetting.forget(work, Traces(ids=traces.ids, addresses=traces.addresses))
+    if told.personal_data_request_id:
+        forgetting.forget_answers(work, named)
     if found or mentioned or stuck:
         after = {"records": found, "mentions": mentioned, "events": stuck}
         work.audit(told.personal_data_request_id or next(iter(named), ""), "erase", after=after)

@@ -71,11 +71,8 @@ async def list_rewards(request: pb.ListRewardsRequest, call: Call) -> pb.ListRew
     [after] = pages.after(request, "")
     offered = sorted((key, reward) for key, reward in call.rules(PointsRules).rewards.items() if key > after)
     page, token = pages.split(offered[: pages.size(request) + 1], request, lambda item: [item[0]])
-    since = _month(call)
-    rewards = []
-    for key, reward in page:
-        sold = 0 if reward.stock is None else await call.db.value(store.SOLD, {"key": key, "since": since})
-        rewards.append(_reward(key, reward, sold, call))
+    sold = await store.sold(call.db, [key for key, reward in page if reward.stock is not None], _month(call))
+    rewards = [_reward(key, reward, sold.get(key, 0), call) for key, reward in page]
     return pb.ListRewardsResponse(rewards=rewards, next_page_token=token)
 
 
@@ -99,8 +96,8 @@ async def redeem_points(request: pb.RedeemPointsRequest, call: Call) -> pb.Point
     person_id, unit_id = _person("", call)
     if reward.stock is not None:
         call.tx.do(store.ONE_AT_A_TIME, {"key": request.reward_key})
-        sold = await call.tx.value(store.SOLD, {"key": request.reward_key, "since": _month(call)})
-        if sold >= reward.stock:
+        sold = await store.sold(call.tx, [request.reward_key], _month(call))
+        if sold.get(request.reward_key, 0) >= reward.stock:
             raise errors.FailedPrecondition("REWARD_SOLD_OUT", f"all {reward.stock} of this month are gone")
     account = await store.held(call.tx, person_id)
     booked = await store.book(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
-from closedloop_chassis.data.transaction import Transaction
+from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Scope
 
@@ -71,9 +72,10 @@ SELECT count(*) FROM points_entry WHERE person_id = %(person_id)s AND kind = %(k
 EARNED_ONCE = "SELECT cause_id FROM points_entry WHERE kind = 'action' AND cause_id = ANY(%(causes)s)"
 GET = f"SELECT {rows.listed(Entry, 'e')} FROM points_entry e WHERE id = %(id)s"
 SOLD = """
-SELECT count(*) FROM points_entry e, pg_advisory_xact_lock(hashtext('points reward'), hashtext(%(key)s))
- WHERE reward_key = %(key)s AND at >= %(since)s
+SELECT reward_key, count(*) AS sold FROM points_entry e
+ WHERE reward_key = ANY(%(keys)s) AND at >= %(since)s
    AND NOT EXISTS (SELECT FROM points_entry r WHERE r.reverses_entry_id = e.id)
+ GROUP BY reward_key
 """
 ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('points reward'), hashtext(%(key)s))"
 PRIORITY = "UPDATE points_account SET priority_until = %(until)s WHERE person_id = %(person_id)s"
@@ -143,6 +145,12 @@ async def book(tx: Transaction, entry: Entry) -> Entry:
     booked = await tx.one(BOOK, rows.row(entry), into=Entry, refuse=REFUSE)
     assert booked is not None
     return booked
+
+
+async def sold(reader: Reader | Transaction, keys: Collection[str], since: datetime) -> dict[str, int]:
+    """How many of each reward were taken since then; those of which none was are left out."""
+    found = await reader.all(SOLD, {"keys": list(keys), "since": since})
+    return {row["reward_key"]: row["sold"] for row in found}
 
 
 async def held(tx: Transaction, person_id: str) -> dict[str, Any]:

@@ -64,6 +64,8 @@ async def erase(event: Heard[customers.PersonErased], work: Work) -> None:
     named = [record.id for record in event.message.records if ids.is_id(record.id)]
     store.erase(work.tx, named)
     await forgetting.forget(work, Traces(frozenset(named), frozenset(event.message.address_digests)))
+    if event.message.personal_data_request_id:
+        forgetting.forget_answers(work, named)
 
 
 @quarantine.reader("mail")
