@@ -14,11 +14,11 @@ from closedloop.funnel.v1 import boards_pb2, boards_pb2_grpc, performance_pb2, p
 from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as deals
 from closedloop.platform.v1 import metrics_pb2 as pb
-from closedloop.platform.v1 import metrics_pb2_grpc as rpc
 from closedloop.platform.v1 import platform_pb2, platform_pb2_grpc
 from closedloop.targets.v1 import events_pb2 as targets
 from closedloop_chassis import protos
 from closedloop_chassis.figures import daily
+from closedloop_devstack.testing import figures
 
 from .conftest import ACME, NORTH, Company, account, cny, day, remember, rid
 from .raw_history import moment
@@ -27,39 +27,12 @@ from .test_performance import WEEK1, WEEK2, visit
 PIPELINE = "plain"
 
 
-def client(company: Company, person: str = "ops", role: str = "operations") -> rpc.MetricServiceStub:
-    return company.live.stub(rpc.MetricServiceStub, person, role)
+def client(company: Company, person: str = "ops", role: str = "operations") -> Any:
+    return figures.metrics(company.live, person, role)
 
 
-async def traced(
-    company: Company,
-    name: str,
-    first: date,
-    last: date,
-    who: tuple[str, str] = ("ops", "operations"),
-    page_size: int = 0,
-    **scope: str,
-) -> pb.TraceMetricResponse:
-    """The figure with the rows of all its pages, whose contributions must add up to it."""
-    request = pb.TraceMetricRequest(
-        name=f"funnel.{name}",
-        scope=pb.MetricScope(**scope),
-        start_date=protos.date_proto(first),
-        end_date=protos.date_proto(last),
-        page_size=page_size,
-    )
-    stub = client(company, *who)
-    whole = await stub.TraceMetric(request)
-    while whole.next_page_token:
-        request.page_token = whole.next_page_token
-        page = await stub.TraceMetric(request)
-        whole.rows.extend(page.rows)
-        whole.next_page_token = page.next_page_token
-    assert len(whole.rows) == whole.total_rows == len({(row.record_id, row.input) for row in whole.rows})
-    assert sum(row.contribution for row in whole.rows) == pytest.approx(whole.total_contribution)
-    if whole.HasField("value"):
-        assert whole.value == pytest.approx(whole.total_contribution)
-    return whole
+async def traced(company: Company, name: str, *period: date, **more: Any) -> pb.TraceMetricResponse:
+    return await figures.traced(company.live, f"funnel.{name}", *period, **more)
 
 
 async def close(company: Company, deal: deals.Opportunity, outcome: int, **more: Any) -> None:

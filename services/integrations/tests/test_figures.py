@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from closedloop.platform.v1.metrics_pb2_grpc import MetricServiceStub
 from closedloop_chassis.data import rows
 from closedloop_chassis.figures import daily
 from closedloop_chassis.ids import new_id
+from closedloop_devstack.testing import figures
 from closedloop_devstack.testing.service import Live
 
 from .conftest import Customers as Known
@@ -28,16 +29,11 @@ from .test_notices import bring as publish
 from .test_notices import request_id
 from .test_notices import row as notice
 
-JANUARY = {"start_date": Date(year=2026, month=1, day=1), "end_date": Date(year=2026, month=1, day=31)}
+JANUARY = (date(2026, 1, 1), date(2026, 1, 31))
 
 
 async def traced(live: Live, name: str, who: tuple[str, str] = ("ops", "operations"), **scope: str) -> Any:
-    stub = live.stub(MetricServiceStub, *who)
-    found = await stub.TraceMetric(
-        pb.TraceMetricRequest(name=f"integrations.{name}", scope=pb.MetricScope(**scope), **JANUARY, page_size=1000)
-    )
-    assert sum(one.contribution for one in found.rows) == pytest.approx(found.total_contribution)
-    return found
+    return await figures.traced(live, f"integrations.{name}", *JANUARY, who=who, **scope)
 
 
 async def sent(live: Live, states: list[str]) -> None:
@@ -134,7 +130,9 @@ async def test_what_comes_from_outside_is_scored_and_its_gaps_are_named(company:
     await sent(company, ["delivered", "bounced"])
     await company.move_to(datetime(2026, 1, 6, 1, tzinfo=UTC))
     stub = company.stub(MetricServiceStub, "ops", "operations")
-    listed = {one.name: one for one in (await stub.ListMetricHealth(pb.ListMetricHealthRequest(page_size=1000))).healths}
+    listed = {
+        one.name: one for one in (await stub.ListMetricHealth(pb.ListMetricHealthRequest(page_size=1000))).healths
+    }
     margin = listed["integrations.statutory_margin"]
     assert {one.name: one.value for one in margin.completeness.evidence}["transaction.account_id"] == 0.5
     # Invoices leave 8000 fen, vouchers 7800.

@@ -42,20 +42,24 @@ class Rows:
 
     - `sum`: its amount;
     - `mean`: its amount over the number of rows; of shares the amount is 1 or 0;
+    - `weighted`: its amount by its share of the column `weight`;
+    - `last`: its amount, if it comes last by the column `place`;
     - `ratio`: its amount over the sum of `below`, if its input is `above`; nothing, if it is `below`;
     - a number between 0 and 1: the quantile (continuous, as percentile_cont has it): the one or two rows in its middle.
 
-    `money`: amounts are minor units of the company's currency. `standing`: known as it is today only. `shared`: those who
+    `money`: amounts are minor units of the company's currency. `standing`: known as it is today only. `historic`: as it was
+    known at the moment `at`, too. `shared`: those who
     take part in a record see it. `company_only`: rows are nobody's own.
     """
 
     sql: str
-    how: Literal["sum", "mean", "ratio"] | float = "sum"
+    how: Literal["sum", "mean", "weighted", "last", "ratio"] | float = "sum"
     above: str = ""
     below: str = ""
     params: Params = no_params
     money: bool = False
     standing: bool = False
+    historic: bool = False
     shared: bool = False
     company_only: bool = False
 

@@ -44,16 +44,19 @@ def together(found: Iterable[Found], sees: Callable[[Found], bool], most_example
     for one in found:
         if sees(one):
             groups[one.record, one.dimension, one.aspect].append(one)
-    return [Count(*key, *_summed(group), _examples(group, most_examples)) for key, group in groups.items()]
-
-
-def _summed(group: Sequence[Found]) -> tuple[int, int, float, float]:
-    return (
-        sum(one.examined for one in group),
-        sum(one.failed for one in group),
-        sum(one.apart for one in group),
-        sum(one.whole for one in group),
-    )
+    return [
+        Count(
+            record,
+            dimension,
+            aspect,
+            sum(one.examined for one in group),
+            sum(one.failed for one in group),
+            sum(one.apart for one in group),
+            sum(one.whole for one in group),
+            _examples(group, most_examples),
+        )
+        for (record, dimension, aspect), group in groups.items()
+    ]
 
 
 def _examples(group: Sequence[Found], most: int) -> tuple[str, ...]:

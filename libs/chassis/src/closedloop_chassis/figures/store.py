@@ -80,25 +80,8 @@ class Found:
     examples: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One row of `data_check`."""
-
-    span: str
-    day: date
-    record: str
-    dimension: str
-    aspect: str
-    owner_id: str
-    unit_id: str
-    examined: int
-    failed: int
-    apart: float
-    whole: float
-    examples: list[str]
-
-
-ADD = rows.insert("data_check", Kept)
+NAMES = ", ".join(("span", "day", *rows.columns(Found)))
+ADD = f"INSERT INTO data_check ({NAMES}) SELECT {NAMES} FROM jsonb_populate_recordset(NULL::data_check, %(rows)s)"
 
 
 @cache
@@ -122,20 +105,18 @@ async def begin(tx: Transaction, span: str, day: date, now: datetime) -> bool:
 
 
 def keep(tx: Transaction, span: str, day: date, findings: Sequence[Found]) -> None:
-    kept = [
-        Kept(span, day, *(getattr(one, name) for name in Found.__slots__))  # type: ignore[arg-type]
-        for one in findings
-    ]
-    if kept:
-        tx.do(ADD, {"rows": rows.pack(kept)})
+    if findings:
+        tx.do(ADD, {"rows": rows.pack([{"span": span, "day": day, **rows.row(one)} for one in findings])})
 
 
 async def latest(reader: Reader, span: str) -> date | None:
-    return await reader.value(LATEST, {"span": span})
+    found: date | None = await reader.value(LATEST, {"span": span})
+    return found
 
 
 async def made(reader: Reader, span: str, day: date) -> datetime | None:
-    return await reader.value(MADE, {"span": span, "day": day})
+    found: datetime | None = await reader.value(MADE, {"span": span, "day": day})
+    return found
 
 
 async def kept(

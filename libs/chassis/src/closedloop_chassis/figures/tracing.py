@@ -38,7 +38,7 @@ WITH raw AS MATERIALIZED (
 ), input AS (
     SELECT input, count(*)::bigint AS rows, sum(amount)::float8 AS amount FROM raw GROUP BY input
 ), whole AS (
-    SELECT coalesce(sum(rows), 0)::bigint AS rows, sum(amount) FILTER (WHERE input = %(below)s) AS below FROM input
+    SELECT coalesce(sum(rows), 0)::bigint AS rows, sum(amount) FILTER (WHERE input = %(input_below)s) AS below FROM input
 ), placed AS (
     SELECT raw.*, {contribution} AS contribution FROM raw, whole
 ), page AS (
@@ -57,7 +57,9 @@ MIDDLE = f"amount * greatest(0, 1 - abs(({PLACE}) - %(quantile)s * (whole.rows -
 CONTRIBUTION = {
     "sum": "amount",
     "mean": "amount::float8 / whole.rows",
-    "ratio": "CASE WHEN input = %(above)s THEN amount / nullif(whole.below, 0) ELSE 0 END",
+    "weighted": "amount * weight / nullif((SELECT sum(weight) FROM raw), 0)",
+    "last": "CASE WHEN row_number() OVER (ORDER BY place DESC) = 1 THEN amount ELSE 0 END",
+    "ratio": "CASE WHEN input = %(input_above)s THEN amount / nullif(whole.below, 0) ELSE 0 END",
 }
 
 
@@ -75,12 +77,16 @@ async def trace_metric(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMe
     figure = known.figure(request.name)
     if not isinstance(figure.trace, Rows):
         return await figure.trace(request, call)
+    return await traced(request, call, figure, figure.trace)
+
+
+async def traced(request: pb.TraceMetricRequest, call: Call, figure: Figure, rows: Rows) -> pb.TraceMetricResponse:
+    """The answer out of the figure's rows."""
     first, last = protos.day(request.start_date, "start_date"), protos.day(request.end_date, "end_date")
     if last < first:
         raise errors.InvalidArgument(
             "PERIOD_NOT_SUPPORTED", "the last day is before the first", {"end_date": "before start_date"}
         )
-    rows = figure.trace
     params = asked(request, call, figure, rows, first, last)
     found = await call.db.one(_sql(request, rows), params, into=Traced)
     assert found is not None
@@ -96,7 +102,7 @@ def asked(
     request: pb.TraceMetricRequest, call: Call, figure: Figure, rows: Rows, first: date, last: date
 ) -> dict[str, Any]:
     """Parameters of the statement. Raises what the contract says of a scope, a period or a moment it does not know."""
-    if request.HasField("at"):
+    if request.HasField("at") and not rows.historic:
         raise errors.InvalidArgument("AT_NOT_SUPPORTED", f"{figure.name} is known as it is now", {"at": "not kept"})
     for name, value in ((field.name, value) for field, value in request.scope.ListFields()):
         if value and ASKED[name][0] not in figure.scopes:
@@ -116,6 +122,7 @@ def asked(
         "from": home.moment(first, unit_id=scope.unit_id),
         "to": home.moment(last + timedelta(days=1), unit_id=scope.unit_id),
         "now": call.now,
+        "at": protos.instant_of(request, "at") or call.now,
         **rows.params(call),
         "first_day": first,
         "last_day": last,
@@ -127,8 +134,8 @@ def asked(
         "in_channel": scope.channel,
         "in_pipeline": scope.pipeline_id,
         "in_stage": scope.stage_key,
-        "above": rows.above,
-        "below": rows.below,
+        "input_above": rows.above,
+        "input_below": rows.below,
         "quantile": rows.how if isinstance(rows.how, float) else None,
         "after": after,
         "after_input": after_input,
@@ -181,6 +188,8 @@ def explanation(found: Traced, rows: Rows, amounts: dict[str, float]) -> str:
         return parts
     if rows.how == "mean":
         return f"({parts}) / {found.rows} rows"
+    if rows.how in ("weighted", "last"):
+        return f"{'weighted mean' if rows.how == 'weighted' else 'last'} of {found.rows} rows"
     if rows.how == "ratio":
         return f"{amounts.get(rows.above, 0.0):.2f} {rows.above} / {amounts.get(rows.below, 0.0):.2f} {rows.below}"
     return f"quantile {rows.how:g} of {found.rows} rows"

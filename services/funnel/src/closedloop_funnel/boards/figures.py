@@ -3,7 +3,7 @@ whom they must agree with (S80)."""
 
 from __future__ import annotations
 
-from closedloop_chassis.figures.declared import Agreement, Field, Figure, Figures, Record, Rows
+from closedloop_chassis.figures.declared import Agreement, Field, Figure, Figures, Record, Rows, ScopeWord
 from closedloop_funnel.boards.rules import BoardRules
 from closedloop_funnel.pipelines.rules import PipelineRules
 
@@ -99,7 +99,7 @@ SELECT o.id, o.name || ' (' || o.id || ')' AS label, o.owner_id, o.unit_id, o.am
  WHERE o.state = 'won' AND o.closed_at >= %(from)s AND o.closed_at < %(to)s AND o.amount_minor IS NOT NULL
 """
 
-BY_DEAL = ("unit", "person", "account", "product", "pipeline")
+BY_DEAL: tuple[ScopeWord, ...] = ("unit", "person", "account", "product", "pipeline")
 
 FIGURES = Figures(
     figures=(
