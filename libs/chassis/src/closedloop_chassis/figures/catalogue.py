@@ -104,7 +104,7 @@ def lineage(figure: Figure, known: Collected, service: str, refreshed: Timestamp
         *(node(f"{service}.{one.name}", pb.LINEAGE_NODE_TYPE_RECORD, one.title) for one in records),
         *(node(name, pb.LINEAGE_NODE_TYPE_METRIC, name, name.partition(".")[0]) for name in foreign),
         *(node(one.name, pb.LINEAGE_NODE_TYPE_METRIC, one.title) for one in made),
-        *(node(board, pb.LINEAGE_NODE_TYPE_BOARD, board) for board in figure.shown_in),
+        *(node(board, pb.LINEAGE_NODE_TYPE_BOARD, board, at=_shown_by(board, service)) for board in figure.shown_in),
     ]
     edges = [
         pb.LineageEdge(from_id=record.source, to_id=f"{service}.{record.name}", transformation=record.arrival)
@@ -118,3 +118,8 @@ def lineage(figure: Figure, known: Collected, service: str, refreshed: Timestamp
         edges += [pb.LineageEdge(from_id=part, to_id=one.name, transformation=one.formula) for part in one.upstream]
     edges += [pb.LineageEdge(from_id=figure.name, to_id=board, transformation="shown") for board in figure.shown_in]
     return pb.Lineage(nodes=nodes, edges=edges)
+
+
+def _shown_by(board: str, service: str) -> str:
+    """A board of another service names it: "targets.ActualService.SummarizeActuals"."""
+    return board.partition(".")[0] if board.count(".") > 1 else service

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RulesModel = TypeVar("RulesModel", bound="Rules")
 SourceWord = Literal["crm", "erp", "manual", "derived", "external"]
-ScopeWord = Literal["unit", "person", "account", "product", "channel", "pipeline", "stage"]
+ScopeWord = Literal["unit", "person", "account", "product", "channel", "pipeline", "stage", "kind"]
 Tracer = Callable[[pb.TraceMetricRequest, "Call"], Awaitable[pb.TraceMetricResponse]]
 Params = Callable[["Work"], Mapping[str, Any]]
 
@@ -37,7 +37,7 @@ class Rows:
     """The raw rows of a figure and how they make it.
 
     `sql` has the columns record_type, record_id, input, amount, owner_id, unit_id, record_time, source, source_id, fields
-    (jsonb), and of account_id, product_ids, channel, pipeline_id, stage_key, participant_ids those that the scopes or
+    (jsonb), and of account_id, product_ids, channel, pipeline_id, stage_key, kind, participant_ids those that the scopes or
     `shared` ask for. record_id and input together are one row's. A row adds to the value:
 
     - `sum`: its amount;
@@ -67,7 +67,8 @@ class Rows:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One figure in words. `unit` "" is the company's money, "/d" that by the day. `records` are the kinds of rows that make
-    it and `step` says how; `upstream` the figures it is made of. `shown_in` are RPCs of the service, "BoardService.GetBoard".
+    it and `step` says how; `upstream` the figures it is made of. `shown_in` are RPCs of the service, "BoardService.GetBoard", or
+    of another one, "targets.ActualService.SummarizeActuals".
     `owner_id` is for figures whose own rulebook names a person."""
 
     name: str

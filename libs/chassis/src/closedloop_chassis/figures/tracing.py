@@ -28,6 +28,7 @@ ASKED = {
     "channel": ("channel", "channel = %(in_channel)s"),
     "pipeline_id": ("pipeline", "pipeline_id = %(in_pipeline)s"),
     "stage_key": ("stage", "stage_key = %(in_stage)s"),
+    "kind": ("kind", "kind = %(in_kind)s"),
 }
 SHARED = f"({Scope.SQL} OR %(scope_owner)s = ANY(participant_ids))"
 
@@ -134,6 +135,7 @@ def asked(
         "in_channel": scope.channel,
         "in_pipeline": scope.pipeline_id,
         "in_stage": scope.stage_key,
+        "in_kind": scope.kind,
         "input_above": rows.above,
         "input_below": rows.below,
         "quantile": rows.how if isinstance(rows.how, float) else None,

@@ -6,6 +6,8 @@ from datetime import date, datetime
 from math import isclose
 from typing import Any
 
+import grpc.aio
+
 from closedloop.platform.v1 import metrics_pb2 as pb
 from closedloop.platform.v1.metrics_pb2_grpc import MetricServiceStub
 from closedloop_chassis import protos
@@ -49,3 +51,35 @@ async def traced(
     if whole.HasField("value"):
         assert isclose(whole.value, added, rel_tol=1e-9, abs_tol=1e-9), (whole.value, added)
     return whole
+
+
+# What a scope of each kind is asked by; of records there need be none.
+ANYBODY = {
+    "person": {"person_id": "rep1"},
+    "account": {"account_id": "0190a000-0000-7000-8000-00000000ffff"},
+    "product": {"product_id": "p"},
+    "channel": {"channel": "mail"},
+    "pipeline": {"pipeline_id": "p"},
+    "stage": {"stage_key": "s"},
+    "kind": {"kind": "k"},
+}
+
+
+async def every_figure(live: Live, unit_id: str) -> list[str]:
+    """Asks for every figure of the catalogue in every scope it names, of today; answers their names. Raises AssertionError
+    where one breaks."""
+    stub = metrics(live)
+    day = live.process.home(live.now).today()
+    names = []
+    request = pb.ListMetricsRequest(page_size=1000)
+    for metric in (await stub.ListMetrics(request)).metrics:
+        names.append(metric.name)
+        scopes = {**ANYBODY, "unit": {"unit_id": unit_id}}
+        for scope in ({}, *(scopes[name] for name in metric.scopes)):
+            try:
+                await traced(live, metric.name, day, day, **scope)
+            except grpc.aio.AioRpcError as error:
+                # Some are asked of somebody that is there.
+                if error.code().name not in ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"):
+                    raise AssertionError(f"{metric.name} {scope}: {error.details()}") from error
+    return names
