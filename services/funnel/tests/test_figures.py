@@ -99,6 +99,7 @@ async def test_every_figure_of_a_board_is_the_sum_of_its_rows(company: Company) 
     expected = await traced(company, "expected_value", date(2026, 1, 1), date(2026, 12, 31))
     assert expected.value == pytest.approx(shown)
     # Who may not see the other's deals sees another number, as on the board.
+    assert len(await figures.every_figure(company.live, "team1")) == 17
     theirs = await traced(company, "won_value", *week, who=("rep2", "rep"))
     assert (theirs.value, theirs.total_rows) == (0, 0)
     under = await traced(company, "won_value", *week, who=("m1", "manager"), unit_id="east", person_id="rep1")

@@ -76,6 +76,7 @@ async def test_matches_and_messages_walk_down_to_their_rows(company: Live, known
     listed = (await stub.ListMatches(notices_pb2.ListMatchesRequest())).matches
     assert {one.record_id for one in found.rows} == {match.id for match in listed}
     assert found.value == len(listed) == 3
+    assert "integrations.operational_margin" in await figures.every_figure(company, "east")
     assert (await traced(company, "notices_matched", ("rep2", "rep"))).value == 1
     assert (await traced(company, "notices_matched", unit_id="east")).value == 2
     states = [notices_pb2.MATCH_STATE_CONFIRMED, notices_pb2.MATCH_STATE_CONFIRMED, notices_pb2.MATCH_STATE_REJECTED]

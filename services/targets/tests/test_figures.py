@@ -69,6 +69,7 @@ async def test_the_catalogue_traces_to_the_ledger_as_it_is_and_as_it_was(company
     listed = {one.name: one for one in (await stub.ListMetrics(pb.ListMetricsRequest(page_size=100))).metrics}
     assert {f"targets.{metric.code}" for metric in MetricRules().metrics} <= set(listed)
     assert all(one.owner_role and one.definition and one.formula for one in listed.values())
+    assert set(await figures.every_figure(company, "east")) == set(listed)
     assert listed["targets.won_value"].owner_id == "boss"
     assert list(listed["targets.won_value"].upstream) == ["funnel.won_value"]
     own = company.stub(metrics_pb2_grpc.MetricServiceStub, "rep1", "rep")

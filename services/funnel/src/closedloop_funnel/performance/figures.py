@@ -11,6 +11,8 @@ from closedloop_funnel.performance import cases, measuring, told
 from closedloop_funnel.performance.rules import MetricWord, PerformanceRules
 
 REPORT = "PerformanceService.GetPerformanceReport"
+# What is told is shown by whom it is told to.
+TOLD_TO = "targets.ActualService.SummarizeActuals"
 # A case is a row; whose record it is says its id.
 ROW = """
 SELECT '{record}' AS record_type, c.id AS record_id, '{metric}' AS input, c.value::float8 AS amount, c.owner_id, c.unit_id,
@@ -72,7 +74,7 @@ def _told(metric: str, title: str, definition: str, formula: str, record: str, r
         record,
         sql=told.CASES[metric],
         params=told.counted_by,
-        shown_in=(),
+        shown_in=(TOLD_TO,),
         rule=rule,
         **more,
     )
@@ -134,7 +136,7 @@ FIGURES = Figures(
             "contacts that were not found false",
             "not false / done",
             "activity",
-            "told",
+            "week_begins",
         ),
         _told(
             "follow_up_on_time",
@@ -142,7 +144,7 @@ FIGURES = Figures(
             "agreed next steps that were done by the end of their day",
             "done in time / agreed",
             "activity",
-            "told",
+            "week_begins",
         ),
         _told(
             "needs_diagnosed",
@@ -158,7 +160,7 @@ FIGURES = Figures(
             "deals opened in the period and not held for review",
             "count(deals)",
             "opportunity",
-            "told",
+            "week_begins",
             how="sum",
         ),
     ),
