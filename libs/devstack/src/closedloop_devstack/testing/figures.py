@@ -54,7 +54,7 @@ async def traced(
 
 
 # What a scope of each kind is asked by; of records there need be none.
-ANYBODY = {
+ANYBODY: dict[str, dict[str, Any]] = {
     "person": {"person_id": "rep1"},
     "account": {"account_id": "0190a000-0000-7000-8000-00000000ffff"},
     "product": {"product_id": "p"},
@@ -74,8 +74,9 @@ async def every_figure(live: Live, unit_id: str) -> list[str]:
     request = pb.ListMetricsRequest(page_size=1000)
     for metric in (await stub.ListMetrics(request)).metrics:
         names.append(metric.name)
-        scopes = {**ANYBODY, "unit": {"unit_id": unit_id}}
-        for scope in ({}, *(scopes[name] for name in metric.scopes)):
+        scopes: dict[str, dict[str, Any]] = {**ANYBODY, "unit": {"unit_id": unit_id}}
+        asked: list[dict[str, Any]] = [{}, *(scopes[name] for name in metric.scopes)]
+        for scope in asked:
             try:
                 await traced(live, metric.name, day, day, **scope)
             except grpc.aio.AioRpcError as error:
