@@ -32,24 +32,28 @@ ASKED = {
 }
 SHARED = f"({Scope.SQL} OR %(scope_owner)s = ANY(participant_ids))"
 
-# A row's place and the sums it is measured by come with it, so that a page says what it adds to the whole.
+# What every row adds is worked out of narrow rows, read once; what a row says of itself is asked of a page's rows alone.
 TRACE = """
-WITH raw AS MATERIALIZED (
+WITH raw AS NOT MATERIALIZED (
     SELECT * FROM ({sql}) r WHERE {where}
+), narrow AS MATERIALIZED (
+    SELECT record_id, input, amount{besides} FROM raw
 ), input AS (
-    SELECT input, count(*)::bigint AS rows, sum(amount)::float8 AS amount FROM raw GROUP BY input
+    SELECT input, count(*)::bigint AS rows, sum(amount)::float8 AS amount FROM narrow GROUP BY input
 ), whole AS (
     SELECT coalesce(sum(rows), 0)::bigint AS rows, sum(amount) FILTER (WHERE input = %(input_below)s) AS below FROM input
-), placed AS (
-    SELECT raw.*, {contribution} AS contribution FROM raw, whole
+), placed AS MATERIALIZED (
+    SELECT record_id, input, ({contribution})::float8 AS contribution FROM narrow, whole
+), chosen AS MATERIALIZED (
+    SELECT * FROM placed WHERE (record_id, input) > (%(after)s, %(after_input)s) ORDER BY record_id, input LIMIT %(limit)s
+), shown AS MATERIALIZED (
+    SELECT * FROM raw WHERE record_id = ANY(ARRAY(SELECT record_id FROM chosen))
 ), page AS (
-    SELECT record_type, record_id, input, amount::float8 AS amount, record_time, source, source_id, fields,
-           contribution::float8 AS contribution
-      FROM placed WHERE (record_id, input) > (%(after)s, %(after_input)s)
-     ORDER BY record_id, input LIMIT %(limit)s
+    SELECT record_type, record_id, input, amount::float8 AS amount, record_time, source, source_id, fields, contribution
+      FROM chosen JOIN shown USING (record_id, input)
 )
 SELECT (SELECT coalesce(jsonb_agg(i ORDER BY input), '[]') FROM input i) AS inputs,
-       (SELECT rows FROM whole) AS rows, (SELECT sum(contribution)::float8 FROM placed) AS value,
+       (SELECT rows FROM whole) AS rows, (SELECT sum(contribution) FROM placed) AS value,
        (SELECT coalesce(jsonb_agg(p ORDER BY record_id, input), '[]') FROM page p) AS page
 """
 PLACE = "row_number() OVER (ORDER BY amount, record_id, input) - 1"
@@ -58,7 +62,7 @@ MIDDLE = f"amount * greatest(0, 1 - abs(({PLACE}) - %(quantile)s * (whole.rows -
 CONTRIBUTION = {
     "sum": "amount",
     "mean": "amount::float8 / whole.rows",
-    "weighted": "amount * weight / nullif((SELECT sum(weight) FROM raw), 0)",
+    "weighted": "amount * weight / nullif((SELECT sum(weight) FROM narrow), 0)",
     "last": "CASE WHEN row_number() OVER (ORDER BY place DESC) = 1 THEN amount ELSE 0 END",
     "ratio": "CASE WHEN input = %(input_above)s THEN amount / nullif(whole.below, 0) ELSE 0 END",
 }
@@ -149,7 +153,10 @@ def _sql(request: pb.TraceMetricRequest, rows: Rows) -> str:
     conditions = [] if rows.company_only else [SHARED if rows.shared else Scope.SQL]
     conditions += [ASKED[field.name][1] for field, value in request.scope.ListFields() if value]
     contribution = CONTRIBUTION[rows.how] if isinstance(rows.how, str) else MIDDLE
-    return TRACE.format(sql=rows.sql, where=" AND ".join(conditions) or "true", contribution=contribution)
+    besides = {"weighted": ", weight", "last": ", place"}.get(str(rows.how), "")
+    return TRACE.format(
+        sql=rows.sql, where=" AND ".join(conditions) or "true", besides=besides, contribution=contribution
+    )
 
 
 def _answer(found: Traced, figure: Figure, rows: Rows, call: Call) -> pb.TraceMetricResponse:

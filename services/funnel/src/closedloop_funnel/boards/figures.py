@@ -59,12 +59,13 @@ SELECT {MOVE}, 'days' AS input, m.dwell_days AS amount, m.from_stage_key AS stag
 """
 # In the flow view both are counted in the period in which they happened.
 PASSAGES = f"""
-SELECT {MOVE}, 'entered' AS input, 1::float8 AS amount, m.to_stage_key AS stage_key
-  FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id WHERE {IN_PERIOD}
-UNION ALL
-SELECT {MOVE}, 'advanced', 1, m.from_stage_key
+SELECT {MOVE}, p.input, 1::float8 AS amount, p.stage_key
   FROM stage_move m JOIN opportunity o ON o.id = m.opportunity_id
- WHERE {IN_PERIOD} AND m.from_stage_key <> '' AND m.direction IN ('forward', 'won')
+       CROSS JOIN LATERAL (
+           VALUES ('entered', m.to_stage_key, true),
+                  ('advanced', m.from_stage_key, m.from_stage_key <> '' AND m.direction IN ('forward', 'won'))
+       ) AS p (input, stage_key, counts)
+ WHERE {IN_PERIOD} AND p.counts
 """
 
 # Open deals as they stand and those that closed in the span; what an import brought of old tells nothing of punctuality.
