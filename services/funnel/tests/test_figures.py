@@ -262,5 +262,19 @@ async def test_the_data_is_scored_every_day_and_reported_every_month(company: Co
         )
     )
     assert len(days.healths) == 28, "a day once, from the fifth of January to the first of February"
+    # A day is forgotten when it lies far enough back, the month's report stays.
+    # What was kept is not judged by rules that came later.
+    body.update({"obligatory": ["opportunity.account_id"], "kept_days": 31, "weights": {"consistency": 1}})
+    await shelf.PublishRulebook(
+        platform_pb2.PublishRulebookRequest(
+            request_id=rid(), name="funnel.figures", body=body, base_version=1, reason="a month is enough"
+        )
+    )
+    await live.move_to(datetime(2026, 2, 12, 1, tzinfo=UTC))
+    [first, *_] = (
+        await stub.ListMetricHealth(pb.ListMetricHealthRequest(start_date=day(2026, 1, 1), end_date=day(2026, 2, 28)))
+    ).healths
+    assert protos.day(first.date) == date(2026, 1, 12)
+    assert await stub.GetCredibilityReport(pb.GetCredibilityReportRequest(year=2026, month=1)) == kept
     rung = (await live.db.value("SELECT count(*) FROM timer WHERE kind = 'platform.figures_day'"),)
     assert rung == (1,)

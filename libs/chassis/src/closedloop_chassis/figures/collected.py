@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from closedloop.common.v1.common_pb2 import RuleReference
@@ -82,12 +83,16 @@ def of(work: Work) -> Collected:
     return collected(work.process.slices, work.rules)
 
 
-def rules_of(known: Collected, work: Work) -> FigureRules:
-    """Those in force; a service without figures has none of its own."""
-    return work.rules(known.model) if known.model is not FigureRules else FigureRules()
+def rules_of(known: Collected, work: Work, at: datetime | None = None) -> FigureRules:
+    """Those in force then, by default now; a service without figures has none of its own."""
+    if known.model is FigureRules:
+        return FigureRules()
+    return work.process.rulebooks.in_force(known.model, at or work.now)
 
 
-def reference(work: Work, model: type[Any], rule: str, explanation: str = "") -> RuleReference:
+def reference(
+    work: Work, model: type[Any], rule: str, explanation: str = "", at: datetime | None = None
+) -> RuleReference:
     shelf = work.process.rulebooks
-    version = shelf.version(model, work.now) if model.rulebook in shelf.models else 0
+    version = shelf.version(model, at or work.now) if model.rulebook in shelf.models else 0
     return RuleReference(rulebook=model.rulebook, version=version, rule=rule, explanation=explanation)

@@ -24,15 +24,12 @@ async def get_credibility_report(request: pb.GetCredibilityReportRequest, call: 
     if month > today:
         raise errors.InvalidArgument("MONTH_IN_FUTURE", f"{month:%Y-%m} has not begun", {"month": "in the future"})
     known = collected.of(call)
-    by = collected.rules_of(known, call)
     final = month < today.replace(day=1)
-    counts, made = await (
-        _kept(call, month, request.unit_id, by) if final else _now(call, month, request.unit_id, known)
-    )
+    made, counts = await (_kept if final else _now)(call, month, request.unit_id, known)
     if not any(count.examined for count in counts):
         raise errors.NotFound("NO_DATA", f"nothing of {month:%Y-%m} could be looked at")
     last = following(month) - timedelta(days=1) if final else today
-    healths = _healths(counts, last, known, by, call)
+    healths = _healths(counts, last, known, made, call)
     answer = pb.CredibilityReport(
         service=call.process.service.name,
         year=request.year,
@@ -42,10 +39,10 @@ async def get_credibility_report(request: pb.GetCredibilityReportRequest, call: 
         final=final,
         score=score(healths),
         metrics=healths,
-        findings=_findings(counts, known, by, call),
+        findings=_findings(counts, known, made, call),
     )
-    earlier = await _kept(call, previous(month), request.unit_id, by)
-    before = score(_healths(earlier[0], month, known, by, call))
+    made_before, earlier = await _kept(call, previous(month), request.unit_id, known)
+    before = score(_healths(earlier, month, known, made_before, call))
     if before is not None:
         answer.previous_score = before
     return answer
@@ -71,31 +68,28 @@ def span(work: Work, month: date) -> tuple[datetime, datetime]:
     return work.home.moment(month), min(work.home.moment(following(month)), work.now)
 
 
-async def _now(call: Call, month: date, unit_id: str, known: Collected) -> tuple[list[Count], datetime]:
+async def _now(call: Call, month: date, unit_id: str, known: Collected) -> tuple[datetime, list[Count]]:
     reach.within(call, unit_id)
     most = collected.rules_of(known, call).most_examples
     found = await measuring.measure(call, call.db, known, *span(call, month))
-    return measuring.together(found, lambda one: reach.sees(call, unit_id, one), most), call.now
+    return call.now, measuring.together(found, lambda one: reach.sees(call, unit_id, one), most)
 
 
-async def _kept(call: Call, month: date, unit_id: str, by: FigureRules) -> tuple[list[Count], datetime]:
-    within = reach.within(call, unit_id, by.most_examples)
-    made = await store.made(call.db, "month", month)
-    if made is None:
-        return [], call.now
-    kept = await store.kept(call.db, "month", month, month, within)
-    return kept.get(month, []), made
+async def _kept(call: Call, month: date, unit_id: str, known: Collected) -> tuple[datetime, list[Count]]:
+    """When it was kept, and what of it the release of today still knows."""
+    within = reach.within(call, unit_id, collected.rules_of(known, call).most_examples)
+    made, counts = (await store.kept(call.db, "month", month, month, within)).get(month, (call.now, []))
+    return made, [count for count in counts if count.record in known.records]
 
 
-def _healths(
-    counts: Sequence[Count], day: date, known: Collected, by: FigureRules, call: Call
-) -> list[pb.MetricHealth]:
-    found = [scoring.health(name, day, counts, known, by, call) for name in known.figures]
+def _healths(counts: Sequence[Count], day: date, known: Collected, made: datetime, call: Call) -> list[pb.MetricHealth]:
+    found = [scoring.health(name, day, counts, known, made, call) for name in known.figures]
     return sorted((one for one in found if one is not None), key=lambda one: one.overall)
 
 
-def _findings(counts: Sequence[Count], known: Collected, by: FigureRules, call: Call) -> list[pb.DataFinding]:
-    """What failed, the darkest and then the most frequent first."""
+def _findings(counts: Sequence[Count], known: Collected, made: datetime, call: Call) -> list[pb.DataFinding]:
+    """What failed, the darkest and then the most frequent first; by the rules of when it was made."""
+    by = collected.rules_of(known, call, made)
     found = [_finding(count, known, by, call) for count in counts if count.failed]
     return sorted(found, key=lambda one: (-one.light, -one.count, one.record_type, one.field))
 

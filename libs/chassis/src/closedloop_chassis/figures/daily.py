@@ -24,6 +24,8 @@ COMPANY = "company"
 async def figures_day(_: list[Rung], work: Work) -> None:
     await score_day(work)
     await keep_month(work)
+    kept = collected.rules_of(collected.of(work), work).kept_days
+    store.forget(work.tx, work.home.today() - timedelta(days=kept))
     next_day(work)
 
 

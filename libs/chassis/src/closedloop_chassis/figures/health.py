@@ -16,7 +16,6 @@ rpcs = Rpcs("closedloop.platform.v1.MetricService")
 @rpcs.method
 async def list_metric_health(request: pb.ListMetricHealthRequest, call: Call) -> pb.ListMetricHealthResponse:
     known = collected.of(call)
-    by = collected.rules_of(known, call)
     names = [known.figure(request.name).name] if request.name else list(known.figures)
     span = await _days(request, call)
     if span is None:
@@ -25,11 +24,11 @@ async def list_metric_health(request: pb.ListMetricHealthRequest, call: Call) ->
     first = max(span[0], date.fromisoformat(after_day)) if after_day else span[0]
     kept = await store.kept(call.db, "day", first, span[1], reach.within(call, request.unit_id))
     found = []
-    for day, counts in kept.items():
+    for day, (made, counts) in kept.items():
         for place, name in enumerate(names):
             if (day.isoformat(), place) <= (after_day, after_place):
                 continue
-            health = scoring.health(name, day, counts, known, by, call)
+            health = scoring.health(name, day, counts, known, made, call)
             if health is not None and health.light >= request.light:
                 found.append((day.isoformat(), place, health))
         if len(found) > pages.size(request):

@@ -55,6 +55,8 @@ class FigureRules(Rules):
     yellow_below: float = Field(default=0.95, ge=0, le=1)
     red_below: float = Field(default=0.85, ge=0, le=1)
     hour: time = time(5)
+    # How long a day's counts are kept; a month's stay.
+    kept_days: int = Field(default=800, ge=31, le=3660)
     # Of one finding.
     most_examples: int = Field(default=20, ge=1, le=20)
 

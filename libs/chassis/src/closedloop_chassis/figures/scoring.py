@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from closedloop.common.v1 import common_pb2
 from closedloop.platform.v1 import metrics_pb2 as pb
@@ -11,14 +11,15 @@ from closedloop_chassis import protos
 from closedloop_chassis.enums import number
 from closedloop_chassis.figures import collected, rules
 from closedloop_chassis.figures.collected import Collected
-from closedloop_chassis.figures.rules import Count, FigureRules, Score
+from closedloop_chassis.figures.rules import Count, Score
 from closedloop_chassis.work import Call
 
 
 def health(
-    name: str, day: date, counts: Sequence[Count], known: Collected, by: FigureRules, call: Call
+    name: str, day: date, counts: Sequence[Count], known: Collected, made: datetime, call: Call
 ) -> pb.MetricHealth | None:
-    """None where nothing of what makes the figure could be looked at."""
+    """By the rules that were in force when it was made; None where nothing of what makes the figure could be looked at."""
+    by = collected.rules_of(known, call, made)
     found = {score.dimension: score for score in rules.scores(known.of_figure(name, counts))}
     whole = rules.overall(by.weights, {dimension: score.together.score for dimension, score in found.items()})
     if whole is None:
@@ -31,7 +32,7 @@ def health(
         **{dimension: _score(score) for dimension, score in found.items()},
         overall=whole,
         light=number(common_pb2.Light, light),
-        rule=collected.reference(call, known.model, line, f"{said}: {whole:.1%}, {line} {getattr(by, line):.0%}"),
+        rule=collected.reference(call, known.model, line, f"{said}: {whole:.1%}, {line} {getattr(by, line):.0%}", made),
     )
 
 

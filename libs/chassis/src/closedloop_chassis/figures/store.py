@@ -43,8 +43,11 @@ BEGIN = """
 INSERT INTO data_check_made (span, day, made_at) VALUES (%(span)s, %(day)s, %(now)s)
 ON CONFLICT DO NOTHING RETURNING day
 """
+FORGET = (
+    "DELETE FROM data_check WHERE span = 'day' AND day < %(before)s",
+    "DELETE FROM data_check_made WHERE span = 'day' AND day < %(before)s",
+)
 LATEST = "SELECT max(day) FROM data_check_made WHERE span = %(span)s"
-MADE = "SELECT made_at FROM data_check_made WHERE span = %(span)s AND day = %(day)s"
 KEPT = f"""
 WITH mine AS (
     SELECT day, record, dimension, aspect, examined, failed, apart, whole, examples
@@ -59,8 +62,9 @@ WITH mine AS (
     SELECT day, record, dimension, aspect, (array_agg(example ORDER BY failed DESC, example))[:%(examples)s] AS examples
       FROM mine, unnest(examples) AS example GROUP BY 1, 2, 3, 4
 )
-SELECT day, record, dimension, aspect, examined, failed, apart, whole, coalesce(examples, '{{}}') AS examples
-  FROM counted LEFT JOIN shown USING (day, record, dimension, aspect) ORDER BY 1, 2, 3, 4
+SELECT day, made_at, record, dimension, aspect, examined, failed, apart, whole, coalesce(examples, '{{}}') AS examples
+  FROM counted JOIN data_check_made USING (day) LEFT JOIN shown USING (day, record, dimension, aspect)
+ WHERE span = %(span)s ORDER BY 1, 3, 4, 5
 """
 
 
@@ -109,23 +113,25 @@ def keep(tx: Transaction, span: str, day: date, findings: Sequence[Found]) -> No
         tx.do(ADD, {"rows": rows.pack([{"span": span, "day": day, **rows.row(one)} for one in findings])})
 
 
+def forget(tx: Transaction, before: date) -> None:
+    """Days that lie so far back that nobody asks for them."""
+    for statement in FORGET:
+        tx.do(statement, {"before": before})
+
+
 async def latest(reader: Reader, span: str) -> date | None:
     found: date | None = await reader.value(LATEST, {"span": span})
     return found
 
 
-async def made(reader: Reader, span: str, day: date) -> datetime | None:
-    found: datetime | None = await reader.value(MADE, {"span": span, "day": day})
-    return found
-
-
 async def kept(
     reader: Reader, span: str, first: date, last: date, within: Mapping[str, Any]
-) -> dict[date, list[Count]]:
-    """By day, within a caller's reach and the units asked for."""
-    found: dict[date, list[Count]] = {}
+) -> dict[date, tuple[datetime, list[Count]]]:
+    """By day when it was made and what was found, within a caller's reach and the units asked for."""
+    found: dict[date, tuple[datetime, list[Count]]] = {}
     params = {"span": span, "first": first, "last": last, **within}
     for row in await reader.all(KEPT, params):
         row["examples"] = tuple(row["examples"])
-        found.setdefault(row.pop("day"), []).append(Count(**row))
+        day, made = row.pop("day"), row.pop("made_at")
+        found.setdefault(day, (made, []))[1].append(Count(**row))
     return found

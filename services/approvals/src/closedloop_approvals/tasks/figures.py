@@ -29,7 +29,7 @@ SELECT t.state AS input, extract(epoch FROM t.responded_at - t.cause_at)::float8
 """
 
 RAISED = """
-SELECT t.id, t.title || ' (' || t.id || ')' AS label, t.assignee_id AS owner_id, t.assignee_unit_id AS unit_id, t.state,
+SELECT t.id, t.kind || ' (' || t.id || ')' AS label, t.assignee_id AS owner_id, t.assignee_unit_id AS unit_id, t.state,
        t.assignee_id, t.outcome, t.outcome_comment, t.outcomes, t.subject_id, t.origin, t.raised_at AS recorded_at,
        t.cause_at AS occurred_at
   FROM task t

@@ -37,9 +37,10 @@ SELECT 'alarm' AS input, 1 AS amount, {LEAD}
    AND l.alarm_at <= least(%(to)s, %(now)s, coalesce(l.responded_at, l.closed_at, %(to)s))
 """
 
+# Who asks may be a person: an example is its id.
 # Inquiries that came or were closed in the span, and those that wait; old business that is imported is not late.
 INQUIRIES = """
-SELECT l.id, coalesce(l.profile->>'company_name', '') || ' (' || l.id || ')' AS label, l.owner_id, l.unit_id, l.profile,
+SELECT l.id, l.id::text AS label, l.owner_id, l.unit_id, l.profile,
        l.stage, l.close_reason, l.created_at AS recorded_at, CASE WHEN NOT l.historical THEN l.received_at END AS occurred_at
   FROM lead l
  WHERE l.merged_into_id IS NULL AND l.created_at < %(to)s
@@ -47,7 +48,7 @@ SELECT l.id, coalesce(l.profile->>'company_name', '') || ' (' || l.id || ')' AS 
 """
 # A lead that became an opportunity, and whether the funnel told of one.
 HANDED_OVER = """
-SELECT l.id, coalesce(l.profile->>'company_name', '') || ' (' || l.id || ')' AS label, l.owner_id, l.unit_id, 1 AS ours,
+SELECT l.id, l.id::text AS label, l.owner_id, l.unit_id, 1 AS ours,
        EXISTS (SELECT FROM account_opportunity o WHERE o.opportunity_id = l.opportunity_id)::int AS theirs
   FROM lead l
  WHERE l.converted_at >= %(from)s AND l.converted_at < %(to)s AND NOT l.historical AND l.opportunity_id IS NOT NULL

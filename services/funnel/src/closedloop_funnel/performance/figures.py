@@ -82,7 +82,7 @@ def _told(metric: str, title: str, definition: str, formula: str, record: str, r
 
 # Planned or done in the span; planned ones whose time has not come have nothing to say yet.
 ACTIVITIES = """
-SELECT v.id, v.kind || ' ' || v.subject || ' (' || v.id || ')' AS label, v.owner_id, v.unit_id, v.state, v.kind, v.content,
+SELECT v.id, v.kind || ' (' || v.id || ')' AS label, v.owner_id, v.unit_id, v.state, v.kind, v.content,
        v.attitude_after, v.next_step, v.next_step_date, v.account_id, v.opportunity_id, v.lead_id, v.customer_feedback,
        v.logged_at AS recorded_at, CASE WHEN v.state = 'done' THEN coalesce(v.ended_at, v.at) END AS occurred_at
   FROM activity v WHERE v.state = 'done' AND v.logged_at >= %(from)s AND v.logged_at < %(to)s
