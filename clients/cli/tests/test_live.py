@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 import xlsxwriter
 from google.protobuf.struct_pb2 import Value
@@ -585,7 +586,7 @@ def test_a_figure_is_traced_to_its_documents(closedloop: Any, stub: Any, loaded:
 
 
 @pytest.mark.mission("S79", "S80", "S83")
-def test_what_figures_mean_and_how_far_they_can_be_believed(closedloop: Any, loaded: Any) -> None:
+def test_what_figures_mean_and_how_far_they_can_be_believed(closedloop: Any, standing: Platform, loaded: Any) -> None:
     listed = closedloop.lines("metrics", "list")
     assert {one["name"].partition(".")[0] for one in listed} == {
         *("targets", "customers", "funnel", "approvals", "integrations")
@@ -608,7 +609,12 @@ def test_what_figures_mean_and_how_far_they_can_be_believed(closedloop: Any, loa
     assert "name the customer of each deal" in said
     assert "no metric funnel.luck" in closedloop("metrics", "health", "funnel.luck", status=1)
     assert "luck" in closedloop("metrics", "show", "luck", status=2)
-    assert "2999-01 has not begun" in closedloop("metrics", "credibility", "2999-01", "-s", "funnel", status=1)
+    assert "2199-01 has not begun" in closedloop("metrics", "credibility", "2199-01", "-s", "funnel", status=1)
+    # Every service has set itself to look at the day when it has ended.
+    for service in ("targets", "customers", "funnel", "approvals", "integrations"):
+        with psycopg.connect(standing.database(service)) as database:
+            set_ = database.execute("SELECT count(*) FROM timer WHERE kind = 'platform.figures_day'").fetchone()
+        assert set_ == (1,), service
 
 
 def test_events_on_offer_and_an_address_that_may_not_be_called(closedloop: Any) -> None:

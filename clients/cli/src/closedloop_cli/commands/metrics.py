@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import grpc.aio
 import typer
 from google.protobuf.message import Message
+from google.type.date_pb2 import Date
 
 from closedloop.common.v1 import common_pb2
 from closedloop.platform.v1 import metrics_pb2 as pb
@@ -106,11 +106,11 @@ def credibility(
 ) -> None:
     """How far the data can be believed: what is wrong with it, counted, and what to do; the worst first."""
     run = session(ctx)
-    day = shapes.parse_period(month or f"{datetime.now(UTC).astimezone():%Y-%m}", "MONTH")[0]
-    request = pb.GetCredibilityReportRequest(year=day.year, month=day.month, unit_id=unit)
+    days = [shapes.parse_period(month, "MONTH")[0]] if month else _running()
 
     def question(name: str) -> pb.CredibilityReport | None:
-        return _unless_empty(lambda: run.call(_stub(run, name).GetCredibilityReport, request))
+        requests = [pb.GetCredibilityReportRequest(year=day.year, month=day.month, unit_id=unit) for day in days]
+        return _report(run, _stub(run, name), requests)
 
     reports = [one for _, one in fleet.ask(run, fleet.chosen(run, service), question) if one is not None]
     if run.screen.as_json:
@@ -124,14 +124,27 @@ def credibility(
     fleet.ended(run)
 
 
-def _unless_empty(call: Callable[[], pb.CredibilityReport]) -> pb.CredibilityReport | None:
-    """None of a service in which nothing can be looked at yet: that is no failure."""
-    try:
-        return call()
-    except grpc.aio.AioRpcError as error:
-        if client.info(error).reason != "NO_DATA":
-            raise
-        return None
+def _running() -> list[Date]:
+    """The month it is here, or the one before: where the company is it may not have begun."""
+    today = datetime.now(UTC).astimezone().date()
+    before = today.replace(day=1) - timedelta(days=1)
+    return [Date(year=day.year, month=day.month, day=1) for day in (today, before)]
+
+
+def _report(
+    run: Session, stub: metrics_pb2_grpc.MetricServiceAsyncStub, requests: list[pb.GetCredibilityReportRequest]
+) -> pb.CredibilityReport | None:
+    """Of the first month that has begun; None of a service in which nothing can be looked at yet: that is no failure."""
+    for place, request in enumerate(requests, 1):
+        try:
+            return run.call(stub.GetCredibilityReport, request)
+        except grpc.aio.AioRpcError as error:
+            reason = client.info(error).reason
+            if reason == "NO_DATA":
+                return None
+            if reason != "MONTH_IN_FUTURE" or place == len(requests):
+                raise
+    return None
 
 
 def _shown(run: Session, columns: list[Column], rows: list[Any]) -> None:
