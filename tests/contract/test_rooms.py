@@ -55,6 +55,7 @@ PURE_CHASSIS = (
     "calendar.business",
     "currency",
     "custom_fields",
+    "figures.rules",
     "org.home",
     "org.snapshot",
     "clocks.due",

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import grpc
+import psycopg
 import pytest
 import xlsxwriter
 from google.protobuf.struct_pb2 import Value
@@ -619,6 +620,38 @@ def test_a_figure_is_traced_to_its_documents(closedloop: Any, stub: Any, loaded:
     assert "6 of 6 records shown; together they add up to 1,200.00." in shown
     assert "is asked by account_id" in closedloop("trace", "integrations.lifetime_value", "--period", "2025", status=1)
     assert "luck" in closedloop("trace", "luck", "--period", "2025", status=2)
+
+
+@pytest.mark.mission("S79", "S80", "S83")
+def test_what_figures_mean_and_how_far_they_can_be_believed(closedloop: Any, standing: Platform, loaded: Any) -> None:
+    listed = closedloop.lines("metrics", "list")
+    assert {one["name"].partition(".")[0] for one in listed} == {
+        *("targets", "customers", "funnel", "approvals", "integrations")
+    }
+    assert all(one["ownerId"] or one["ownerRole"] for one in listed)
+    assert "funnel.win_rate" in closedloop("metrics", "list", "win_rate", "-s", "funnel")
+    shown = closedloop("metrics", "show", "targets.won_value")
+    assert "funnel.won_value" in shown
+    assert "ActualService.SummarizeActuals" in shown
+    # A year of the data set as the funnel knows it, and as targets heard of it.
+    won = closedloop.json("trace", "funnel.won_value", "--period", "2017-03", "--limit", 0)
+    assert sum(row["contribution"] for row in won["rows"]) == pytest.approx(won["value"])
+    assert closedloop.json("trace", "targets.won_value", "--period", "2017-03")["value"] == pytest.approx(won["value"])
+    # The deals without a customer, which the diagnosis of the export found, are found here as well.
+    [report] = closedloop.lines("metrics", "credibility", "-s", "funnel")
+    found = {(one["kind"], one["field"]): one for one in report["findings"]}
+    nobody = found["missing_reference", "account_id"]
+    assert (nobody["count"], nobody["light"], len(nobody["examples"])) == ("1425", "LIGHT_RED", 20)
+    said = closedloop("metrics", "credibility")
+    assert "name the customer of each deal" in said
+    assert "no metric funnel.luck" in closedloop("metrics", "health", "funnel.luck", status=1)
+    assert "luck" in closedloop("metrics", "show", "luck", status=2)
+    assert "2199-01 has not begun" in closedloop("metrics", "credibility", "2199-01", "-s", "funnel", status=1)
+    # Every service has set itself to look at the day when it has ended.
+    for service in ("targets", "customers", "funnel", "approvals", "integrations"):
+        with psycopg.connect(standing.database(service)) as database:
+            set_ = database.execute("SELECT count(*) FROM timer WHERE kind = 'platform.figures_day'").fetchone()
+        assert set_ == (1,), service
 
 
 def test_events_on_offer_and_an_address_that_may_not_be_called(closedloop: Any) -> None:

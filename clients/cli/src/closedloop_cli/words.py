@@ -160,6 +160,16 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "formula": ("formula", "算式"),
     "input": ("counts in", "计入"),
     "refreshed": ("refreshed", "更新于"),
+    "completeness": ("complete", "完整"),
+    "consistency": ("in agreement", "一致"),
+    "definition": ("means", "含义"),
+    "findings": ("findings", "问题"),
+    "made_of": ("made of", "来自指标"),
+    "month": ("month", "月份"),
+    "scopes": ("asked by", "可按"),
+    "shown_in": ("shown in", "见于"),
+    "timeliness": ("in time", "及时"),
+    "worst": ("worst", "最差"),
     # Results.
     "traced": (
         "{shown} of {total} records shown; together they add up to {sum}.",

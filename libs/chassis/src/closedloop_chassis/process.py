@@ -59,10 +59,11 @@ class Process:
 
     def __init__(self, service: Service, settings: Settings) -> None:
         from closedloop_chassis import platform
+        from closedloop_chassis.figures import slice as figures
 
         self.service = service
         self.settings = settings
-        self.slices: tuple[Slice, ...] = (*service.slices, platform.SLICE)
+        self.slices: tuple[Slice, ...] = (*service.slices, platform.SLICE, figures.SLICE)
         if service.name != "targets":
             # targets owns the organisation; everybody else keeps a copy of it.
             self.slices += (org_copy.SLICE,)

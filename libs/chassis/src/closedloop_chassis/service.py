@@ -19,6 +19,7 @@ from closedloop_chassis import contract
 
 if TYPE_CHECKING:
     from closedloop_chassis.clocks.due import Due, Rung
+    from closedloop_chassis.figures.declared import Figures
     from closedloop_chassis.rulebook.rules import Rules
     from closedloop_chassis.work import Call, Heard, Work
 
@@ -137,12 +138,13 @@ class Reactions:
 
 @dataclass(frozen=True)
 class Slice:
-    """One capability of a service."""
+    """One capability of a service; `figures` are what it shows, for the catalogue of metrics."""
 
     name: str
     rpcs: tuple[Rpcs, ...] = ()
     reactions: Reactions = field(default_factory=Reactions)
     rules: tuple[type[Rules], ...] = ()
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from closedloop_customers.contacts import api as contacts_api
 from closedloop_customers.contacts import reactions as contacts_reactions
 from closedloop_customers.contacts.rules import ContactRules
 from closedloop_customers.custom_fields import FieldRules
+from closedloop_customers.figures.rules import CustomerFigureRules
 from closedloop_customers.freshness import QualityRules
 from closedloop_customers.grades import api as grades_api
 from closedloop_customers.grades import reactions as grades_reactions
@@ -36,6 +37,7 @@ from closedloop_customers.interactions import api as interactions_api
 from closedloop_customers.interactions import reactions as interactions_reactions
 from closedloop_customers.interactions.rules import InteractionRules
 from closedloop_customers.leads import api as leads_api
+from closedloop_customers.leads import figures as lead_figures
 from closedloop_customers.leads import reactions as leads_reactions
 from closedloop_customers.leads.rules import CloseReasonRules, LeadRules, ResponseRules, WebhookRules
 from closedloop_customers.parameters import api as parameters_api
@@ -53,6 +55,7 @@ from closedloop_customers.potential import reactions as potential_reactions
 from closedloop_customers.potential.rules import PotentialRules
 from closedloop_customers.products import reactions as products_reactions
 from closedloop_customers.quality import api as quality_api
+from closedloop_customers.quality import figures as quality_figures
 from closedloop_customers.quality import reactions as quality_reactions
 from closedloop_customers.reminders import api as reminders_api
 from closedloop_customers.reminders import reactions as reminders_reactions
@@ -75,6 +78,7 @@ SERVICE = Service(
     # In this order they hear one event: what one keeps the next may look at.
     slices=(
         Slice("products", reactions=products_reactions.reactions),
+        Slice("figures", rules=(CustomerFigureRules,)),
         Slice(
             "accounts",
             rpcs=(accounts_api.rpcs,),
@@ -93,6 +97,7 @@ SERVICE = Service(
             rpcs=(leads_api.rpcs,),
             reactions=leads_reactions.reactions,
             rules=(LeadRules, ResponseRules, CloseReasonRules, WebhookRules),
+            figures=lead_figures.FIGURES,
         ),
         Slice(
             "interactions",
@@ -127,7 +132,13 @@ SERVICE = Service(
             reactions=territories_reactions.reactions,
             rules=(TerritoryRules,),
         ),
-        Slice("quality", rpcs=(quality_api.rpcs,), reactions=quality_reactions.reactions, rules=(QualityRules,)),
+        Slice(
+            "quality",
+            rpcs=(quality_api.rpcs,),
+            reactions=quality_reactions.reactions,
+            rules=(QualityRules,),
+            figures=quality_figures.FIGURES,
+        ),
         Slice("grades", rpcs=(grades_api.rpcs,), reactions=grades_reactions.reactions, rules=(GradeRules,)),
         Slice(
             "personal", rpcs=(personal_api.rpcs,), reactions=personal_reactions.reactions, rules=(PersonalDataRules,)

@@ -19,6 +19,7 @@ from closedloop_funnel.advice.rules import AdviceRules
 from closedloop_funnel.attachments import api as attachments
 from closedloop_funnel.attachments.rules import AttachmentRules
 from closedloop_funnel.boards import api as boards
+from closedloop_funnel.boards import figures as board_figures
 from closedloop_funnel.boards.rules import BoardRules
 from closedloop_funnel.breakers import api as breakers
 from closedloop_funnel.breakers import reactions as breaker_reactions
@@ -42,6 +43,7 @@ from closedloop_funnel.effects.rules import EffectRules
 from closedloop_funnel.experiments import api as experiments
 from closedloop_funnel.experiments import reactions as experiment_reactions
 from closedloop_funnel.experiments.rules import ExperimentRules
+from closedloop_funnel.figures.rules import FunnelFigureRules
 from closedloop_funnel.knowledge import api as knowledge
 from closedloop_funnel.knowledge import importing as knowledge_imports
 from closedloop_funnel.knowledge.rules import KnowledgeRules
@@ -62,6 +64,7 @@ from closedloop_funnel.opportunities import importing, overrides, steps, transfe
 from closedloop_funnel.opportunities import reactions as opportunity_reactions
 from closedloop_funnel.opportunities.rules import OpportunityRules
 from closedloop_funnel.performance import api as performance
+from closedloop_funnel.performance import figures as performance_figures
 from closedloop_funnel.performance import reactions as performance_reactions
 from closedloop_funnel.performance import win_rates
 from closedloop_funnel.performance.rules import PerformanceRules
@@ -115,6 +118,7 @@ SERVICE = Service(
     package="closedloop.funnel.v1",
     slices=(
         Slice("copies", reactions=copies.reactions),
+        Slice("figures", rules=(FunnelFigureRules,)),
         Slice("personal", reactions=personal.reactions, rules=(FunnelPersonalRules,)),
         Slice("custom_fields", rules=(FunnelFieldRules,)),
         Slice("pipelines", rpcs=(pipelines.rpcs,), rules=(PipelineRules,)),
@@ -139,6 +143,7 @@ SERVICE = Service(
             rpcs=(performance.rpcs, win_rates.rpcs),
             reactions=performance_reactions.reactions,
             rules=(PerformanceRules,),
+            figures=performance_figures.FIGURES,
         ),
         Slice("points", rpcs=(points.rpcs,), reactions=point_reactions.reactions, rules=(PointsRules,)),
         Slice("breakers", rpcs=(breakers.rpcs,), reactions=breaker_reactions.reactions, rules=(BreakerRules,)),
@@ -151,7 +156,7 @@ SERVICE = Service(
         Slice("clearance", reactions=clearance.reactions),
         Slice("quotes", rpcs=(quotes.rpcs,), reactions=quote_reactions.reactions, rules=(QuoteRules,)),
         Slice("contracts", rpcs=(contracts.rpcs, contract_transfers.rpcs), rules=(ContractRules,)),
-        Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,)),
+        Slice("boards", rpcs=(boards.rpcs,), rules=(BoardRules,), figures=board_figures.FIGURES),
         Slice("diagnosis", rpcs=(diagnosis.rpcs,), reactions=diagnosis_reactions.reactions, rules=(DiagnosisRules,)),
         Slice("knowledge", rpcs=(knowledge.rpcs, knowledge_imports.rpcs), rules=(KnowledgeRules,)),
         Slice("lessons", rpcs=(lessons.rpcs,), reactions=lesson_offers.reactions, rules=(LessonRules,)),

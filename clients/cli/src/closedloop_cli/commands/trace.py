@@ -23,18 +23,26 @@ def trace(
     account: Annotated[str, typer.Option(help="of one customer")] = "",
     product: Annotated[str, typer.Option(help="of one product")] = "",
     channel: Annotated[str, typer.Option(help="of one channel")] = "",
+    pipeline: Annotated[str, typer.Option(help="of one pipeline")] = "",
+    stage: Annotated[str, typer.Option(help="of one stage")] = "",
+    kind: Annotated[str, typer.Option(help="of one kind of request or task")] = "",
     at: Annotated[str, typer.Option(help="as it was known then, 2026-01-05T09:00")] = "",
     limit: Annotated[int, typer.Option(min=0, help="rows shown; 0: all")] = 50,
 ) -> None:
     """A figure with the raw records that make it, each with its document."""
     run = session(ctx)
-    service = metric.partition(".")[0]
-    if service not in connection.SERVICES:
-        raise Usage(
-            "unknown_word", option="METRIC", word=metric, known=", ".join(f"{s}.…" for s in connection.SERVICES)
-        )
+    service = owner_of(metric)
     begin, end = shapes.parse_period(period, "--period")
-    scope = pb.MetricScope(unit_id=unit, person_id=person, account_id=account, product_id=product, channel=channel)
+    scope = pb.MetricScope(
+        unit_id=unit,
+        person_id=person,
+        account_id=account,
+        product_id=product,
+        channel=channel,
+        pipeline_id=pipeline,
+        stage_key=stage,
+        kind=kind,
+    )
     request = pb.TraceMetricRequest(name=metric, scope=scope, start_date=begin, end_date=end)
     if at:
         request.at.CopyFrom(shapes.parse_time(at, "--at"))
@@ -44,6 +52,16 @@ def trace(
         return
     run.screen.table(_ROWS, found.rows)
     run.screen.say("traced", shown=len(found.rows), total=found.total_rows, sum=f"{found.total_contribution:,.2f}")
+
+
+def owner_of(metric: str) -> str:
+    """The service that answers for the figure: the first part of its name. Raises Usage."""
+    service = metric.partition(".")[0]
+    if service not in connection.SERVICES:
+        raise Usage(
+            "unknown_word", option="METRIC", word=metric, known=", ".join(f"{s}.…" for s in connection.SERVICES)
+        )
+    return service
 
 
 def _traced(run: Session, service: str, request: pb.TraceMetricRequest, limit: int) -> pb.TraceMetricResponse:

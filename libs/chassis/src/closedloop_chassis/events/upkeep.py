@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import Field
 
 from closedloop_chassis.clocks import figures
+from closedloop_chassis.figures import daily
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_chassis.telemetry import metrics
 
@@ -52,10 +53,15 @@ class RetentionRules(Rules):
 async def run(process: Process) -> None:
     loop = asyncio.get_running_loop()
     forget_at = loop.time() + FORGET_EVERY
+    woken = False
     while True:
         begun = loop.time()
         spent = 0.0
         try:
+            if not woken:
+                # A service upgraded from a release without figures has no event to begin with.
+                await daily.begin(process)
+                woken = True
             await measure(process)
             spent = loop.time() - begun
             if loop.time() >= forget_at:

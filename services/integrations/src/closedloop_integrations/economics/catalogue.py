@@ -1,28 +1,22 @@
-"""MetricService.ListMetrics and GetMetric: what the figures of this slice mean, whose they are, and the way they come (S79)."""
+"""What the figures of this slice mean, whose they are, and the way they come (S79); the documents behind them, and how well
+they are kept (S80)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
+from closedloop_chassis.figures.declared import Agreement, Field, Figure, Figures, Record, ScopeWord
+from closedloop_chassis.work import Work
+from closedloop_integrations.economics import store, trace, wire
+from closedloop_integrations.economics.rules import COST, GOODS, LEDGER, MOVED, REVENUE, UNPLACED, EconomicsRules
 
-from closedloop.platform.v1 import metrics_pb2 as pb
-from closedloop_chassis import errors, pages, protos
-from closedloop_chassis.service import Rpcs
-from closedloop_chassis.work import Call
-from closedloop_integrations.economics import store, wire
-from closedloop_integrations.economics.reference import reference
-from closedloop_integrations.economics.rules import UNPLACED, EconomicsRules
-
-rpcs = Rpcs("closedloop.platform.v1.MetricService")
-
-EVERYWHERE = ("unit", "person", "account", "product", "channel")
+EVERYWHERE: tuple[ScopeWord, ...] = ("unit", "person", "account", "product", "channel")
 MARGINS, WORTH = "EconomicsService.ListMargins", "EconomicsService.ListLifetimeValues"
 HEAT, STOCK = "EconomicsService.ListProductivity", "EconomicsService.ListStockDays"
 BRIDGE = "EconomicsService.GetMarginBridge"
-ERP, TRANSACTION = "erp", "integrations.transaction"
 ARRIVAL = "polled, brought as a file or imported; a correction is a new version"
 
 
@@ -38,7 +32,7 @@ class Described:
     formula: str
     rule: str = "items"
     unit: str = ""
-    by: tuple[str, ...] = EVERYWHERE
+    by: tuple[ScopeWord, ...] = EVERYWHERE
     shown_in: tuple[str, ...] = (MARGINS,)
     upstream: tuple[str, ...] = ()
     step: str = ""
@@ -145,86 +139,141 @@ def described(rules: EconomicsRules) -> list[Described]:
     ]
 
 
-@rpcs.method
-async def list_metrics(request: pb.ListMetricsRequest, call: Call) -> pb.ListMetricsResponse:
-    (after,) = pages.after(request, -1)
-    shown = await _shown(call)
-    wanted = request.query.casefold()
-    found = [
-        (place, metric)
-        for place, metric in enumerate(shown)
-        if place > after
-        and (wanted in metric.name.casefold() or wanted in metric.title.casefold())
-        and (not request.source or request.source in metric.sources)
-        and request.owner_id in ("", metric.owner_id)
-        and (not request.shown_in or request.shown_in in metric.shown_in)
-    ]
-    page, token = pages.split(found[: pages.size(request) + 1], request, lambda row: (row[0],))
-    return pb.ListMetricsResponse(metrics=[metric for _, metric in page], next_page_token=token)
-
-
-@rpcs.method
-async def get_metric(request: pb.GetMetricRequest, call: Call) -> pb.Metric:
-    known = {each.name: each for each in described(call.rules(EconomicsRules))}
-    if request.name not in known:
-        raise errors.NotFound("METRIC_UNKNOWN", f"no metric {request.name}")
-    metric = next(each for each in await _shown(call) if each.name == request.name)
-    metric.lineage.CopyFrom(lineage_of(request.name, known, metric.last_refresh_time))
-    return metric
-
-
-async def _shown(call: Call) -> list[pb.Metric]:
-    rules = call.rules(EconomicsRules)
+def figures(rules_of: Callable[[type[Any]], Any]) -> list[Figure]:
+    rules: EconomicsRules = rules_of(EconomicsRules)
     owners = {each.metric: each.owner_id for each in rules.metric_owners}
-    leader = call.home.root.manager_id if call.home.root else ""
-    as_of = protos.timestamp(await store.as_of(call.db, None))
     return [
-        pb.Metric(
+        Figure(
             name=each.name,
             title=each.title,
             definition=each.definition,
             formula=each.formula,
-            unit=each.unit if each.unit == "d" else call.home.currency + each.unit,
-            sources=[pb.METRIC_SOURCE_ERP, *([pb.METRIC_SOURCE_DERIVED] if each.upstream else [])],
-            refresh=Duration(),
-            refresh_rule="with each transaction",
-            owner_id=owners.get(each.name, leader),
-            service="integrations",
+            unit=each.unit,
+            sources=("erp", "derived") if each.upstream else ("erp",),
             scopes=each.by,
             shown_in=each.shown_in,
+            records=("transaction",) if each.step else (),
+            step=each.step,
             upstream=each.upstream,
-            rule=reference(call, each.rule, each.formula),
-            last_refresh_time=as_of,
+            refresh_rule="with each transaction",
+            owner_id=owners.get(each.name, ""),
+            rule=(EconomicsRules, each.rule),
+            trace=trace.traced,
         )
         for each in described(rules)
     ]
 
 
-def lineage_of(name: str, known: Mapping[str, Described], as_of: Timestamp) -> pb.Lineage:
-    """From the ERP to the lists that show the figure, with everything it is made of."""
-
-    def node(id: str, type: pb.LineageNodeType.ValueType, title: str) -> pb.LineageNode:
-        return pb.LineageNode(id=id, type=type, title=title, service="integrations", last_refresh_time=as_of)
-
-    made = [each for each in known.values() if each.name in {*_below(name, known)}]
-    asked = known[name]
-    nodes = [
-        node(ERP, pb.LINEAGE_NODE_TYPE_SOURCE, "ERP"),
-        node(TRANSACTION, pb.LINEAGE_NODE_TYPE_RECORD, "transaction"),
-        *(node(each.name, pb.LINEAGE_NODE_TYPE_METRIC, each.title) for each in made),
-        *(node(board, pb.LINEAGE_NODE_TYPE_BOARD, board) for board in asked.shown_in),
-    ]
-    edges = [pb.LineageEdge(from_id=ERP, to_id=TRANSACTION, transformation=ARRIVAL)]
-    for each in made:
-        if each.step:
-            edges.append(pb.LineageEdge(from_id=TRANSACTION, to_id=each.name, transformation=each.step))
-        edges += [pb.LineageEdge(from_id=part, to_id=each.name, transformation=each.formula) for part in each.upstream]
-    edges += [pb.LineageEdge(from_id=name, to_id=board, transformation="shown") for board in asked.shown_in]
-    return pb.Lineage(nodes=nodes, edges=edges)
+async def as_of(work: Work) -> datetime | None:
+    return await store.as_of(work.db, None)
 
 
-def _below(name: str, known: Mapping[str, Described]) -> Iterator[str]:
-    """The figure and those it is made of."""
-    yield name
-    for part in known[name].upstream:
-        yield from _below(part, known)
+# Documents in force that came in the span. What an ERP books for a later day is not late.
+DOCUMENTS = """
+SELECT t.id, t.kind || ' ' || t.number || ' (' || t.source_id || ')' AS label, t.owner_id, t.unit_id, t.kind, t.account_id,
+       t.account_code, t.account_name_key, t.person_id, t.person_code, t.unit_code, t.product_codes, t.product_ids, t.channel,
+       t.channel_code, t.created_at AS recorded_at, t.date::timestamp AT TIME ZONE %(zone)s AS occurred_at
+  FROM erp_transaction t WHERE t.in_force AND t.created_at >= %(from)s AND t.created_at < %(to)s
+"""
+SOLD = "r.kind IN ('order', 'invoice')"
+# A month of which vouchers speak: the margin that invoices and costs make by the month they are booked to, and theirs.
+# Of a cost code the longest prefix says whether accounting standards charge it; one nobody has placed they charge.
+BOOKS = f"""
+SELECT month AS id, to_char(month, 'YYYY-MM') AS label, '' AS owner_id, '' AS unit_id,
+       coalesce(sum(CASE WHEN code = '{REVENUE}' THEN amount_minor WHEN code = %(goods)s THEN -amount_minor
+                         WHEN charged THEN -amount_minor END), 0) AS ours,
+       sum(amount_minor) FILTER (WHERE booked) AS theirs
+  FROM (SELECT s.booked_month AS month, s.code, s.amount_minor,
+               s.code LIKE ANY(%(accounts)s) AS booked,
+               starts_with(s.code, '{COST}') AND coalesce((
+                   SELECT i.statutory FROM unnest(%(codes)s::text[], %(statutory)s::boolean[]) AS i (code, statutory)
+                    WHERE starts_with(s.code, i.code) ORDER BY length(i.code) DESC LIMIT 1), %(unplaced)s) AS charged
+          FROM margin_sum s
+         WHERE s.currency = %(currency)s AND s.booked_month < %(to)s AT TIME ZONE %(zone)s
+           AND s.booked_month >= date_trunc('month', %(from)s AT TIME ZONE %(zone)s)) m
+ GROUP BY month HAVING count(*) FILTER (WHERE booked) > 0
+"""
+
+
+def charged(work: Work) -> Mapping[str, Any]:
+    rules = work.rules(EconomicsRules)
+    codes = [(COST + code, item.statutory) for item in rules.items for code in item.codes]
+    return {
+        "goods": GOODS if rules.goods == "invoices" else MOVED,
+        "accounts": [f"{LEDGER}{account}%" for account in rules.ledger_accounts],
+        "codes": [code for code, _ in codes],
+        "statutory": [statutory for _, statutory in codes],
+        "unplaced": UNPLACED.statutory,
+        "currency": work.home.currency,
+    }
+
+
+FIGURES = Figures(
+    figures=figures,
+    as_of=as_of,
+    records=(
+        Record(
+            name="transaction",
+            title="ERP documents",
+            source="erp",
+            arrival=ARRIVAL,
+            sql=DOCUMENTS,
+            fields=(
+                Field(
+                    name="account_id",
+                    kind="missing_reference",
+                    expected=f"{SOLD} AND (r.account_code <> '' OR r.account_name_key <> '')",
+                    filled="r.account_id IS NOT NULL",
+                    suggestion="map the ERP's customer code, or add it to the customer's codes",
+                ),
+                Field(
+                    name="customer",
+                    expected=SOLD,
+                    filled="r.account_code <> '' OR r.account_name_key <> ''",
+                    suggestion="name the customer on orders and invoices",
+                ),
+                Field(
+                    name="person_id",
+                    kind="missing_reference",
+                    expected="r.person_code <> ''",
+                    filled="r.person_id <> ''",
+                    suggestion="map the ERP's code of the seller; what nobody sold is in nobody's productivity",
+                ),
+                Field(
+                    name="unit_id",
+                    kind="missing_reference",
+                    expected="r.unit_code <> ''",
+                    filled="r.unit_id <> ''",
+                    suggestion="map the ERP's department to a unit",
+                ),
+                Field(
+                    name="product_ids",
+                    kind="missing_reference",
+                    expected="r.product_codes <> '{}'",
+                    filled="NOT '' = ANY(r.product_ids)",
+                    suggestion="map the ERP's product codes; margins by product miss them",
+                ),
+                Field(
+                    name="channel",
+                    kind="missing_reference",
+                    expected="r.channel_code <> ''",
+                    filled="r.channel <> ''",
+                    suggestion="map the ERP's code of the channel",
+                ),
+            ),
+            late_suggestion="let the ERP be read every day, and book documents on their day",
+        ),
+    ),
+    agreements=(
+        Agreement(
+            name="ledger_margin",
+            record="transaction",
+            figures=("integrations.statutory_margin",),
+            ours="margin of invoices and costs",
+            theirs="vouchers of the ledger",
+            sql=BOOKS,
+            params=charged,
+            suggestion="reconcile the month with the ledger: a document is missing on one side, or booked to another month",
+        ),
+    ),
+)

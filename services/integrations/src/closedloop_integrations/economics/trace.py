@@ -9,14 +9,11 @@ from closedloop.common.v1.common_pb2 import Evidence
 from closedloop.platform.v1 import metrics_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.currency import coins
-from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_integrations.economics import lineage, reading, store, wire
 from closedloop_integrations.economics.productivity import workdays
 from closedloop_integrations.economics.reference import reference
 from closedloop_integrations.economics.rules import COST, GOODS, MOVED, REVENUE, EconomicsRules, Total
-
-rpcs = Rpcs("closedloop.platform.v1.MetricService")
 
 # Two more may follow.
 MOST_INPUTS = 1000
@@ -66,8 +63,7 @@ def figure(name: str, rules: EconomicsRules) -> Figure:
     raise errors.NotFound("METRIC_UNKNOWN", f"no metric {name}")
 
 
-@rpcs.method
-async def trace_metric(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
+async def traced(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
     other = LINEAGES.get(request.name)
     return await (other or margin)(request, call)
 

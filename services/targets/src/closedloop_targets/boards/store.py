@@ -11,9 +11,10 @@ from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_targets.boards.rules import Standing
 from closedloop_targets.periods.rules import Grain, Period
 
+# What targets in force ask of holders in the period.
 # Where several plans reach a holder, those of the unit that stands highest in the tree count: they follow each other.
-STANDING = """
-WITH holder AS (SELECT * FROM unnest(%(ids)s::text[], %(units)s::text[]) AS h (id, unit_id)),
+REACHED = """
+holder AS (SELECT * FROM unnest(%(ids)s::text[], %(units)s::text[]) AS h (id, unit_id)),
 reached AS (
     SELECT t.id AS target_id, t.holder_id, t.currency, t.start_date, t.end_date, t.minor, t.product_id, t.book_rate,
            rank() OVER (PARTITION BY t.holder_id ORDER BY array_position(%(tops)s::text[], t.plan_unit_id)) AS place
@@ -31,12 +32,15 @@ reached AS (
                          AND CASE WHEN %(cut)s THEN c.start_date <= %(end)s AND c.end_date >= %(start)s
                                   ELSE c.start_date >= %(start)s AND c.end_date <= %(end)s END) END AS asked
       FROM reached WHERE place = 1
-), goals AS (
+)
+"""
+STANDING = f"""
+WITH {REACHED}, goals AS (
     SELECT holder_id, sum(asked)::bigint AS asked, max(currency) AS currency,
            (array_agg(target_id ORDER BY asked DESC, target_id))[1] AS target_id
       FROM goal GROUP BY holder_id
 ), fact AS MATERIALIZED (
-    {fact}
+    {{fact}}
 ), done AS (
     SELECT holder_id, sum(minor)::bigint AS minor FROM fact WHERE date BETWEEN %(start)s AND %(end)s GROUP BY holder_id
 ), week AS (

@@ -5,9 +5,11 @@ from __future__ import annotations
 from closedloop.common.v1.common_pb2 import RuleReference
 from closedloop.targets.v1 import metrics_pb2 as pb
 from closedloop_chassis import pages
+from closedloop_chassis.figures.rules import holder
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_targets import amounts
+from closedloop_targets.figures.rules import TargetFigureRules
 from closedloop_targets.metrics.rules import Metric, MetricRules
 
 rpcs = Rpcs("closedloop.targets.v1.MetricService")
@@ -24,13 +26,17 @@ async def list_metrics(request: pb.ListMetricsRequest, call: Call) -> pb.ListMet
     ]
     page, token = pages.split(rows[: pages.size(request) + 1], request, lambda row: (row[0],))
     version = call.process.rulebooks.version(MetricRules, call.now)
-    money = call.home.currency
+    money, answers = call.home.currency, call.rules(TargetFigureRules)
     return pb.ListMetricsResponse(
-        metrics=[_to_proto(metric, money, version) for _, metric in page], next_page_token=token
+        metrics=[
+            _to_proto(metric, money, version, holder(call.org, answers.owner_of(f"targets.{metric.code}")))
+            for _, metric in page
+        ],
+        next_page_token=token,
     )
 
 
-def _to_proto(metric: Metric, money: str, version: int) -> pb.Metric:
+def _to_proto(metric: Metric, money: str, version: int, owner: str) -> pb.Metric:
     return pb.Metric(
         code=metric.code,
         name=metric.name,
@@ -48,7 +54,7 @@ def _to_proto(metric: Metric, money: str, version: int) -> pb.Metric:
             system=metric.system,
             fed_by=metric.fed_by,
             refresh=metric.refresh,
-            owner_id=metric.owner_id,
+            owner_id=metric.owner_id or owner,
         ),
         rule=RuleReference(rulebook=MetricRules.rulebook, version=version, rule=f"metrics.{metric.code}"),
     )

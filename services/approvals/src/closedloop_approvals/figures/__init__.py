@@ -1,0 +1,1 @@
+"""Whose the figures of approvals are, and what requests and tasks must say."""

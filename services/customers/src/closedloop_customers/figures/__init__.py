@@ -1,0 +1,1 @@
+"""Whose the figures of customers are, and what its records must say."""

@@ -1,0 +1,1 @@
+"""Whose the funnel's figures are, and what its records must say."""

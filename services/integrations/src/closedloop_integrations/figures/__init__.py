@@ -1,0 +1,1 @@
+"""Whose the figures of integrations are, and what its records must say."""
