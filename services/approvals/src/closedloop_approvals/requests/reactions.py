@@ -133,6 +133,9 @@ async def time_passed(due: list[Due], work: Work) -> None:
         waiting = held.get(clock.subject)
         if waiting is None or waiting.request.state != "pending":
             continue
+        if clock.phase == "due" and waiting.request.due_at and waiting.request.due_at > work.now:
+            # It was asked anew while this clock was on its way here.
+            continue
         if clock.phase == "warn":
             changes.append(_reminded(waiting, clock, work))
         elif waiting.request.on_overdue == "reject":
