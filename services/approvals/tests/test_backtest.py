@@ -97,7 +97,8 @@ async def test_the_past_is_judged_by_the_policies_of_its_time_with_what_counted_
         await company.live.advance(minutes=1)
     await publish(company, policies=policies(discount={"steps": [{"name": "cfo", "signers": ["person:cfo"]}]}))
     await company.live.advance(minutes=1)
-    held = await company.ask(approval(quote(subject_id="Q-9"), facts(0.15)))
+    another = facts(0.15, account_id=ACCOUNT[:-1] + "2")
+    held = await company.ask(approval(quote(subject_id="Q-9"), another))
     assert asked(held) == ["cfo"]
     unchanged = await backtest(
         company, policies=policies(discount={"steps": [{"name": "cfo", "signers": ["person:cfo"]}]})

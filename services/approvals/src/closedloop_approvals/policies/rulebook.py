@@ -52,7 +52,8 @@ class PolicyRule(Part):
     condition: str = "true"
     explanation: str = Field(min_length=1, max_length=500)
     steps: tuple[StepRule, ...] = Field(default=(), max_length=20)
-    # Matters of one account and kind within so many days count together in `accumulated_amount`; 0: they do not.
+    # Matters of one customer (of one owner, where one of them names none) and kind within so many days count together in
+    # `accumulated_amount`; 0: they do not.
     accumulation_days: float = Field(default=0, ge=0, le=366)
     # Time for the whole route, shared by its steps; null: the rulebook's.
     decision: ClockSetting | None = None
@@ -167,3 +168,8 @@ class ApprovalPolicyRules(Rules):
     @property
     def longest_window(self) -> timedelta:
         return timedelta(days=max((policy.accumulation_days for policy in self.policies), default=0))
+
+    def window(self, kind: str) -> timedelta:
+        """In which matters of the kind count together; zero where they do not."""
+        days = (policy.accumulation_days for policy in self.policies if kind in policy.kinds)
+        return timedelta(days=max(days, default=0))

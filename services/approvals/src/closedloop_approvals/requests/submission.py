@@ -176,10 +176,10 @@ async def _routed(submission: Submission, unit_id: str, work: Work) -> Routed:
         unit_id=unit_id,
         parties=(submission.opened_by,),
     )
-    version = rulebooks.version(ApprovalPolicyRules, work.now)
-    if submission.facts.account_id:
-        store.hold_account(work.tx, submission.facts.account_id, matter.kind)
-    return await routing.route(matter, work.rules(ApprovalPolicyRules), version, work, work.tx.one, work.now)
+    policies, version = work.rules(ApprovalPolicyRules), rulebooks.version(ApprovalPolicyRules, work.now)
+    if policies.window(matter.kind):
+        store.hold_neighbours(work.tx, matter.owner_id, submission.facts.account_id, matter.kind)
+    return await routing.route(matter, policies, version, work, work.tx.one, work.now)
 
 
 def _steps(routed: Routed) -> tuple[tuple[Step, ...], dict[int, dict[str, Any]]]:
