@@ -154,10 +154,16 @@ class ApprovalPolicyRules(Rules):
         return value
 
     def misfits(self, org: OrgSnapshot) -> dict[str, str]:
-        """Words that name nobody. An organisation that is not there yet is nobody's fault: a pack comes before its people."""
+        """Words that name nobody, and sums of nothing. An organisation that is not there yet is nobody's fault: a pack comes
+        before its people."""
+        alone = {
+            f"policies.{place}.accumulation_days": "accumulated_amount is the amount alone where nothing counts together"
+            for place, policy in enumerate(self.policies)
+            if not policy.accumulation_days and "accumulated_amount" in compiled(policy.condition).names
+        }
         if not org.people:
-            return {}
-        return {
+            return alone
+        return alone | {
             f"policies.{place}.steps.{at}.signers": f"nobody is {word}"
             for place, policy in enumerate(self.policies)
             for at, step in enumerate(policy.steps)
