@@ -104,7 +104,7 @@ class Office(RuleBasedStateMachine):
         return self.company.live.now
 
     def may_decide(self, person: str) -> bool:
-        """By name, or for somebody who is asked, by a delegation in force, and not as a second signature of one step."""
+        """By name, or for somebody who is asked, by a delegation in force, and not as a second signature."""
         if person in PARTIES | self.gone or state(self.held) != "pending":
             return False
         if person in asked(self.held):
@@ -112,14 +112,16 @@ class Office(RuleBasedStateMachine):
         absent = {a for a, to, until in self.stand_ins if to == person and until > self.now}
         for step in self.held.steps:
             waiting = [s for s in step.signers if s.state == requests_pb2.SIGNER_STATE_ASKED and s.person_id in absent]
-            mine = [
-                s
-                for s in step.signers
-                if s.state == requests_pb2.SIGNER_STATE_APPROVED and (s.signed_by or s.person_id) == person
-            ]
-            if waiting and not mine:
+            if waiting and not self.signed(person):
                 return True
         return False
+
+    def signed(self, person: str) -> bool:
+        return any(
+            s.state == requests_pb2.SIGNER_STATE_APPROVED and (s.signed_by or s.person_id) == person
+            for step in self.held.steps
+            for s in step.signers
+        )
 
     @rule(
         person=st.sampled_from(PEOPLE),
@@ -153,7 +155,7 @@ class Office(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE), whom=st.sampled_from(PEOPLE))
     def hand_over(self, person: str, whom: str) -> None:
-        may = self.may_decide(person)
+        may = self.may_decide(person) and not self.signed(whom)
         call = requests_pb2.HandOverRequest(
             request_id=rid(), id=self.held.id, etag=self.held.etag, to_person_id=whom, reason="出差"
         )

@@ -17,7 +17,7 @@ from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT, ExchangeRate
 
-from .conftest import ACCOUNT, Company, approval, asked, digest, facts, quote, rid, state
+from .conftest import ACCOUNT, Company, approval, asked, digest, facts, looks_on, quote, rid, state
 from .test_overtaken import too_late, until_waiting
 
 # A second record of the same customer, it turns out.
@@ -385,6 +385,9 @@ async def test_a_signer_is_added_before_beside_and_after(company: Company) -> No
         await add("lead", "rep", "BEFORE", held)
     with company.live.refused("INVALID_ARGUMENT", "SIGNER_NOT_FOUND"):
         await add("lead", "nobody", "BEFORE", held)
+    await looks_on(company, "auditor")
+    with company.live.refused("INVALID_ARGUMENT", "SIGNER_ONLY_LOOKS_ON"):
+        await add("lead", "auditor", "BEFORE", held)
     with company.live.refused("PERMISSION_DENIED"):
         await add("director", "cfo", "BEFORE", held)
     held = await add("lead", "fin1", "BEFORE", held)
@@ -424,6 +427,9 @@ async def test_a_signature_is_handed_over_by_its_holder_or_those_above(company: 
         await give("peer", "peer", held, "lead")
     with company.live.refused("INVALID_ARGUMENT", "SIGNER_IS_SUBMITTER"):
         await give("lead", "rep", held)
+    await looks_on(company, "auditor")
+    with company.live.refused("INVALID_ARGUMENT", "SIGNER_ONLY_LOOKS_ON"):
+        await give("lead", "auditor", held)
     with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
         await give("ops", "ops", held, "lead")
     held = await give("lead", "cfo", held)
