@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from closedloop.approvals.v1 import requests_pb2
+from closedloop.approvals.v1 import events_pb2, requests_pb2
 
 from .conftest import Company, approval, asked, facts, quote, state
 from .test_backtest import policies, publish
@@ -95,3 +95,27 @@ async def test_other_rules_give_their_own_time(company: Company) -> None:
     held = await company.ask(approval(quote(3), facts(0.5)))
     assert (asked(held), held.conditions, due(held)) == (["lead"], "", at(5, 16)), "four hours, lunch between"
     assert await company.breaks(held.id) == []
+
+
+@pytest.mark.mission("S63", "S82")
+async def test_whose_the_deal_becomes_decides_nothing_of_it(company: Company) -> None:
+    """It waits for the manager, and then is his: his own line is asked, in its own time, and a returned one stays where it is."""
+    await company.live.move_to(at(5, 9))
+    held, back = await company.ask(), await company.ask(approval(quote(subject_id="Q-2")))
+    back = await company.decide("lead", back, "RETURN")
+    await company.live.move_to(at(5, 11))
+    for one in (held, back):
+        told = events_pb2.ApprovalReassigned(
+            origin="funnel", kind="quote", subject_id=one.subject.id, version=1, actor_id="director", reason="接手"
+        )
+        told.ownership.owner_id, told.ownership.unit_id = "lead", "team1"
+        await company.live.hear(told, one.subject.id, source="funnel")
+        await company.live.hear(told, one.subject.id, source="funnel")
+    held = await company.read(held.id)
+    assert (asked(held), due(held), held.facts.ownership.owner_id) == (["director"], at(6, 11), "lead")
+    assert (await company.trail(held))[-2:] == ["rerouted:director", "asked:approvals>director"]
+    with company.live.refused("PERMISSION_DENIED", "OWN_REQUEST"):
+        await company.decide("lead", held)
+    assert state(await company.decide("director", held)) == "approved"
+    assert state(await company.read(back.id)) == "returned"
+    assert await company.breaks(held.id, back.id) == []
