@@ -259,6 +259,14 @@ NAMED: dict[str, tuple[list[dict[str, str]], list[dict[str, str]]]] = {
             },
         ],
     ),
+    "ClosedloopCalendarEnds": (
+        # Thirty days are left, and thirty-one; a replica that has not heard of the new year's days yet is a moment behind.
+        [{f'closedloop_calendar_known_seconds{{{L},calendar="business"}}': "2592000-60x60"}],
+        [
+            {f'closedloop_calendar_known_seconds{{{L},calendar="business"}}': "2678400-60x60"},
+            {f'closedloop_calendar_known_seconds{{{L},calendar="business"}}': "2592000-60x10 34128000x49"},
+        ],
+    ),
     "ClosedloopDown": (
         [{f'up{{job="closedloop",{L}}}': "1x5 0x60"}],
         [{f'up{{job="closedloop",{L}}}': "1x5 0x1 1x60"}, {f'up{{job="other",{L}}}': "0x60"}],

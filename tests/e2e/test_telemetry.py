@@ -35,6 +35,7 @@ API = {
     "closedloop_clocks_met",
     "closedloop_clocks_breached",
     "closedloop_clock_oldest_overdue_seconds",
+    "closedloop_calendar_known_seconds",
     "closedloop_clock_time_to_meet_seconds",
 }
 COURIER = {

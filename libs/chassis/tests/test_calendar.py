@@ -55,6 +55,28 @@ def test_a_year_nobody_announced_is_an_error_until_the_rulebook_names_it() -> No
     assert not is_workday(announced, date(2099, 1, 1))
 
 
+@pytest.mark.mission("U8")
+def test_how_far_a_calendar_goes_is_known_before_it_ends() -> None:
+    """On 1 December there is a month left; the next year's days, once published, move the end; weekends have none."""
+    now = at("2026-12-01T00:00")
+    rules = CalendarRules.model_validate(
+        {
+            "calendars": {
+                "business": {},
+                "announced": {"years": {"2027": {"holidays": ["2027-01-01"]}, "2029": {}}},
+                "weekends": {"country": ""},
+                "berlin": {"time_zone": "Europe/Berlin"},
+            }
+        }
+    )
+    assert Calendars(rules, OrgSnapshot()).ahead(now) == {
+        "business": timedelta(days=31),
+        "announced": timedelta(days=31 + 365),
+        "berlin": timedelta(days=31, hours=7),
+    }
+    assert Calendars(rules, OrgSnapshot()).ahead(at("2027-01-02T00:00"))["business"] == timedelta(days=-1)
+
+
 def test_the_companys_own_days_win() -> None:
     calendar = BusinessCalendar.model_validate({"days_off": ["2026-01-05"], "days_on": ["2026-01-03"]})
     assert not is_workday(calendar, date(2026, 1, 5))

@@ -21,6 +21,7 @@ from closedloop.approvals.v1 import (
     tasks_pb2_grpc,
     worklist_pb2_grpc,
 )
+from closedloop.options.v1.options_pb2 import ROLE_AUDITOR
 from closedloop.targets.v1.events_pb2 import PersonChanged
 from closedloop_approvals.service import SERVICE
 from closedloop_chassis.service import Service
@@ -173,6 +174,13 @@ class Company:
     def _roles(self, person: str) -> tuple[str, ...]:
         known = self.live.process.org.current.person(person)
         return tuple(known.roles) if known else ("rep",)
+
+
+async def looks_on(company: Company, person_id: str) -> None:
+    """Somebody joins who may look at everything and decide nothing."""
+    person = PersonChanged(person_id=person_id, unit_id="office", name=person_id, active=True, version=1)
+    person.roles.append(ROLE_AUDITOR)
+    await company.live.hear(person, person_id, source="targets")
 
 
 def asked(held: requests_pb2.Request) -> list[str]:

@@ -97,7 +97,8 @@ async def test_the_past_is_judged_by_the_policies_of_its_time_with_what_counted_
         await company.live.advance(minutes=1)
     await publish(company, policies=policies(discount={"steps": [{"name": "cfo", "signers": ["person:cfo"]}]}))
     await company.live.advance(minutes=1)
-    held = await company.ask(approval(quote(subject_id="Q-9"), facts(0.15)))
+    another = facts(0.15, account_id=ACCOUNT[:-1] + "2")
+    held = await company.ask(approval(quote(subject_id="Q-9"), another))
     assert asked(held) == ["cfo"]
     unchanged = await backtest(
         company, policies=policies(discount={"steps": [{"name": "cfo", "signers": ["person:cfo"]}]})
@@ -105,7 +106,8 @@ async def test_the_past_is_judged_by_the_policies_of_its_time_with_what_counted_
     assert (unchanged.examined, unchanged.changed) == (4, 0), "the third of a split project is still countersigned"
     before = await backtest(company)
     assert [(d.request_id, d.was, d.would_be) for d in before.differences] == [(held.id, "cfo: cfo", "manager: lead")]
-    unsplit = await backtest(company, policies=policies(major_project={"accumulation_days": 0}))
+    alone = {"condition": "major_project", "accumulation_days": 0}
+    unsplit = await backtest(company, policies=policies(major_project=alone))
     assert unsplit.changed == 2, "without the window the split project needs nobody; and the discount is the manager's"
 
 
@@ -142,6 +144,7 @@ async def test_a_policy_that_could_not_work_is_not_written(company: Company) -> 
         ("policies.1.steps.0", policies(discount={"steps": [{**step, "signers": ["role:legal"] * 2, "mode": "all"}]})),
         ("policies.1.condition", policies(discount={"condition": "discount_ratio >"})),
         ("policies.1", policies(discount={"on_overdue": "approve"})),
+        ("policies.4.accumulation_days", policies(major_project={"accumulation_days": 0})),
     ]
     for place, draft in wrong:
         for act, reason, root in ((publish, "RULEBOOK_INVALID", "body"), (backtest, "POLICY_INVALID", "draft")):

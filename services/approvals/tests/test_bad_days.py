@@ -35,6 +35,7 @@ async def test_a_signer_whose_turn_has_not_come_leaves(company: Company) -> None
     held = await company.ask()
     back = await company.decide("lead", await company.ask(approval(quote(subject_id="Q-2"))), "RETURN")
     await leaves(company, "director", "east")
+    assert await company.breaks(back.id) == [], "nobody changed what is back with its submitter behind our back"
     for one in (await company.read(held.id), await company.ask(approval(quote(2, subject_id="Q-2")))):
         assert asked(one) == ["lead"]
         after = await company.decide("lead", one)

@@ -16,7 +16,7 @@ from closedloop_approvals.delegations.rules import Standing
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors
 
-from .conftest import ACCOUNT, Company, approval, asked, cny, facts, quote, rid, state
+from .conftest import ACCOUNT, Company, approval, asked, cny, facts, looks_on, quote, rid, state
 from .test_backtest import policies, publish
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -117,6 +117,25 @@ async def test_whose_own_turn_is_still_to_come_does_not_sign_for_the_one_before(
     assert state(await company.decide("director", held)) == "approved"
 
 
+@pytest.mark.mission("U9", "S63")
+async def test_two_tiers_are_two_people(company: Company) -> None:
+    """Who signed for the manager does not sign for the director too: neither standing in for him nor in his seat."""
+    await delegate(company, "director", "lead", end=48)
+    held = await company.decide("lead", await company.ask())
+    assert asked(held) == ["director"]
+    with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
+        await company.decide("lead", held)
+    for person, giver in (("ops", "director"), ("director", "")):
+        call = requests_pb2.HandOverRequest(
+            request_id=rid(), id=held.id, etag=held.etag, from_person_id=giver, to_person_id="lead", reason="出差"
+        )
+        with company.live.refused("ALREADY_EXISTS", "ALREADY_A_SIGNER"):
+            await company.requests(person).HandOver(call)
+    assert state(await company.decide("director", held)) == "approved"
+    signed = [line for line in await company.trail(held) if line.startswith("approved")]
+    assert signed == ["approved:lead", "approved:director"]
+
+
 @pytest.mark.mission("U9")
 async def test_a_stand_in_who_left_stands_in_for_nobody(company: Company) -> None:
     held = await company.ask(approval(told=facts(0.15)))
@@ -165,10 +184,12 @@ async def test_for_whom_one_signs_is_said_where_it_could_be_both(company: Compan
 
 
 async def test_refusals(company: Company) -> None:
+    await looks_on(company, "auditor")
     first = await delegate(company, "lead", "peer", 0, 24, request_kinds=["quote"])
     for person, to, code, reason, more in (
         ("lead", "lead", "INVALID_ARGUMENT", "DELEGATION_TO_SELF", {}),
         ("lead", "nobody", "INVALID_ARGUMENT", "DELEGATE_NOT_FOUND", {}),
+        ("lead", "auditor", "INVALID_ARGUMENT", "DELEGATE_ONLY_LOOKS_ON", {}),
         ("lead", "cfo", "FAILED_PRECONDITION", "DELEGATION_OVERLAPS", {}),
         ("lead", "cfo", "FAILED_PRECONDITION", "DELEGATION_OVERLAPS", {"request_kinds": ["quote", "contract"]}),
         ("peer", "lead", "FAILED_PRECONDITION", "DELEGATION_CYCLE", {}),

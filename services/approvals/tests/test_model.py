@@ -1,7 +1,8 @@
 """Random people do random legal and illegal things at random times, through the contract; what must always hold, holds.
 
 A model of the company says who may decide; the service is asked and its answer compared, in both directions. After
-every act the chain verifies, there is one final decision at most, and the clock's total is the sum of its parts.
+every act the chain verifies, there is one final decision at most, and the clock's total is the sum of its parts: of those since
+the matter, or the rules it goes by, became another.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from closedloop.options.v1.options_pb2 import ROLE_MANAGER, ROLE_SIGNATORY
 from closedloop.targets.v1.events_pb2 import PersonChanged
 
 from .conftest import FUNCTIONS, Company, approval, asked, facts, quote, rid, state
+from .test_backtest import publish
 
 PEOPLE = ["rep", "peer", "lead", "director", "boss", "fin1", "fin2", "law", "cfo", "north_rep", "north_director", "ops"]
 PARTIES = {"rep"}
@@ -52,6 +54,8 @@ class Office(RuleBasedStateMachine):
     loop: ClassVar[asyncio.AbstractEventLoop]
     number: ClassVar[int] = 0
     versions: ClassVar[int] = 10**6
+    # Working hours to decide in, as the rulebook has them now.
+    hours: ClassVar[int] = 8
 
     def run(self, act: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(act, self.loop).result(PATIENCE_SECONDS)
@@ -83,6 +87,9 @@ class Office(RuleBasedStateMachine):
         self.stand_ins: list[tuple[str, str, datetime]] = []
         self.run(self.company.ask(approval(quote(subject_id=self.subject_id), self.told)))
         self.finals: list[str] = []
+        self.judged = self.judging()
+        # Since when the matter is this one, and how many entries of its trail are older.
+        self.begun, self.older = self.now, 0
         self.held = self.run(self.company.of_subject(self.subject_id))
         self.look()
 
@@ -97,7 +104,7 @@ class Office(RuleBasedStateMachine):
         return self.company.live.now
 
     def may_decide(self, person: str) -> bool:
-        """By name, or for somebody who is asked, by a delegation in force, and not as a second signature of one step."""
+        """By name, or for somebody who is asked, by a delegation in force, and not as a second signature."""
         if person in PARTIES | self.gone or state(self.held) != "pending":
             return False
         if person in asked(self.held):
@@ -105,14 +112,16 @@ class Office(RuleBasedStateMachine):
         absent = {a for a, to, until in self.stand_ins if to == person and until > self.now}
         for step in self.held.steps:
             waiting = [s for s in step.signers if s.state == requests_pb2.SIGNER_STATE_ASKED and s.person_id in absent]
-            mine = [
-                s
-                for s in step.signers
-                if s.state == requests_pb2.SIGNER_STATE_APPROVED and (s.signed_by or s.person_id) == person
-            ]
-            if waiting and not mine:
+            if waiting and not self.signed(person):
                 return True
         return False
+
+    def signed(self, person: str) -> bool:
+        return any(
+            s.state == requests_pb2.SIGNER_STATE_APPROVED and (s.signed_by or s.person_id) == person
+            for step in self.held.steps
+            for s in step.signers
+        )
 
     @rule(
         person=st.sampled_from(PEOPLE),
@@ -146,7 +155,7 @@ class Office(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE), whom=st.sampled_from(PEOPLE))
     def hand_over(self, person: str, whom: str) -> None:
-        may = self.may_decide(person)
+        may = self.may_decide(person) and not self.signed(whom)
         call = requests_pb2.HandOverRequest(
             request_id=rid(), id=self.held.id, etag=self.held.etag, to_person_id=whom, reason="出差"
         )
@@ -162,14 +171,43 @@ class Office(RuleBasedStateMachine):
         outcome = self.act("requests", person, "Recall", call)
         assert (outcome == "") == (person in PARTIES and was_open)
 
-    @rule()
-    def the_quote_changes(self) -> None:
+    @rule(
+        changes=st.booleans(), discount=st.sampled_from([0.05, 0.15, 0.25]), yuan=st.sampled_from([10_000, 2_000_000])
+    )
+    def the_quote_changes(self, changes: bool, discount: float, yuan: int) -> None:
         """The funnel tells the next version: it resubmits, or restarts, or, after the end, asks anew elsewhere."""
         if state(self.held) in FINAL:
             return
+        if changes:
+            self.told = facts(discount, yuan)
+        was, before, older = state(self.held), self.judged, len(self.run(self.entries()))
         version = self.held.subject.version + 1
         self.run(self.company.ask(approval(quote(version, subject_id=self.subject_id), self.told)))
         self.look()
+        self.judged = self.judging()
+        if state(self.held) == "withdrawn":
+            return  # nobody is there to sign it
+        figures, people = (one == other for one, other in zip(self.judged, before, strict=True))
+        if was == "returned" and figures and (people or self.held.elapsed.ToTimedelta()):
+            return  # whether others now sign, the service knows
+        self.begun, self.older = self.now, older
+        if not (was == "returned" and figures):
+            assert self.held.escalation_level == 0, "nobody was late for this one yet"
+            due = self.company.live.process.calendars(self.now).add(
+                self.now, timedelta(hours=Office.hours), "business", "team1"
+            )
+            assert state(self.held) != "pending" or self.held.due_time.ToDatetime(tzinfo=UTC) == due
+
+    def judging(self) -> tuple[tuple[str, int], tuple[set[str], set[str]]]:
+        """What decides the time a matter has: figures and rules, and for whose signatures."""
+        return (str(self.told), Office.hours), (set(self.gone), set(self.elsewhere))
+
+    @rule()
+    def the_policies_change(self) -> None:
+        """Refused while a role that they name is nobody's."""
+        hours = 12 - Office.hours
+        if not self.attempt(publish(self.company, decision={"hours": hours, "calendar": "business", "warn_at": 0.5})):
+            Office.hours = hours
 
     @rule(really=st.integers(0, 9))
     def the_quote_is_withdrawn(self, really: int) -> None:
@@ -262,9 +300,9 @@ class Office(RuleBasedStateMachine):
         return list((await self.company.requests("ops").ListTrail(call)).entries)
 
     def parts(self, entries: list[requests_pb2.TrailEntry]) -> timedelta:
-        """Working time from each moment somebody was asked to the return, or the end, that followed."""
-        total, since = timedelta(), None
-        for entry in entries:
+        """Working time from each moment somebody was asked of this to the return, or the end, that followed."""
+        total, since = timedelta(), self.begun if self.older else None
+        for entry in entries[self.older :]:
             action = requests_pb2.TrailAction.Name(entry.action).removeprefix("TRAIL_ACTION_").lower()
             at = entry.time.ToDatetime(tzinfo=UTC)
             if action in RUNS and since is None:
@@ -290,7 +328,7 @@ class Office(RuleBasedStateMachine):
 
 @pytest.mark.mission("S63", "S64", "S65", "S66", "U8", "U9", "U10")
 async def test_whatever_people_do_at_whatever_time(company: Company) -> None:
-    Office.company, Office.loop, Office.number = company, asyncio.get_running_loop(), 0
+    Office.company, Office.loop, Office.number, Office.hours = company, asyncio.get_running_loop(), 0, 8
     few = settings(
         max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )

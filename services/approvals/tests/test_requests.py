@@ -12,12 +12,16 @@ from google.type.money_pb2 import Money
 
 from closedloop.approvals.v1 import events_pb2, policies_pb2, requests_pb2
 from closedloop.common.v1.common_pb2 import Evidence
+from closedloop.customers.v1.events_pb2 import AccountChanged
 from closedloop.integrations.v1.events_pb2 import DeliveryRequested
 from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT, ExchangeRate
 
-from .conftest import ACCOUNT, Company, approval, asked, digest, facts, quote, rid, state
+from .conftest import ACCOUNT, Company, approval, asked, digest, facts, looks_on, quote, rid, state
 from .test_overtaken import too_late, until_waiting
+
+# A second record of the same customer, it turns out.
+OTHER = ACCOUNT[:-1] + "9"
 
 
 async def notices(company: Company, template: str) -> list[str]:
@@ -115,6 +119,37 @@ async def test_nor_does_splitting_it_at_one_instant_or_letting_a_part_grow(compa
     assert (grown.id, state(grown)) == (small.id, "pending")
     rest = await company.ask(approval(quote(subject_id="Q-4"), facts(0.05, 400_000, account_id=other)))
     assert (sorted(asked(rest)), list(rest.accumulated_request_ids)) == (["fin1", "fin2", "law"], [small.id])
+
+
+@pytest.mark.mission("S64")
+async def test_nor_does_leaving_the_customer_open_or_giving_it_two_names(company: Company) -> None:
+    """Two halves without a customer, one half with and one without, and a customer kept twice until the records merged."""
+    first = await company.ask(approval(quote(subject_id="Q-1"), facts(0.05, 600_000)))
+    second = await company.ask(approval(quote(subject_id="Q-2"), facts(0.05, 600_000)))
+    assert (state(first), sorted(asked(second))) == ("approved", ["fin1", "fin2", "law"])
+    assert list(second.accumulated_request_ids) == [first.id]
+    named = await company.ask(approval(quote(subject_id="Q-3"), facts(0.05, 600_000, account_id=ACCOUNT)))
+    assert state(named) == "pending", "they may have been for this one"
+    others = await company.ask(approval(quote(subject_id="Q-4"), facts(0.05, 600_000, owner="peer", account_id=OTHER)))
+    assert (state(others), list(others.accumulated_request_ids)) == ("approved", []), "those of one owner only"
+    await company.live.advance(days=8)
+
+    # OTHER became part of a third record, and that one of ACCOUNT.
+    third = ACCOUNT[:-1] + "8"
+    parts = [("Q-5", OTHER), ("Q-6", third)]
+    for subject_id, account_id in parts:
+        one = await company.ask(approval(quote(subject_id=subject_id), facts(0.05, 400_000, account_id=account_id)))
+        assert state(one) == "approved"
+    for account_id, into in ((OTHER, third), (third, ACCOUNT)):
+        told = AccountChanged(account_id=account_id, name="阿克姆", merged_into_id=into, version=2)
+        await company.live.hear(told, account_id, source="customers")
+    for subject_id, account_id in (("Q-7", ACCOUNT), ("Q-8", OTHER)):
+        whole = await company.ask(approval(quote(subject_id=subject_id), facts(0.05, 400_000, account_id=account_id)))
+        assert sorted(asked(whole)) == ["fin1", "fin2", "law"]
+    apart = AccountChanged(account_id=third, name="阿克姆", version=3)
+    await company.live.hear(apart, third, source="customers")
+    again = await company.ask(approval(quote(subject_id="Q-9"), facts(0.05, 100_000, account_id=ACCOUNT)))
+    assert state(again) == "approved", "apart again, this one comes to half a million"
 
 
 @pytest.mark.mission("U16")
@@ -350,6 +385,9 @@ async def test_a_signer_is_added_before_beside_and_after(company: Company) -> No
         await add("lead", "rep", "BEFORE", held)
     with company.live.refused("INVALID_ARGUMENT", "SIGNER_NOT_FOUND"):
         await add("lead", "nobody", "BEFORE", held)
+    await looks_on(company, "auditor")
+    with company.live.refused("INVALID_ARGUMENT", "SIGNER_ONLY_LOOKS_ON"):
+        await add("lead", "auditor", "BEFORE", held)
     with company.live.refused("PERMISSION_DENIED"):
         await add("director", "cfo", "BEFORE", held)
     held = await add("lead", "fin1", "BEFORE", held)
@@ -389,6 +427,9 @@ async def test_a_signature_is_handed_over_by_its_holder_or_those_above(company: 
         await give("peer", "peer", held, "lead")
     with company.live.refused("INVALID_ARGUMENT", "SIGNER_IS_SUBMITTER"):
         await give("lead", "rep", held)
+    await looks_on(company, "auditor")
+    with company.live.refused("INVALID_ARGUMENT", "SIGNER_ONLY_LOOKS_ON"):
+        await give("lead", "auditor", held)
     with company.live.refused("PERMISSION_DENIED", "NOT_A_SIGNER"):
         await give("ops", "ops", held, "lead")
     held = await give("lead", "cfo", held)

@@ -96,9 +96,11 @@ def test_a_work_list_reads_its_own_lines_only(filled: str) -> None:
     assert scanned(explain(filled, worklist.WORK, params, analyze=False)) == set(), "prepared for anybody"
 
 
-def test_routing_a_matter_reads_its_neighbours_only(filled: str) -> None:
+@pytest.mark.parametrize("account_id", ["00000000-0000-0000-0000-000000000007", None])
+def test_routing_a_matter_reads_its_neighbours_only(filled: str, account_id: str | None) -> None:
     params = {
-        "account_id": "00000000-0000-0000-0000-000000000007",
+        "account_id": account_id,
+        "owner_id": "p7",
         "kind": "quote",
         "since": work(filled, "p7")["now"],
         "origin": "funnel",
@@ -108,7 +110,8 @@ def test_routing_a_matter_reads_its_neighbours_only(filled: str) -> None:
         "day": work(filled, "p7")["now"].date(),
         "now": work(filled, "p7")["now"],
     }
-    assert scanned(explain(filled, SURROUNDINGS, params, analyze=True)) == set()
+    for analyze in (True, False):
+        assert scanned(explain(filled, SURROUNDINGS, params, analyze=analyze)) == set()
 
 
 def test_whoever_leaves_and_whatever_is_sealed_is_found_by_index(filled: str) -> None:

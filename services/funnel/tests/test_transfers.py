@@ -12,8 +12,9 @@ from closedloop.funnel.v1 import events_pb2 as events
 from closedloop.funnel.v1 import opportunities_pb2 as pb
 from closedloop.targets.v1 import events_pb2 as targets
 
-from .conftest import ACME, Company, cny, rid
+from .conftest import ACME, Company, rid
 from .raw_history import moment
+from .test_quotes_and_contracts import Desk
 
 UNKNOWN = "0190a000-0000-7000-8000-00000000dead"
 
@@ -27,12 +28,8 @@ async def test_deals_go_with_contracts_and_clocks_or_not_at_all(company: Company
     live, refused, ops = company.live, company.live.refused, company.deals("ops", "operations")
     await live.move_to(moment(date(2026, 1, 5), 9))
     first, second = await company.open(account_id=ACME), await company.open()
-    contracts = live.stub(contracts_pb2_grpc.ContractServiceStub, "rep1", "rep")
-    draft = await contracts.CreateContract(
-        contracts_pb2.CreateContractRequest(
-            request_id=rid(), opportunity_id=first.id, title="销售合同", amount=cny(200_000)
-        )
-    )
+    desk = Desk(company)
+    draft = await desk.contract(first, await desk.approved(first))
     with refused("NOT_FOUND", "OPPORTUNITY_UNKNOWN"):
         await ops.TransferOpportunities(transfer(first.id, UNKNOWN))
     with refused("INVALID_ARGUMENT", "PERSON_UNKNOWN"):

@@ -49,6 +49,12 @@ CLOCKS = (
 ALERTS = (
     *CLOCKS,
     Alert(
+        "ClosedloopCalendarEnds", "ticket",
+        # A month: whatever is asked in the last days of the last year that is known is refused.
+        "min by (service, calendar) (closedloop_calendar_known_seconds{SERVICE}) < 30 * 24 * 3600", "30m",
+        "the holidays of calendar {{ $labels.calendar }} are known for {{ $value | humanizeDuration }} more",
+    ),
+    Alert(
         "ClosedloopDown", "page",
         "min by (service, process, instance) (up{job=\"closedloop\",SERVICE}) == 0", "3m",
         "{{ $labels.process }} {{ $labels.instance }} of {{ $labels.service }} cannot be scraped",

@@ -22,7 +22,9 @@ from closedloop_chassis import errors, protos
 from closedloop_chassis.rulebook.rules import ClockSetting
 from closedloop_chassis.work import Work
 
-# Rejected and recalled matters count for nothing, and a subject does not count beside itself.
+# Rejected and recalled matters count for nothing, and a subject does not count beside itself. Which customer it is for may
+# be left open, but gains nothing: what names none counts with all of its owner, and all of its owner with it. The family
+# is asked for once (a subquery), not for every row of the owner.
 SURROUNDINGS = f"""
 SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', base_minor,
                                                      'submitted_at', coalesce(submitted_at, opened_at),
@@ -30,7 +32,9 @@ SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'base_minor', bas
                                                      'people', participants || submitter_id || opened_by)
                                   ORDER BY coalesce(submitted_at, opened_at), id), '[]')
           FROM approval_request
-         WHERE account_id = %(account_id)s::uuid AND kind = %(kind)s AND coalesce(submitted_at, opened_at) > %(since)s
+         WHERE (account_id = ANY((SELECT account_family(%(account_id)s::uuid))::uuid[])
+                OR (owner_id = %(owner_id)s AND (%(account_id)s::uuid IS NULL OR account_id IS NULL)))
+           AND kind = %(kind)s AND coalesce(submitted_at, opened_at) > %(since)s
            AND base_minor IS NOT NULL AND state IN ('pending', 'returned', 'approved')
            AND (origin, subject_id) <> (%(origin)s, %(subject_id)s))
        AS neighbours,
@@ -107,15 +111,16 @@ async def route(
     at: datetime,
     counts: Counts | None = None,
 ) -> Routed:
-    """With all matters of the account, or those that count. Raises what `policies.plan` raises, and FailedPrecondition
+    """With all matters of the customer, or those that count. Raises what `policies.plan` raises, and FailedPrecondition
     RATE_UNKNOWN. One round trip."""
     amount, currency = matter.amount
     found = await read(
         SURROUNDINGS,
         {
             "account_id": matter.facts.account_id or None,
+            "owner_id": matter.owner_id,
             "kind": matter.kind,
-            "since": at - rules.longest_window,
+            "since": at - rules.window(matter.kind),
             "origin": matter.origin,
             "subject_id": matter.subject_id,
             "currency": currency,

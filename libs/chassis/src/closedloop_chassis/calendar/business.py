@@ -115,6 +115,25 @@ def is_workday(calendar: BusinessCalendar, day: date) -> bool:
     return _official(day) if calendar.country == "CN" else day.weekday() < 5
 
 
+def known_until(calendar: BusinessCalendar, day: date) -> date | None:
+    """The last day of the years, from that day's on, that somebody has announced; None where none need be. In the past where
+    that day's own is not."""
+    if calendar.country != "CN":
+        return None
+    year = day.year
+    while year in calendar.years or _is_official(year):
+        year += 1
+    return date(year - 1, 12, 31)
+
+
+def _is_official(year: int) -> bool:
+    try:
+        _official(date(year, 1, 1))
+    except errors.FailedPrecondition:
+        return False
+    return True
+
+
 def _stretches(calendar: BusinessCalendar, day: date) -> list[Stretch]:
     known = calendar.worked
     if day not in known:
@@ -193,6 +212,17 @@ class Calendars:
 
     def is_workday(self, day: date, calendar: str, unit_id: str = "") -> bool:
         return calendar == PLAIN or is_workday(self.named(calendar, unit_id), day)
+
+    def ahead(self, now: datetime) -> dict[str, timedelta]:
+        """By calendar that ends somewhere, for how long from now on its working time is known; less than nothing where it is
+        over."""
+        left: dict[str, timedelta] = {}
+        for name, calendar in self._rules.calendars.items():
+            zone = ZoneInfo(calendar.time_zone)
+            last = known_until(calendar, now.astimezone(zone).date())
+            if last is not None:
+                left[name] = datetime.combine(last + DAY, time.min, zone) - now
+        return left
 
     def due(self, setting: ClockSetting, start: datetime, unit_id: str = "") -> datetime:
         """When a clock of the setting that starts then runs out."""

@@ -1,8 +1,9 @@
-"""The five figures every clock feeds, so that one dashboard and one alert serve all time rules."""
+"""The figures every clock feeds, so that one dashboard and one alert serve all time rules; and how far their calendars go."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from closedloop_chassis.clocks.due import Due
@@ -30,6 +31,13 @@ def fired(clocks: Mapping[str, Sequence[Due]]) -> None:
     """Those that fired together, by kind."""
     for kind, due in clocks.items():
         metrics.CLOCKS_BREACHED.labels(kind).inc(sum(clock.phase == "due" for clock in due))
+
+
+def known(ahead: Mapping[str, timedelta]) -> None:
+    """Calendars with an end, and how far away it is."""
+    metrics.CALENDAR_KNOWN.clear()
+    for calendar, left in ahead.items():
+        metrics.CALENDAR_KNOWN.labels(calendar).set(left.total_seconds())
 
 
 def running(rows: Sequence[dict[str, Any]]) -> None:

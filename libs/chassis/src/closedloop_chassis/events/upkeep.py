@@ -81,6 +81,7 @@ async def measure(process: Process) -> None:
     metrics.INBOX_LAG.set(backlog["inbox_age"])
     metrics.INBOX_PARKED.set(backlog["parked"])
     figures.running(await process.database.reader.all(figures.RUNNING, now))
+    figures.known(process.calendars(now["now"]).ahead(now["now"]))
 
 
 async def forget(process: Process) -> None:

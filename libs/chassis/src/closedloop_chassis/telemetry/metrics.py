@@ -57,6 +57,9 @@ CLOCKS_BREACHED = Counter("closedloop_clocks_breached_total", "Clocks that fell 
 CLOCK_OLDEST_OVERDUE = Gauge(
     "closedloop_clock_oldest_overdue_seconds", "How long ago the oldest clock that has not fired fell due", ("kind",)
 )
+CALENDAR_KNOWN = Gauge(
+    "closedloop_calendar_known_seconds", "For how long from now on the holidays of a calendar are known", ("calendar",)
+)
 CLOCK_TIME_TO_MEET = Histogram(
     "closedloop_clock_time_to_meet_seconds", "From start to met, on the plain clock", ("kind",), buckets=SPAN_BUCKETS
 )

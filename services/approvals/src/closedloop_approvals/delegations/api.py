@@ -7,6 +7,7 @@ from dataclasses import replace
 from google.type.interval_pb2 import Interval
 
 from closedloop.approvals.v1 import delegations_pb2 as pb
+from closedloop_approvals import signatories
 from closedloop_approvals.delegations import rules, store
 from closedloop_approvals.delegations.store import Delegation
 from closedloop_chassis import errors, etags, pages, protos
@@ -27,6 +28,9 @@ async def create_delegation(request: pb.CreateDelegationRequest, call: Call) -> 
     if delegate is None or not delegate.active:
         violations = {"delegate_id": "is nobody of the company"}
         raise errors.InvalidArgument("DELEGATE_NOT_FOUND", f"nobody is called {request.delegate_id}", violations)
+    if not signatories.may_act(delegate):
+        violations = {"delegate_id": "has no role that signs"}
+        raise errors.InvalidArgument("DELEGATE_ONLY_LOOKS_ON", f"{delegate.id} may look on, not sign", violations)
     if not request.period.HasField("end_time"):
         raise errors.InvalidArgument("PERIOD_INVALID", "say when it ends", {"period.end_time": "is needed"})
     starts_at = (

@@ -46,7 +46,10 @@ SELECT id, origin, kind, subject_id, facts, submitter_id, opened_by, owner_id, u
 BESIDE = """
 SELECT r.id AS of, n.id, n.base_minor, coalesce(n.submitted_at, n.opened_at) AS submitted_at
   FROM approval_request r
-  JOIN approval_request n ON n.account_id = r.account_id AND n.kind = r.kind
+  CROSS JOIN LATERAL (SELECT account_family(r.account_id) AS ids OFFSET 0) family
+  JOIN approval_request n
+    ON (n.account_id = ANY(family.ids) OR (n.owner_id = r.owner_id AND (r.account_id IS NULL OR n.account_id IS NULL)))
+   AND n.kind = r.kind
    AND coalesce(n.submitted_at, n.opened_at) > coalesce(r.submitted_at, r.opened_at) - %(window)s
    AND coalesce(n.submitted_at, n.opened_at) < coalesce(r.submitted_at, r.opened_at)
  WHERE r.id = ANY(%(ids)s::uuid[]) AND n.base_minor IS NOT NULL AND n.state IN ('pending', 'returned', 'approved')

@@ -52,7 +52,8 @@ class PolicyRule(Part):
     condition: str = "true"
     explanation: str = Field(min_length=1, max_length=500)
     steps: tuple[StepRule, ...] = Field(default=(), max_length=20)
-    # Matters of one account and kind within so many days count together in `accumulated_amount`; 0: they do not.
+    # Matters of one customer (of one owner, where one of them names none) and kind within so many days count together in
+    # `accumulated_amount`; 0: they do not.
     accumulation_days: float = Field(default=0, ge=0, le=366)
     # Time for the whole route, shared by its steps; null: the rulebook's.
     decision: ClockSetting | None = None
@@ -153,10 +154,16 @@ class ApprovalPolicyRules(Rules):
         return value
 
     def misfits(self, org: OrgSnapshot) -> dict[str, str]:
-        """Words that name nobody. An organisation that is not there yet is nobody's fault: a pack comes before its people."""
+        """Words that name nobody, and sums of nothing. An organisation that is not there yet is nobody's fault: a pack comes
+        before its people."""
+        alone = {
+            f"policies.{place}.accumulation_days": "accumulated_amount is the amount alone where nothing counts together"
+            for place, policy in enumerate(self.policies)
+            if not policy.accumulation_days and "accumulated_amount" in compiled(policy.condition).names
+        }
         if not org.people:
-            return {}
-        return {
+            return alone
+        return alone | {
             f"policies.{place}.steps.{at}.signers": f"nobody is {word}"
             for place, policy in enumerate(self.policies)
             for at, step in enumerate(policy.steps)
@@ -167,3 +174,8 @@ class ApprovalPolicyRules(Rules):
     @property
     def longest_window(self) -> timedelta:
         return timedelta(days=max((policy.accumulation_days for policy in self.policies), default=0))
+
+    def window(self, kind: str) -> timedelta:
+        """In which matters of the kind count together; zero where they do not."""
+        days = (policy.accumulation_days for policy in self.policies if kind in policy.kinds)
+        return timedelta(days=max(days, default=0))

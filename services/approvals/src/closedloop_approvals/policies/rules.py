@@ -46,7 +46,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another matter of the same account and kind that may count together with this one."""
+    """Another matter of the same customer, or owner, and kind that may count together with this one."""
 
     request_id: str
     amount: float

@@ -6,7 +6,7 @@ from typing import Literal
 
 from closedloop.approvals.v1 import requests_pb2 as pb
 from closedloop.common.v1.common_pb2 import BulkSummary, Provenance
-from closedloop_approvals import standing_in
+from closedloop_approvals import signatories, standing_in
 from closedloop_approvals.requests import (
     deciding,
     exporting,
@@ -25,6 +25,7 @@ from closedloop_approvals.requests.store import Held
 from closedloop_approvals.requests.submission import Submission, as_dict, mend, own_matter, submit, unit_of
 from closedloop_approvals.requests.trail import Entry
 from closedloop_chassis import bulk, errors, etags
+from closedloop_chassis.org.snapshot import Person
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 
@@ -167,7 +168,7 @@ async def recall(request: pb.RecallRequest, call: Call) -> pb.Request:
 async def add_signer(request: pb.AddSignerRequest, call: Call) -> pb.Request:
     held = await _locked(request.id, call)
     _of_the_company(call)
-    _known(request.person_id, call)
+    _signer(request.person_id, "person_id", call)
     placement = PLACEMENTS[request.placement]
     change = deciding.add_signer(
         held, call.caller.subject, request.step, request.person_id, placement, request.reason, call.now
@@ -186,7 +187,7 @@ async def hand_over(request: pb.HandOverRequest, call: Call) -> pb.Request:
         _above_them(giver, request.to_person_id, call)
         held = await _held(request.id, call)
     _of_the_company(call)
-    _known(request.to_person_id, call)
+    _signer(request.to_person_id, "to_person_id", call)
     change = deciding.hand_over(held, actor, giver, request.step, request.to_person_id, request.reason, call.now)
     return await _recorded(change, request.etag, call)
 
@@ -195,7 +196,7 @@ async def hand_over(request: pb.HandOverRequest, call: Call) -> pb.Request:
 async def comment(request: pb.CommentRequest, call: Call) -> pb.TrailEntry:
     held = await _locked(request.id, call)
     for person_id in request.mentioned_ids:
-        _known(person_id, call, "mentioned_ids")
+        _known(person_id, "mentioned_ids", call)
     people = tuple(dict.fromkeys(request.mentioned_ids))
     entry = Entry(
         action="commented",
@@ -276,12 +277,20 @@ def _provenance(request: pb.OpenRequestRequest, call: Call) -> Provenance:
     return Provenance(source="manual", brought_by=call.caller.subject)
 
 
-def _known(person_id: str, call: Call, field: Literal["person_id", "mentioned_ids"] = "person_id") -> None:
+def _known(person_id: str, field: Literal["person_id", "to_person_id", "mentioned_ids"], call: Call) -> Person:
     person = call.org.person(person_id)
     if person is None or not person.active:
         raise errors.InvalidArgument(
             "SIGNER_NOT_FOUND", f"nobody is called {person_id}", {field: "is nobody of the company"}
         )
+    return person
+
+
+def _signer(person_id: str, field: Literal["person_id", "to_person_id"], call: Call) -> None:
+    """Asked, who only looks on could not answer."""
+    if not signatories.may_act(_known(person_id, field, call)):
+        violations: dict[str, str] = {field: "has no role that signs"}
+        raise errors.InvalidArgument("SIGNER_ONLY_LOOKS_ON", f"{person_id} may look on, not sign", violations)
 
 
 def _of_the_company(call: Call) -> None:

@@ -78,25 +78,34 @@ def seat(held: Held, actor: str, step: int = 0, on_behalf_of: str = "") -> Seat:
 
 
 def _not_countersigning_oneself(route: Route, asked: dict[int, list[Signer]], actor: str) -> dict[int, list[Signer]]:
-    """Without the steps where the actor has, or gave, or will be asked for another signature: two are two people's.
+    """Without the steps where the actor has, or gave, or will be asked for another signature: two are two people's. So are
+    those of two tiers: who signed on another step signs there for nobody else.
 
     Raises PermissionDenied NOT_A_SIGNER when nothing else is left.
     """
     left: dict[int, list[Signer]] = {}
+    signed = [step.number for step in route.steps if any(_signed(s, actor) for s in step.signers)]
     for number, signers in asked.items():
         slots = {signer.slot for signer in signers}
         others = [s for s in route.steps[number - 1].signers if s.slot not in slots]
-        if not any(
-            (s.state in rules.WANTED and s.person_id == actor)
-            or (s.state == "approved" and (s.signed_by or s.person_id) == actor)
-            for s in others
-        ):
+        elsewhere = any(step != number for step in signed)
+        if not elsewhere and not any(_asked(s, actor) or _signed(s, actor) for s in others):
             left[number] = signers
     if asked and not left:
         raise errors.PermissionDenied(
-            "NOT_A_SIGNER", f"{actor} signs this step already; a countersignature is another person's"
+            "NOT_A_SIGNER", f"{actor} signs this in another place already; a countersignature is another person's"
         )
     return left
+
+
+def _asked(signer: Signer, person_id: str) -> bool:
+    """Now, or when the turn comes."""
+    return signer.state in rules.WANTED and signer.person_id == person_id
+
+
+def _signed(signer: Signer, person_id: str) -> bool:
+    """In person or for another."""
+    return signer.state == "approved" and (signer.signed_by or signer.person_id) == person_id
 
 
 def _names(held: Held, actor: str, on_behalf_of: str) -> list[str]:
@@ -189,11 +198,15 @@ def add_signer(
 def hand_over(held: Held, actor: str, giver: str, step: int, person_id: str, reason: str, now: datetime) -> Change:
     """Raises as `seat` does for the giver, InvalidArgument SIGNER_IS_SUBMITTER, AlreadyExists ALREADY_A_SIGNER.
 
-    Who stands in signs, and gives nothing on: what was delegated to him goes no further.
+    Who stands in signs, and gives nothing on: what was delegated to him goes no further. Nor does a seat go to who has one
+    on another step: two tiers would be one person.
     """
     request = held.request
     at = seat(Held(request, []), giver, step)
     _fit(request, person_id)
+    for other in request.route.steps:
+        if other.number != at.step and any(_asked(s, person_id) or _signed(s, person_id) for s in other.signers):
+            raise errors.AlreadyExists("ALREADY_A_SIGNER", f"{person_id} signs on step {other.number}")
     route = rules.hand_over(request.route, at.step, giver, person_id, f"handed over by {actor}: {reason}", now)
     entry = Entry("handed_over", actor, at.on_behalf_of(actor), at.step, reason, (person_id,))
     return Change(request, replace(request, route=route), "hand_over", (entry,), held.stand_ins)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Message
@@ -37,6 +37,8 @@ class Change:
     # Messages for this change besides those that every change of this sort brings.
     notices: tuple[Message, ...] = field(default=())
     resubmitted: bool = False
+    # Another matter than was asked before: its time begins anew, at the first level.
+    restarted: bool = False
 
     @property
     def closes(self) -> bool:
@@ -82,10 +84,15 @@ async def _timed(work: Work, change: Change) -> Request:
     """The request with its times as they follow from the change of state."""
     before, after = change.before, change.after
     was, now = before.state if before else "", work.now
+    if change.restarted:
+        # What was asked before is not answered any more; nor is what comes now late because that was.
+        work.clocks.cancel(CLOCK, after.id)
+        after = replace(after, due_at=None, running_since=None, elapsed=timedelta(), escalation_level=0)
     if after.state == "pending":
-        if was == "pending":
+        if was == "pending" and not change.restarted:
             return after
-        due_at = await work.clocks.resume(CLOCK, after.id) if was == "returned" else None
+        goes_on = was == "returned" and not change.restarted
+        due_at = await work.clocks.resume(CLOCK, after.id) if goes_on else None
         return replace(after, due_at=due_at or _start(work, after), running_since=now)
     if was == "pending" and after.running_since is not None:
         spent = work.calendars.between(after.running_since, now, after.decision["calendar"], after.unit_id)

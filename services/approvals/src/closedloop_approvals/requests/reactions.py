@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import protovalidate
 
 from closedloop.approvals.v1 import events_pb2
+from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.options.v1 import options_pb2
 from closedloop.targets.v1.events_pb2 import ExchangeRateChanged, PersonChanged
 from closedloop.targets.v1.rates_pb2 import RATE_KIND_SPOT
@@ -17,7 +18,7 @@ from closedloop_approvals.requests.deciding import withdraw
 from closedloop_approvals.requests.ledger import CLOCK, Change, record, stand_ins
 from closedloop_approvals.requests.route import OPEN
 from closedloop_approvals.requests.store import Held, Request
-from closedloop_approvals.requests.submission import Submission, submit
+from closedloop_approvals.requests.submission import Submission, mend, submit
 from closedloop_approvals.requests.trail import Entry
 from closedloop_chassis import errors, protos
 from closedloop_chassis.clocks.due import Due
@@ -79,6 +80,48 @@ async def withdrawn(event: Heard[events_pb2.ApprovalWithdrawn], work: Work) -> N
     await record(work, [withdraw(r, told.actor_id or event.source, told.reason, work.now) for r in gone])
 
 
+@reactions.on(events_pb2.ApprovalReassigned)
+async def reassigned(event: Heard[events_pb2.ApprovalReassigned], work: Work) -> None:
+    """Parties and line are the new owner's, so nobody decides what became his. While it is returned nobody decides it: its
+    next version brings its owner along."""
+    told = event.message
+    if told.origin != event.source:
+        raise errors.InvalidArgument("ORIGIN_DIFFERS", f"{event.source} hands on a matter of {told.origin}")
+    known = await store.of_subject(work.tx, told.origin, told.kind, told.subject_id)
+    waiting = [r.id for r in known if r.subject_version == told.version and r.state == "pending"]
+    for one in (await store.lock(work.tx, waiting, "", work.now)).values():
+        request = one.request
+        if request.state != "pending" or request.owner_id == told.ownership.owner_id:
+            continue
+        actor = told.actor_id or event.source
+        try:
+            change = await mend(request, _of_owner(request, told.ownership), work, by=actor, comment=told.reason)
+        except (errors.FailedPrecondition, errors.InvalidArgument) as refusal:
+            await record(work, [withdraw(request, event.source, refusal.message, work.now)])
+            subject = messages.subject(request)
+            work.tell(messages.not_routed(subject, request.submitter_id, refusal.message, work), told.subject_id)
+        else:
+            # Nobody stands in for the submitter by handing it on.
+            await record(work, [replace(change, entries=(replace(change.entries[0], on_behalf_of=""),))])
+
+
+def _of_owner(request: Request, ownership: Ownership) -> Submission:
+    """What was submitted, as another's."""
+    facts = messages.facts(request)
+    facts.ownership.CopyFrom(ownership)
+    seen = messages.request(request)
+    return Submission(
+        subject=seen.subject,
+        facts=facts,
+        submitter_id=request.submitter_id,
+        opened_by=request.opened_by,
+        reason=request.reason,
+        attachments=seen.attachments,
+        evidence=(),
+        provenance=seen.provenance,
+    )
+
+
 @reactions.on(ExchangeRateChanged)
 async def rate_changed(event: Heard[ExchangeRateChanged], work: Work) -> None:
     """The market rates, to compare amounts with the policies' thresholds."""
@@ -132,6 +175,9 @@ async def time_passed(due: list[Due], work: Work) -> None:
     for clock in due:
         waiting = held.get(clock.subject)
         if waiting is None or waiting.request.state != "pending":
+            continue
+        if clock.phase == "due" and waiting.request.due_at and waiting.request.due_at > work.now:
+            # It was asked anew while this clock was on its way here.
             continue
         if clock.phase == "warn":
             changes.append(_reminded(waiting, clock, work))

@@ -129,9 +129,14 @@ SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
 LOCK_SUBJECT = """
 SELECT pg_advisory_xact_lock(hashtext('approval_subject'), hashtext(%(origin)s || '/' || %(kind)s || %(subject_id)s))
 """
-# Nor do matters of one account and kind pass each other: two halves told at the same instant would not see each other.
-LOCK_ACCOUNT = """
-SELECT pg_advisory_xact_lock(hashtext('approval_account'), hashtext(%(kind)s || '/' || %(account_id)s::uuid))
+# Nor do matters that could count together pass each other: two halves told at the same instant would not see each other.
+# Whoever holds both an owner and a customer took the owner first.
+LOCK_OWNER = """
+SELECT pg_advisory_xact_lock(hashtext('approval_owner'), hashtext(%(kind)s || '/' || %(owner_id)s))
+"""
+LOCK_CUSTOMER = """
+SELECT pg_advisory_xact_lock(hashtext('approval_account'),
+                             hashtext(%(kind)s || '/' || (account_family(%(account_id)s::uuid))[1]))
 """
 
 LIST = f"""
@@ -272,9 +277,11 @@ async def of_subject(tx: Transaction | Reader, origin: str, kind: str, subject_i
     return [_held(row).request for row in await tx.all(OF_SUBJECT, params)]
 
 
-def hold_account(tx: Transaction, account_id: str, kind: str) -> None:
+def hold_neighbours(tx: Transaction, owner_id: str, account_id: str, kind: str) -> None:
     """Queued: from the next read on, no other matter that could count together with this one is on its way in."""
-    tx.do(LOCK_ACCOUNT, {"account_id": account_id, "kind": kind})
+    tx.do(LOCK_OWNER, {"owner_id": owner_id, "kind": kind})
+    if account_id:
+        tx.do(LOCK_CUSTOMER, {"account_id": account_id, "kind": kind})
 
 
 async def page(db: Reader, params: Mapping[str, Any]) -> list[Request]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -124,26 +124,44 @@ async def _open(submission: Submission, work: Work) -> Change:
 
 
 async def mend(current: Request, submission: Submission, work: Work, by: str, comment: str = "") -> Change:
-    """The open request with its new content: on where its returner said if the route is the same, else from scratch.
+    """The open request with its new content: on where its returner said if nothing that was judged is another, else from
+    scratch.
 
-    Signatures that were given hold for the figures they were given on, whoever sent it back.
+    Signatures hold for the figures, and under the rules, they were given on and under, whoever sent it back. So does the
+    time to decide; where its end decides by itself, it goes on for the very same content alone.
     """
     unit_id = unit_of(submission, work)
     routed = await _routed(submission, unit_id, work)
     steps, step_rules = _steps(routed)
-    signed = any(step.ended_at for step in current.route.steps)
-    same_figures = not signed or current.facts == routing.facts_dict(submission.facts)
-    goes_on = current.state == "returned" and same_figures and rules.same_way(current.route, steps)
+    content = _content(submission, routed, unit_id)
+    same = current.facts == content["facts"] and _terms(current.__dict__) == _terms(content)
+    goes_on = current.state == "returned" and same and rules.same_way(current.route, steps)
+    decides_itself = content["on_overdue"] != "escalate"
     after = replace(
         current,
-        **_content(submission, routed, unit_id),
+        **content,
         submitted_at=work.now,
+        conditions=current.conditions if goes_on else "",
         route=rules.resume(current.route, work.now) if goes_on else rules.start(steps, work.now),
         step_rules=current.step_rules if goes_on else step_rules,
     )
     action = "resubmitted" if current.state == "returned" else "rerouted"
     entry = replace(_entry(action, after, submission, work), actor_id=by, comment=comment or submission.reason)
-    return Change(current, after, "resubmit", (entry,), routed.stand_ins, resubmitted=True)
+    return Change(
+        current,
+        after,
+        "resubmit",
+        (entry,),
+        routed.stand_ins,
+        resubmitted=True,
+        restarted=not goes_on or (decides_itself and current.digest != after.digest),
+    )
+
+
+def _terms(content: Mapping[str, Any]) -> list[Any]:
+    """The rules a matter goes by: which of which version, how long they give, and what the end of that time brings."""
+    rules = [(rule["rule"], rule.get("version")) for rule in content["rules"]]
+    return [rules, *(content[name] for name in ("decision", "on_overdue", "silence"))]
 
 
 async def _routed(submission: Submission, unit_id: str, work: Work) -> Routed:
@@ -158,10 +176,10 @@ async def _routed(submission: Submission, unit_id: str, work: Work) -> Routed:
         unit_id=unit_id,
         parties=(submission.opened_by,),
     )
-    version = rulebooks.version(ApprovalPolicyRules, work.now)
-    if submission.facts.account_id:
-        store.hold_account(work.tx, submission.facts.account_id, matter.kind)
-    return await routing.route(matter, work.rules(ApprovalPolicyRules), version, work, work.tx.one, work.now)
+    policies, version = work.rules(ApprovalPolicyRules), rulebooks.version(ApprovalPolicyRules, work.now)
+    if policies.window(matter.kind):
+        store.hold_neighbours(work.tx, matter.owner_id, submission.facts.account_id, matter.kind)
+    return await routing.route(matter, policies, version, work, work.tx.one, work.now)
 
 
 def _steps(routed: Routed) -> tuple[tuple[Step, ...], dict[int, dict[str, Any]]]:

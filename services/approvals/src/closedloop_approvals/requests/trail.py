@@ -24,7 +24,8 @@ STATES = {
     "opened": {"pending", "approved"},
     "imported": {"approved", "rejected", "recalled", "withdrawn"},
     "resubmitted": {"pending", "approved"},
-    "rerouted": {"pending", "approved"},
+    # Also a signer's place, while it is back with its submitter.
+    "rerouted": {"pending", "approved", "returned"},
     "approved": {"pending", "approved"},
     "rejected": {"pending", "rejected"},
     "returned": {"pending", "returned"},

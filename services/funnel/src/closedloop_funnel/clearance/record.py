@@ -22,4 +22,6 @@ class Clearance:
     approval_comment: str = ""
     content_digest: str = ""
     submitted_revision: int = 0
+    # Whom it was submitted for; none is None.
+    account_id: str | None = None
     submitted_at: datetime | None = None

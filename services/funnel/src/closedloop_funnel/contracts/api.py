@@ -21,6 +21,7 @@ from closedloop_funnel.contracts import proto, rules, store
 from closedloop_funnel.contracts.record import Seen
 from closedloop_funnel.contracts.rules import ContractRules
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
+from closedloop_funnel.pipelines.rules import PipelineRules
 from closedloop_funnel.words import word
 
 rpcs = Rpcs("closedloop.funnel.v1.ContractService")
@@ -39,6 +40,7 @@ async def create_contract(request: pb.CreateContractRequest, call: Call) -> pb.C
     if deal["state"] != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {deal['state']}")
     today = call.home.today(deal["unit_id"])
+    rules.check_quoted(request.quote_id, call.rules(PipelineRules).pipeline(deal["pipeline_id"]))
     if request.quote_id:
         _check_quote(request.quote_id, quote, today)
     await references.check(call, request.attachment_ids, "attachment_ids")
@@ -95,17 +97,20 @@ async def submit_contract(request: pb.SubmitContractRequest, call: Call) -> pb.C
         raise errors.FailedPrecondition("CONTRACT_NOT_DRAFT", f"it is {before.state} already")
     if before.deal["state"] != "open":
         raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {before.deal['state']}")
+    rules.check_quoted(before.quote_id, call.rules(PipelineRules).pipeline(before.deal["pipeline_id"]))
     if before.quote_id:
         # It may have been put out of use since the draft.
         _check_quote(before.quote_id, before.quote, call.home.today(before.unit_id))
     judged_by = call.rules(ContractRules)
     rules.check_amount(judged_by, before)
-    after = replace(before, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
+    asked = replace(before, account_id=before.deal["account_id"])
+    after = replace(asked, **clearance.submitted(asked, rules.content(asked), call.now), updated_at=call.now)
     known = after.quote or {}
     today = call.home.today(after.unit_id)
     deviating = [clause["title"] or clause["key"] for clause in after.clauses if clause["deviates"]]
     facts = telling.facts(
-        after.deal,
+        # Its owner is who has the contract, whoever has the deal by now.
+        {**after.deal, "owner_id": after.owner_id, "unit_id": after.unit_id},
         {**after.custom_fields, "deviating_clauses": len(deviating)},
         amount=protos.money(after.amount_minor, after.currency),
         discount_ratio=known.get("discount_ratio"),
@@ -272,4 +277,4 @@ def _changed(before: Seen, after: Seen, action: str, call: Call) -> pb.Contract:
 
 
 def _trail(contract: Seen) -> dict[str, Any]:
-    return row(contract, "revision", "updated_at", "deal", "quote", "signer_name")
+    return row(contract, "revision", "updated_at", "deal", "quote", "signer_name", "asked_for_id", "offered")

@@ -41,3 +41,7 @@ class Seen(Contract):
 
     deal: dict[str, Any]
     quote: dict[str, Any] | None
+    # The customer it was submitted for, as that is known now.
+    asked_for_id: str | None = None
+    # {"total_minor", "currency"} of the quote issued last; only where it stands on none.
+    offered: dict[str, Any] | None = None

@@ -11,6 +11,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_funnel.clearance import rules as clearance
 from closedloop_funnel.contracts.record import Contract, Seen
+from closedloop_funnel.pipelines.stages import PipelineRule
 
 
 class ContractRules(Rules):
@@ -28,14 +29,25 @@ class ContractRules(Rules):
 
 
 def content(contract: Contract) -> dict[str, Any]:
-    """What a decision binds: everything both sides would sign."""
-    names = ("number", "title", "quote_id", "amount_minor", "currency", "clauses", "effective_date", "end_date")
+    """What a decision binds: everything both sides would sign, and who they are."""
+    names = (
+        "account_id",
+        "number",
+        "title",
+        "quote_id",
+        "amount_minor",
+        "currency",
+        "clauses",
+        "effective_date",
+        "end_date",
+    )
     return {name: getattr(contract, name) for name in (*names, "attachment_ids", "custom_fields")}
 
 
 def check_amount(rules: ContractRules, contract: Seen) -> None:
-    """Raises FailedPrecondition AMOUNT_BELOW_QUOTE, InvalidArgument CURRENCY_MIXED."""
-    quote = contract.quote
+    """Raises FailedPrecondition AMOUNT_BELOW_QUOTE, InvalidArgument CURRENCY_MIXED. By the quote it stands on, else by the
+    one that the customer was given last."""
+    quote = contract.quote or contract.offered
     if quote is None:
         return
     if quote["currency"] != contract.currency:
@@ -46,14 +58,24 @@ def check_amount(rules: ContractRules, contract: Seen) -> None:
         raise errors.FailedPrecondition("AMOUNT_BELOW_QUOTE", "it is less than the quote that was approved")
 
 
-def check_signable(contract: Contract, signed: date, today: date) -> None:
-    """Raises CONTRACT_NOT_APPROVED, CONTENT_CHANGED_SINCE_DECISION (FailedPrecondition), DATE_IN_FUTURE."""
+def check_quoted(quote_id: str | None, pipeline: PipelineRule) -> None:
+    """Without its quote nobody is told of discount, margin and products. Raises FailedPrecondition QUOTE_REQUIRED."""
+    if not quote_id and pipeline.asks_for("quote"):
+        raise errors.FailedPrecondition("QUOTE_REQUIRED", f"in {pipeline.name} a contract stands on an approved quote")
+
+
+def check_signable(contract: Seen, signed: date, today: date) -> None:
+    """Raises CONTRACT_NOT_APPROVED, CONTENT_CHANGED_SINCE_DECISION, OPPORTUNITY_CLOSED (FailedPrecondition),
+    DATE_IN_FUTURE."""
     if contract.state != "approved":
         raise errors.FailedPrecondition("CONTRACT_NOT_APPROVED", f"it is {contract.state}; nothing is signed undecided")
-    if clearance.digest(content(contract)) != contract.content_digest:
+    same_customer = contract.asked_for_id == contract.deal["account_id"]
+    if not same_customer or not clearance.stands(contract, content(contract)):
         raise errors.FailedPrecondition(
             "CONTENT_CHANGED_SINCE_DECISION", "what was decided is not what stands here; submit it again"
         )
+    if contract.deal["state"] == "lost":
+        raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", "the opportunity was lost; reopen it first")
     if signed > today:
         raise errors.InvalidArgument("DATE_IN_FUTURE", f"{signed} has not come yet", {"sign_date": "in the future"})
 

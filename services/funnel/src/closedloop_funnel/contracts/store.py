@@ -9,32 +9,32 @@ from typing import Any
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_funnel.clearance.deal import ASKED_FOR, CUSTOMER, DEAL
 from closedloop_funnel.contracts.record import Contract, Seen
 from closedloop_funnel.pipelines import scope
 
-DEAL = """
-jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
-                   'participant_ids', o.participant_ids, 'review_id', o.review_id, 'account_id', o.account_id,
-                   'account_name', coalesce(a.name, ''), 'account_grade', a.grade, 'account_industry', a.industry,
-                   'account_region', a.region_code, 'amount_minor', o.amount_minor,
-                   'reporting_minor', o.reporting_minor)
-"""
 QUOTE = """
 jsonb_build_object('id', q.id, 'state', q.state, 'valid_until', q.valid_until, 'total_minor', q.total_minor,
                    'currency', q.currency, 'discount_ratio', q.discount_ratio, 'lines', q.lines,
                    'product_ids', (SELECT coalesce(jsonb_agg(DISTINCT l ->> 'product_id'), '[]')
                                      FROM jsonb_array_elements(q.lines) l))
 """
+# What the customer was offered last, for a contract that names no quote.
+OFFERED = """
+(SELECT jsonb_build_object('total_minor', i.total_minor, 'currency', i.currency) FROM quote i
+  WHERE i.opportunity_id = {0} AND i.state IN ('issued', 'accepted') ORDER BY i.issued_at DESC, i.id DESC LIMIT 1)
+"""
 SEEN = f"""
-SELECT {rows.listed(Contract, "c")}, {DEAL} AS deal, CASE WHEN q.id IS NOT NULL THEN {QUOTE} END AS quote
-  FROM contract c JOIN opportunity o ON o.id = c.opportunity_id LEFT JOIN account a ON a.id = o.account_id
-       LEFT JOIN quote q ON q.id = c.quote_id
+SELECT {rows.listed(Contract, "c")}, {DEAL} AS deal, CASE WHEN q.id IS NOT NULL THEN {QUOTE} END AS quote,
+       {ASKED_FOR.format("c")} AS asked_for_id,
+       CASE WHEN c.quote_id IS NULL THEN {OFFERED.format("c.opportunity_id")} END AS offered
+  FROM contract c JOIN opportunity o ON o.id = c.opportunity_id {CUSTOMER} LEFT JOIN quote q ON q.id = c.quote_id
 """
 GET = f"{SEEN} WHERE c.id = %(id)s"
 LOCK = f"{GET} FOR UPDATE OF c"
 
 BASIS = f"""
-SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+SELECT (SELECT {DEAL} FROM opportunity o {CUSTOMER}
          WHERE o.id = %(opportunity_id)s) AS deal,
        (SELECT {QUOTE} FROM quote q WHERE id = %(quote_id)s::uuid AND opportunity_id = %(opportunity_id)s) AS quote,
        CASE WHEN %(numbered)s THEN 0 ELSE nextval('contract_number') END AS sequence

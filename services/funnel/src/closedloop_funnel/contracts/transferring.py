@@ -11,6 +11,7 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel.colleagues import successor
 from closedloop_funnel.contracts import proto, store
+from closedloop_funnel.opportunities import papers
 from closedloop_funnel.watch.feed import tell_watchers
 
 rpcs = Rpcs("closedloop.funnel.v1.ContractService")
@@ -18,7 +19,7 @@ rpcs = Rpcs("closedloop.funnel.v1.ContractService")
 
 @rpcs.method
 async def transfer_contracts(request: pb.TransferContractsRequest, call: Call) -> pb.TransferContractsResponse:
-    """Also signed ones, which somebody looks after; the approval of one that is submitted goes on."""
+    """Also signed ones, which somebody looks after; one that is submitted is asked anew, up the new owner's line."""
     person = successor(request.new_owner_id, call)
     wanted = list(dict.fromkeys(request.contract_ids))
     found = {one.id: one for one in await store.lock_many(call.tx, wanted)}
@@ -39,7 +40,12 @@ async def transfer_contracts(request: pb.TransferContractsRequest, call: Call) -
     }
     store.save_many(call.tx, list(after.values()))
     for one, contract in after.items():
-        before, now = row(found[one], "deal", "quote", "updated_at"), row(contract, "deal", "quote", "updated_at")
+        beside = ("deal", "quote", "offered", "asked_for_id", "updated_at")
+        before, now = (row(seen, *beside) for seen in (found[one], contract))
+        if contract.state == "submitted":
+            papers.reassign(
+                call, "contract", one, contract.submitted_revision, person.id, person.unit_id, request.reason
+            )
         call.audit(one, "transfer", before, {**now, "reason": request.reason})
     tell_watchers(call)
     answer = {**found, **after}

@@ -12,7 +12,7 @@ from closedloop_chassis.work import Call
 from closedloop_funnel.actions.rules import UnitRules
 from closedloop_funnel.attachments import references
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
-from closedloop_funnel.opportunities import evidence, listing, opening, proto, store, telling
+from closedloop_funnel.opportunities import evidence, listing, opening, papers, proto, store, telling
 from closedloop_funnel.opportunities.changing import change
 from closedloop_funnel.opportunities.record import DateChange
 from closedloop_funnel.opportunities.rules import pushed_days
@@ -111,6 +111,8 @@ async def update_opportunity(request: pb.UpdateOpportunityRequest, call: Call) -
         )
         store.add_date_changes(call.tx, [moved])
     store.save(call.tx, [after])
+    if after.account_id != before.account_id:
+        await papers.other_customer(call, [after.id])
     call.audit(after.id, "update", opening.plain_opportunity(before), opening.plain_opportunity(after))
     writer = proto.Writer(call)
     telling.tell(call, after, writer.stage(after), after.account_name)

@@ -18,7 +18,7 @@ from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Work
 from closedloop_funnel.copies import rates as rates_told
 from closedloop_funnel.custom_fields.rules import FunnelFieldRules
-from closedloop_funnel.opportunities import store, telling
+from closedloop_funnel.opportunities import papers, store, telling
 from closedloop_funnel.opportunities.dwell import Dwell
 from closedloop_funnel.opportunities.incoming import Desk, Incoming, digest
 from closedloop_funnel.opportunities.known import Known
@@ -158,6 +158,7 @@ async def _write(created: Sequence[Incoming], updated: Sequence[Incoming], work:
             _record(one, work)
         # PostgreSQL writes this part while the next one is put together.
         await work.tx.send()
+    await _papers(updated, work)
     _watch(arrived, work)
 
 
@@ -175,6 +176,20 @@ def _tell_change(before: Seen, one: Incoming, work: Work) -> None:
         leave_stage(before, work)
     if before.state != "open" and one.deal.state == "open":
         work.tell(telling.reopened(before, one.deal, "reopened in its source"), one.deal.id)
+
+
+async def _papers(updated: Sequence[Incoming], work: Work) -> None:
+    """Quotes and contracts under way here know of what the other system did."""
+    changed = [(one.before, one.deal) for one in updated if one.before is not None]
+    gone = [now.id for was, now in changed if was.state == "open" and now.state == "lost"]
+    await papers.lost(work, gone)
+    await papers.other_customer(work, [now.id for was, now in changed if was.account_id != now.account_id])
+    owners: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for was, now in changed:
+        if (was.owner_id, was.unit_id) != (now.owner_id, now.unit_id):
+            owners[now.owner_id, now.unit_id].append(now.id)
+    for (owner_id, unit_id), ids in owners.items():
+        await papers.other_owner(work, ids, owner_id, unit_id, "it changed hands in its source")
 
 
 def _digest_of(deal: Seen) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from closedloop_chassis import errors
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_funnel.colleagues import successor
-from closedloop_funnel.opportunities import proto, store, telling
+from closedloop_funnel.opportunities import papers, proto, store, telling
 from closedloop_funnel.opportunities.opening import plain_opportunity
 
 rpcs = Rpcs("closedloop.funnel.v1.OpportunityService")
@@ -42,6 +42,7 @@ async def transfer_opportunities(
     }
     store.save(call.tx, list(after.values()))
     store.transfer_contracts(call.tx, list(after), person.id, person.unit_id, call.now)
+    await papers.other_owner(call, list(after), person.id, person.unit_id, request.reason)
     writer = proto.Writer(call)
     for one, deal in after.items():
         call.clocks.hand_over(one, person.id, person.unit_id)

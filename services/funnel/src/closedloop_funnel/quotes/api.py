@@ -102,12 +102,9 @@ async def submit_quote(request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
         raise errors.FailedPrecondition("QUOTE_EMPTY", "a quote without lines offers nothing")
     if rules.expired(before, _today(before, call)):
         raise errors.FailedPrecondition("QUOTE_EXPIRED", f"it was valid until {before.valid_until}")
-    if before.deal["state"] != "open":
-        raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {before.deal['state']}")
-    if before.deal["review_id"]:
-        raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {before.deal['review_id']} holds it")
-    held = await _held_to(before, call)
-    after = replace(held, **clearance.submitted(before, rules.content(before), call.now), updated_at=call.now)
+    _check_open(before)
+    held = await _held_to(replace(before, account_id=before.deal["account_id"]), call)
+    after = replace(held, **clearance.submitted(before, rules.content(held), call.now), updated_at=call.now)
     total = protos.money(after.total_minor, after.currency)
     facts = telling.facts(
         after.deal,
@@ -145,10 +142,13 @@ async def withdraw_quote(request: pb.WithdrawQuoteRequest, call: Call) -> pb.Quo
 @rpcs.method
 async def issue_quote(request: pb.IssueQuoteRequest, call: Call) -> pb.Quote:
     before = await _held(request, call)
-    if before.state != "approved" or clearance.digest(rules.content(before)) != before.content_digest:
+    same_customer = before.asked_for_id == before.deal["account_id"]
+    if before.state != "approved" or not same_customer or not clearance.stands(before, rules.content(before)):
         raise errors.FailedPrecondition(
-            "QUOTE_NOT_APPROVED", f"it is {before.state}; only what was approved, word for word, goes to the customer"
+            "QUOTE_NOT_APPROVED",
+            f"it is {before.state}; only what was approved, word for word and for him, goes to the customer",
         )
+    _check_open(before)
     if rules.expired(before, _today(before, call)):
         raise errors.FailedPrecondition("QUOTE_EXPIRED", f"it was valid until {before.valid_until}")
     await confirm(before, "quote", call)
@@ -214,6 +214,14 @@ async def _held(request: Any, call: Call) -> Seen:
     return quote
 
 
+def _check_open(quote: Seen) -> None:
+    """Raises FailedPrecondition OPPORTUNITY_CLOSED, OPPORTUNITY_UNDER_REVIEW."""
+    if quote.deal["state"] != "open":
+        raise errors.FailedPrecondition("OPPORTUNITY_CLOSED", f"the opportunity was {quote.deal['state']}")
+    if quote.deal["review_id"]:
+        raise errors.FailedPrecondition("OPPORTUNITY_UNDER_REVIEW", f"review {quote.deal['review_id']} holds it")
+
+
 def _plain(request: pb.UpdateQuoteRequest, mask: set[str], call: Call) -> dict[str, Any]:
     values: dict[str, Any] = {path: getattr(request, path) for path in ("terms", "justification") if path in mask}
     if "valid_until_date" in mask:
@@ -247,7 +255,7 @@ def _changed(before: Seen, after: Seen, action: str, call: Call) -> pb.Quote:
 
 
 def _trail(quote: Seen) -> dict[str, Any]:
-    return row(quote, "revision", "updated_at", "deal")
+    return row(quote, "revision", "updated_at", "deal", "asked_for_id")
 
 
 def _answer(quote: Seen, call: Call) -> pb.Quote:

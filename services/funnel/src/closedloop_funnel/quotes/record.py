@@ -41,7 +41,9 @@ class Quote(Clearance):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Quote):
-    """A quote with its deal: {"name", "state", "owner_id", "unit_id", "participant_ids", "review_id", "account_id",
-    "account_name", "account_grade", "account_industry", "account_region", "amount_minor", "reporting_minor"}."""
+    """A quote with its deal: {"name", "state", "owner_id", "unit_id", "participant_ids", "review_id", "pipeline_id",
+    "account_id", "account_name", "account_grade", "account_industry", "account_region", "amount_minor", "reporting_minor"}."""
 
     deal: dict[str, Any]
+    # The customer it was submitted for, as that is known now.
+    asked_for_id: str | None = None

@@ -65,8 +65,18 @@ def priced(quote: Seen, lines: list[Line], currencies: Iterable[str]) -> Seen:
 
 
 def content(quote: Quote) -> dict[str, Any]:
-    """What a decision binds: everything the customer would read."""
-    names = ("number", "version", "lines", "currency", "list_minor", "total_minor", "valid_until", "terms")
+    """What a decision binds: everything the customer would read, and who that is."""
+    names = (
+        "account_id",
+        "number",
+        "version",
+        "lines",
+        "currency",
+        "list_minor",
+        "total_minor",
+        "valid_until",
+        "terms",
+    )
     return {name: getattr(quote, name) for name in (*names, "attachment_ids", "custom_fields")}
 
 

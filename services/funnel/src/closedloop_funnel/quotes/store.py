@@ -11,19 +11,13 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
+from closedloop_funnel.clearance.deal import ASKED_FOR, CUSTOMER, DEAL
 from closedloop_funnel.pipelines import scope
 from closedloop_funnel.quotes.record import Quote, Seen
 
-DEAL = """
-jsonb_build_object('name', o.name, 'state', o.state, 'owner_id', o.owner_id, 'unit_id', o.unit_id,
-                   'participant_ids', o.participant_ids, 'review_id', o.review_id, 'account_id', o.account_id,
-                   'account_name', coalesce(a.name, ''), 'account_grade', a.grade, 'account_industry', a.industry,
-                   'account_region', a.region_code, 'amount_minor', o.amount_minor,
-                   'reporting_minor', o.reporting_minor)
-"""
 SEEN = f"""
-SELECT {rows.listed(Quote, "q")}, {DEAL} AS deal
-  FROM quote q JOIN opportunity o ON o.id = q.opportunity_id LEFT JOIN account a ON a.id = o.account_id
+SELECT {rows.listed(Quote, "q")}, {DEAL} AS deal, {ASKED_FOR.format("q")} AS asked_for_id
+  FROM quote q JOIN opportunity o ON o.id = q.opportunity_id {CUSTOMER}
 """
 GET = f"{SEEN} WHERE q.id = %(id)s"
 LOCK = f"{GET} FOR UPDATE OF q"
@@ -34,7 +28,7 @@ SELECT coalesce(jsonb_object_agg(id, jsonb_build_object('minor', list_minor, 'cu
 """
 # What a new quote builds on: its deal, the version it revises, and the next number.
 BASIS = f"""
-SELECT (SELECT {DEAL} FROM opportunity o LEFT JOIN account a ON a.id = o.account_id
+SELECT (SELECT {DEAL} FROM opportunity o {CUSTOMER}
          WHERE o.id = %(opportunity_id)s) AS deal,
        (SELECT to_jsonb(q) || jsonb_build_object('newest', (SELECT max(version) FROM quote WHERE number = q.number))
           FROM quote q WHERE id = %(revises)s::uuid AND opportunity_id = %(opportunity_id)s) AS revised,
