@@ -14,7 +14,6 @@ from closedloop.targets.v1 import (
     actuals_pb2,
     actuals_pb2_grpc,
     cascade_pb2_grpc,
-    metrics_pb2,
     periods_pb2,
     plans_pb2,
     products_pb2,
@@ -181,22 +180,6 @@ async def test_a_pin_is_what_a_holder_gets_of_all_products_together(company: Liv
     top = await plans(company).GetTarget(plans_pb2.GetTargetRequest(target_id=top.id))
     found = await amounts(company, await split(company, top, pb.CascadeRules(product=rule, pins=[pin])))
     assert (found["rep1:a"], found["rep1:b"]) == (28_000, 12_000)
-
-
-async def test_what_is_a_mean_neither_goes_down_nor_has_to_add_up(company: Live) -> None:
-    plan = await new_plan(company)
-
-    def visits(ratio: str, unit: str) -> plans_pb2.TargetInput:
-        amount = metrics_pb2.Amount(number=Decimal(value=ratio))
-        return target(unit=unit, metric="visit_completion", amount=amount)
-
-    top = await set_(company, plan, visits("0.9", "co"))
-    for unit, ratio in (("east", "0.95"), ("north", "0.85")):
-        below = await set_(company, plan, visits(ratio, unit))
-        assert below.parent_id == top.id
-    with company.refused("FAILED_PRECONDITION", "METRIC_NOT_SUMMED"):
-        await split(company, top, pb.CascadeRules())
-    assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
 
 
 async def _cells(live: Live, plan: plans_pb2.Plan, grain: str) -> dict[str, dict[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -34,7 +35,7 @@ Why = tuple[str, bool, bool, Fraction, float, int]
 
 @rpcs.method
 async def preview_cascade(request: pb.PreviewCascadeRequest, call: Call) -> pb.Cascade:
-    found = await target_store.by_id(call.db, (request.target_id,))
+    found = await target_store.by_id(call, call.db, (request.target_id,))
     target = _known(found.get(request.target_id), request.target_id)
     call.authorize("", target.unit_id)
     (await versions.version(call.db, target.plan_id, target.number)).must_be_draft()
@@ -172,13 +173,19 @@ def _targets(call: Call, split: run.Split, cascade_id: str) -> Iterator[Target]:
         parent = top
         if branch.product_id:
             parent = _made(call, split, top, cascade_id, ("unit", top.holder_id), top.unit_id, branch.base, branch.base)
-            parent = replace(parent, product_id=branch.product_id)
+            parent = replace(parent, product_id=branch.product_id, weight=_weight(split, branch.weight))
             yield parent
         made: list[Target] = []
         for node in branch.nodes:
             above = parent if node.parent is None else made[node.parent]
-            made.append(_made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount))
+            one = _made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount)
+            made.append(replace(one, weight=_weight(split, node.weight)))
         yield from made
+
+
+def _weight(split: run.Split, weight: Fraction) -> Decimal | None:
+    """What a child of a mean counts in it; sums need none."""
+    return None if split.manner.adds_up else Decimal(f"{float(weight):.6f}")
 
 
 def _made(
@@ -219,6 +226,7 @@ def _made(
         provenance={},
         version=1,
         updated_at=call.now,
+        weight=None,
         passed_minor=None,
     )
 
@@ -276,6 +284,8 @@ def _cascade(
     top = split.target
     parents = {target.parent_id for target in targets}
     leaves = [target for target in targets if target.id not in parents]
+    weights = _whole_weights(split, targets)
+    allocated = split.manner.together([(target.base_minor, weights[target.id]) for target in leaves])
     return Cascade(
         id=cascade_id,
         plan_id=top.plan_id,
@@ -285,8 +295,12 @@ def _cascade(
         owner_id=top.owner_id,
         rules=json_format.MessageToDict(rules),
         minor=top.base_minor,
-        allocated_minor=sum(target.base_minor for target in leaves),
-        padding_minor=sum(target.minor - target.base_minor for target in targets),
+        allocated_minor=allocated,
+        padding_minor=(
+            sum(target.minor - target.base_minor for target in targets)
+            if split.manner.adds_up
+            else split.manner.together([(target.minor, weights[target.id]) for target in leaves]) - allocated
+        ),
         currency=top.currency,
         node_count=len(targets),
         cell_count=cells,
@@ -294,6 +308,22 @@ def _cascade(
         run_at=call.now,
         shape={day.isoformat(): str(weight) for day, weight in split.shape.items()} if split.shape else None,
     )
+
+
+def _whole_weights(split: run.Split, targets: Sequence[Target]) -> dict[str, Fraction]:
+    """What each target counts in the one that was split: its share among its siblings of what its parent counts."""
+    if split.manner.adds_up:
+        return {target.id: Fraction(1) for target in targets}
+    beside: dict[str | None, Fraction] = {}
+    for target in targets:
+        beside[target.parent_id] = beside.get(target.parent_id, Fraction(0)) + Fraction(target.weight or 0)
+    found = {split.target.id: Fraction(1)}
+    for target in targets:
+        total = beside[target.parent_id]
+        found[target.id] = (
+            found[target.parent_id or ""] * Fraction(target.weight or 0) / total if total else Fraction(0)
+        )
+    return found
 
 
 def _to_proto(row: Cascade, allocations: Sequence[Allocation], token: str) -> pb.Cascade:
