@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from closedloop.targets.v1 import cascade_pb2 as pb
 from closedloop.targets.v1.plans_pb2 import TargetScope
-from closedloop_chassis import errors, etags, ids, pages, protos
+from closedloop_chassis import enums, errors, etags, ids, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_targets import amounts, holders
@@ -20,6 +20,7 @@ from closedloop_targets.book import exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Target
 from closedloop_targets.cascade import run, store
+from closedloop_targets.cascade.profiles import Shape
 from closedloop_targets.cascade.rules import REP
 from closedloop_targets.cascade.store import Allocation, Cascade, Cell
 from closedloop_targets.periods import rules as periods
@@ -306,8 +307,15 @@ def _cascade(
         cell_count=cells,
         author_id=call.caller.subject,
         run_at=call.now,
-        shape={day.isoformat(): str(weight) for day, weight in split.shape.items()} if split.shape else None,
+        shape=_kept(split.course.whole) if split.course.whole else None,
+        product_shapes={product: _kept(shape) for product, shape in split.course.products.items()} or None,
+        time_profile=enums.word(pb.TimeProfile, split.course.profile),
+        time_note=split.course.note,
     )
+
+
+def _kept(shape: Shape) -> dict[str, str]:
+    return {day.isoformat(): str(weight) for day, weight in shape.items()}
 
 
 def _whole_weights(split: run.Split, targets: Sequence[Target]) -> dict[str, Fraction]:
@@ -342,6 +350,8 @@ def _to_proto(row: Cascade, allocations: Sequence[Allocation], token: str) -> pb
         next_page_token=token,
         author_id=row.author_id,
         run_time=protos.timestamp(row.run_at),
+        time_profile=enums.number(pb.TimeProfile, row.time_profile),
+        time_note=row.time_note,
     )
 
 

@@ -50,7 +50,7 @@ class Split:
     grains: tuple[Grain, ...]
     period: Period
     spreader: spread.Spreader
-    shape: profiles.Shape | None
+    course: profiles.Course
     # Named layers by the kind of the nodes they are put on.
     padding: Mapping[str, Sequence[Padding]]
     manner: Manner
@@ -71,6 +71,7 @@ class Split:
                 self.step,
                 calendar_of(one.unit_id),
                 one.unit_id,
+                profile=one.product_id if one.product_id in self.course.products else "",
                 adds_up=self.manner.adds_up,
             )
             for one in (self.target, *targets)
@@ -113,10 +114,18 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
         )
         split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
     grains = defaults.cut([period_shapes.grain(one) for one in asked.time.grains])
-    shape = await profiles.shape(call, reader, asked.time, target, period) if manner.adds_up else None
-    spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
+    course = profiles.AS_IT_IS
+    if manner.adds_up:
+        products = [branch.product_id for branch in branches if branch.product_id]
+        course = await profiles.course(call, reader, asked.time, target, period, products)
+    spreader = spread.Spreader(
+        calendar,
+        lambda day, unit: call.calendars.is_workday(day, "business", unit),
+        course.whole,
+        course.products,
+    )
     padding = {rule.kind: rule.padding for rule in asked.tree}
-    return Split(target, split, method, step, grains, period, spreader, shape, padding, manner)
+    return Split(target, split, method, step, grains, period, spreader, course, padding, manner)
 
 
 def key(holder: Holder) -> Key:

@@ -101,6 +101,12 @@ SELECT number, effective_date FROM plan_version
    AND (effective_date > %(day)s OR number NOT IN (SELECT base_version FROM line))
  ORDER BY effective_date, number LIMIT 1
 """
+# The last of those that wait for a day after a version's own.
+SCHEDULED_AFTER = """
+SELECT number, effective_date FROM plan_version
+ WHERE plan_id = %(plan_id)s AND state = 'scheduled' AND (effective_date, number) > (%(day)s::date, %(number)s)
+ ORDER BY effective_date DESC, number DESC LIMIT 1
+"""
 # Who holds a target of the version may look at it.
 HOLDS_TARGET = (
     "SELECT EXISTS (SELECT FROM target WHERE plan_id = %(plan_id)s AND number = %(number)s AND " + Scope.SQL + ")"
@@ -124,7 +130,7 @@ SELECT * FROM sum_exception
 """
 )
 LOCK_EXCEPTION = "SELECT * FROM sum_exception WHERE id = %(id)s FOR UPDATE"
-OPENED = "UPDATE sum_exception SET approval_request_id = %(request_id)s WHERE id = %(id)s AND state = 'waiting'"
+OPENED = "UPDATE sum_exception SET approval_request_id = %(request_id)s WHERE id = %(id)s AND approval_request_id = ''"
 SETTLE_EXCEPTION = """
 UPDATE sum_exception
    SET state = %(state)s, decided_by = %(decided_by)s, decided_at = %(decided_at)s, comment = %(comment)s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from google.protobuf import json_format
 from psycopg.types.json import Jsonb
@@ -102,13 +103,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
     waiting = await call.tx.one(store.WAITING, {"plan_id": plan.id, "number": version.number, "day": day})
     if waiting is not None:
-        raise errors.FailedPrecondition(
-            "VERSION_SCHEDULED",
-            f"version {waiting['number']} takes force on {waiting['effective_date']}, and one would undo the other; "
-            f"recall it, or open a draft of it for that day or later",
-            version=waiting["number"],
-            effective_date=str(waiting["effective_date"]),
-        )
+        raise _scheduled(waiting, "recall it, or open a draft of it for that day or later")
     rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     await planned.book(call, plan)
     for counting in (target_store.COUNT, target_store.COUNT_ONCE):
@@ -144,6 +139,10 @@ async def recall_plan_version(request: pb.RecallPlanVersionRequest, call: Call) 
     etags.check(request.etag, version.version)
     if version.state not in ("in_force", "scheduled"):
         raise errors.FailedPrecondition("VERSION_NOT_IN_FORCE", f"version {version.number} is {version.state}")
+    after = {"plan_id": plan.id, "number": version.number, "day": version.effective_date}
+    if (waiting := await call.tx.one(store.SCHEDULED_AFTER, after)) is not None:
+        # It was made for a plan in which this one holds, and would bring its numbers back on its day.
+        raise _scheduled(waiting, "recall it first")
     params = {"plan_id": plan.id, "number": version.number, "actor": call.caller.subject, "now": call.now}
     call.tx.do(store.RECALL, {**params, "reason": request.reason})
     in_force = plan.version_in_force
@@ -269,6 +268,15 @@ async def bring_into_force(work: Work, plan: Plan, number: int) -> None:
             effective_date=protos.date_proto(version.effective_date),
         ),
         subject=plan.id,
+    )
+
+
+def _scheduled(waiting: dict[str, Any], what_to_do: str) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        "VERSION_SCHEDULED",
+        f"version {waiting['number']} takes force on {waiting['effective_date']}, and one would undo the other; {what_to_do}",
+        version=waiting["number"],
+        effective_date=str(waiting["effective_date"]),
     )
 
 
