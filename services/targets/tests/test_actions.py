@@ -284,6 +284,13 @@ def test_a_catalogue_that_cannot_be_kept() -> None:
         ActionRules(usual=("needs_diagnosis",))
     with pytest.raises(ValueError, match="unknown kinds"):
         ActionRules(usual=("golf", "needs_diagnosis", "custom_demo"))
+    with pytest.raises(ValueError, match="unknown kinds"):
+        ActionRules(usual_of_leaders=("golf", "coaching", "joint_visit"))
+    # One that a company wrote before leaders were asked for anything goes on holding.
+    before = ActionRules.model_validate(
+        {"kinds": [{"code": code, "name": code} for code in "abc"], "usual": list("abc")}
+    )
+    assert (before.least(leads=True), before.usual_for(leads=True), before.least(leads=False)) == (0, (), 3)
     with pytest.raises(ValueError, match="once"):
         ActionRules(kinds=(ActionKind(code="a", name="a"), ActionKind(code="a", name="b")), usual=())
 

@@ -39,6 +39,7 @@ from .test_boards import boards, people
 from .test_cascade import cascades, split
 from .test_commitments import listed as commitments
 from .test_plans import new_plan, plans, publish, set_, target
+from .test_printed import typed
 from .test_reviews import prepared
 from .test_transfer import transfer
 
@@ -261,6 +262,8 @@ async def test_boards_warnings_and_reports_hold_a_mean_against_a_mean(company: L
     assert total.attainment_ratio == pytest.approx(4 / 6)
     assert total.targets_missed == 3
 
+    printed = [line.split() for line in (await typed(company, "board", "--metric", "first_response")).splitlines()]
+    assert [line[1:5] + line[-1:] for line in printed if "rep1" in line] == [["rep1", "east-1", "8", "4", "50.0%"]]
     leak = await plans(company).GetLeakReport(plans_pb2.GetLeakReportRequest(plan_id=plan.id, metric="first_response"))
     assert (
         {one.received.number.value for one in leak.levels}

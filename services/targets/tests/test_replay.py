@@ -366,11 +366,11 @@ def replays(company: Live) -> Any:
 
     async def case(number: int) -> None:
         seed = random.Random(number)
-        events = [one for deal in range(8) for one in life(deal, seed)]
-        events += [one for account in range(4) for one in customer(account, seed)]
+        events = [one for deal in range(6) for one in life(deal, seed)]
+        events += [one for account in range(3) for one in customer(account, seed)]
         events += [one for rep in REPS for one in (*process(rep, seed), *deeds(rep, seed), *care(rep, seed))]
-        events += [one for number in range(4) for make in (lead, order, ticket) for one in make(number, seed)]
-        events += [one for number in range(3) for one in stock(number, seed)]
+        events += [one for number in range(3) for make in (lead, order, ticket) for one in make(number, seed)]
+        events += [one for number in range(2) for one in stock(number, seed)]
         events += [one for number, subject in enumerate(subjects) for one in signature(number, subject, seed)]
         events += [one for alarm_id in alarms_ for one in tasks(alarm_id, seed)]
         events += [one for follow_up_id in follow_ups_ for one in follow_ups(follow_up_id, seed)]

@@ -17,6 +17,10 @@ from closedloop_targets.metrics.rules import Aggregation, Metric, MetricRules
 LIVE = "{row}.reverses_id IS NULL AND {row}.reversed_by_id IS NULL"
 
 
+# What took no time at all is twice as good as was asked: infinitely good says nothing to anybody.
+AT_ONCE = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How one metric's values come together, and which of two is better."""
@@ -33,7 +37,7 @@ class Manner:
         if done is None or not asked:
             return None
         if self.lower_is_better:
-            return asked / done if done > 0 else None
+            return asked / done if done > 0 else AT_ONCE
         return done / asked
 
     def short(self, done: int, asked: int) -> int:
@@ -80,9 +84,10 @@ def manners(work: Work) -> dict[str, list[str]]:
     return {"means": named["mean"], "lasts": named["last"], "apart": named["mean"] + named["last"], "lower": lower}
 
 
-def value(aggregation: Aggregation, row: str) -> str:
-    """The SQL value of some rows of the ledger of one metric, NULL of none. Sums read nothing that their index lacks."""
-    live = LIVE.format(row=row)
+def value(aggregation: Aggregation, row: str, live: str = LIVE) -> str:
+    """The SQL value of some rows of the ledger of one metric, NULL of none. Sums read nothing that their index lacks; of
+    others only rows count that are `live`."""
+    live = live.format(row=row)
     return {
         "sum": f"sum({row}.base_minor)::bigint",
         "mean": f"(round(sum({row}.base_minor * {row}.weight) FILTER (WHERE {live})"
@@ -91,10 +96,10 @@ def value(aggregation: Aggregation, row: str) -> str:
     }[aggregation]
 
 
-def values(metric: str, row: str) -> str:
+def values(metric: str, row: str, live: str = LIVE) -> str:
     """The same of rows of several metrics, grouped by `metric`, with the parameters `manners`."""
-    return f"""CASE WHEN {metric} = ANY(%(means)s::text[]) THEN {value("mean", row)}
-            WHEN {metric} = ANY(%(lasts)s::text[]) THEN {value("last", row)} ELSE {value("sum", row)} END"""
+    return f"""CASE WHEN {metric} = ANY(%(means)s::text[]) THEN {value("mean", row, live)}
+            WHEN {metric} = ANY(%(lasts)s::text[]) THEN {value("last", row, live)} ELSE {value("sum", row, live)} END"""
 
 
 def asked(metric: str, minor: str, days: str, end: str) -> str:

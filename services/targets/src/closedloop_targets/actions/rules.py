@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from statistics import fmean
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Part, Rules
@@ -71,6 +71,19 @@ class ActionRules(Rules):
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
     # The hour of the company's day at which days are closed.
     hour: int = Field(default=5, ge=0, le=23)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _catalogue_of_before(cls, given: Any) -> Any:
+        """A company's own catalogue that lacks what leaders usually do, from before anybody asked it of them, asks nothing."""
+        if not isinstance(given, dict) or {"usual_of_leaders", "minimum_of_leaders"} & given.keys():
+            return given
+        kinds = given.get("kinds")
+        if not isinstance(kinds, list | tuple):
+            return given
+        codes = {one.get("code") if isinstance(one, dict) else getattr(one, "code", "") for one in kinds}
+        usual = set(cls.model_fields["usual_of_leaders"].default)
+        return given if usual <= codes else {**given, "usual_of_leaders": (), "minimum_of_leaders": 0}
 
     def model_post_init(self, context: object, /) -> None:
         codes = [kind.code for kind in self.kinds]

@@ -244,6 +244,6 @@ def _tell(work: Work, row: Deviation) -> None:
         light=row.light + 1,  # type: ignore[arg-type]
         revision=row.revision,
     )
-    if row.target:
-        told.completion_ratio = row.actual / row.target
+    if (attained := aggregation.of(work, row.metric).attained(row.actual, row.target)) is not None:
+        told.completion_ratio = attained
     work.tell(told, subject=row.holder_id)

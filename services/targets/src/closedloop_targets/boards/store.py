@@ -61,7 +61,8 @@ reached AS (
      GROUP BY holder_id, period
 ), streak AS (
     SELECT holder_id, count(*) FILTER (WHERE all_under)::int AS weeks
-      FROM (SELECT holder_id, bool_and(done < asked) OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
+      FROM (SELECT holder_id, bool_and(CASE WHEN %(lower_is_better)s THEN done > asked ELSE done < asked END)
+                               OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
               FROM whole WHERE end_date < %(today)s) AS s
      GROUP BY holder_id
 ), expected AS (
@@ -74,7 +75,7 @@ reached AS (
 SELECT holder.id AS holder_id, holder.unit_id, coalesce(goals.target_id::text, '') AS target_id,
        coalesce(goals.currency, %(currency)s) AS currency, goals.asked AS target, coalesce(done.minor, 0) AS done,
        coalesce(CASE WHEN %(end)s < %(today)s THEN goals.asked ELSE expected.asked END, 0) AS expected,
-       coalesce(streak.weeks, 0) AS weeks_under
+       coalesce(streak.weeks, 0) AS weeks_under, %(lower_is_better)s AS lower_is_better
   FROM holder
   LEFT JOIN goals ON goals.holder_id = holder.id
   LEFT JOIN done ON done.holder_id = holder.id
@@ -163,10 +164,11 @@ async def standings(
         "cut": cut,
         "tops": list(tops),
         "currency": currency,
+        "lower_is_better": manner.lower_is_better,
         **(closure or {}),
     }
     units = closure is not None
     if not manner.adds_up:
-        params |= {"lower_is_better": manner.lower_is_better, **aggregation.manners(work)}
+        params |= aggregation.manners(work)
         return await reader.all(means.standing(manner.aggregation, units=units), params, into=Standing)
     return await reader.all(STANDING.format(fact=OF_UNITS if units else OF_PEOPLE, asked=ASKED), params, into=Standing)

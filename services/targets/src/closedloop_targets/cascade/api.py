@@ -173,14 +173,25 @@ def _targets(call: Call, split: run.Split, cascade_id: str) -> Iterator[Target]:
     for branch in split.branches:
         parent = top
         if branch.product_id:
-            parent = _made(call, split, top, cascade_id, ("unit", top.holder_id), top.unit_id, branch.base, branch.base)
-            parent = replace(parent, product_id=branch.product_id, weight=_weight(split, branch.weight))
+            parent = _made(
+                call,
+                split,
+                top,
+                cascade_id,
+                ("unit", top.holder_id),
+                top.unit_id,
+                branch.base,
+                branch.base,
+                branch.weight,
+            )
+            parent = replace(parent, product_id=branch.product_id)
             yield parent
         made: list[Target] = []
         for node in branch.nodes:
             above = parent if node.parent is None else made[node.parent]
-            one = _made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount)
-            made.append(replace(one, weight=_weight(split, node.weight)))
+            made.append(
+                _made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount, node.weight)
+            )
         yield from made
 
 
@@ -198,6 +209,7 @@ def _made(
     unit_id: str,
     base: int,
     amount: int,
+    weight: Fraction,
 ) -> Target:
     leader = call.org.manager_of(unit_id)
     unit = call.org.unit(unit_id)
@@ -227,7 +239,7 @@ def _made(
         provenance={},
         version=1,
         updated_at=call.now,
-        weight=None,
+        weight=_weight(split, weight),
         passed_minor=None,
     )
 
@@ -285,8 +297,13 @@ def _cascade(
     top = split.target
     parents = {target.parent_id for target in targets}
     leaves = [target for target in targets if target.id not in parents]
-    weights = _whole_weights(split, targets)
-    allocated = split.manner.together([(target.base_minor, weights[target.id]) for target in leaves])
+    if split.manner.adds_up:
+        allocated = sum(target.base_minor for target in leaves)
+        padding = sum(target.minor - target.base_minor for target in targets)
+    else:
+        weights = _whole_weights(split.target, targets)
+        allocated = split.manner.together([(target.base_minor, weights[target.id]) for target in leaves])
+        padding = split.manner.together([(target.minor, weights[target.id]) for target in leaves]) - allocated
     return Cascade(
         id=cascade_id,
         plan_id=top.plan_id,
@@ -297,11 +314,7 @@ def _cascade(
         rules=json_format.MessageToDict(rules),
         minor=top.base_minor,
         allocated_minor=allocated,
-        padding_minor=(
-            sum(target.minor - target.base_minor for target in targets)
-            if split.manner.adds_up
-            else split.manner.together([(target.minor, weights[target.id]) for target in leaves]) - allocated
-        ),
+        padding_minor=padding,
         currency=top.currency,
         node_count=len(targets),
         cell_count=cells,
@@ -318,14 +331,12 @@ def _kept(shape: Shape) -> dict[str, str]:
     return {day.isoformat(): str(weight) for day, weight in shape.items()}
 
 
-def _whole_weights(split: run.Split, targets: Sequence[Target]) -> dict[str, Fraction]:
+def _whole_weights(top: Target, targets: Sequence[Target]) -> dict[str, Fraction]:
     """What each target counts in the one that was split: its share among its siblings of what its parent counts."""
-    if split.manner.adds_up:
-        return {target.id: Fraction(1) for target in targets}
     beside: dict[str | None, Fraction] = {}
     for target in targets:
         beside[target.parent_id] = beside.get(target.parent_id, Fraction(0)) + Fraction(target.weight or 0)
-    found = {split.target.id: Fraction(1)}
+    found = {top.id: Fraction(1)}
     for target in targets:
         total = beside[target.parent_id]
         found[target.id] = (

@@ -86,7 +86,7 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     defaults, calendar = call.rules(CascadeDefaults), call.rules(FiscalCalendar)
     metric = call.rules(MetricRules).metric(target.metric)
     manner, step = aggregation.manner(metric), metric.step
-    given = _given(asked, target, defaults, step)
+    given = _given(asked, target, defaults, step, manner)
     excluded = frozenset(key(holder) for holder in asked.excluded)
     root = members.below(call.org, target.holder_id, defaults.carriers, excluded)
     _check_holders(call, asked, root)
@@ -138,7 +138,7 @@ def method_name(value: pb.AllocationMethod.ValueType, default: Method) -> Method
     return cast("Method", pb.AllocationMethod.Name(value).removeprefix("ALLOCATION_METHOD_").lower())
 
 
-def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, step: int) -> Given:
+def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, step: int, manner: Manner) -> Given:
     levels = tuple(
         LevelRule(
             kind=rule.kind,
@@ -157,7 +157,8 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
         raise errors.InvalidArgument(
             "KIND_REPEATED", "at most one rule per kind", {"rules.tree": "a kind stands twice"}
         )
-    if any(sum(rule.padding) < -1 for rule in levels):
+    # Padding asks for more; where less is better, it is what takes away.
+    if any((-sum(rule.padding) if manner.lower_is_better else sum(rule.padding)) < -1 for rule in levels):
         raise errors.InvalidArgument(
             "PADDING_BELOW_NOTHING", "the layers of a level take away more than everything", {"rules.tree": "padding"}
         )

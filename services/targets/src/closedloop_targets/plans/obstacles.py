@@ -32,8 +32,10 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
             missing, name = row["missing"], drafting.name_of((row["holder_kind"], row["holder_id"]), call.org)
             said = rules.lacks(missing, row["currency"], aggregation.of(call, row["metric"]))
             found.append(Obstacle("PLAN_DOES_NOT_SUM", row["id"], f"{name}: {said}"))
-    # A share that was rounded to nothing is no target anybody set.
-    asked = [one for one in targets if one.minor or one.cascade_id is None]
+    # A share that was rounded to nothing is no target anybody set; of a mean somebody set it.
+    asked = [
+        one for one in targets if one.minor or one.cascade_id is None or not aggregation.of(call, one.metric).adds_up
+    ]
     for target, findings in (await checks(call, reader, plan, asked)).items():
         if failed := smart.failed(findings):
             said = "; ".join(finding.statement for finding in findings if not finding.passed)

@@ -252,7 +252,10 @@ def _by_metric(
             sums[1] += whole
         elif part is not None and whole:
             attained = node.manner.attained(part, whole) or 0.0
-            apart.setdefault(key, []).append(attained if most is None else min(attained, most))
+            if most is not None:
+                # Nothing that reached anybody is not a mean of nothing.
+                attained = min(attained, most) if part else 0.0
+            apart.setdefault(key, []).append(attained)
     ratios = [part / whole for part, whole in parts.values() if whole]
     ratios += [fmean(each) for each in apart.values()]
     return fmean(ratios) if ratios else None
