@@ -164,6 +164,12 @@ async def test_a_value_of_ones_own_is_no_looser_on_the_whole_or_somebody_signs(c
         await plans(company).RequestSumException(
             plans_pb2.RequestSumExceptionRequest(request_id=request_id(), target_id=below["co"].id, reason="none")
         )
+    # Who is asked for something else by hand counts as the cascade said.
+    rep2 = (await held(company, plan, "first_response"))["rep2"]
+    row = asked("first_response", "1", person="rep2")
+    row.target_id = rep2.id
+    await set_(company, plan, row, etag=rep2.etag)
+    assert (await held(company, plan, "first_response"))["east-1"].passed_on.number.value == "1.5"
     assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
 
 
