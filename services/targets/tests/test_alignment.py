@@ -142,8 +142,8 @@ async def test_what_marketing_supply_and_support_do_stands_beside_the_attainment
     assert [one.metric for one in (*page.lines, *rest.lines)] == list(found)
     with company.refused("NOT_FOUND", "UNIT_NOT_FOUND"):
         await alignment(company, unit_id="west")
-    with company.refused("INVALID_ARGUMENT", "METRIC_NOT_SUMMED"):
-        await alignment(company, driven_metric="visit_quality")
+    with company.refused("INVALID_ARGUMENT", "UNKNOWN_METRIC"):
+        await alignment(company, driven_metric="charm")
 
 
 @pytest.mark.mission("S18")

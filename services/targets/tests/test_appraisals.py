@@ -19,7 +19,9 @@ from closedloop_targets.metrics.rules import MetricRules
 
 from .staff import request_id
 from .test_actuals import fact, import_facts
+from .test_alarms import weekly
 from .test_boards import in_force
+from .test_cascade import fen
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CATALOGUE = MetricRules()
@@ -90,7 +92,7 @@ def test_what_nobody_measured_may_score_the_floor_and_weights_share_one_whole() 
 
 @pytest.mark.mission("S17")
 async def test_two_tracks_stand_side_by_side(company: Live) -> None:
-    await in_force(company)
+    plan = await in_force(company)
     await import_facts(company, fact("1", 80_000, "rep1", date(2026, 1, 5)))
     await measured(company, "rep1", visit_completion=0.95, stage_pace=11.0, visit_quality=70)
     found = await cards(company)
@@ -110,6 +112,12 @@ async def test_two_tracks_stand_side_by_side(company: Live) -> None:
     assert process.score == 75
     assert mine.score == pytest.approx(0.7 * 80 + 0.3 * 75)
     assert set(await cards(company, ("rep1", "rep"))) == {"rep1"}
+    # Any span is asked for what its days are: a week and a half of thirteen, by the weeks every target has.
+    span = (await cards(company, period="2026-01-05/2026-01-14", person_id="rep1"))["rep1"]
+    [won] = [line for line in span.tracks[0].lines if line.metric == "won_value"]
+    weeks = await weekly(company, plan)
+    whole, part = weeks["rep1", "2026-W02"], weeks["rep1", "2026-W03"] * 3 / 7
+    assert fen(won.target) == pytest.approx(whole + part, abs=1)
     team = (await cards(company, units=True, unit_id="east-1"))["east-1"]
     assert team.tracks[0].lines[0].completion_ratio == 0.4
     first = await appraisals(company).ListScorecards(pb.ListScorecardsRequest(period="2026-Q1", page_size=3))

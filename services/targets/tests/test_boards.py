@@ -211,8 +211,6 @@ async def test_whom_the_boards_show(company: Live) -> None:
         await people(company, who=("rep1", "rep"), unit_id="north")
     with company.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await people(company, who=("rep1", "rep"), person_id="rep4")
-    with company.refused("INVALID_ARGUMENT", "METRIC_NOT_SUMMED"):
-        await people(company, metric="visit_quality")
     with company.refused("INVALID_ARGUMENT", "UNKNOWN_METRIC"):
         await people(company, metric="charm")
     with company.refused("FAILED_PRECONDITION", "RATE_NOT_FOUND"):

@@ -8,13 +8,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.decimal_pb2 import Decimal
+from psycopg.types.json import Jsonb
 
 from closedloop.targets.v1 import (
     actuals_pb2,
     actuals_pb2_grpc,
     cascade_pb2_grpc,
-    metrics_pb2,
     periods_pb2,
     plans_pb2,
     products_pb2,
@@ -181,22 +182,6 @@ async def test_a_pin_is_what_a_holder_gets_of_all_products_together(company: Liv
     top = await plans(company).GetTarget(plans_pb2.GetTargetRequest(target_id=top.id))
     found = await amounts(company, await split(company, top, pb.CascadeRules(product=rule, pins=[pin])))
     assert (found["rep1:a"], found["rep1:b"]) == (28_000, 12_000)
-
-
-async def test_what_is_a_mean_neither_goes_down_nor_has_to_add_up(company: Live) -> None:
-    plan = await new_plan(company)
-
-    def visits(ratio: str, unit: str) -> plans_pb2.TargetInput:
-        amount = metrics_pb2.Amount(number=Decimal(value=ratio))
-        return target(unit=unit, metric="visit_completion", amount=amount)
-
-    top = await set_(company, plan, visits("0.9", "co"))
-    for unit, ratio in (("east", "0.95"), ("north", "0.85")):
-        below = await set_(company, plan, visits(ratio, unit))
-        assert below.parent_id == top.id
-    with company.refused("FAILED_PRECONDITION", "METRIC_NOT_SUMMED"):
-        await split(company, top, pb.CascadeRules())
-    assert (await publish(company, plan)).state == plans_pb2.PLAN_VERSION_STATE_IN_FORCE
 
 
 async def _cells(live: Live, plan: plans_pb2.Plan, grain: str) -> dict[str, dict[str, int]]:
@@ -502,3 +487,92 @@ async def test_176_reps_and_their_weeks_take_less_than_a_second(live: Live) -> N
         " (SELECT sum(minor) FROM cell WHERE target_id = t.id GROUP BY grain)"
     )
     assert wrong == 0
+
+
+async def _months(live: Live, plan: plans_pb2.Plan) -> dict[tuple[str, str], list[int]]:
+    """Whole yuan by month of each holder's target of a product."""
+    request = pb.ListCellsRequest(plan_id=plan.id, version=1, page_size=1000, grain=periods_pb2.PERIOD_GRAIN_MONTH)
+    found: dict[tuple[str, str], list[int]] = {}
+    for cell in (await cascades(live).ListCells(request)).cells:
+        key = (cell.holder.unit_id or cell.holder.person_id, cell.scope.product_id)
+        found.setdefault(key, []).append(fen(cell.amount) // 100)
+    return found
+
+
+@pytest.mark.mission("S2", "S16")
+async def test_each_product_goes_over_time_as_itself_and_a_cascade_says_what_it_went_by(company: Live) -> None:
+    await import_(company, product("ice", "Ice"), product("soup", "Soup"), product("new", "New"))
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(900, unit="co"))
+    rules = pb.CascadeRules(product=pb.ProductRule(method=EVEN), time=pb.TimeRule(profile=pb.TIME_PROFILE_HISTORY))
+    nothing = await split(company, top, rules)
+    assert (nothing.time_profile, nothing.time_note) == (
+        pb.TIME_PROFILE_WORKING_DAYS, "nothing was done in 2025-Q1 to go by: by working days",
+    )  # fmt: skip
+    stub = company.stub(actuals_pb2_grpc.ActualServiceStub, "ops", "operations")
+    rows = []
+    for sold, day, yuan in (
+        ("ice", date(2025, 3, 3), 300),
+        ("soup", date(2025, 1, 6), 100),
+        ("soup", date(2025, 2, 5), 100),
+    ):
+        row = actuals_pb2.ActualInput(metric="won_value", date=protos.date_proto(day), amount=cny(yuan))
+        row.holder.person_id, row.scope.product_id = "rep1", sold
+        row.provenance.source, row.provenance.source_id = "crm", f"{sold}-{day}"
+        rows.append(row)
+    summary = await stub.ImportActuals(actuals_pb2.ImportActualsRequest(request_id=request_id(), actuals=rows))
+    assert not summary.errors
+    done = await split(company, top, rules)
+    kept = await cascades(company).GetCascade(pb.GetCascadeRequest(cascade_id=done.id))
+    for one in (done, kept):
+        assert one.time_profile == pb.TIME_PROFILE_HISTORY
+        assert one.time_note == "as everything together go new, of which nothing was done in 2025-Q1"
+    months = await _months(company, plan)
+    assert months["co", "ice"] == [0, 0, 300]
+    assert months["rep4", "soup"] == [37, 37, 0]
+    # As everything: a fifth, a fifth, three fifths.
+    assert months["co", "new"] == [60, 60, 180]
+    assert months["co", ""] == [210, 210, 480]
+    # What is changed by hand goes on as its product does.
+    listed = await plans(company).ListTargets(
+        plans_pb2.ListTargetsRequest(plan_id=plan.id, version=1, person_id="rep4")
+    )
+    [ice] = [one for one in listed.targets if one.scope.product_id == "ice"]
+    changed = target(70, person="rep4", scope=ice.scope)
+    changed.target_id, changed.parent_id = ice.id, ice.parent_id
+    await set_(company, plan, changed, etag=ice.etag)
+    await plans(company).UpdatePlan(
+        plans_pb2.UpdatePlanRequest(
+            request_id=request_id(), plan_id=plan.id, must_sum=False, must_sum_reason="tried", etag=plan.etag,
+            update_mask=FieldMask(paths=["must_sum"]),
+        )
+    )  # fmt: skip
+    await publish(company, plan)
+    assert (await _months(company, plan))["rep4", "ice"] == [0, 0, 70]
+
+
+@pytest.mark.mission("S2", "S6")
+async def test_seasons_are_each_products_own_where_its_forecast_tells_them(company: Live) -> None:
+    await import_(company, product("ice", "Ice"), product("soup", "Soup"))
+    plan = await new_plan(company)
+    top = await set_(company, plan, target(900, unit="co"))
+    for sold, seasons in (("", [1, 1, 1]), ("ice", [0, 0, 3]), ("soup", None)):
+        await company.db.all(
+            """INSERT INTO forecast SELECT (jsonb_populate_record(NULL::forecast, %(row)s)).* RETURNING 1""",
+            {"row": Jsonb(_forecast(sold, seasons))},
+        )
+    seasonal = pb.CascadeRules(product=pb.ProductRule(method=EVEN), time=pb.TimeRule(profile=pb.TIME_PROFILE_SEASONAL))
+    done = await split(company, top, seasonal)
+    assert done.time_note == "as everything together go soup, whose forecasts tell no seasons of their own"
+    months = await _months(company, plan)
+    assert (months["co", "ice"], months["co", "soup"]) == ([0, 0, 450], [150, 150, 150])
+
+
+def _forecast(product_id: str, seasons: list[int] | None) -> dict[str, Any]:
+    return {
+        "holder_kind": "unit", "holder_id": "co", "owner_id": "boss", "unit_id": "co", "metric": "won_value",
+        "product_id": product_id, "stated_at": "2026-01-01T00:00:00Z", "run_id": "019b0000-0000-7000-8000-000000000001",
+        "currency": "CNY", "method": "theta", "naive": False, "explanation": "", "history_months": 9,
+        "interval_ratio": 0.8, "points": [{"start": "2026-01-01"}], "folds": 0, "fold_months": 0, "verdict": "",
+        "seasons": seasons,
+    }  # fmt: skip

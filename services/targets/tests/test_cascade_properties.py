@@ -14,9 +14,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from closedloop_chassis import errors
+from closedloop_targets.aggregation import Manner
 from closedloop_targets.book.model import padded
 from closedloop_targets.cascade import rules
 from closedloop_targets.cascade.apportion import apportion, integers
+from closedloop_targets.cascade.handing import hand_down
 from closedloop_targets.cascade.rules import Given, Key, LevelRule, Member, Method
 from closedloop_targets.cascade.spread import Piece, Spreader, by_period
 from closedloop_targets.periods.rules import FiscalCalendar, Grain, parse, split
@@ -245,6 +247,45 @@ def test_a_cascade_is_exact_whatever_it_is_made_of(case: Case, seed: int) -> Non
     assert isinstance(found, tuple) or found in REASONS
     assert outcome(case) == found
     assert outcome(shuffled(case, random.Random(seed))) == found
+
+
+def handed(case: Case, manner: Manner) -> dict[Key, tuple[Key, int, int, Fraction]] | str:
+    """Of each node its parent, base, amount and weight, or why not."""
+    try:
+        nodes = hand_down(case.root, case.base, case.given, lambda method, key: case.past[method, key], manner)
+    except errors.FailedPrecondition as refused:
+        return refused.reason
+    keys = [node.key for node in nodes]
+    return {
+        node.key: (case.root.key if node.parent is None else keys[node.parent], node.base, node.amount, node.weight)
+        for node in nodes
+    }
+
+
+@pytest.mark.mission("S2", "S17", "U6")
+@given(case=cases(), lower=st.booleans(), seed=st.integers(0, 2**16))
+@settings(max_examples=60, deadline=None)
+def test_a_mean_reaches_everybody_as_it_is_in_any_order(case: Case, lower: bool, seed: int) -> None:
+    manner = Manner("mean", lower_is_better=lower)
+    found = handed(case, manner)
+    assert isinstance(found, dict) or found in REASONS
+    assert handed(case, manner) == found
+    assert handed(shuffled(case, random.Random(seed)), manner) == found
+    if isinstance(found, str):
+        return
+    bases = {case.root.key: case.base} | {key: base for key, (_, base, _, _) in found.items()}
+    beside: dict[Key, list[tuple[int, Fraction | None]]] = {}
+    for key, (parent, base, amount, weight) in found.items():
+        assert base == case.given.pins.get(key, bases[parent])
+        layers = case.given.rule(next(one.kind for one in everybody(case.root) if one.key == key)).padding
+        assert amount == padded(base, layers, case.given.step, lower_is_better=lower)
+        assert weight > 0
+        beside.setdefault(parent, []).append((base, weight))
+    for parent, children in beside.items():
+        together = manner.together(children)
+        assert min(base for base, _ in children) <= together <= max(base for base, _ in children)
+        if not any(key in case.given.pins for key, (above, *_) in found.items() if above == parent):
+            assert (together, manner.missing(bases[parent], together)) == (bases[parent], 0)
 
 
 @pytest.mark.parametrize("method", METHODS)

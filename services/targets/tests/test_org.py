@@ -273,6 +273,15 @@ async def test_lists_and_trees_are_paged_filtered_and_counted(company: Live) -> 
     tree = await rep.GetOrgTree(org_pb2.GetOrgTreeRequest(include_people=True))
     assert (tree.nodes[0].unit_id, tree.nodes[0].total_heads, tree.nodes[0].direct_heads) == ("co", 10, 1)
     assert len(tree.nodes) == 16
+    paged: list[org_pb2.OrgNode] = []
+    request = org_pb2.GetOrgTreeRequest(include_people=True, page_size=5)
+    for size in (5, 5, 5, 1):
+        page = await rep.GetOrgTree(request)
+        assert len(page.nodes) == size
+        paged += page.nodes
+        request.page_token = page.next_page_token
+    assert paged == list(tree.nodes)
+    assert not request.page_token
     flat = await rep.GetOrgTree(org_pb2.GetOrgTreeRequest(unit_id="east", max_depth=1))
     assert [(node.unit_id, node.depth) for node in flat.nodes] == [("east", 0), ("east-1", 1), ("east-2", 1)]
     with company.refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):

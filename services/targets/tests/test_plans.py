@@ -540,6 +540,16 @@ async def test_a_version_that_waits_undoes_none_and_is_undone_by_none(company: L
     with company.refused("FAILED_PRECONDITION", "VERSION_SCHEDULED"):
         await publish(company, plan, fourth, effective_date=on(1))
     await publish(company, plan, fourth, effective_date=on(3))
+    # Neither the one in force nor the one that comes before it goes while it waits for its day.
+    for number in (1, second):
+        held = await stub.GetPlanVersion(plans_pb2.GetPlanVersionRequest(plan_id=plan.id, version=number))
+        with company.refused("FAILED_PRECONDITION", "VERSION_SCHEDULED") as refusal:
+            await stub.RecallPlanVersion(
+                plans_pb2.RecallPlanVersionRequest(
+                    request_id=request_id(), plan_id=plan.id, version=number, etag=held.etag, reason="no"
+                )
+            )
+        assert f"version {fourth} takes force on 2026-02-03" in str(refusal.value)
     fifth = await draft(950, fourth)
     await company.move_to(company.now + timedelta(days=31))
     held = await stub.GetPlan(plans_pb2.GetPlanRequest(plan_id=plan.id))

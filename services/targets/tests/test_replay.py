@@ -5,33 +5,51 @@ from __future__ import annotations
 import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from closedloop.approvals.v1 import events_pb2 as approvals
+from closedloop.approvals.v1 import requests_pb2, tasks_pb2
 from closedloop.common.v1.common_pb2 import Ownership
 from closedloop.customers.v1 import events_pb2 as customers
 from closedloop.funnel.v1 import events_pb2 as funnel
 from closedloop.funnel.v1 import opportunities_pb2
 from closedloop.integrations.v1 import events_pb2 as integrations
 from closedloop.integrations.v1 import tickets_pb2
-from closedloop.targets.v1 import actuals_pb2, boards_pb2
+from closedloop.targets.v1 import actuals_pb2, boards_pb2, plans_pb2
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
 
+from .staff import request_id
 from .test_actuals import ledger, won
 from .test_boards import boards, in_force, people
+from .test_plans import new_plan, plans, put, target
+from .test_reviews import follow_up, prepared, record
 
 REPS = ("rep1", "rep2", "rep3", "rep4")
 FORGET = """
 WITH a AS (DELETE FROM actual), b AS (DELETE FROM actual_source), c AS (DELETE FROM pipeline_deal),
      d AS (DELETE FROM account_copy), e AS (DELETE FROM account_deal), f AS (DELETE FROM account_meeting),
      g AS (DELETE FROM proof), h AS (DELETE FROM lead_fate),
-     k AS (UPDATE key_action SET state = 'planned', evidence_kind = '', evidence = '', completed_at = NULL, verified_by = '')
+     k AS (UPDATE key_action SET state = 'planned', evidence_kind = '', evidence = '', completed_at = NULL, verified_by = ''),
+     m AS (DELETE FROM stock_days),
+     n AS (UPDATE alarm SET state = 'open', responder_id = '', first_answered_at = NULL, cause = '', action = '',
+                            check_date = NULL, task_id = ''),
+     o AS (UPDATE sum_exception SET state = 'waiting', decided_by = '', decided_at = NULL, comment = '',
+                                    approval_request_id = ''),
+     p AS (UPDATE review_follow_up SET task_id = '', task_state = 'requested')
 DELETE FROM inbox RETURNING 1
 """
 ACTIONS = "SELECT id, state, evidence, completed_at FROM key_action ORDER BY id"
+STOCK = "SELECT product_id, date, days, light FROM stock_days ORDER BY product_id"
+ANSWERS = """
+SELECT id, state, responder_id, first_answered_at, cause, action, check_date, task_id FROM alarm ORDER BY id
+"""
+SIGNATURES = "SELECT id, state, decided_by, decided_at, comment, approval_request_id FROM sum_exception ORDER BY id"
+FOLLOW_UPS = "SELECT id, task_id, task_state FROM review_follow_up ORDER BY id"
 PIPELINE = "SELECT id, owner_id, minor, probability, close_date FROM pipeline_deal WHERE open ORDER BY id"
 
 
@@ -216,6 +234,64 @@ def ticket(number: int, seed: random.Random) -> list[tuple[Any, str, str]]:
     return told
 
 
+def stock(number: int, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """How long a product's stock lasts, day by day, a day counted twice."""
+    told = []
+    for day in (1, 2, 2, 3, 3)[: seed.randint(2, 5)]:
+        said = integrations.StockDaysChanged(
+            product_id=f"product-{number}",
+            date=protos.date_proto(date(2026, 1, day)),
+            light=seed.randint(1, 4),  # type: ignore[arg-type]
+        )
+        if seed.random() < 0.8:
+            said.days = seed.randint(5, 120)
+        told.append((said, said.product_id, "integrations"))
+    return told
+
+
+def signature(number: int, subject: requests_pb2.Subject, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """An exception on its way to its signers, and signed, refused, sent back or taken back; or it goes on waiting."""
+    request = f"request-{subject.id}"
+    told: list[Any] = [approvals.RequestOpened(request_id=request, subject=subject)]
+    end = seed.choice(("signed", "refused", "returned", "recalled", "")[: 5 if number else 4])
+    if end in ("signed", "refused"):
+        state = requests_pb2.REQUEST_STATE_APPROVED if end == "signed" else requests_pb2.REQUEST_STATE_REJECTED
+        at = protos.timestamp(datetime(2026, 1, 12, seed.randint(1, 9), tzinfo=UTC))
+        told.append(
+            approvals.RequestDecided(
+                request_id=request, subject=subject, state=state, decided_by="boss", decide_time=at, comment=end
+            )
+        )
+    if end == "returned":
+        told.append(approvals.RequestReturned(request_id=request, subject=subject, returned_by="boss", comment="why?"))
+    if end == "recalled" or (end == "returned" and seed.random() < 0.5):
+        told.append(approvals.RequestRecalled(request_id=request, subject=subject, submitter_id="ops", reason="no"))
+    return [(one, subject.id, "approvals") for one in told]
+
+
+def tasks(alarm_id: str, seed: random.Random) -> list[tuple[Any, str, str]]:
+    """Tasks of one alarm, of whoever was asked in turn: withdrawn, or done by one, or by two."""
+    told = []
+    for level in range(seed.randint(1, 3)):
+        settled = approvals.TaskSettled(
+            task_id=f"task-{alarm_id}-{level}", origin="targets", subject_type="alarm", subject_id=alarm_id,
+            state=tasks_pb2.TASK_STATE_DONE if seed.random() < 0.7 else tasks_pb2.TASK_STATE_WITHDRAWN,
+            settled_by=f"owner-{level}", comment=f"done by {level}",
+            response_time=protos.timestamp(datetime(2026, 1, 12, seed.randint(1, 3), tzinfo=UTC)),
+        )  # fmt: skip
+        told.append((settled, alarm_id, "approvals"))
+    return told
+
+
+def follow_ups(follow_up_id: str, seed: random.Random) -> list[tuple[Any, str, str]]:
+    state = seed.choice((tasks_pb2.TASK_STATE_DONE, tasks_pb2.TASK_STATE_CANCELLED, 0))
+    settled = approvals.TaskSettled(
+        task_id=f"task-{follow_up_id}", origin="targets", subject_type="review_follow_up", subject_id=follow_up_id,
+        state=state,
+    )  # fmt: skip
+    return [(settled, follow_up_id, "approvals")] if state else []
+
+
 MEASURED = (
     "visit_quality", "customer_care", "first_response", "lead_conversion", "on_time_delivery", "resolution_time",
 )  # fmt: skip
@@ -241,7 +317,14 @@ async def board(live: Live) -> dict[str, Any]:
         summed = await ledger(live).SummarizeActuals(summing)
         found[metric] = [one.SerializeToString(deterministic=True) for one in summed.sums]
     found["pipeline"] = await live.db.all(PIPELINE)
-    found["actions"] = await live.db.all(ACTIONS)
+    for name, sql in {
+        "actions": ACTIONS,
+        "stock": STOCK,
+        "answers": ANSWERS,
+        "signatures": SIGNATURES,
+        "follow_ups": FOLLOW_UPS,
+    }.items():
+        found[name] = await live.db.all(sql)
     return found
 
 
@@ -252,29 +335,54 @@ def test_the_board_after_a_replay_is_the_board_from_scratch(replays: Any, number
     replays(number)
 
 
+async def people_are_asked(live: Live) -> tuple[list[str], list[str], list[requests_pb2.Subject]]:
+    """A plan in force whose first week nobody reached: alarms, follow-ups of a review; and a draft that does not sum."""
+    await in_force(live)
+    await live.move_to(datetime(2026, 1, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai")))
+    alarms_ = await live.db.all("SELECT id::text AS id FROM alarm ORDER BY id")
+    pack = await prepared(live, "east-1", "2026-F01")
+    await record(live, pack, follow_ups=[follow_up("visit them"), follow_up("write the logs")])
+    draft = await new_plan(live, period="2026-Q2", name="Q2")
+    sums = (("co", 100), ("east", 60), ("north", 30), ("east-1", 20), ("north-1", 10))
+    await put(live, draft, *(target(amount, unit=unit, period="2026-Q2") for unit, amount in sums))
+    for held in (await plans(live).ListTargets(plans_pb2.ListTargetsRequest(plan_id=draft.id, version=1))).targets:
+        if held.HasField("difference"):
+            ask = plans_pb2.RequestSumExceptionRequest(request_id=request_id(), target_id=held.id, reason="new market")
+            await plans(live).RequestSumException(ask)
+    subjects = [one.subject for one in await live.told(approvals.ApprovalRequested)]
+    assert len(subjects) == 3
+    assert len(alarms_) >= 4
+    given = await live.db.all("SELECT id::text AS id FROM review_follow_up ORDER BY id")
+    return [one["id"] for one in alarms_], [one["id"] for one in given], subjects
+
+
 @pytest.fixture
 def replays(company: Live) -> Any:
     """Runs one case on the test's own loop; the plan is published once."""
     import asyncio
 
     loop = asyncio.get_event_loop_policy().get_event_loop()
-    state = {"published": False}
+    alarms_, follow_ups_, subjects = loop.run_until_complete(people_are_asked(company))
 
     async def case(number: int) -> None:
         seed = random.Random(number)
-        if not state["published"]:
-            await in_force(company)
-            state["published"] = True
-        events = [one for deal in range(8) for one in life(deal, seed)]
-        events += [one for account in range(4) for one in customer(account, seed)]
+        events = [one for deal in range(6) for one in life(deal, seed)]
+        events += [one for account in range(3) for one in customer(account, seed)]
         events += [one for rep in REPS for one in (*process(rep, seed), *deeds(rep, seed), *care(rep, seed))]
-        events += [one for number in range(4) for make in (lead, order, ticket) for one in make(number, seed)]
+        events += [one for number in range(3) for make in (lead, order, ticket) for one in make(number, seed)]
+        events += [one for number in range(2) for one in stock(number, seed)]
+        events += [one for number, subject in enumerate(subjects) for one in signature(number, subject, seed)]
+        events += [one for alarm_id in alarms_ for one in tasks(alarm_id, seed)]
+        events += [one for follow_up_id in follow_ups_ for one in follow_ups(follow_up_id, seed)]
         await company.db.all(FORGET)
         for message, subject, source in events:
             await company.hear(message, subject, source=source)
         scratch = await board(company)
         assert all(scratch[metric] for metric in MEASURED)
         assert scratch["actions"]
+        assert scratch["stock"]
+        assert {one["state"] for one in scratch["signatures"]} - {"waiting"}
+        assert any(one["task_id"] for one in scratch["answers"])
         await company.db.all(FORGET)
         again = [one for one in events for _ in range(seed.randint(1, 3))]
         seed.shuffle(again)

@@ -248,7 +248,7 @@ async def test_the_months_health_says_what_was_decomposed_done_and_explained(com
         pb.GetHealthReportRequest(dimension=pb.HEALTH_DIMENSION_PERSON, page_token=first.next_page_token)
     )
     assert [one.key for one in (*first.slices, *second.slices)] == list(people)
-    # Three usual actions a rep lie in the middle of the quarter; one of the twelve was done and proven.
+    # Three usual actions a rep and a leader lie in the middle of the quarter; one of the thirty was done and proven.
     await company.move_to(datetime(2026, 2, 12, 18, tzinfo=SHANGHAI))
     did = funnel.ActivityLogged(
         activity_id="a1", effective=True, start_time=protos.timestamp(company.now),
@@ -258,9 +258,9 @@ async def test_the_months_health_says_what_was_decomposed_done_and_explained(com
     await company.move_to(monday(10))
     february = await reviews(company).GetHealthReport(pb.GetHealthReportRequest(period="2026-M02"))
     acted = (february.total.actions_planned, february.total.actions_done, february.total.actions_verified)
-    assert acted == (12, 1, 1)
-    assert february.total.action_execution_ratio == pytest.approx(1 / 12)
-    assert any("1 of 12 planned actions were done (8%)" in one for one in february.suggestions)
+    assert acted == (30, 1, 1)
+    assert february.total.action_execution_ratio == pytest.approx(1 / 30)
+    assert any("1 of 30 planned actions were done (3%)" in one for one in february.suggestions)
     before = february.previous_month
     assert before.attribution_accuracy_ratio == total.attribution_accuracy_ratio
     assert (before.targets_missed, before.attainment_ratio) == (total.targets_missed, total.attainment_ratio)

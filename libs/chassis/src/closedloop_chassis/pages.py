@@ -50,4 +50,9 @@ def split(
     if len(rows) <= limit:
         return rows, ""
     page = rows[:limit]
-    return page, base64.urlsafe_b64encode(json.dumps(list(key(page[-1]))).encode()).decode()
+    return page, token(*key(page[-1]))
+
+
+def token(*key: Any) -> str:
+    """Of the page that begins after the key."""
+    return base64.urlsafe_b64encode(json.dumps(list(key)).encode()).decode()

@@ -36,6 +36,11 @@ def tree(
     org = run.stub("targets", org_pb2_grpc.OrgServiceStub)
     request = org_pb2.GetOrgTreeRequest(unit_id=unit, max_depth=depth, include_people=people)
     answer = run.call(org.GetOrgTree, request)
+    while answer.next_page_token:
+        request.page_token = answer.next_page_token
+        more = run.call(org.GetOrgTree, request)
+        answer.nodes.extend(more.nodes)
+        answer.next_page_token = more.next_page_token
     progress = _progress(run, answer, unit, period, metric, target_pages.view(live))
     if run.screen.as_json:
         nodes = [

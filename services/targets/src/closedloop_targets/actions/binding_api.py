@@ -57,7 +57,8 @@ async def end_binding(request: pb.EndBindingRequest, call: Call) -> pb.ActionBin
     day = protos.day(request.end_date, "end_date") if request.HasField("end_date") else call.home.today()
     [target] = await call.tx.all(store.BELOW, {"id": binding.target_id, "below": False})
     version = await versions.version(call.tx, target["plan_id"], target["number"])
-    least = call.rules(ActionRules).minimum
+    leads = await call.tx.value(store.PASSED_ON, {"id": binding.target_id})
+    least = call.rules(ActionRules).least(bool(leads))
     remaining = await call.tx.value(store.REMAINING, {"target_id": binding.target_id, "id": binding.id, "day": day})
     if version.state == "in_force" and remaining < least:
         raise errors.FailedPrecondition(

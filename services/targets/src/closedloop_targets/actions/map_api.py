@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
+
 from closedloop.targets.v1 import actions_pb2 as pb
 from closedloop_chassis import pages
 from closedloop_chassis.work import Call
-from closedloop_targets import company
+from closedloop_targets import aggregation, company
 from closedloop_targets.actions import rules, store
 from closedloop_targets.actions.rpcs import rpcs
 from closedloop_targets.actions.rules import ActionRules
@@ -33,6 +35,7 @@ async def get_action_result_map(request: pb.GetActionResultMapRequest, call: Cal
         "action_kind": request.action_kind,
         "result_metric": request.result_metric,
         **in_force.places(call),
+        **aggregation.manners(call),
     }
     groups: dict[tuple[str, str], list[dict[str, float]]] = {}
     for row in await call.db.all(store.EFFECTS, params):
@@ -41,10 +44,11 @@ async def get_action_result_map(request: pb.GetActionResultMapRequest, call: Cal
     wanted = [key for key in sorted(groups) if list(key) > after][: pages.size(request) + 1]
     page, token = pages.split(wanted, request, lambda key: key)
     allowed = call.rules(ActionRules)
+    effects = await to_thread(lambda: [_effect(*key, groups[key], allowed) for key in page])
     return pb.ActionResultMap(
         period=period_shapes.stored(period.code, period.grain, period.start, period.end),
         unit_id=unit_id,
-        effects=[_effect(*key, groups[key], allowed) for key in page],
+        effects=effects,
         next_page_token=token,
     )
 

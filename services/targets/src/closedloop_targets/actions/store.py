@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from closedloop_chassis.work import Scope
+from closedloop_targets import aggregation
 from closedloop_targets.book import in_force
 
 COUNTED = """
@@ -35,6 +36,7 @@ REMAINING = """
 SELECT count(*) FROM binding
  WHERE target_id = %(target_id)s AND id <> %(id)s AND end_date >= %(day)s
 """
+PASSED_ON = "SELECT EXISTS (SELECT FROM target WHERE parent_id = %(id)s)"
 END = "UPDATE binding SET end_date = %(last)s, version = version + 1 WHERE id = %(id)s"
 CANCEL_FROM = """
 UPDATE key_action SET state = 'cancelled', version = version + 1
@@ -116,6 +118,8 @@ SELECT k.owner_id, k.unit_id, t.id AS target_id, t.metric, t.period, t.start_dat
  GROUP BY k.owner_id, k.unit_id, t.id
 HAVING count(*) >= %(least)s
 """
+ASKED = aggregation.asked("metric", "minor", "end_date - start_date + 1", "end_date")
+DID = aggregation.values("goal.metric", "a")
 # Of each bound target of people in force: its actions by kind, and how far its result metric went in the period.
 EFFECTS = f"""
 WITH bound AS (
@@ -131,14 +135,16 @@ WITH bound AS (
        AND %(action_kind)s IN ('', b.kind) AND %(result_metric)s IN ('', b.result_metric)
      GROUP BY 1, 2, 3, 4
 ), reached AS ({in_force.REACHED}), goal AS (
-    SELECT holder_id, metric, sum(minor) AS minor, min(start_date) AS since, max(end_date) AS until
+    SELECT holder_id, metric, {ASKED} AS minor, min(start_date) AS since, max(end_date) AS until
       FROM reached GROUP BY 1, 2
 )
 SELECT bound.kind, bound.result_metric, bound.planned, bound.done, bound.verified,
-       (coalesce(did.minor, 0) / goal.minor)::float8 AS completion
+       CASE WHEN goal.metric = ANY(%(lower)s::text[]) THEN goal.minor::float8 / nullif(did.minor, 0)
+            WHEN goal.metric = ANY(%(apart)s::text[]) THEN did.minor / goal.minor::float8
+            ELSE coalesce(did.minor, 0) / goal.minor::float8 END AS completion
   FROM bound
   LEFT JOIN goal ON goal.holder_id = bound.holder_id AND goal.metric = bound.result_metric AND goal.minor > 0
-  LEFT JOIN LATERAL (SELECT sum(base_minor) AS minor FROM actual a
+  LEFT JOIN LATERAL (SELECT {DID} AS minor FROM actual a
                       WHERE a.metric = goal.metric AND a.owner_id = goal.holder_id
                         AND a.date BETWEEN goal.since AND goal.until) AS did ON true
  WHERE bound.planned > 0

@@ -9,7 +9,7 @@ from closedloop.targets.v1 import actuals_pb2 as pb
 from closedloop.targets.v1 import metrics_pb2
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.work import Call, Scope
-from closedloop_targets import company, money
+from closedloop_targets import aggregation, company, money
 from closedloop_targets.actuals import shapes, store
 from closedloop_targets.actuals.rpcs import rpcs
 from closedloop_targets.metrics.rules import MetricRules
@@ -38,13 +38,13 @@ LIST = (
 SPAN = "SELECT min(date) AS first, max(date) AS last FROM actual WHERE " + MATCHING
 
 # What was taken back by then counts nowhere, nor does the row that took it back.
+FIGURE = aggregation.values("metric", "fact", live="true")
 SUMS = """
 WITH fact AS (
     SELECT * FROM actual WHERE {matching} AND reverses_id IS NULL AND (reversed_at IS NULL OR reversed_at > %(as_of)s)
 ), grouped AS (
     SELECT metric, ARRAY[{keys}]::text[] AS keys, max(base_currency) FILTER (WHERE currency <> '') AS currency,
-           sum(base_minor) AS total, sum(base_minor * weight) / nullif(sum(weight), 0) AS mean,
-           (array_agg(base_minor ORDER BY date DESC, fact.id DESC))[1] AS last,
+           {figure} AS figure,
            round(sum(base_minor * coalesce(stages.weight_of, 1)))::text AS weighed, count(*) AS row_count
       FROM fact
       LEFT JOIN unnest(%(stages)s::text[], %(stage_weights)s::numeric[]) AS stages (name, weight_of)
@@ -112,7 +112,8 @@ async def summarize_actuals(request: pb.SummarizeActualsRequest, call: Call) -> 
     weights = call.rules(ProductRules).stage_weights
     params |= {"stages": list(weights), "stage_weights": list(weights.values()), "limit": pages.size(request) + 1}
     after, after_keys = pages.after(request, "", [])
-    sql = SUMS.format(matching=MATCHING, keys=", ".join(KEYS[one] for one in dimensions), joins=joins)
+    sql = SUMS.format(matching=MATCHING, figure=FIGURE, keys=", ".join(KEYS[one] for one in dimensions), joins=joins)
+    params |= aggregation.manners(call)
     rows = await call.db.all(sql, {**params, "after": after, "after_keys": after_keys})
     page, token = pages.split(rows, request, lambda row: (row["metric"], row["keys"]))
     return pb.SummarizeActualsResponse(sums=[_sum(call, row, shown) for row in page], next_page_token=token)
@@ -162,9 +163,7 @@ async def _periods(call: Call, params: dict[str, Any], grain: Grain) -> dict[str
 
 
 def _sum(call: Call, row: dict[str, Any], shown: money.Shown) -> pb.ActualSum:
-    metric = call.rules(MetricRules).metric(row["metric"])
-    values = {"sum": row["total"], "mean": row["mean"], "last": row["last"]}
-    minor, currency = round(values[metric.aggregation] or 0), row["currency"] or ""
+    minor, currency = row["figure"] or 0, row["currency"] or ""
     weighed = shown.amount(int(row["weighed"]), currency) if currency else None
     return pb.ActualSum(
         metric=row["metric"],

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from closedloop_chassis.work import Work
-from closedloop_targets import company, ledger
+from closedloop_targets import aggregation, company, ledger
 from closedloop_targets.alarms import rules
 from closedloop_targets.alarms.raising import Finding
 from closedloop_targets.alarms.rules import CauseRules, Signs
@@ -25,10 +25,11 @@ SELECT asked.holder_id, coalesce(sum(d.minor), 0)::bigint AS minor
                                 WHERE above = asked.holder_id) END
  GROUP BY 1
 """
+GOAL = aggregation.asked("%(metric)s::text", "t.minor", "t.end_date - t.start_date + 1", "t.end_date")
 # How far people's targets lie off the mean of their kind: of everybody below a unit, of a person's siblings.
-SPREAD = """
+SPREAD = f"""
 WITH goal AS (
-    SELECT t.holder_id, t.unit_id, t.parent_id, sum(t.minor) AS minor
+    SELECT t.holder_id, t.unit_id, t.parent_id, {GOAL} AS minor
       FROM target_in_force t
      WHERE t.holder_kind = 'person' AND t.counts AND t.metric = %(metric)s
        AND t.start_date <= %(end)s AND t.end_date >= %(start)s
@@ -109,7 +110,7 @@ async def _signs(
     work: Work, group: Sequence[Finding], day: date, targets: Mapping[str, int]
 ) -> dict[tuple[str, str], Signs]:
     one = group[0]
-    catalogue = work.rules(MetricRules)
+    catalogue, manner = work.rules(MetricRules), aggregation.of(work, one.metric)
     process = [metric.code for metric in catalogue.metrics if metric.track == "process" and metric.fed]
     params = {
         "kinds": [finding.holder_kind for finding in group],
@@ -121,6 +122,7 @@ async def _signs(
         "day": day,
         "since": day - timedelta(days=work.rules(CauseRules).tracked_days),
         "now": work.now,
+        **aggregation.manners(work),
         **company.closure(work.org, dict.fromkeys(f.holder_id for f in group if f.holder_kind == "unit")),
     }
     period = periods.parse(one.period, work.rules(FiscalCalendar))
@@ -130,7 +132,7 @@ async def _signs(
         for f in group
         for span in (before, period)
     ]
-    sums = iter(await ledger.sums(work.tx, asked, work.org))
+    sums = iter(await ledger.figures(work, work.tx, asked))
     pipeline = {}
     if one.metric == catalogue.main:
         pipeline = {row["holder_id"]: row["minor"] for row in await work.tx.all(PIPELINE, params)}
@@ -142,11 +144,13 @@ async def _signs(
     for finding in group:
         history, done = next(sums), next(sums) or 0
         target = targets[finding.cause_key]
+        grown = manner.attained(target, history) if history and history > 0 else None
         even, seen = spread.get(finding.holder_id), tracked.get(finding.holder_id)
         acts = acted.get(finding.holder_id)
         found[finding.holder_kind, finding.holder_id] = Signs(
-            growth=target / history - 1 if history and history > 0 else None,
-            carried=(done + pipeline.get(finding.holder_id, 0)) / target if target else None,
+            growth=None if grown is None else grown - 1,
+            # What is measured by a mean is not carried by anything.
+            carried=(done + pipeline.get(finding.holder_id, 0)) / target if target and manner.adds_up else None,
             spread=even["spread"] if even else None,
             heads=even["heads"] if even else 0,
             tracked=seen["tracked"] if seen else 0,

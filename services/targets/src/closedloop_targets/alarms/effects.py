@@ -38,8 +38,10 @@ async def _quarter(work: Work, alarm: Alarm, allowed: AlarmRules) -> Effect:
     if not standings:
         return rules.effect(alarm.deviation_ratio, None, False, allowed)
     [(_, standing)] = standings
-    reached = 1 + standing.deviation
-    return rules.effect(alarm.deviation_ratio, standing.deviation, reached >= allowed.attainment_floor, allowed)
+    if standing.reached is None:
+        return rules.effect(alarm.deviation_ratio, None, False, allowed)
+    out = standing.reached >= allowed.attainment_floor
+    return rules.effect(alarm.deviation_ratio, standing.deviation, out, allowed)
 
 
 def _again(alarm: Alarm) -> Effect:

@@ -7,7 +7,7 @@ from datetime import date, time, timedelta
 
 from closedloop.targets.v1 import events_pb2
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, holders
+from closedloop_targets import aggregation, amounts, holders
 from closedloop_targets.alarms import causes, raising, rules, store
 from closedloop_targets.alarms.raising import Finding
 from closedloop_targets.alarms.rules import LIGHTS, AlarmRules
@@ -54,16 +54,20 @@ async def measure(work: Work) -> None:
 async def _week(work: Work, metric: str, week: Period) -> list[Deviation]:
     """Keeps and tells what is new or has changed; answers all of the week."""
     stood = await reading.of_week(work, work.tx, metric, week)
+    # Of what does not add up nothing may have been measured: then there is no deviation.
     rows = [
-        _deviation(work, kind, one, metric, week, stood.get((kind, one.holder_id)))
+        _deviation(work, kind, one, one.done, metric, week, stood.get((kind, one.holder_id)))
         for kind, one in await boards.everybody(work, work.tx, metric, week, week.end + DAY)
+        if one.done is not None
     ]
     for row in await store.measured(work.tx, rows):
         _tell(work, row)
     return rows
 
 
-def _deviation(work: Work, kind: str, one: Standing, metric: str, week: Period, forecast: int | None) -> Deviation:
+def _deviation(
+    work: Work, kind: str, one: Standing, done: int, metric: str, week: Period, forecast: int | None
+) -> Deviation:
     """Held against what was forecast when the week began; against its target where nothing better than a guess was."""
     allowed, target = work.rules(AlarmRules), one.target or 0
     expected = target if forecast is None else forecast
@@ -82,10 +86,10 @@ def _deviation(work: Work, kind: str, one: Standing, metric: str, week: Period, 
         target=target,
         forecast=expected,
         forecast_made=forecast is not None,
-        actual=one.done,
+        actual=done,
         currency=one.currency,
-        deviation_ratio=rules.deviation(one.done, expected),
-        light=LIGHTS.index(rules.light(one.done, expected, one.weeks_under, allowed)),
+        deviation_ratio=rules.deviation(done, expected),
+        light=LIGHTS.index(rules.light(done, expected, one.weeks_under, allowed, aggregation.of(work, metric))),
         weeks_under=one.weeks_under,
         rule_version=work.process.rulebooks.version(AlarmRules, work.now),
     )
@@ -153,17 +157,17 @@ async def _quarter(work: Work, metric: str, quarter: Period, day: date) -> None:
     """A quarter up to a day: done against what its weeks asked for so far (S8).
 
     Every quarter has an alarm of its own, and one that caught up is warned of no longer."""
-    allowed, calendar = work.rules(AlarmRules), work.rules(FiscalCalendar)
+    allowed, calendar, manner = work.rules(AlarmRules), work.rules(FiscalCalendar), aggregation.of(work, metric)
     over = sum(part.end <= day for part in periods.split(quarter, "week", calendar))
     standings = await boards.everybody(work, work.tx, metric, quarter, day)
     findings, in_order = [], []
     for kind, one in standings:
-        if not one.expected or not rules.low(one.done, one.expected, over, allowed):
+        if not one.expected or one.done is None or not rules.low(one.done, one.expected, over, allowed, manner):
             in_order.append(raising.cause_key("low_attainment", kind, one.holder_id, metric, quarter.code))
             continue
         leader = work.org.manager_of(one.unit_id)
         done, asked = amounts.words(one.done, one.currency), amounts.words(one.expected, one.currency)
-        share = f"{one.done / one.expected:.0%}"
+        share = f"{one.reached or 0:.0%}"
         findings.append(
             Finding(
                 kind="low_attainment",
@@ -240,6 +244,6 @@ def _tell(work: Work, row: Deviation) -> None:
         light=row.light + 1,  # type: ignore[arg-type]
         revision=row.revision,
     )
-    if row.target:
-        told.completion_ratio = row.actual / row.target
+    if (attained := aggregation.of(work, row.metric).attained(row.actual, row.target)) is not None:
+        told.completion_ratio = attained
     work.tell(told, subject=row.holder_id)

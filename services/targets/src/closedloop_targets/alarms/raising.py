@@ -183,8 +183,17 @@ def escalate(work: Work, alarm: Alarm) -> Alarm:
 
 
 def lapse(work: Work, alarms: Sequence[Alarm], verdict: str) -> None:
-    """Their causes went away before anybody acted."""
-    gone = [replace(one, state="lapsed", settled_at=work.now) for one in alarms]
+    """Their causes went away before anybody acted: no action, and so none whose effect could be said."""
+    check = {"time": work.now.isoformat(), "worked": None, "verdict": verdict}
+    gone = [
+        replace(
+            one,
+            state="lapsed",
+            settled_at=work.now,
+            checks=[*(one.checks or []), {**check, "before": one.deviation_ratio, "after": one.deviation_ratio}],
+        )
+        for one in alarms
+    ]
     store.put(work.tx, gone)
     for one in gone:
         work.clocks.cancel(RESPONSE, one.id)

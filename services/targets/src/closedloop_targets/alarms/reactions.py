@@ -17,6 +17,9 @@ from closedloop_targets import asking
 from closedloop_targets.alarms import effects, measuring, raising, store
 from closedloop_targets.alarms.rules import AlarmRules
 
+# The cause of what was answered on a work list, which asks for none.
+BY_TASK = "other"
+
 reactions = Reactions()
 
 
@@ -51,15 +54,29 @@ async def check_due(rung: Sequence[Rung], work: Work) -> None:
 
 @reactions.on(approvals.TaskSettled)
 async def task_settled(event: Heard[approvals.TaskSettled], work: Work) -> None:
-    """Settled on the work list is answered too; what was only withdrawn is not."""
+    """Settled on the work list is answered too; what was only withdrawn is not. The first who did something answered,
+    whichever is heard first: a later one of those who were asked is no second answer."""
     settled = event.message
     if settled.origin != asking.ORIGIN or settled.subject_type != "alarm":
         return
+    if settled.state != tasks_pb2.TASK_STATE_DONE:
+        return
+    at = protos.instant(settled.response_time) if settled.HasField("response_time") else event.time
     for alarm in await store.lock(work.tx, settled.subject_id):
-        if alarm.state != "open" or settled.state != tasks_pb2.TASK_STATE_DONE:
+        # A task answers once: its alarm may be open again by now.
+        again = bool(settled.task_id) and settled.task_id == alarm.task_id
+        earlier = alarm.first_answered_at is not None and (at, settled.task_id) < (
+            alarm.first_answered_at,
+            alarm.task_id,
+        )
+        if again or not (alarm.state == "open" or (alarm.state == "answered" and earlier)):
             continue
-        at = protos.instant(settled.response_time) if settled.HasField("response_time") else event.time
+        if alarm.state == "answered" and (not alarm.task_id or alarm.cause != BY_TASK):
+            # Answered here in words of its own, which stand; somebody was quicker on the work list.
+            store.put(work.tx, [replace(alarm, first_answered_at=at)])
+            continue
+        first = None if alarm.state == "answered" else alarm.first_answered_at
         check = work.home.today() + timedelta(days=work.rules(AlarmRules).check_after_days)
         action = settled.comment or settled.outcome or "done"
-        told = replace(alarm, task_id=settled.task_id)
-        raising.answer(work, told, "other", action, check, at, settled.settled_by)
+        told = replace(alarm, task_id=settled.task_id, first_answered_at=first)
+        raising.answer(work, told, BY_TASK, action, check, at, settled.settled_by)

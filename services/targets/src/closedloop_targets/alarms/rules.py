@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import ClockSetting, Rules
+from closedloop_targets.aggregation import SUM, Manner
 
 Light = Literal["none", "blue", "yellow", "red"]
 LIGHTS: tuple[Light, ...] = ("none", "blue", "yellow", "red")
@@ -92,10 +93,13 @@ def deviation(actual: int, reference: int) -> float:
     return 1.0 if actual else 0.0
 
 
-def light(actual: int, reference: int, weeks_under: int, rules: AlarmRules) -> Light:
-    """Off the forecast either way; exact at the edges. Too many weeks under the target are red."""
+def light(actual: int, reference: int, weeks_under: int, rules: AlarmRules, manner: Manner = SUM) -> Light:
+    """Off the forecast either way, of what does not add up on the worse side; exact at the edges. Too many weeks under the
+    target are red."""
     if weeks_under >= rules.red_after_weeks:
         return "red"
+    if not manner.adds_up and manner.short(actual, reference) <= 0:
+        return "none"
     steps = (Decimal(str(step)) for step in (rules.blue_beyond, rules.yellow_beyond, rules.red_beyond))
     off = abs(actual - reference)
     if not reference:
@@ -107,8 +111,10 @@ def warns(found: Light, rules: AlarmRules) -> bool:
     return found != "none" and LIGHTS.index(found) >= LIGHTS.index(rules.raise_from)
 
 
-def low(done: int, expected: int, weeks_over: int, rules: AlarmRules) -> bool:
+def low(done: int, expected: int, weeks_over: int, rules: AlarmRules, manner: Manner = SUM) -> bool:
     """Less than the floor of what was asked by now, after enough weeks."""
+    if manner.lower_is_better:
+        done, expected = expected, done
     return weeks_over >= rules.attainment_after_weeks and done < Decimal(str(rules.attainment_floor)) * expected
 
 

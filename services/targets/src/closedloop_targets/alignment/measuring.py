@@ -11,7 +11,7 @@ from closedloop.common.v1.common_pb2 import Light
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, company, ledger
+from closedloop_targets import aggregation, amounts, company, ledger
 from closedloop_targets.alignment import rules, store
 from closedloop_targets.alignment.rules import LIGHTS, AlignmentRules, Neighbour, Tie
 from closedloop_targets.amounts import MILLIONTHS
@@ -121,7 +121,7 @@ async def _values(
     params = {
         "metrics": [metric.code for _, metric in known],
         "departments": [one.department_id for one, _ in known],
-        "aggregations": [metric.aggregation for _, metric in known],
+        **aggregation.manners(work),
         "starts": [span.start for span in spans],
         "ends": [span.end for span in spans],
         **company.closure(work.org, dict.fromkeys(one.department_id for one, _ in known)),
@@ -142,12 +142,16 @@ async def _reached(
         "starts": [span.start for span in spans],
         "ends": [span.end for span in spans],
         **in_force.places(work),
+        **aggregation.manners(work),
     }
     goals = {row["span"] - 1: row["minor"] for row in await reader.all(store.ASKED, params)}
-    done = await ledger.sums(
-        reader, [ledger.Asked("unit", unit_id, metric, span.start, span.end) for span in spans], work.org
+    done = await ledger.figures(
+        work, reader, [ledger.Asked("unit", unit_id, metric, span.start, span.end) for span in spans]
     )
-    return [(minor or 0) / goals[at] if goals.get(at) else None for at, minor in enumerate(done)]
+    manner = aggregation.of(work, metric)
+    # Of what adds up, nothing known is nothing done.
+    known = [0 if minor is None and manner.adds_up else minor for minor in done]
+    return [manner.attained(minor, goals.get(at)) for at, minor in enumerate(known)]
 
 
 async def _targets(

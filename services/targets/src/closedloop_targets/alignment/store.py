@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from closedloop_targets import aggregation
 from closedloop_targets.book import in_force
 
 # Position of a line, position of a span, and the value of the metric in it: a mean by weights, a sum, or the last.
-VALUES = """
-SELECT line.position AS line, span.position AS span,
-       CASE line.aggregation
-            WHEN 'sum' THEN sum(a.base_minor)
-            WHEN 'last' THEN (array_agg(a.base_minor ORDER BY a.date DESC, a.id DESC))[1]
-            ELSE round(sum(a.base_minor * a.weight) / nullif(sum(a.weight), 0)) END::bigint AS value
-  FROM unnest(%(metrics)s::text[], %(departments)s::text[], %(aggregations)s::text[])
-       WITH ORDINALITY AS line (metric, department_id, aggregation, position)
+VALUES = f"""
+SELECT line.position AS line, span.position AS span, {aggregation.values("line.metric", "a")} AS value
+  FROM unnest(%(metrics)s::text[], %(departments)s::text[]) WITH ORDINALITY AS line (metric, department_id, position)
  CROSS JOIN unnest(%(starts)s::date[], %(ends)s::date[]) WITH ORDINALITY AS span (start_date, end_date, position)
   JOIN actual a ON a.metric = line.metric AND a.date BETWEEN span.start_date AND span.end_date
-   AND a.reverses_id IS NULL AND a.reversed_by_id IS NULL
    AND (line.department_id = '' OR a.unit_id IN (
         SELECT below FROM unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below)
          WHERE above = line.department_id))
- GROUP BY line.position, span.position, line.aggregation
+ GROUP BY line.position, span.position, line.metric
 """
+ASKED_OF = aggregation.asked(
+    "r.metric", "in_books(c.minor, r.book_rate)", "c.end_date - c.start_date + 1", "c.end_date"
+)
 # What a unit's plans ask for in each span of whole months.
 ASKED = f"""
 WITH reached AS ({in_force.REACHED})
-SELECT span.position AS span, sum(in_books(c.minor, r.book_rate))::bigint AS minor
+SELECT span.position AS span, {ASKED_OF} AS minor
   FROM unnest(%(starts)s::date[], %(ends)s::date[]) WITH ORDINALITY AS span (start_date, end_date, position)
  CROSS JOIN reached r
   JOIN cell c ON c.target_id = r.id AND c.grain = 'month'
    AND c.start_date >= span.start_date AND c.end_date <= span.end_date
- GROUP BY span.position
+ GROUP BY span.position, r.metric
 """
 # Targets of departments for a span, of metrics that do not add up: the newest says it.
 OWN = f"""

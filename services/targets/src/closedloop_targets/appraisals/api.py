@@ -151,13 +151,12 @@ async def _cards(
         figures = []
         for metric in metrics:
             goal, fact = goals.get((holder, metric.code)), done.get((holder, metric.code))
-            value = None if fact is None else fact.total if metric.aggregation == "sum" else fact.mean
             is_money = metric.kind == "money"
             figures.append(
                 Figure(
                     metric=metric,
                     target=goal.minor if goal else None,
-                    actual=value,
+                    actual=fact.minor if fact else None,
                     stage_weighted=fact.weighed if fact and is_money else None,
                     currency=(goal.currency if goal else money) if is_money else "",
                     plan_versions=tuple(goal.versions) if goal else (),

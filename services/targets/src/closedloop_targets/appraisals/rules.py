@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Part, Rules
+from closedloop_targets.aggregation import manner
 from closedloop_targets.metrics.rules import Metric
 
 Track = Literal["finance", "process"]
@@ -133,6 +134,4 @@ def completion(figure: Figure, rules: AppraisalRules) -> tuple[float | None, str
         return None, "was not measured"
     if not against:
         return None, "the target is nothing"
-    if metric.lower_is_better:
-        return (against / actual if actual > 0 else 2.0), note
-    return actual / against, note
+    return manner(metric).attained(actual, against), note

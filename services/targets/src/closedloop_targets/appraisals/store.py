@@ -8,32 +8,34 @@ from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope, Work
-from closedloop_targets import company
+from closedloop_targets import aggregation, company
 from closedloop_targets.book import in_force
 from closedloop_targets.metrics.rules import MetricRules
-from closedloop_targets.periods.rules import Grain, Period
+from closedloop_targets.periods.rules import Period
 from closedloop_targets.products.rules import ProductRules
 
+# What a target asks for in the period; of what does not add up all of it.
+PART = f"CASE WHEN metric = ANY(%(apart)s::text[]) THEN minor ELSE {in_force.asked('reached', 'id', '%(since)s', '%(until)s')} END"
+ASKED = aggregation.asked("r.metric", "r.part", "r.days", "r.end_date")
 GOALS = f"""
-WITH reached AS ({in_force.REACHED})
-SELECT r.holder_id, r.metric, max(r.currency) AS currency,
-       sum(CASE WHEN r.start_date >= %(since)s AND r.end_date <= %(until)s THEN r.minor
-                ELSE (SELECT coalesce(sum(in_books(c.minor, r.book_rate)), 0) FROM cell c
-                       WHERE c.target_id = r.id AND c.grain = %(grain)s
-                         AND c.start_date >= %(since)s AND c.end_date <= %(until)s) END)::bigint AS minor,
+WITH reached AS ({in_force.REACHED}),
+r AS (
+    SELECT reached.*, {PART} AS part,
+           least(end_date, %(until)s) - greatest(start_date, %(since)s) + 1 AS days FROM reached
+)
+SELECT r.holder_id, r.metric, max(r.currency) AS currency, {ASKED} AS minor,
        array(SELECT DISTINCT v.number FROM plan_version v
               WHERE v.plan_id = ANY(array_agg(r.plan_id)) AND v.state IN ('in_force', 'superseded')
                 AND v.effective_date <= %(until)s
                 AND (v.state = 'in_force' OR v.effective_date >= %(since)s) ORDER BY v.number) AS versions
-  FROM reached r GROUP BY 1, 2
+  FROM r GROUP BY 1, 2
 """
 DONE = """
 WITH credited AS (
     {credited}
 )
 SELECT holder_id, a.metric, max(a.base_currency) FILTER (WHERE a.currency <> '') AS currency,
-       sum(a.base_minor)::bigint AS total,
-       round(sum(a.base_minor * a.weight) / nullif(sum(a.weight), 0))::bigint AS mean,
+       {value} AS minor,
        round(sum(a.base_minor * coalesce(stages.weight_of, 1)))::bigint AS weighed
   FROM credited
   JOIN actual a ON a.id = credited.id
@@ -47,8 +49,6 @@ SELECT tree.above AS holder_id, id
   FROM unnest(%(above)s::text[], %(below)s::text[]) AS tree (above, below)
   JOIN actual ON actual.unit_id = tree.below AND {STANDING}
 """
-# What adds up to a period, of what a target is spread over.
-ADDS_UP: dict[Grain, Grain] = {"fortnight": "fortnight", "week": "week", "day": "day", "custom": "day"}
 UNITS_OF = """
 SELECT person_id, array_agg(unit_id ORDER BY start_date) AS unit_ids
   FROM (SELECT person_id, unit_id, start_date,
@@ -101,8 +101,8 @@ class Done:
     holder_id: str
     metric: str
     currency: str | None
-    total: int
-    mean: int | None
+    # None where nothing was measured of what does not add up.
+    minor: int | None
     weighed: int
 
 
@@ -123,21 +123,26 @@ async def figures(
 ) -> tuple[dict[tuple[str, str], Goal], dict[tuple[str, str], Done]]:
     """Goals and actuals by holder and metric; two queries, whatever their number."""
     weights = work.rules(ProductRules).stage_weights
+    grain, cut = in_force.adds_up(period)
     params: dict[str, Any] = {
         "holders": holders,
         "kind": kind,
         "metrics": [metric.code for metric in work.rules(MetricRules).metrics],
         "since": period.start,
         "until": period.end,
-        "grain": ADDS_UP.get(period.grain, "month"),
+        "grain": grain,
+        "cut": cut,
         "stages": list(weights),
         "stage_weights": list(weights.values()),
         **in_force.places(work),
+        **aggregation.manners(work),
         **(company.closure(work.org, holders) if kind == "unit" else {}),
     }
     goals = await reader.all(GOALS, params, into=Goal)
     credited = OF_UNITS if kind == "unit" else OF_PEOPLE
-    done = await reader.all(DONE.format(credited=credited), params, into=Done)
+    done = await reader.all(
+        DONE.format(credited=credited, value=aggregation.values("a.metric", "a")), params, into=Done
+    )
     return {(one.holder_id, one.metric): one for one in goals}, {(one.holder_id, one.metric): one for one in done}
 
 

@@ -8,7 +8,6 @@ from datetime import date
 
 from closedloop.common.v1.common_pb2 import Light
 from closedloop.targets.v1 import boards_pb2 as pb
-from closedloop_chassis import errors
 from closedloop_chassis.work import Call, Work
 from closedloop_targets import amounts, money
 from closedloop_targets.boards.rules import BoardRules, Standing
@@ -28,14 +27,10 @@ class Question:
 def question(work: Work, metric: str, period: str) -> Question:
     """The main metric and the present quarter where nothing else was asked.
 
-    Raises InvalidArgument UNKNOWN_METRIC, UNKNOWN_PERIOD or METRIC_NOT_SUMMED.
+    Raises InvalidArgument UNKNOWN_METRIC or UNKNOWN_PERIOD.
     """
     metrics, calendar, today = work.rules(MetricRules), work.rules(FiscalCalendar), work.home.today()
     found = metrics.metric(metric or metrics.main)
-    if found.aggregation != "sum":
-        raise errors.InvalidArgument(
-            "METRIC_NOT_SUMMED", f"{found.code} does not add up to a completion", {"metric": "not a sum"}
-        )
     asked = periods.parse(period, calendar) if period else periods.containing(today, "quarter", calendar)
     return Question(found.code, asked, today)
 
@@ -56,7 +51,7 @@ def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
     line = pb.Progress(
         metric=asked.metric,
         period=period_shapes.stored(period.code, period.grain, period.start, period.end),
-        done=amounts.amount(standing.done, standing.currency),
+        done=None if standing.done is None else amounts.amount(standing.done, standing.currency),
         expected=amounts.amount(standing.expected, standing.currency),
         deviation_ratio=standing.deviation,
         light=light(work, standing),
@@ -71,12 +66,13 @@ def progress(work: Work, standing: Standing, asked: Question) -> pb.Progress:
 
 def figures(progress: pb.Progress) -> dict[str, object]:
     """What a line says, for SQL (report.person_progress, report.team_ranking)."""
-    done = amounts.read(progress.done)
+    expected = amounts.read(progress.expected)
     return {
         "target": amounts.read(progress.target).minor if progress.HasField("target") else None,
-        "done": done.minor,
-        "expected": amounts.read(progress.expected).minor,
-        "currency": done.currency,
+        "done": amounts.read(progress.done).minor if progress.HasField("done") else None,
+        "expected": expected.minor,
+        "completion": progress.completion_ratio if progress.HasField("completion_ratio") else None,
+        "currency": expected.currency,
         "weeks_under": progress.weeks_under,
     }
 

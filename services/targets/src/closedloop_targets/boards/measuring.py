@@ -30,6 +30,7 @@ async def everybody(
         if not holders:
             continue
         standings = await store.standings(
+            work,
             reader,
             holders,
             kind=kind,

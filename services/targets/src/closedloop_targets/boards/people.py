@@ -68,6 +68,7 @@ async def live(
 ) -> list[Standing]:
     """People with a target or something done, lowest completion first; one query."""
     standings = await store.standings(
+        work,
         reader,
         holders,
         kind="person",
@@ -77,7 +78,7 @@ async def live(
         tops=company.tops(work.org),
         currency=asking.currency(work, asked.metric),
     )
-    return sorted((one for one in standings if one.target is not None or one.done), key=_key)
+    return sorted((one for one in standings if one.seen), key=_key)
 
 
 def _key(standing: Standing) -> tuple[float, str]:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Protocol, TypeVar
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_targets.aggregation import Manner
 
 Light = Literal["none", "blue", "yellow", "red"]
 LIGHTS: tuple[Light, ...] = ("none", "blue", "yellow", "red")
@@ -48,31 +49,50 @@ class BoardRules(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Of one holder in one period; amounts in minor units. `expected` is what the weeks so far asked for."""
+    """Of one holder in one period; amounts in minor units or millionths. `expected` is what the weeks so far asked for, of
+    a mean what is asked of every one of them; `done` is None where nothing was measured of what does not add up."""
 
     holder_id: str
     unit_id: str
     target_id: str
     currency: str
     target: int | None
-    done: int
+    done: int | None
     expected: int
     weeks_under: int
+    lower_is_better: bool = False
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is anything to show."""
+        return self.target is not None or bool(self.done)
 
     @property
     def completion(self) -> float | None:
-        return self.done / self.target if self.target else None
+        return self._attained(self.target)
+
+    @property
+    def reached(self) -> float | None:
+        """Of what was asked for by now."""
+        return self._attained(self.expected)
 
     @property
     def deviation(self) -> float:
-        return self.done / self.expected - 1 if self.expected else 0.0
+        """Off what was asked for by now, less than nothing below it, whichever side is the better one."""
+        return self.done / self.expected - 1 if self.expected and self.done is not None else 0.0
+
+    def _attained(self, asked: int | None) -> float | None:
+        return Manner(lower_is_better=self.lower_is_better).attained(self.done, asked)
 
     def light(self, rules: BoardRules) -> Light:
         if self.weeks_under >= rules.red_after_weeks:
             return "red"
+        if self.done is None:
+            return "none"
         # In decimals: five percent behind is exactly five percent.
         steps = (Decimal(str(step)) for step in (rules.blue_beyond, rules.yellow_beyond, rules.red_beyond))
-        return LIGHTS[sum(self.expected - self.done > step * self.expected for step in steps)]
+        short = Manner(lower_is_better=self.lower_is_better).short(self.done, self.expected)
+        return LIGHTS[sum(short > step * self.expected for step in steps)]
 
 
 class Completed(Protocol):

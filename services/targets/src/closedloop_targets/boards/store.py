@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.work import Work
+from closedloop_targets import aggregation
+from closedloop_targets.boards import means
 from closedloop_targets.boards.rules import Standing
-from closedloop_targets.periods.rules import Grain, Period
+from closedloop_targets.book import in_force
+from closedloop_targets.periods.rules import Period
 
 # What targets in force ask of holders in the period.
 # Where several plans reach a holder, those of the unit that stands highest in the tree count: they follow each other.
@@ -23,14 +27,7 @@ reached AS (
        AND t.start_date <= %(end)s AND t.end_date >= %(start)s
 ), goal AS (
     SELECT reached.*,
-           CASE WHEN start_date >= %(start)s AND end_date <= %(end)s THEN minor
-                ELSE (SELECT coalesce(sum(in_books(c.minor, reached.book_rate)
-                                          * (least(c.end_date, %(end)s) - greatest(c.start_date, %(start)s) + 1)
-                                          / (c.end_date - c.start_date + 1)), 0)
-                        FROM cell c
-                       WHERE c.target_id = reached.target_id AND c.grain = %(grain)s
-                         AND CASE WHEN %(cut)s THEN c.start_date <= %(end)s AND c.end_date >= %(start)s
-                                  ELSE c.start_date >= %(start)s AND c.end_date <= %(end)s END) END AS asked
+           {asked} AS asked
       FROM reached WHERE place = 1
 )
 """
@@ -68,7 +65,8 @@ WITH {REACHED}, goals AS (
      GROUP BY holder_id, period
 ), streak AS (
     SELECT holder_id, count(*) FILTER (WHERE all_under)::int AS weeks
-      FROM (SELECT holder_id, bool_and(done < asked) OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
+      FROM (SELECT holder_id, bool_and(CASE WHEN %(lower_is_better)s THEN done > asked ELSE done < asked END)
+                               OVER (PARTITION BY holder_id ORDER BY start_date DESC) AS all_under
               FROM whole WHERE end_date < %(today)s) AS s
      GROUP BY holder_id
 ), expected AS (
@@ -81,13 +79,14 @@ WITH {REACHED}, goals AS (
 SELECT holder.id AS holder_id, holder.unit_id, coalesce(goals.target_id::text, '') AS target_id,
        coalesce(goals.currency, %(currency)s) AS currency, goals.asked AS target, coalesce(done.minor, 0) AS done,
        coalesce(CASE WHEN %(end)s < %(today)s THEN goals.asked ELSE expected.asked END, 0) AS expected,
-       coalesce(streak.weeks, 0) AS weeks_under
+       coalesce(streak.weeks, 0) AS weeks_under, %(lower_is_better)s AS lower_is_better
   FROM holder
   LEFT JOIN goals ON goals.holder_id = holder.id
   LEFT JOIN done ON done.holder_id = holder.id
   LEFT JOIN expected ON expected.holder_id = holder.id
   LEFT JOIN streak ON streak.holder_id = holder.id
 """
+ASKED = in_force.asked("reached", "target_id", "%(start)s", "%(end)s")
 DAYS = "actual.date BETWEEN least(%(start)s, (SELECT min(start_date) FROM goal)) AND greatest(%(end)s, %(today)s)"
 OF_PEOPLE = f"""
 SELECT owner_id AS holder_id, date, sum(base_minor) AS minor
@@ -100,20 +99,6 @@ SELECT tree.above AS holder_id, date, sum(base_minor) AS minor
   JOIN actual ON actual.metric = %(metric)s AND actual.unit_id = tree.below AND {DAYS}
  GROUP BY tree.above, date
 """
-
-
-def adds_up(period: Period) -> tuple[Grain, bool]:
-    """Of what a target is spread over, the grain that adds up to the period, and whether its cells are cut at the edges.
-
-    Days and spans of their own are made of the weeks that every target has, each by how many of its days lie inside."""
-    if period.grain in ("fortnight", "week"):
-        return period.grain, False
-    if period.grain not in ("day", "custom"):
-        return "month", False
-    months = period.start.day == 1 and (period.end + timedelta(days=1)).day == 1
-    return ("month", False) if months else ("week", True)
-
-
 ADD_SNAPSHOT = """
 INSERT INTO board_snapshot (board, date, metric, period, position, holder_id, unit_id, light, taken_at, data, figures)
 SELECT %(board)s, %(date)s, %(metric)s, %(period)s, position, holder_id, unit_id, light, %(now)s, data, figures
@@ -156,6 +141,7 @@ class Taken:
 
 
 async def standings(
+    work: Work,
     reader: Reader | Transaction,
     holders: Sequence[tuple[str, str]],
     *,
@@ -168,7 +154,8 @@ async def standings(
     closure: Mapping[str, list[str]] | None = None,
 ) -> list[Standing]:
     """One per holder (id, unit id); with `closure` the holders are units and what is done below them counts."""
-    grain, cut = adds_up(period)
+    manner = aggregation.of(work, metric)
+    grain, cut = in_force.adds_up(period)
     params: dict[str, Any] = {
         "ids": [holder for holder, _ in holders],
         "units": [unit for _, unit in holders],
@@ -181,6 +168,11 @@ async def standings(
         "cut": cut,
         "tops": list(tops),
         "currency": currency,
+        "lower_is_better": manner.lower_is_better,
         **(closure or {}),
     }
-    return await reader.all(STANDING.format(fact=OF_UNITS if closure is not None else OF_PEOPLE), params, into=Standing)
+    units = closure is not None
+    if not manner.adds_up:
+        params |= aggregation.manners(work)
+        return await reader.all(means.standing(manner.aggregation, units=units), params, into=Standing)
+    return await reader.all(STANDING.format(fact=OF_UNITS if units else OF_PEOPLE, asked=ASKED), params, into=Standing)

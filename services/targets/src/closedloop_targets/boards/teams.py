@@ -31,6 +31,7 @@ async def live(work: Work, reader: Reader | Transaction, asked: Question, kind: 
     org = work.org
     ranked = [unit for unit in org.units.values() if unit.active and unit.kind == kind]
     standings = await store.standings(
+        work,
         reader,
         [(unit.id, unit.id) for unit in ranked],
         kind="unit",
@@ -54,7 +55,7 @@ async def live(work: Work, reader: Reader | Transaction, asked: Question, kind: 
         )
         for unit in ranked
     }
-    seen = sorted((one for one in standings if one.target is not None or one.done), key=lambda one: one.holder_id)
+    seen = sorted((one for one in standings if one.seen), key=lambda one: one.holder_id)
     lines = []
     for rank, standing in rules.ranked(seen):
         unit, leader = org.units[standing.holder_id], org.manager_of(standing.holder_id)

@@ -22,13 +22,13 @@ SELECT gen_random_uuid(), new.id, b.owner_id, b.unit_id, b.kind, b.name, b.verif
   JOIN binding b ON b.target_id = old.id
  WHERE old.plan_id = %(plan_id)s AND old.number = %(base)s AND new.plan_id = %(plan_id)s AND new.number = %(number)s
 """
-# Targets nobody passes on, with how many actions carry each.
+# Targets that somebody answers for, whether they are passed on, and how many actions carry each.
 CARRIED = """
 SELECT t.id, t.holder_kind, t.holder_id, t.owner_id, t.unit_id, t.metric, t.start_date, t.end_date,
+       EXISTS (SELECT FROM target child WHERE child.parent_id = t.id) AS leads,
        (SELECT count(*) FROM binding b WHERE b.target_id = t.id AND b.end_date >= b.start_date)::int AS bound
   FROM target t
  WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND t.counts AND t.minor > 0
-   AND NOT EXISTS (SELECT FROM target child WHERE child.parent_id = t.id)
 """
 ADD = "INSERT INTO binding SELECT (jsonb_populate_record(NULL::binding, given)).* FROM jsonb_array_elements(%(rows)s) AS given"
 PLAN = """

@@ -7,17 +7,18 @@ from datetime import datetime
 
 from closedloop.approvals.v1.events_pb2 import ApprovalWithdrawn
 from closedloop_chassis.work import Work
+from closedloop_targets import aggregation
+from closedloop_targets.book import targets
 
 ORIGIN = "targets"
 KIND = "plan_exception"
 
 # Signed for one difference and no other.
-LAPSE = """
+LAPSE = f"""
 UPDATE sum_exception e SET state = 'lapsed'
  WHERE plan_id = %(plan_id)s AND number = %(number)s AND state IN ('waiting', 'signed')
    AND (%(all)s OR difference_minor IS DISTINCT FROM (
-        SELECT t.base_minor - sum(child.base_minor)
-          FROM target t JOIN target child ON child.parent_id = t.id WHERE t.id = e.target_id GROUP BY t.id))
+        SELECT nullif(missing, 0) FROM ({targets.MISSING} WHERE t.id = e.target_id GROUP BY t.id) AS now))
 RETURNING e.*
 """
 
@@ -48,7 +49,7 @@ class Exemption:
 
 async def lapse(work: Work, plan_id: str, number: int, *, everything: bool = False) -> None:
     """Ends those of a draft whose node differs otherwise by now, or all of them; approvals learns of it."""
-    params = {"plan_id": plan_id, "number": number, "all": everything}
+    params = {"plan_id": plan_id, "number": number, "all": everything, **aggregation.manners(work)}
     for gone in await work.tx.all(LAPSE, params, into=Exemption):
         work.tell(
             ApprovalWithdrawn(

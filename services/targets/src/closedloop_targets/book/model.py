@@ -70,7 +70,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`minor` is what counts: `base_minor` and padding. `passed_minor` is the children's; None at leaves."""
+    """`minor` is what counts: `base_minor` and padding. `passed_minor` is the children's together; None at leaves."""
 
     id: str
     plan_id: str
@@ -102,6 +102,8 @@ class Target:
     provenance: dict[str, Any]
     version: int
     updated_at: datetime
+    # What it counts in the mean of its siblings; None where nobody said.
+    weight: Decimal | None = field(default=None, compare=False)
     passed_minor: int | None = field(default=None, compare=False)
 
     @property
@@ -124,9 +126,13 @@ class TargetKey:
     period: str
 
 
-def padded(base_minor: int, ratios: Iterable[float], step: int) -> int:
-    """The base with every layer on top, each of the base, to the smallest amount the metric knows."""
+def padded(base_minor: int, ratios: Iterable[float], step: int, *, lower_is_better: bool = False) -> int:
+    """The base with every layer on top, each of the base, to the smallest amount the metric knows.
+
+    Padding asks for more; of hours, where less is more, it takes away."""
     extra = sum((Decimal(str(ratio)) for ratio in ratios), Decimal(0)) * base_minor
+    if lower_is_better:
+        extra = -extra
     return base_minor + int((extra / step).quantize(Decimal(1), ROUND_HALF_UP)) * step
 
 

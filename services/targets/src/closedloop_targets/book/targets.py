@@ -9,14 +9,16 @@ from typing import Any
 
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_chassis.work import Scope
+from closedloop_chassis.work import Scope, Work
+from closedloop_targets import aggregation
 from closedloop_targets.book.model import Target
 from closedloop_targets.periods.rules import Period
 
-SELECT = """
+# With what its children have together, with the parameters of `aggregation.manners`.
+SELECT = f"""
 SELECT t.*, c.passed_minor
   FROM target t
-  LEFT JOIN LATERAL (SELECT sum(child.minor)::bigint AS passed_minor FROM target child
+  LEFT JOIN LATERAL (SELECT {aggregation.passed("minor")} AS passed_minor FROM target child
       WHERE child.parent_id = t.id) c ON true
 """
 BY_ID = SELECT + " WHERE t.id = ANY(%(ids)s::uuid[])"
@@ -47,16 +49,21 @@ LIST = (
  ORDER BY depth, id LIMIT %(limit)s
 """
 )
-# Every node whose children together are not what it has, unless somebody signed exactly that; of metrics that add up.
-NOT_SUMMING = """
-SELECT t.id, t.holder_kind, t.holder_id, t.currency, (t.base_minor - sum(child.base_minor))::bigint AS missing
+# What the children of a node lack of it.
+MISSING = f"""
+SELECT t.id, {aggregation.missing("t.base_minor", "base_minor", "t.metric")} AS missing
   FROM target t JOIN target child ON child.parent_id = t.id
- WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s AND t.metric = ANY(%(summed)s)
- GROUP BY t.id
-HAVING t.base_minor <> sum(child.base_minor)
+"""
+MISSING_OF = MISSING + " WHERE t.id = %(id)s GROUP BY t.id"
+# Every node whose children together are not what it has (of a mean: are looser), unless somebody signed exactly that.
+NOT_SUMMING = f"""
+WITH lacking AS ({MISSING} WHERE t.plan_id = %(plan_id)s AND t.number = %(number)s GROUP BY t.id)
+SELECT t.id, t.holder_kind, t.holder_id, t.metric, t.currency, lacking.missing
+  FROM lacking JOIN target t ON t.id = lacking.id
+ WHERE lacking.missing <> 0
    AND NOT EXISTS (SELECT FROM sum_exception e WHERE e.target_id = t.id AND e.state = 'signed'
-                      AND e.difference_minor = t.base_minor - sum(child.base_minor))
- ORDER BY abs(t.base_minor - sum(child.base_minor)) DESC
+                      AND e.difference_minor = lacking.missing)
+ ORDER BY abs(lacking.missing) DESC
 """
 PUT = """
 INSERT INTO target SELECT * FROM jsonb_populate_recordset(NULL::target, %(rows)s)
@@ -72,7 +79,7 @@ ON CONFLICT (id) DO UPDATE
            strategy = excluded.strategy,
        cascade_id = excluded.cascade_id, counts = excluded.counts, custom_fields = excluded.custom_fields,
        source = excluded.source, source_id = excluded.source_id, provenance = excluded.provenance,
-       version = excluded.version, updated_at = excluded.updated_at
+       version = excluded.version, updated_at = excluded.updated_at, weight = excluded.weight
 """
 BELOW = """
 WITH RECURSIVE below AS (
@@ -194,8 +201,15 @@ SELECT position, sum(minor)::bigint AS minor
 """
 
 
-async def by_id(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, Target]:
-    return {target.id: target for target in await reader.all(BY_ID, {"ids": list(ids)}, into=Target)}
+async def by_id(work: Work, reader: Reader | Transaction, ids: Collection[str]) -> dict[str, Target]:
+    params = {"ids": list(ids), **aggregation.manners(work)}
+    return {target.id: target for target in await reader.all(BY_ID, params, into=Target)}
+
+
+async def missing(work: Work, reader: Reader | Transaction, target_id: str) -> int | None:
+    """What its children lack of it: see `aggregation.Manner.missing`; None without children."""
+    row = await reader.one(MISSING_OF, {"id": target_id, **aggregation.manners(work)})
+    return None if row is None else row["missing"]
 
 
 async def lock(tx: Transaction, target_id: str) -> Target | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +12,7 @@ from google.protobuf import json_format
 
 from closedloop.targets.v1 import cascade_pb2 as pb
 from closedloop.targets.v1.plans_pb2 import TargetScope
-from closedloop_chassis import errors, etags, ids, pages, protos
+from closedloop_chassis import enums, errors, etags, ids, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
 from closedloop_targets import amounts, holders
@@ -19,6 +20,7 @@ from closedloop_targets.book import exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Target
 from closedloop_targets.cascade import run, store
+from closedloop_targets.cascade.profiles import Shape
 from closedloop_targets.cascade.rules import REP
 from closedloop_targets.cascade.store import Allocation, Cascade, Cell
 from closedloop_targets.periods import rules as periods
@@ -34,7 +36,7 @@ Why = tuple[str, bool, bool, Fraction, float, int]
 
 @rpcs.method
 async def preview_cascade(request: pb.PreviewCascadeRequest, call: Call) -> pb.Cascade:
-    found = await target_store.by_id(call.db, (request.target_id,))
+    found = await target_store.by_id(call, call.db, (request.target_id,))
     target = _known(found.get(request.target_id), request.target_id)
     call.authorize("", target.unit_id)
     (await versions.version(call.db, target.plan_id, target.number)).must_be_draft()
@@ -171,14 +173,31 @@ def _targets(call: Call, split: run.Split, cascade_id: str) -> Iterator[Target]:
     for branch in split.branches:
         parent = top
         if branch.product_id:
-            parent = _made(call, split, top, cascade_id, ("unit", top.holder_id), top.unit_id, branch.base, branch.base)
+            parent = _made(
+                call,
+                split,
+                top,
+                cascade_id,
+                ("unit", top.holder_id),
+                top.unit_id,
+                branch.base,
+                branch.base,
+                branch.weight,
+            )
             parent = replace(parent, product_id=branch.product_id)
             yield parent
         made: list[Target] = []
         for node in branch.nodes:
             above = parent if node.parent is None else made[node.parent]
-            made.append(_made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount))
+            made.append(
+                _made(call, split, above, cascade_id, node.key, node.unit_id, node.base, node.amount, node.weight)
+            )
         yield from made
+
+
+def _weight(split: run.Split, weight: Fraction) -> Decimal | None:
+    """What a child of a mean counts in it; sums need none."""
+    return None if split.manner.adds_up else Decimal(f"{float(weight):.6f}")
 
 
 def _made(
@@ -190,6 +209,7 @@ def _made(
     unit_id: str,
     base: int,
     amount: int,
+    weight: Fraction,
 ) -> Target:
     leader = call.org.manager_of(unit_id)
     unit = call.org.unit(unit_id)
@@ -219,6 +239,7 @@ def _made(
         provenance={},
         version=1,
         updated_at=call.now,
+        weight=_weight(split, weight),
         passed_minor=None,
     )
 
@@ -276,6 +297,13 @@ def _cascade(
     top = split.target
     parents = {target.parent_id for target in targets}
     leaves = [target for target in targets if target.id not in parents]
+    if split.manner.adds_up:
+        allocated = sum(target.base_minor for target in leaves)
+        padding = sum(target.minor - target.base_minor for target in targets)
+    else:
+        weights = _whole_weights(split.target, targets)
+        allocated = split.manner.together([(target.base_minor, weights[target.id]) for target in leaves])
+        padding = split.manner.together([(target.minor, weights[target.id]) for target in leaves]) - allocated
     return Cascade(
         id=cascade_id,
         plan_id=top.plan_id,
@@ -285,15 +313,36 @@ def _cascade(
         owner_id=top.owner_id,
         rules=json_format.MessageToDict(rules),
         minor=top.base_minor,
-        allocated_minor=sum(target.base_minor for target in leaves),
-        padding_minor=sum(target.minor - target.base_minor for target in targets),
+        allocated_minor=allocated,
+        padding_minor=padding,
         currency=top.currency,
         node_count=len(targets),
         cell_count=cells,
         author_id=call.caller.subject,
         run_at=call.now,
-        shape={day.isoformat(): str(weight) for day, weight in split.shape.items()} if split.shape else None,
+        shape=_kept(split.course.whole) if split.course.whole else None,
+        product_shapes={product: _kept(shape) for product, shape in split.course.products.items()} or None,
+        time_profile=enums.word(pb.TimeProfile, split.course.profile),
+        time_note=split.course.note,
     )
+
+
+def _kept(shape: Shape) -> dict[str, str]:
+    return {day.isoformat(): str(weight) for day, weight in shape.items()}
+
+
+def _whole_weights(top: Target, targets: Sequence[Target]) -> dict[str, Fraction]:
+    """What each target counts in the one that was split: its share among its siblings of what its parent counts."""
+    beside: dict[str | None, Fraction] = {}
+    for target in targets:
+        beside[target.parent_id] = beside.get(target.parent_id, Fraction(0)) + Fraction(target.weight or 0)
+    found = {top.id: Fraction(1)}
+    for target in targets:
+        total = beside[target.parent_id]
+        found[target.id] = (
+            found[target.parent_id or ""] * Fraction(target.weight or 0) / total if total else Fraction(0)
+        )
+    return found
 
 
 def _to_proto(row: Cascade, allocations: Sequence[Allocation], token: str) -> pb.Cascade:
@@ -312,6 +361,8 @@ def _to_proto(row: Cascade, allocations: Sequence[Allocation], token: str) -> pb
         next_page_token=token,
         author_id=row.author_id,
         run_time=protos.timestamp(row.run_at),
+        time_profile=enums.number(pb.TimeProfile, row.time_profile),
+        time_note=row.time_note,
     )
 
 

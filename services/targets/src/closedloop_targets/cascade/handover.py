@@ -29,6 +29,11 @@ class Halves:
     minor_after: int
 
 
+def alike(pieces: Sequence[Piece]) -> dict[str, Halves]:
+    """Of what does not add up both halves are asked for the same."""
+    return {piece.id: Halves(piece.base, piece.base, piece.minor, piece.minor) for piece in pieces}
+
+
 def halves(pieces: Sequence[Piece], days_before: int, days_after: int, step: int) -> dict[str, Halves]:
     """Every node by its working days either side; a node whose children sum to it still sums to theirs, in both halves.
 

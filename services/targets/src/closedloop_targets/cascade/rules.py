@@ -100,11 +100,22 @@ class Node:
     rounding: int
 
 
+# The children of one node with what each got: of the member, its position, the level below it and its base.
+Sharing = Callable[[Member, int | None, int, int], Iterable[tuple[Member, Node]]]
+
+
 def cascade(root: Member, base: int, given: Given, history: History) -> list[Node]:
     """Level by level, parents first. The children's bases sum to their parent's base at every node.
 
     Raises FailedPrecondition NO_CHILDREN, WEIGHT_MISSING, WEIGHT_NOT_POSITIVE or PINS_EXCEED_TARGET.
     """
+    return level_by_level(
+        root, base, given, lambda member, parent, level, amount: _share(member, parent, level, amount, given, history)
+    )
+
+
+def level_by_level(root: Member, base: int, given: Given, share: Sharing) -> list[Node]:
+    """Everybody below, parents first. Raises FailedPrecondition NO_CHILDREN, and what `share` raises."""
     if not any(child.heads or child.key in given.pins for child in root.children) and not _by_other_weights(
         root, given
     ):
@@ -114,7 +125,7 @@ def cascade(root: Member, base: int, given: Given, history: History) -> list[Nod
     while ahead:
         following: list[tuple[Member, int | None, int, int]] = []
         for member, parent, level, amount in ahead:
-            for child, node in _share(member, parent, level, amount, given, history):
+            for child, node in share(member, parent, level, amount):
                 nodes.append(node)
                 if child.children and (not given.levels or level < given.levels):
                     following.append((child, len(nodes) - 1, level + 1, node.base))
@@ -191,7 +202,7 @@ def _shares(
     found: dict[Key, Share] = {}
     for name, part in zip(names, parts, strict=True):
         rule = given.rule(groups[name][0].kind)
-        weighed = _weigh(member, groups[name], rule, history)
+        weighed = weigh(member, groups[name], rule, history)
         if not weighed:
             if part:
                 raise errors.FailedPrecondition(
@@ -207,7 +218,7 @@ def _shares(
     return found
 
 
-def _weigh(
+def weigh(
     member: Member, children: Sequence[Member], rule: LevelRule, history: History
 ) -> dict[Key, tuple[Fraction, bool]]:
     """Positive weights by key, and whether the fallback gave them."""

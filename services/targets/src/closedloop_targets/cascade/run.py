@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import cast
 
@@ -13,9 +14,10 @@ from closedloop.targets.v1.plans_pb2 import Holder, Padding
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, ledger
+from closedloop_targets import aggregation, amounts, ledger
+from closedloop_targets.aggregation import Manner
 from closedloop_targets.book.model import Target
-from closedloop_targets.cascade import members, profiles, rules, spread, store
+from closedloop_targets.cascade import handing, members, profiles, rules, spread, store
 from closedloop_targets.cascade.apportion import apportion, integers
 from closedloop_targets.cascade.rules import CascadeDefaults, Given, Key, LevelRule, Member, Method, Node
 from closedloop_targets.metrics.rules import MetricRules
@@ -48,9 +50,10 @@ class Split:
     grains: tuple[Grain, ...]
     period: Period
     spreader: spread.Spreader
-    shape: profiles.Shape | None
+    course: profiles.Course
     # Named layers by the kind of the nodes they are put on.
     padding: Mapping[str, Sequence[Padding]]
+    manner: Manner
 
     def layers(self, kind: str) -> Sequence[Padding]:
         return self.padding[kind] if kind in self.padding else self.padding.get("", ())
@@ -61,7 +64,15 @@ class Split:
         """Of the target that was split and of what came of it, which stands parents first."""
         pieces = [
             spread.Piece(
-                one.id, one.parent_id, self.period, one.minor, self.step, calendar_of(one.unit_id), one.unit_id
+                one.id,
+                one.parent_id,
+                self.period,
+                one.minor,
+                self.step,
+                calendar_of(one.unit_id),
+                one.unit_id,
+                profile=one.product_id if one.product_id in self.course.products else "",
+                adds_up=self.manner.adds_up,
             )
             for one in (self.target, *targets)
         ]
@@ -74,22 +85,18 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
         raise errors.FailedPrecondition("NO_CHILDREN", "a person passes nothing on")
     defaults, calendar = call.rules(CascadeDefaults), call.rules(FiscalCalendar)
     metric = call.rules(MetricRules).metric(target.metric)
-    if metric.aggregation != "sum":
-        raise errors.FailedPrecondition(
-            "METRIC_NOT_SUMMED",
-            f"{metric.name} is a mean: what those below reach does not add up to it; set it for each of them",
-            metric=metric.code,
-        )
-    step = metric.step
-    given = _given(asked, target, defaults, step)
+    manner, step = aggregation.manner(metric), metric.step
+    given = _given(asked, target, defaults, step, manner)
     excluded = frozenset(key(holder) for holder in asked.excluded)
     root = members.below(call.org, target.holder_id, defaults.carriers, excluded)
     _check_holders(call, asked, root)
     period = periods.parse(target.period, calendar)
     past = _Past(call, reader, target, period, root, {rule.method for rule in given.levels_rules})
     branches, method = await _products(call, reader, asked, target, period, given)
-    given_to = {branch.product_id: replace(given, pins={}) for branch in branches}
-    for holder, pin in given.pins.items():
+    if not manner.adds_up:
+        branches = [replace(branch, base=target.base_minor, rounding=0) for branch in branches]
+    given_to = {branch.product_id: replace(given, pins={} if manner.adds_up else given.pins) for branch in branches}
+    for holder, pin in given.pins.items() if manner.adds_up else ():
         # A pin is what a holder gets of all products together; each carries its part of it.
         weights = [branch.base for branch in branches]
         parts = apportion(pin, weights if any(weights) else [1] * len(weights), step)
@@ -99,13 +106,26 @@ async def work_out(call: Call, reader: Reader | Transaction, target: Target, ask
     split: list[Branch] = []
     for branch in branches:
         await past.load(branch.product_id)
-        nodes = rules.cascade(root, branch.base, given_to[branch.product_id], past.of(branch.product_id))
+        allowed, history = given_to[branch.product_id], past.of(branch.product_id)
+        nodes = (
+            rules.cascade(root, branch.base, allowed, history)
+            if manner.adds_up
+            else handing.hand_down(root, branch.base, allowed, history, manner)
+        )
         split.append(Branch(branch.product_id, branch.base, branch.weight, branch.share, branch.rounding, nodes))
     grains = defaults.cut([period_shapes.grain(one) for one in asked.time.grains])
-    shape = await profiles.shape(call, reader, asked.time, target, period)
-    spreader = spread.Spreader(calendar, lambda day, unit: call.calendars.is_workday(day, "business", unit), shape)
+    course = profiles.AS_IT_IS
+    if manner.adds_up:
+        products = [branch.product_id for branch in branches if branch.product_id]
+        course = await profiles.course(call, reader, asked.time, target, period, products)
+    spreader = spread.Spreader(
+        calendar,
+        lambda day, unit: call.calendars.is_workday(day, "business", unit),
+        course.whole,
+        course.products,
+    )
     padding = {rule.kind: rule.padding for rule in asked.tree}
-    return Split(target, split, method, step, grains, period, spreader, shape, padding)
+    return Split(target, split, method, step, grains, period, spreader, course, padding, manner)
 
 
 def key(holder: Holder) -> Key:
@@ -118,7 +138,7 @@ def method_name(value: pb.AllocationMethod.ValueType, default: Method) -> Method
     return cast("Method", pb.AllocationMethod.Name(value).removeprefix("ALLOCATION_METHOD_").lower())
 
 
-def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, step: int) -> Given:
+def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, step: int, manner: Manner) -> Given:
     levels = tuple(
         LevelRule(
             kind=rule.kind,
@@ -137,7 +157,8 @@ def _given(asked: pb.CascadeRules, target: Target, defaults: CascadeDefaults, st
         raise errors.InvalidArgument(
             "KIND_REPEATED", "at most one rule per kind", {"rules.tree": "a kind stands twice"}
         )
-    if any(sum(rule.padding) < -1 for rule in levels):
+    # Padding asks for more; where less is better, it is what takes away.
+    if any((-sum(rule.padding) if manner.lower_is_better else sum(rule.padding)) < -1 for rule in levels):
         raise errors.InvalidArgument(
             "PADDING_BELOW_NOTHING", "the layers of a level take away more than everything", {"rules.tree": "padding"}
         )
@@ -212,7 +233,8 @@ async def _products(
         )
         for product, _ in sold
     ]
-    past = await ledger.sums(reader, questions, call.org)
+    counted = ledger.figures if aggregation.of(call, target.metric).adds_up else ledger.weights
+    past = await counted(call, reader, questions)
     stages = call.rules(ProductRules)
     known = [
         (product, None if minor is None else Fraction(minor), Fraction(stages.weight(stage)))  # type: ignore[arg-type]
@@ -273,11 +295,16 @@ class _Past:
             for product, weight in products.items()
         ]
         found: dict[Key, Fraction] = {}
-        sums = await ledger.sums(self._reader, [one for _, _, one in asked], self._call.org)
-        for (holder, weight, _), minor in zip(asked, sums, strict=True):
-            if minor is not None:
-                found[holder] = found.get(holder, Fraction(0)) + minor * weight
+        for (holder, weight, _), done in zip(asked, await self._done([one for _, _, one in asked]), strict=True):
+            if done is not None:
+                found[holder] = found.get(holder, Fraction(0)) + Fraction(done) * weight
         return found
+
+    async def _done(self, asked: Sequence[ledger.Asked]) -> Sequence[int | Decimal | None]:
+        """What weighs: how much was done; of a mean what it rests on, because who is good does not count for more."""
+        if aggregation.of(self._call, self._target.metric).adds_up:
+            return await ledger.figures(self._call, self._reader, asked)
+        return await ledger.weights(self._call, self._reader, asked)
 
     def _ask(self, holder: Key, span: Period, product_id: str) -> ledger.Asked:
         target = self._target

@@ -16,7 +16,7 @@ from closedloop_targets.periods.rules import FiscalCalendar, Grain, Period, spli
 @dataclass(frozen=True, slots=True)
 class Piece:
     """One target: `total` in minor units or millionths, `business_calendar` of its unit, `profile` the name of the shape
-    it follows where several are known."""
+    it follows where several are known. What does not add up is asked of every part of its period as it is."""
 
     id: str
     parent_id: str | None
@@ -26,6 +26,7 @@ class Piece:
     business_calendar: str
     unit_id: str
     profile: str = ""
+    adds_up: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class Spreader:
             for piece in ordered:
                 parts, starts = self._cut(piece.period, grain)
                 brought = below.pop(piece.id, None)
+                if not piece.adds_up:
+                    yield piece.id, parts, [piece.total] * len(parts)
+                    continue
                 minors = (
                     self._own(piece, grain, piece.total)
                     if brought is None

@@ -21,31 +21,30 @@ SELECT product.id, (SELECT stage FROM product_stage s WHERE s.product_id = produ
    AND (%(line)s = '' OR line = %(line)s)
  ORDER BY id
 """
-# Actuals by day of a unit with everything below it, or of a person.
+# Actuals by product and day of a unit with everything below it, or of a person.
 BY_DAY = """
-SELECT date, sum(base_minor)::bigint AS minor
+SELECT product_id, date, sum(base_minor)::bigint AS minor
   FROM actual
  WHERE metric = %(metric)s AND date BETWEEN %(start)s AND %(end)s
    AND CASE WHEN %(person_id)s = '' THEN unit_id = ANY(%(units)s) ELSE owner_id = %(person_id)s END
    AND %(product_id)s IN ('', product_id) AND %(product_line)s IN ('', product_line)
- GROUP BY date HAVING sum(base_minor) > 0
+ GROUP BY product_id, date
 """
-# What the newest forecasts of the holder tell of seasons: the product's own go before everything's, if it has any.
+# What the newest forecasts of the holder tell of the seasons of products, and of everything.
 SEASONS = """
-SELECT seasons, points -> 0 ->> 'start' AS start, explanation, history_months
-  FROM (SELECT DISTINCT ON (product_id) * FROM forecast
-         WHERE holder_kind = %(kind)s AND holder_id = %(holder_id)s AND metric = %(metric)s
-           AND product_id IN ('', %(product_id)s)
-         ORDER BY product_id, stated_at DESC) AS newest
- ORDER BY coalesce(jsonb_array_length(seasons), 0) > 0 DESC, product_id DESC LIMIT 1
+SELECT DISTINCT ON (product_id) product_id, seasons, points -> 0 ->> 'start' AS start, explanation, history_months
+  FROM forecast
+ WHERE holder_kind = %(kind)s AND holder_id = %(holder_id)s AND metric = %(metric)s AND product_id = ANY(%(products)s::text[])
+ ORDER BY product_id, stated_at DESC
 """
 ADD = """
 INSERT INTO cascade (id, plan_id, number, target_id, unit_id, owner_id, rules, minor, allocated_minor,
     padding_minor, currency,
-                     node_count, cell_count, author_id, run_at, shape)
+                     node_count, cell_count, author_id, run_at, shape, product_shapes, time_profile, time_note)
 VALUES (%(id)s, %(plan_id)s, %(number)s, %(target_id)s, %(unit_id)s, %(owner_id)s, %(rules)s, %(minor)s,
     %(allocated_minor)s,
-        %(padding_minor)s, %(currency)s, %(node_count)s, %(cell_count)s, %(author_id)s, %(run_at)s, %(shape)s)
+        %(padding_minor)s, %(currency)s, %(node_count)s, %(cell_count)s, %(author_id)s, %(run_at)s, %(shape)s,
+        %(product_shapes)s, %(time_profile)s, %(time_note)s)
 """
 ADD_ALLOCATIONS = "INSERT INTO allocation SELECT * FROM jsonb_populate_recordset(NULL::allocation, %(rows)s)"
 BY_ID = "SELECT * FROM cascade WHERE id = %(id)s"
@@ -101,6 +100,10 @@ class Cascade:
     run_at: datetime
     # By day, as exact fractions; None: working days.
     shape: dict[str, str] | None = None
+    # The same by product, of those that go by themselves.
+    product_shapes: dict[str, dict[str, str]] | None = None
+    time_profile: str = ""
+    time_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +157,9 @@ async def products(reader: Reader | Transaction, ids: Sequence[str], line: str, 
 
 def save(tx: Transaction, cascade: Cascade, allocations: Sequence[Allocation]) -> None:
     row = {name: getattr(cascade, name) for name in Cascade.__slots__}
-    tx.do(ADD, {**row, "rules": Jsonb(cascade.rules), "shape": Jsonb(cascade.shape) if cascade.shape else None})
+    shapes = {
+        name: Jsonb(shape) if shape else None
+        for name, shape in (("shape", cascade.shape), ("product_shapes", cascade.product_shapes))
+    }
+    tx.do(ADD, {**row, "rules": Jsonb(cascade.rules), **shapes})
     tx.do(ADD_ALLOCATIONS, {"rows": rows.pack(allocations)})

@@ -15,7 +15,7 @@ from closedloop_targets.book import exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import HolderKind, Target
 from closedloop_targets.cascade.api import rpcs
-from closedloop_targets.cascade.handover import Halves, Piece, halves
+from closedloop_targets.cascade.handover import Halves, Piece, alike, halves
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
@@ -111,7 +111,11 @@ def _divide(
                 period_shapes.working_days(span, call, group[0].unit_id) for span in (first, last)
             )
             pieces = [Piece(one.id, one.parent_id, one.depth, one.base_minor, one.minor) for one in group]
-            parts = halves(pieces, days_before, days_after, metrics.metric(metric).step)
+            parts = (
+                halves(pieces, days_before, days_after, metrics.metric(metric).step)
+                if metrics.metric(metric).adds_up
+                else alike(pieces)
+            )
         for one in group:
             part = parts[one.id]
             to_taker = (one.holder_kind, one.holder_id) == giver

@@ -10,7 +10,7 @@ from closedloop.targets.v1 import commitments_pb2 as pb
 from closedloop_chassis import enums, errors, etags, ids, pages, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company
+from closedloop_targets import aggregation, amounts, company
 from closedloop_targets.commitments import rules, store
 from closedloop_targets.commitments.store import Line
 from closedloop_targets.metrics.rules import MetricRules
@@ -107,7 +107,7 @@ def to_proto(line: Line, call: Call) -> pb.Commitment:
         metric=line.metric,
         period=period_shapes.stored(line.period, "fortnight", line.start_date, line.end_date),
         state=enums.number(pb.CommitmentState, line.state),
-        actual=amounts.amount(line.actual, line.currency),
+        actual=None if line.actual is None else amounts.amount(line.actual, line.currency),
         note=line.note,
         changes=[
             pb.CommitmentChange(
@@ -125,7 +125,7 @@ def to_proto(line: Line, call: Call) -> pb.Commitment:
     if line.committed is not None:
         shape.committed.CopyFrom(amounts.amount(line.committed, line.currency))
     asked = line.committed if line.committed is not None else line.proposed
-    shape.completion_ratio = line.actual / asked if asked else 0
+    shape.completion_ratio = aggregation.of(call, line.metric).attained(line.actual, asked) or 0
     return shape
 
 

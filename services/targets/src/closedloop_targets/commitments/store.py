@@ -10,13 +10,19 @@ from psycopg.types.json import Jsonb
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Work
+from closedloop_targets import aggregation
 from closedloop_targets.book import in_force
 
+ASKED = aggregation.asked(
+    "metric", "in_books(c.minor, reached.book_rate)", "c.end_date - c.start_date + 1", "c.end_date"
+)
+DID = aggregation.values("line.metric", "a")
+# What was not measured was not kept: nobody has shown it.
 BOARD = f"""
 WITH reached AS ({in_force.REACHED}),
 proposal AS (
     SELECT reached.holder_id AS owner_id, metric, c.period, min(c.start_date) AS start_date, max(c.end_date) AS end_date,
-           sum(in_books(c.minor, reached.book_rate))::bigint AS minor, max(currency) AS currency
+           {ASKED} AS minor, max(currency) AS currency
       FROM reached JOIN cell c ON c.target_id = reached.id AND c.grain = 'fortnight'
      WHERE c.start_date <= %(until)s AND c.end_date >= %(since)s
      GROUP BY 1, 2, 3
@@ -33,13 +39,12 @@ proposal AS (
            coalesce(promise.version, 0) AS version
       FROM proposal FULL JOIN promise USING (owner_id, metric, period)
 ), measured AS (
-    SELECT line.*, coalesce(CASE WHEN metric = ANY(%(means)s) THEN did.mean ELSE did.total END, 0)::bigint AS actual
+    SELECT line.*, CASE WHEN metric = ANY(%(apart)s::text[]) THEN did.minor ELSE coalesce(did.minor, 0) END AS actual
       FROM line
       CROSS JOIN LATERAL (
-        SELECT sum(base_minor) AS total, round(sum(base_minor * weight) / nullif(sum(weight), 0)) AS mean
+        SELECT {DID} AS minor
           FROM actual a WHERE a.metric = line.metric AND a.owner_id = line.owner_id
-           AND a.date BETWEEN line.start_date AND line.end_date
-           AND a.reverses_id IS NULL AND a.reversed_by_id IS NULL) AS did
+           AND a.date BETWEEN line.start_date AND line.end_date) AS did
 ), judged AS (
     SELECT measured.*,
            CASE WHEN end_date >= %(today)s THEN CASE WHEN committed IS NULL THEN 'proposed' ELSE 'committed' END
@@ -84,7 +89,8 @@ class Line:
     note: str
     changes: list[dict[str, Any]]
     version: int
-    actual: int
+    # None where nothing was measured of what does not add up.
+    actual: int | None
     state: str
 
 
@@ -102,7 +108,7 @@ async def lines(
     params = {
         "holders": people, "kind": "person", "metrics": metrics, "since": since, "until": until, "today": today,
         "state": "", "key": -(2**31), "key_owner": "", "key_metric": "", "limit": 1,
-        **in_force.places(work), **in_force.manners(work), **more,
+        **in_force.places(work), **aggregation.manners(work), **more,
     }  # fmt: skip
     return await reader.all(BOARD, params, into=Line)
 

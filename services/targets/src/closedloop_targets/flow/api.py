@@ -7,7 +7,7 @@ from fractions import Fraction
 from closedloop.targets.v1 import boards_pb2 as pb
 from closedloop_chassis import errors, protos
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, ledger
+from closedloop_targets import aggregation, amounts, ledger
 from closedloop_targets.actions import binding_api, key_action_api
 from closedloop_targets.alarms import api as alarms
 from closedloop_targets.boards import asking, completing, measuring
@@ -45,7 +45,7 @@ SELECT * FROM (
 
 @rpcs.method
 async def get_target_flow(request: pb.GetTargetFlowRequest, call: Call) -> pb.TargetFlow:
-    target = (await target_store.by_id(call.db, (request.target_id,))).get(request.target_id)
+    target = (await target_store.by_id(call, call.db, (request.target_id,))).get(request.target_id)
     if target is None:
         raise errors.NotFound("TARGET_NOT_FOUND", f"there is no target {request.target_id}")
     call.authorize(target.owner_id, target.unit_id)
@@ -78,7 +78,7 @@ async def get_target_flow(request: pb.GetTargetFlowRequest, call: Call) -> pb.Ta
 
 
 async def _progress(call: Call, target: Target) -> pb.Progress | None:
-    """Of the metric over the target's own period; none where values do not add up."""
+    """Of the metric over the target's own period; none where the catalogue knows it no more."""
     try:
         asked = asking.question(call, target.metric, target.period)
     except errors.InvalidArgument:
@@ -102,11 +102,13 @@ async def _weeks(call: Call, target: Target) -> list[pb.CellProgress]:
     plan = await versions.plan(call.db, target.plan_id) if target.currency else None
     # What was done is in the books' money, and shown in the plan's.
     rate = Fraction(plan.book_rate) if plan else Fraction(1)
-    found = []
-    for cell, minor in zip(cells, await ledger.sums(call.db, asked, call.org), strict=True):
-        done = rounded((minor or 0) / rate)
-        line = pb.CellProgress(cell=cascade.cell(cell), done=amounts.amount(done, cell.currency))
-        if cell.minor:
-            line.completion_ratio = done / cell.minor
+    manner, found = aggregation.of(call, target.metric), []
+    for cell, minor in zip(cells, await ledger.figures(call, call.db, asked), strict=True):
+        line = pb.CellProgress(cell=cascade.cell(cell))
+        if minor is not None or manner.adds_up:
+            done = rounded((minor or 0) / rate)
+            line.done.CopyFrom(amounts.amount(done, cell.currency))
+            if (attained := manner.attained(done, cell.minor)) is not None:
+                line.completion_ratio = attained
         found.append(line)
     return found

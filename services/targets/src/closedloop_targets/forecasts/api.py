@@ -8,7 +8,7 @@ from closedloop.targets.v1 import forecasts_pb2 as pb
 from closedloop.targets.v1.plans_pb2 import TargetScope
 from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.work import Call
-from closedloop_targets import company, holders, ledger
+from closedloop_targets import aggregation, company, holders, ledger
 from closedloop_targets.forecasts import reading, shapes, stating, store
 from closedloop_targets.forecasts.rpcs import rpcs
 from closedloop_targets.forecasts.store import Forecast, Run
@@ -49,7 +49,7 @@ async def list_forecasts(request: pb.ListForecastsRequest, call: Call) -> pb.Lis
         for one, _ in known
         for start, end in shapes.begun(one, today)
     ]
-    actuals = iter(await ledger.sums(call.db, asked, call.org))
+    actuals = iter(await ledger.figures(call, call.db, asked))
     goals = await reading.targets(call, call.db, [one for one, _ in known])
     return pb.ListForecastsResponse(
         forecasts=[
@@ -72,6 +72,10 @@ async def restate_forecasts(request: pb.RestateForecastsRequest, call: Call) -> 
     await company.unit(call, request.unit_id)
     call.authorize("", request.unit_id)
     metrics = [call.rules(MetricRules).metric(code).code for code in request.metrics]
+    if means := [code for code in metrics if not aggregation.of(call, code).adds_up]:
+        raise errors.InvalidArgument(
+            "METRIC_NOT_SUMMED", f"months of {', '.join(means)} do not add up to a forecast", {"metrics": "not a sum"}
+        )
     line = {*call.org.subtree(request.unit_id), *call.org.ancestry(request.unit_id)}
     if (running := await call.tx.value(store.RUNNING, {"units": sorted(line)})) is not None:
         raise errors.FailedPrecondition(
@@ -166,6 +170,6 @@ async def latest_of(call: Call, kind: str, holder_id: str, metric: str, product_
     today = call.home.today()
     spans = shapes.begun(rows[0], today)
     asked = [ledger.Asked(kind, holder_id, metric, start, end, product_id) for start, end in spans]  # type: ignore[arg-type]
-    actuals = iter(await ledger.sums(call.db, asked, call.org))
+    actuals = iter(await ledger.figures(call, call.db, asked))
     goals = (await reading.targets(call, call.db, rows[:1])).get((kind, holder_id, product_id), ())
     return shapes.forecast(rows[0], rows[1].points if rows[1:] else [], actuals, goals, today, None)

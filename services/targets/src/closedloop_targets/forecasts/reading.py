@@ -57,7 +57,7 @@ async def ends(
         before = min(date.fromisoformat(first) - DAY, period.end)
         asked.append(ledger.Asked(kind, row["holder_id"], metric, period.start, before))
         ahead.append(sum(parts))
-    done = await ledger.sums(reader, asked, work.org)
+    done = await ledger.figures(work, reader, asked)
     return {one.holder_id: (minor or 0) + round(part) for one, minor, part in zip(asked, done, ahead, strict=True)}
 
 

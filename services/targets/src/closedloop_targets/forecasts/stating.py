@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from closedloop_chassis import ids
 from closedloop_chassis.work import Work
-from closedloop_targets import company, extrapolation
+from closedloop_targets import aggregation, company, extrapolation
 from closedloop_targets.cascade.rules import CascadeDefaults
 from closedloop_targets.extrapolation import Options, Outlook
 from closedloop_targets.forecasts import rules, store
@@ -37,6 +37,8 @@ async def begin(work: Work, unit_id: str, metrics: Sequence[str], requested_by: 
     """Queues everything at and below the unit: units, people who carry targets, and the unit's products."""
     catalogue = work.rules(MetricRules)
     wanted = tuple(metrics) or work.rules(ForecastRules).metrics or (catalogue.main,)
+    # Months, products and what is in the pipeline add up to a forecast; to that of a mean they do not.
+    wanted = tuple(metric for metric in wanted if aggregation.of(work, metric).adds_up)
     org, carriers = work.org, work.rules(CascadeDefaults).carriers
     units = sorted(org.subtree(unit_id), key=lambda unit: (len(list(org.ancestry(unit))), unit))
     people = sorted(

@@ -43,6 +43,11 @@ class Metric(Part):
     entry: frozenset[Entry] = frozenset({"event", "import"})
 
     @property
+    def adds_up(self) -> bool:
+        """Whether what is below makes the whole; a mean or a last value is handed down as it is."""
+        return self.aggregation == "sum"
+
+    @property
     def bound(self) -> Decimal | None:
         """The most there can be, in the metric's unit; None: as much as you like."""
         if self.most is not None or self.kind != "ratio":

@@ -32,7 +32,7 @@ class OrgRules(Rules):
     )
     # How many units one may lie below another, itself counted.
     deepest: int = Field(default=50, ge=1, le=1000)
-    # A larger tree is asked for level by level.
+    # Nodes of the tree that are answered at once where no size of page is asked for.
     largest_tree: int = Field(default=20_000, ge=1)
 
 

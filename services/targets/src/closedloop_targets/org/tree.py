@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import islice
 
 from google.type.date_pb2 import Date
 
@@ -91,44 +93,60 @@ async def list_people(request: pb.ListPeopleRequest, call: Call) -> pb.ListPeopl
 
 @rpcs.method
 async def get_org_tree(request: pb.GetOrgTreeRequest, call: Call) -> pb.OrgTree:
+    """A page of the tree; as much of it as the rulebook allows at once where no size is asked for."""
     organisation = await store.load(call.db)
-    org_rules = call.rules(OrgRules)
     day = _day(call, request.date, request.HasField("date"))
     chart = Chart(organisation.units.values(), day, call.home.rules)
     members: dict[str, list[PersonRecord]] = {}
     for person in sorted(organisation.people.values(), key=lambda person: person.id):
         if person.state_on(day) == "active":
             members.setdefault(dated.as_of(person.states, day).unit_id, []).append(person)
-    tree = pb.OrgTree(date=protos.date_proto(day))
-    tops = (
-        [_known(chart, request.unit_id)] if request.unit_id else [u for u in chart.children("") if chart.is_active(u)]
+    if request.unit_id:
+        _known(chart, request.unit_id)
+    passed = max(pages.after(request, 0)[0], 0)
+    most = request.page_size or call.rules(OrgRules).largest_tree
+    rows = list(islice(_depth_first(request, chart, members), passed, passed + most + 1))
+    return pb.OrgTree(
+        date=protos.date_proto(day),
+        nodes=[_node(chart, members, one, depth) for one, depth in rows[:most]],
+        next_page_token=pages.token(passed + most) if len(rows) > most else "",
     )
+
+
+def _depth_first(
+    request: pb.GetOrgTreeRequest, chart: Chart, members: Mapping[str, Sequence[PersonRecord]]
+) -> Iterator[tuple[str | PersonRecord, int]]:
+    """Units by id and people, with their depth: each unit, its people, then what lies below it."""
+    tops = [request.unit_id] if request.unit_id else [unit for unit in chart.children("") if chart.is_active(unit)]
     ahead = [(unit_id, 0) for unit_id in reversed(tops)]
     while ahead:
         unit_id, depth = ahead.pop()
-        below = [unit for unit in chart.subtree(unit_id) if chart.is_active(unit)]
-        state = chart.state(unit_id)
-        tree.nodes.add(
-            unit_id=unit_id,
-            name=state.name,
-            kind=state.kind,
-            depth=depth,
-            manager_id=chart.inherited(unit_id).manager_id,
-            direct_heads=len(members.get(unit_id, ())),
-            total_heads=sum(len(members.get(unit, ())) for unit in below),
-        )
+        yield unit_id, depth
         if request.max_depth and depth >= request.max_depth:
             continue
-        for person in members.get(unit_id, ()) if request.include_people else ():
-            held = dated.as_of(person.states, day)
-            manager = chart.reports_to(person.id, unit_id)
-            tree.nodes.add(person_id=person.id, name=held.name, kind=held.title, depth=depth + 1, manager_id=manager)
-        if len(tree.nodes) > org_rules.largest_tree:
-            raise errors.FailedPrecondition(
-                "TREE_TOO_LARGE", f"more than {org_rules.largest_tree} nodes; ask for fewer levels with max_depth"
-            )
+        if request.include_people:
+            yield from ((person, depth + 1) for person in members.get(unit_id, ()))
         ahead.extend((child, depth + 1) for child in reversed(chart.children(unit_id)) if chart.is_active(child))
-    return tree
+
+
+def _node(
+    chart: Chart, members: Mapping[str, Sequence[PersonRecord]], one: str | PersonRecord, depth: int
+) -> pb.OrgNode:
+    if isinstance(one, PersonRecord):
+        held = dated.as_of(one.states, chart.day)
+        manager = chart.reports_to(one.id, held.unit_id)
+        return pb.OrgNode(person_id=one.id, name=held.name, kind=held.title, depth=depth, manager_id=manager)
+    state = chart.state(one)
+    below = [unit for unit in chart.subtree(one) if chart.is_active(unit)]
+    return pb.OrgNode(
+        unit_id=one,
+        name=state.name,
+        kind=state.kind,
+        depth=depth,
+        manager_id=chart.inherited(one).manager_id,
+        direct_heads=len(members.get(one, ())),
+        total_heads=sum(len(members.get(unit, ())) for unit in below),
+    )
 
 
 def _known(chart: Chart, unit_id: str) -> str:

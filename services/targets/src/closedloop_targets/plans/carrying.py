@@ -1,4 +1,5 @@
-"""Every target that nobody passes on is carried by verifiable actions before its version is published (S15)."""
+"""Every target is carried by verifiable actions of its owner before its version is published (S15): by what brings in
+business where nobody passes it on, by leading where somebody does."""
 
 from __future__ import annotations
 
@@ -20,18 +21,18 @@ async def obstacles(work: Work, reader: Reader | Transaction, plan: Plan, number
         Obstacle(
             "TOO_FEW_ACTIONS",
             row["id"],
-            f"{row['holder_id']}: {row['bound']} verifiable actions carry it, {allowed.minimum} are needed",
+            f"{row['holder_id']}: {row['bound']} verifiable actions carry it, {allowed.least(row['leads'])} are needed",
         )
         for row in rows
-        if row["bound"] < allowed.minimum and (row["bound"] or not allowed.usual)
+        if row["bound"] < allowed.least(row["leads"]) and (row["bound"] or not allowed.usual_for(row["leads"]))
     ]
 
 
 async def complete(call: Call, plan: Plan, number: int) -> None:
     """The rulebook's usual actions for targets nobody bound anything to. One round trip."""
     allowed = call.rules(ActionRules)
-    kinds = [allowed.kind(code) for code in allowed.usual]
-    rows = await call.tx.all(bindings.CARRIED, {"plan_id": plan.id, "number": number}) if kinds else []
+    kinds = {leads: [allowed.kind(code) for code in allowed.usual_for(leads)] for leads in (False, True)}
+    rows = await call.tx.all(bindings.CARRIED, {"plan_id": plan.id, "number": number}) if any(kinds.values()) else []
     bindings.add(
         call.tx,
         [
@@ -51,6 +52,6 @@ async def complete(call: Call, plan: Plan, number: int) -> None:
             )
             for row in rows
             if not row["bound"]
-            for kind in kinds
+            for kind in kinds[row["leads"]]
         ],
     )

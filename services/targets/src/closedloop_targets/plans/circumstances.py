@@ -13,10 +13,12 @@ from closedloop_targets.book.model import Plan
 # The contract's own limit; the gravest come first.
 MOST = 50
 PUT_STOCK = """
-INSERT INTO stock_days (product_id, date, days, light)
-SELECT product_id, date, days, light FROM jsonb_populate_recordset(NULL::stock_days, %(rows)s)
-ON CONFLICT (product_id) DO UPDATE SET date = excluded.date, days = excluded.days, light = excluded.light
- WHERE stock_days.date <= excluded.date
+INSERT INTO stock_days (product_id, date, days, light, told_at)
+SELECT product_id, date, days, light, told_at FROM jsonb_populate_recordset(NULL::stock_days, %(rows)s)
+ON CONFLICT (product_id) DO UPDATE
+   SET date = excluded.date, days = excluded.days, light = excluded.light, told_at = excluded.told_at
+ WHERE (stock_days.date, stock_days.told_at, coalesce(stock_days.days, 'infinity'), stock_days.light)
+       < (excluded.date, excluded.told_at, coalesce(excluded.days, 'infinity'), excluded.light)
 """
 STOCK = """
 SELECT s.product_id, coalesce(p.name, s.product_id) AS name, s.days, s.date, s.light

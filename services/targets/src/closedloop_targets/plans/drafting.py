@@ -213,7 +213,9 @@ async def hold_against(
             sketch.base_minor = grown(held.base_minor, sketch.growth_ratio, sketch.metric.step)
         if sketch.base_minor is not None:
             step = sketch.metric.step if sketch.metric else 1
-            sketch.minor = padded(sketch.base_minor, [layer.ratio for layer in sketch.given.padding], step)
+            lower = sketch.metric is not None and sketch.metric.lower_is_better
+            layers = [layer.ratio for layer in sketch.given.padding]
+            sketch.minor = padded(sketch.base_minor, layers, step, lower_is_better=lower)
         sketch.held = held
         hang(call, sketch, near, plan)
 
@@ -279,10 +281,8 @@ async def facts(
     asked: list[ledger.Asked] = []
     wanted = [question for question in questions if question is not None]
     for (kind, holder_id), metric, period, base, scope in wanted:
-        found_metric = metrics.find(metric)
-        mean = found_metric is not None and found_metric.aggregation != "sum"
-        asked += [ledger.Asked(kind, holder_id, metric, span.start, span.end, *scope, mean) for span in (base, period)]
-    sums = iter(await ledger.sums(reader, asked, call.org))
+        asked += [ledger.Asked(kind, holder_id, metric, span.start, span.end, *scope) for span in (base, period)]
+    sums = iter(await ledger.figures(call, reader, asked))
     pipeline = await _pipeline(call, reader, wanted)
     found = {}
     for question, ahead in zip(wanted, pipeline, strict=True):

@@ -103,7 +103,13 @@ def entered(call: Call, plan: Plan, number: int, sketch: Sketch, near: Neighbour
 
 
 def _changed(before: Target, after: Target) -> Target:
-    kept = replace(after, version=before.version, updated_at=before.updated_at, passed_minor=before.passed_minor)
+    kept = replace(
+        after,
+        version=before.version,
+        updated_at=before.updated_at,
+        passed_minor=before.passed_minor,
+        weight=before.weight,
+    )
     if provenance.same(kept.provenance, before.provenance) or not kept.provenance:
         kept = replace(kept, provenance=before.provenance, source=before.source, source_id=before.source_id)
     if replace(kept, cascade_id=before.cascade_id) == before:

@@ -14,7 +14,7 @@ from closedloop.common.v1.common_pb2 import Evidence, Ownership
 from closedloop.targets.v1 import plans_pb2 as pb
 from closedloop_chassis import errors, ids, pages, protos
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts
+from closedloop_targets import aggregation, amounts
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book import versions
 from closedloop_targets.book.exceptions import KIND, ORIGIN, Exemption
@@ -23,7 +23,6 @@ from closedloop_targets.plans import drafting, shapes, store
 from closedloop_targets.plans.rpcs import rpcs
 
 LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-CHILDREN = "SELECT sum(base_minor)::bigint FROM target WHERE parent_id = %(id)s"
 
 
 @rpcs.method
@@ -33,10 +32,10 @@ async def request_sum_exception(request: pb.RequestSumExceptionRequest, call: Ca
         raise errors.NotFound("TARGET_NOT_FOUND", f"there is no target {request.target_id}")
     call.authorize("", target.unit_id)
     (await versions.version(call.tx, target.plan_id, target.number)).must_be_draft()
-    passed = await call.tx.value(CHILDREN, {"id": target.id})
-    if passed is None or passed == target.base_minor:
+    difference = await target_store.missing(call, call.tx, target.id)
+    if not difference:
         raise errors.FailedPrecondition("TARGET_SUMS", "what it has was passed on exactly; there is nothing to sign")
-    difference = target.base_minor - passed
+    passed = target.base_minor - difference
     exemption = Exemption(
         id=ids.new_id(),
         plan_id=target.plan_id,
@@ -89,6 +88,8 @@ def _asked(call: Call, exemption: Exemption, target: Target) -> ApprovalRequeste
     name = drafting.name_of((target.holder_kind, target.holder_id), call.org)
     missing = amounts.words(abs(exemption.difference_minor), exemption.currency)
     what = "keeps back" if exemption.difference_minor > 0 else "passes on too much, by"
+    if not aggregation.of(call, target.metric).adds_up:
+        what = "asks those below for less, by" if exemption.difference_minor > 0 else "lets those below have more, by"
     details = Struct()
     details.update(
         {"plan_id": target.plan_id, "version": target.number, "target_id": target.id, "metric": target.metric}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from closedloop.targets.v1 import plans_pb2 as pb
 from closedloop_chassis import errors, pages
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company, holders, ledger
+from closedloop_targets import aggregation, amounts, company, holders, ledger
 from closedloop_targets.book import versions
 from closedloop_targets.book.model import Plan
 from closedloop_targets.cascade.rules import REP
@@ -17,7 +19,7 @@ from closedloop_targets.plans.rules import PlanRules
 
 NODES = """
 SELECT t.id, t.parent_id, t.holder_kind, t.holder_id, t.unit_id, t.owner_id, t.depth, t.minor, t.base_minor,
-    t.currency, t.counts,
+    t.currency, t.counts, t.weight,
        coalesce((SELECT e.state FROM sum_exception e WHERE e.target_id = t.id ORDER BY e.id DESC LIMIT 1),
            '') AS exception
   FROM target t
@@ -43,23 +45,24 @@ async def get_leak_report(request: pb.GetLeakReportRequest, call: Call) -> pb.Le
     currency = rows[0]["currency"]
     nodes = [
         leak.Node(
-            **{name: value for name, value in row.items() if name != "currency"},
+            **{name: value for name, value in row.items() if name not in ("currency", "weight")},
+            weight=None if row["weight"] is None else Fraction(row["weight"]),
             kind=_kind(call, row["holder_kind"], row["unit_id"]),
         )
         for row in rows
     ]
-    fairness = _fairness(request.fair_share)
+    fairness, manner = _fairness(request.fair_share), aggregation.of(call, request.metric)
     history = await _history(call, plan, request.metric, nodes) if fairness == "history" else {}
-    heads = leak.heads(nodes, fairness, history, call.rules(PlanRules).farthest_heads)
+    heads = leak.heads(nodes, fairness, history, call.rules(PlanRules).farthest_heads, manner)
     key = pages.after(request, -(2**62), "")
-    ranked = [((-abs(one.difference), one.node.id), one) for one in leak.leaks(nodes)]
-    wanted = [row for row in ranked if list(row[0]) > key and (row[1].difference or not request.leaking_only)]
+    ranked = [((-abs(one.difference), one.node.id), one) for one in leak.leaks(nodes, manner)]
+    wanted = [row for row in ranked if list(row[0]) > key and (row[1].leaking or not request.leaking_only)]
     page, token = pages.split(wanted[: pages.size(request) + 1], request, lambda row: row[0])
     return pb.LeakReport(
         plan_id=plan.id,
         version=number,
         metric=request.metric,
-        levels=[_level(one, currency) for one in leak.levels(nodes)],
+        levels=[_level(one, currency) for one in leak.levels(nodes, manner)],
         heads=_heads(heads, currency),
         nodes=[_leak(one, currency) for _, one in page],
         next_page_token=token,
@@ -81,7 +84,7 @@ async def _history(call: Call, plan: Plan, metric: str, nodes: list[leak.Node]) 
     before = periods.year_before(periods.parse(plan.period, calendar), calendar)
     people = sorted({node.holder_id for node in nodes if node.holder_kind == "person"})
     asked = [ledger.Asked("person", person, metric, before.start, before.end) for person in people]
-    return dict(zip(people, (minor or 0 for minor in await ledger.sums(call.db, asked, call.org)), strict=True))
+    return dict(zip(people, (minor or 0 for minor in await ledger.figures(call, call.db, asked)), strict=True))
 
 
 def _level(one: leak.Level, currency: str) -> pb.LeakLevel:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts
+from closedloop_targets import aggregation
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Plan, Target
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods.rules import FiscalCalendar
-from closedloop_targets.plans import carrying, drafting, planned, smart
+from closedloop_targets.plans import carrying, drafting, planned, rules, smart
 from closedloop_targets.plans.rules import Obstacle
 
 
@@ -27,16 +27,15 @@ async def find(call: Call, reader: Reader | Transaction, plan: Plan, number: int
     ]
     found += _mixed(call, targets)
     if plan.must_sum:
-        summed = [metric.code for metric in call.rules(MetricRules).metrics if metric.aggregation == "sum"]
-        params = {"plan_id": plan.id, "number": number, "summed": summed}
+        params = {"plan_id": plan.id, "number": number, **aggregation.manners(call)}
         for row in await reader.all(target_store.NOT_SUMMING, params):
             missing, name = row["missing"], drafting.name_of((row["holder_kind"], row["holder_id"]), call.org)
-            said = (
-                f"{amounts.words(abs(missing), row['currency'])} {'were not passed on' if missing > 0 else 'too much'}"
-            )
+            said = rules.lacks(missing, row["currency"], aggregation.of(call, row["metric"]))
             found.append(Obstacle("PLAN_DOES_NOT_SUM", row["id"], f"{name}: {said}"))
-    # A share that was rounded to nothing is no target anybody set.
-    asked = [one for one in targets if one.minor or one.cascade_id is None]
+    # A share that was rounded to nothing is no target anybody set; of a mean somebody set it.
+    asked = [
+        one for one in targets if one.minor or one.cascade_id is None or not aggregation.of(call, one.metric).adds_up
+    ]
     for target, findings in (await checks(call, reader, plan, asked)).items():
         if failed := smart.failed(findings):
             said = "; ".join(finding.statement for finding in findings if not finding.passed)
@@ -67,7 +66,7 @@ async def checks(
     call: Call, reader: Reader | Transaction, plan: Plan, targets: list[Target]
 ) -> dict[str, tuple[smart.Finding, ...]]:
     """The SMART findings of targets that are there, by id. Three round trips."""
-    calendar, metrics, rules = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(smart.SmartRules)
+    calendar, metrics, allowed = call.rules(FiscalCalendar), call.rules(MetricRules), call.rules(smart.SmartRules)
     questions: list[drafting.Question | None] = []
     for one in targets:
         period = periods.parse(one.period, calendar)
@@ -76,7 +75,7 @@ async def checks(
         questions.append(((one.holder_kind, one.holder_id), one.metric, period, before, scope))
     parents = {one.id: one for one in targets}
     missing = {one.parent_id for one in targets if one.parent_id} - parents.keys()
-    parents |= await target_store.by_id(reader, sorted(missing)) if missing else {}
+    parents |= await target_store.by_id(call, reader, sorted(missing)) if missing else {}
     evidence = await drafting.facts(call, reader, questions, await planned.rate(call, reader, plan))
     found = {}
     for one, facts in zip(targets, evidence, strict=True):
@@ -96,7 +95,7 @@ async def checks(
             base_minor=one.base_minor,
             parent=drafting.above(parents.get(one.parent_id or ""), metrics.find(one.metric), call.org),
         )
-        found[one.id] = smart.check(draft, facts, rules)
+        found[one.id] = smart.check(draft, facts, allowed)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -53,6 +54,10 @@ SELECT * FROM plan_version
  WHERE state = 'scheduled' AND plan_id::text || ':' || number = ANY(%(subjects)s)
  ORDER BY effective_date, number
 """
+
+
+# Of two ends at one moment.
+ENDS = ("signed", "refused", "lapsed")
 
 
 @reactions.on(approvals.RequestOpened)
@@ -152,10 +157,15 @@ def _ours(subject: requests_pb2.Subject) -> bool:
 async def _settle(
     work: Work, subject: requests_pb2.Subject, state: str, by: str, at: datetime, comment: str, request_id: str
 ) -> None:
-    """Only what still waits, and only for the difference the signers saw."""
+    """Only for the difference the signers saw. What ended it first counts, whichever is heard first; what ended here
+    stays ended."""
     exemption = await work.tx.one(store.LOCK_EXCEPTION, {"id": subject.id}, into=Exemption)
-    if exemption is None or exemption.state != "waiting":
+    if exemption is None:
         return
+    if exemption.state != "waiting":
+        known = exemption.decided_at
+        if known is None or (known, ENDS.index(exemption.state)) <= (at, ENDS.index(state)):
+            return
     if subject.digest != exemption.digest:
         raise errors.FailedPrecondition("DIGEST_MISMATCH", f"exception {exemption.id} is not what was signed")
     params = {"id": exemption.id, "state": state, "decided_by": by, "decided_at": at, "comment": comment}
@@ -170,15 +180,23 @@ async def _settle(
 
 @reactions.batch(integrations.StockDaysChanged)
 async def stock_days_changed(events: Sequence[Heard[integrations.StockDaysChanged]], work: Work) -> None:
-    """The newest day stands, whatever comes late."""
+    """The newest day stands, and of one day what was told last, whatever comes late."""
     latest: dict[str, dict[str, Any]] = {}
-    for told in (event.message for event in events):
-        day = protos.day(told.date)
-        if told.product_id not in latest or latest[told.product_id]["date"] <= day:
-            latest[told.product_id] = {
-                "product_id": told.product_id,
-                "date": day,
-                "days": told.days if told.HasField("days") else None,
-                "light": enums.word(Light, told.light) or "none",
-            }
+    for event in events:
+        told = event.message
+        row = {
+            "product_id": told.product_id,
+            "date": protos.day(told.date),
+            "days": told.days if told.HasField("days") else None,
+            "light": enums.word(Light, told.light) or "none",
+            "told_at": event.time,
+        }
+        known = latest.get(told.product_id)
+        if known is None or _told_before(known) < _told_before(row):
+            latest[told.product_id] = row
     work.tx.do(circumstances.PUT_STOCK, {"rows": rows.pack(latest.values())})
+
+
+def _told_before(row: dict[str, Any]) -> tuple[Any, ...]:
+    """The order of two tellings of one product, as the database has it."""
+    return row["date"], row["told_at"], inf if row["days"] is None else row["days"], row["light"]

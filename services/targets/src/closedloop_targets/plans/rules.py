@@ -10,6 +10,8 @@ from pydantic import Field
 
 from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_targets import amounts
+from closedloop_targets.aggregation import Manner
 from closedloop_targets.periods.rules import Period
 
 
@@ -31,6 +33,14 @@ class Obstacle:
     reason: str
     target_id: str
     message: str
+
+
+def lacks(missing: int, currency: str, manner: Manner) -> str:
+    """What children lack of their parent, for people."""
+    amount = amounts.words(abs(missing), currency)
+    if not manner.adds_up:
+        return f"those below are together asked for {amount} {'more' if missing < 0 else 'less'}, which is looser"
+    return f"{amount} {'were not passed on' if missing > 0 else 'too much'}"
 
 
 # Which obstacle is named first when there are several.

@@ -157,7 +157,7 @@ def _achievable(draft: Draft, facts: Facts, rules: SmartRules) -> Finding:
     evidence = _evidence(draft, facts)
     if refusal := _beyond(draft, draft.minor, draft.metric, rules):
         return Finding("achievable", False, refusal, evidence)
-    carried = facts.done_minor + facts.pipeline_minor if draft.metric.aggregation == "sum" else 0
+    carried = facts.done_minor + facts.pipeline_minor if draft.metric.adds_up else 0
     covered = carried >= rules.pipeline_coverage * draft.minor
     carries = f"done and pipeline carry {carried / draft.minor:.0%} of it"
     if facts.base_minor is not None and facts.base_minor > 0:
@@ -169,13 +169,13 @@ def _achievable(draft: Draft, facts: Facts, rules: SmartRules) -> Finding:
             return Finding("achievable", True, f"{said}, and {carries}", evidence)
         if not _healthy(draft.metric, draft.minor):
             limit = f"{said} is more than {rules.growth_limit:+.0%}"
-            summed = f", and {carries}" if draft.metric.aggregation == "sum" else ""
+            summed = f", and {carries}" if draft.metric.adds_up else ""
             return Finding("achievable", False, limit + summed, evidence)
     if covered:
         return Finding("achievable", True, f"no history, but {carries}", evidence)
     if _healthy(draft.metric, draft.minor):
         return Finding("achievable", True, f"within what is healthy: {draft.metric.healthy}", evidence)
-    if draft.parent is not None and draft.parent.minor > 0 and draft.metric.aggregation == "sum":
+    if draft.parent is not None and draft.parent.minor > 0 and draft.metric.adds_up:
         share = _base(draft) / draft.parent.minor
         said = f"no history; {share:.1%} of the parent target of {draft.parent.holder}"
         return Finding("achievable", rules.accept_without_history, said, evidence)
@@ -190,7 +190,7 @@ def _beyond(draft: Draft, minor: int, metric: Metric, rules: SmartRules) -> str:
     bound = metric.bound
     if bound is not None and minor > bound * amounts.MILLIONTHS:
         return f"{amounts.words(minor, draft.currency)} is more than {bound}, the most there can be of {metric.name}"
-    if draft.parent is None or metric.aggregation != "sum":
+    if draft.parent is None or not metric.adds_up:
         return ""
     base, above = _base(draft), draft.parent
     if base <= rules.parent_share * above.minor:
@@ -222,7 +222,7 @@ def _healthy(metric: Metric, minor: int) -> bool:
 def _evidence(draft: Draft, facts: Facts) -> tuple[Evidence, ...]:
     scale = coins(draft.currency) if draft.currency else amounts.MILLIONTHS
     unit, metric = _unit(draft), draft.metric
-    summed = metric is None or metric.aggregation == "sum"
+    summed = metric is None or metric.adds_up
     actuals = "actuals" if summed else "mean"
     found = []
     if facts.base_minor is not None:

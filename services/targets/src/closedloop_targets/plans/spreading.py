@@ -4,6 +4,7 @@ cascade they are part of was, else by working days (S2)."""
 from __future__ import annotations
 
 from closedloop_chassis.work import Call
+from closedloop_targets import aggregation
 from closedloop_targets.book import shaped
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Plan, Target, TargetKey
@@ -34,7 +35,17 @@ async def complete(call: Call, plan: Plan, number: int) -> None:
         business = unit.calendar if unit else ""
         profile = profiles.get(target.id, "")
         pieces.append(
-            spread.Piece(target.id, target.parent_id, period, target.minor, step, business, target.unit_id, profile)
+            spread.Piece(
+                target.id,
+                target.parent_id,
+                period,
+                target.minor,
+                step,
+                business,
+                target.unit_id,
+                profile,
+                aggregation.of(call, target.metric).adds_up,
+            )
         )
     target_store.add_cells(call.tx, spreader.tree(pieces, grains, known))
 

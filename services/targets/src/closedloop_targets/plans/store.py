@@ -7,7 +7,8 @@ from typing import Any
 
 from closedloop_chassis import errors
 from closedloop_chassis.data.transaction import Reader, Transaction
-from closedloop_chassis.work import Call, Scope
+from closedloop_chassis.work import Call, Scope, Work
+from closedloop_targets import aggregation
 from closedloop_targets.book import versions as books
 from closedloop_targets.book.model import Plan, Version
 
@@ -49,8 +50,9 @@ INSERT INTO plan_version (plan_id, number, state, base_version, opened_under, ca
 VALUES (%(plan_id)s, %(number)s, 'draft', %(base_version)s, %(opened_under)s, %(cause)s, %(reason)s, %(evidence)s,
         %(author_id)s, %(now)s)
 """
-# With their targets' count and the top's totals by metric.
-LIST_VERSIONS = """
+TOP = aggregation.asked("metric", "minor", "days", "minor IS NULL, end_date")
+# With their targets' count and the top's totals by metric; a mean's is that of its days.
+LIST_VERSIONS = f"""
 SELECT v.*, f.target_count, f.totals
   FROM plan_version v
   CROSS JOIN LATERAL (
@@ -58,8 +60,12 @@ SELECT v.*, f.target_count, f.totals
            coalesce(jsonb_agg(jsonb_build_array(metric, currency, top::text) ORDER BY metric)
                FILTER (WHERE top IS NOT NULL), '[]')
            AS totals
-      FROM (SELECT metric, currency, count(*) AS n, sum(minor) FILTER (WHERE depth = 0 AND counts) AS top
-              FROM target t WHERE t.plan_id = v.plan_id AND t.number = v.number GROUP BY metric, currency) AS m
+      FROM (SELECT metric, currency, count(*) AS n, {TOP} AS top
+              FROM (SELECT metric, currency,
+                           CASE WHEN depth = 0 AND counts THEN minor END AS minor,
+                           CASE WHEN depth = 0 AND counts THEN end_date - start_date + 1 END AS days, end_date
+                      FROM target t WHERE t.plan_id = v.plan_id AND t.number = v.number) AS t
+             GROUP BY metric, currency) AS m
   ) AS f
  WHERE plan_id = %(plan_id)s AND (%(number)s = 0 OR v.number = %(number)s) AND v.number < %(before)s
    AND (%(state)s = '' OR v.state = %(state)s)
@@ -95,6 +101,12 @@ SELECT number, effective_date FROM plan_version
    AND (effective_date > %(day)s OR number NOT IN (SELECT base_version FROM line))
  ORDER BY effective_date, number LIMIT 1
 """
+# The last of those that wait for a day after a version's own.
+SCHEDULED_AFTER = """
+SELECT number, effective_date FROM plan_version
+ WHERE plan_id = %(plan_id)s AND state = 'scheduled' AND (effective_date, number) > (%(day)s::date, %(number)s)
+ ORDER BY effective_date DESC, number DESC LIMIT 1
+"""
 # Who holds a target of the version may look at it.
 HOLDS_TARGET = (
     "SELECT EXISTS (SELECT FROM target WHERE plan_id = %(plan_id)s AND number = %(number)s AND " + Scope.SQL + ")"
@@ -118,7 +130,7 @@ SELECT * FROM sum_exception
 """
 )
 LOCK_EXCEPTION = "SELECT * FROM sum_exception WHERE id = %(id)s FOR UPDATE"
-OPENED = "UPDATE sum_exception SET approval_request_id = %(request_id)s WHERE id = %(id)s AND state = 'waiting'"
+OPENED = "UPDATE sum_exception SET approval_request_id = %(request_id)s WHERE id = %(id)s AND approval_request_id = ''"
 SETTLE_EXCEPTION = """
 UPDATE sum_exception
    SET state = %(state)s, decided_by = %(decided_by)s, decided_at = %(decided_at)s, comment = %(comment)s,
@@ -142,11 +154,11 @@ class VersionFigures:
     totals: list[tuple[str, str, int]]
 
 
-async def versions(reader: Reader | Transaction, plan_id: str, **params: Any) -> list[VersionFigures]:
+async def versions(work: Work, reader: Reader | Transaction, plan_id: str, **params: Any) -> list[VersionFigures]:
     """Newest first; `number`, `before`, `state` and `limit` narrow it."""
     given = {"number": 0, "before": 2**31 - 1, "state": "", "limit": 1} | params
     found = []
-    for row in await reader.all(LIST_VERSIONS, {"plan_id": plan_id, **given}):
+    for row in await reader.all(LIST_VERSIONS, {"plan_id": plan_id, **given, **aggregation.manners(work)}):
         count, totals = row.pop("target_count"), row.pop("totals")
         figures = [(metric, currency, int(minor)) for metric, currency, minor in totals]
         found.append(VersionFigures(Version(**row), count, figures))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from closedloop.targets.v1 import plans_pb2 as pb
 from closedloop_chassis import errors, etags, pages
 from closedloop_chassis.work import Call
-from closedloop_targets import amounts, company, holders
+from closedloop_targets import aggregation, amounts, company, holders
 from closedloop_targets.book import exceptions, versions
 from closedloop_targets.book import targets as target_store
 from closedloop_targets.book.model import Target
@@ -75,13 +75,13 @@ async def remove_target(request: pb.RemoveTargetRequest, call: Call) -> pb.PlanV
     call.tx.do(versions.TOUCH, {"plan_id": target.plan_id, "number": target.number})
     await exceptions.lapse(call, target.plan_id, target.number)
     call.audit(f"target:{target.id}", "remove", before=entering.audited(target))
-    [figures] = await store.versions(call.tx, target.plan_id, number=target.number)
+    [figures] = await store.versions(call, call.tx, target.plan_id, number=target.number)
     return shapes.version(figures)
 
 
 @rpcs.method
 async def get_target(request: pb.GetTargetRequest, call: Call) -> pb.Target:
-    found = (await target_store.by_id(call.db, (request.target_id,))).get(request.target_id)
+    found = (await target_store.by_id(call, call.db, (request.target_id,))).get(request.target_id)
     if found is None:
         raise errors.NotFound("TARGET_NOT_FOUND", f"there is no target {request.target_id}")
     call.authorize(found.owner_id, found.unit_id)
@@ -117,6 +117,7 @@ async def list_targets(request: pb.ListTargetsRequest, call: Call) -> pb.ListTar
         "until": period.end if period else None,
         "limit": pages.size(request) + 1,
         **call.scope.params,
+        **aggregation.manners(call),
     }
     rows = await call.db.all(target_store.LIST, params, into=Target)
     page, token = pages.split(rows, request, lambda row: (row.depth, row.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from google.protobuf import json_format
 from psycopg.types.json import Jsonb
@@ -59,7 +60,7 @@ async def create_plan_version(request: pb.CreatePlanVersionRequest, call: Call) 
         after={"version": number, "base_version": base, "cause": row["cause"]},
         business_action=request.reason,
     )
-    [figures] = await store.versions(call.tx, plan.id, number=number)
+    [figures] = await store.versions(call, call.tx, plan.id, number=number)
     return shapes.version(figures)
 
 
@@ -67,7 +68,7 @@ async def create_plan_version(request: pb.CreatePlanVersionRequest, call: Call) 
 async def get_plan_version(request: pb.GetPlanVersionRequest, call: Call) -> pb.PlanVersion:
     plan = await versions.plan(call.db, request.plan_id)
     number = request.version or plan.version_in_force
-    figures = await store.versions(call.db, plan.id, number=number or -1)
+    figures = await store.versions(call, call.db, plan.id, number=number or -1)
     if not figures:
         raise errors.NotFound("VERSION_NOT_FOUND", f"plan {plan.id} has no version {number or 'in force'}")
     await store.may_look(call, plan, number)
@@ -83,7 +84,7 @@ async def list_plan_versions(request: pb.ListPlanVersionsRequest, call: Call) ->
     await store.may_look(call, plan, plan.version_in_force)
     (before,) = pages.after(request, 2**31 - 1)
     state = pb.PlanVersionState.Name(request.state).removeprefix("PLAN_VERSION_STATE_").lower() if request.state else ""
-    rows = await store.versions(call.db, plan.id, before=before, state=state, limit=pages.size(request) + 1)
+    rows = await store.versions(call, call.db, plan.id, before=before, state=state, limit=pages.size(request) + 1)
     page, token = pages.split(rows, request, lambda row: (row.version.number,))
     return pb.ListPlanVersionsResponse(versions=[shapes.version(row) for row in page], next_page_token=token)
 
@@ -102,13 +103,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
     day = protos.day(request.effective_date, "effective_date") if request.HasField("effective_date") else today
     waiting = await call.tx.one(store.WAITING, {"plan_id": plan.id, "number": version.number, "day": day})
     if waiting is not None:
-        raise errors.FailedPrecondition(
-            "VERSION_SCHEDULED",
-            f"version {waiting['number']} takes force on {waiting['effective_date']}, and one would undo the other; "
-            f"recall it, or open a draft of it for that day or later",
-            version=waiting["number"],
-            effective_date=str(waiting["effective_date"]),
-        )
+        raise _scheduled(waiting, "recall it, or open a draft of it for that day or later")
     rules.refuse(await obstacles.find(call, call.tx, plan, version.number))
     await planned.book(call, plan)
     for counting in (target_store.COUNT, target_store.COUNT_ONCE):
@@ -134,7 +129,7 @@ async def publish_plan_version(request: pb.PublishPlanVersionRequest, call: Call
         after={"version_in_force": version.number if day <= today else plan.version_in_force, "effective_date": day},
         business_action=version.reason,
     )
-    [figures] = await store.versions(call.tx, plan.id, number=version.number)
+    [figures] = await store.versions(call, call.tx, plan.id, number=version.number)
     return shapes.version(figures)
 
 
@@ -144,6 +139,10 @@ async def recall_plan_version(request: pb.RecallPlanVersionRequest, call: Call) 
     etags.check(request.etag, version.version)
     if version.state not in ("in_force", "scheduled"):
         raise errors.FailedPrecondition("VERSION_NOT_IN_FORCE", f"version {version.number} is {version.state}")
+    after = {"plan_id": plan.id, "number": version.number, "day": version.effective_date}
+    if (waiting := await call.tx.one(store.SCHEDULED_AFTER, after)) is not None:
+        # It was made for a plan in which this one holds, and would bring its numbers back on its day.
+        raise _scheduled(waiting, "recall it first")
     params = {"plan_id": plan.id, "number": version.number, "actor": call.caller.subject, "now": call.now}
     call.tx.do(store.RECALL, {**params, "reason": request.reason})
     in_force = plan.version_in_force
@@ -176,7 +175,7 @@ async def recall_plan_version(request: pb.RecallPlanVersionRequest, call: Call) 
         after={"version_in_force": in_force, "recalled": version.number},
         business_action=request.reason,
     )
-    [figures] = await store.versions(call.tx, plan.id, number=version.number)
+    [figures] = await store.versions(call, call.tx, plan.id, number=version.number)
     return shapes.version(figures)
 
 
@@ -190,7 +189,7 @@ async def discard_plan_version(request: pb.DiscardPlanVersionRequest, call: Call
     call.audit(
         f"plan:{plan.id}", "discard", before={"state": "draft"}, after={"state": "discarded", "version": version.number}
     )
-    [figures] = await store.versions(call.tx, plan.id, number=version.number)
+    [figures] = await store.versions(call, call.tx, plan.id, number=version.number)
     return shapes.version(figures)
 
 
@@ -199,7 +198,7 @@ async def compare_plan_versions(request: pb.ComparePlanVersionsRequest, call: Ca
     plan = await versions.plan(call.db, request.plan_id)
     both = {}
     for number in (request.before, request.after):
-        figures = await store.versions(call.db, plan.id, number=number)
+        figures = await store.versions(call, call.db, plan.id, number=number)
         if not figures:
             raise errors.NotFound("VERSION_NOT_FOUND", f"plan {plan.id} has no version {number}")
         await store.may_look(call, plan, number)
@@ -219,7 +218,7 @@ async def compare_plan_versions(request: pb.ComparePlanVersionsRequest, call: Ca
     rows = await call.db.all(target_store.COMPARE, params)
     page, token = pages.split(rows, request, lambda row: (-abs(row["difference"]), row["id"]))
     wanted = {row[side] for row in page for side in ("before_id", "after_id") if row[side]}
-    targets = await target_store.by_id(call.db, wanted) if wanted else {}
+    targets = await target_store.by_id(call, call.db, wanted) if wanted else {}
     changes = []
     for row in page:
         before, after = (targets.get(row[side] or "") for side in ("before_id", "after_id"))
@@ -253,7 +252,7 @@ async def bring_into_force(work: Work, plan: Plan, number: int) -> None:
     work.tx.do(store.SET_STATE, {"plan_id": plan.id, "numbers": [number], "state": "in_force"})
     work.tx.do(store.PLAN_MOVED, {"id": plan.id, "in_force": number, "latest": 0, "now": work.now})
     await bindings.in_force(work, plan.id, number, plan.version_in_force)
-    [figures] = await store.versions(work.tx, plan.id, number=number)
+    [figures] = await store.versions(work, work.tx, plan.id, number=number)
     version = figures.version
     work.tell(
         events_pb2.PlanPublished(
@@ -269,6 +268,15 @@ async def bring_into_force(work: Work, plan: Plan, number: int) -> None:
             effective_date=protos.date_proto(version.effective_date),
         ),
         subject=plan.id,
+    )
+
+
+def _scheduled(waiting: dict[str, Any], what_to_do: str) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        "VERSION_SCHEDULED",
+        f"version {waiting['number']} takes force on {waiting['effective_date']}, and one would undo the other; {what_to_do}",
+        version=waiting["number"],
+        effective_date=str(waiting["effective_date"]),
     )
 
 

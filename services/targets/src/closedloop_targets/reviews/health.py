@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from statistics import fmean
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_targets.aggregation import SUM, Manner
 
 Dimension = Literal["unit", "product_line", "metric", "level", "person"]
 
@@ -31,7 +34,8 @@ class HealthRules(Rules):
 class Node:
     """One target in force. Amounts in minor units or millionths; `level` is the unit's kind, "rep" for a person.
 
-    `asked` and `done` are of the month; `ranked` and `confirmed` the causes of the holder's miss of this metric."""
+    `asked` and `done` are of the month, `done` None where nothing was measured of what does not add up; `ranked` and
+    `confirmed` the causes of the holder's miss of this metric."""
 
     id: str
     parent_id: str | None
@@ -47,12 +51,15 @@ class Node:
     base_minor: int
     excepted: bool
     asked: int
-    done: int
+    done: int | None
     actions_planned: int
     actions_done: int
     actions_verified: int
     ranked: str = ""
     confirmed: str = ""
+    # What it counts in the mean of its siblings, where its metric is one; None where nobody said.
+    weight: Fraction | None = None
+    manner: Manner = SUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +113,21 @@ class Tree:
                 self._children[node.parent_id].append(node)
         self._reached: dict[str, int] = {}
         for node in reversed(self._top_down()):
-            below = sum(self._reached[child.id] for child in self._children[node.id])
+            below = [(self._reached[child.id], child.weight) for child in self._children[node.id]]
+            below = below if node.manner.adds_up else [part for part in below if part[0]]
             # A person's own parts by product are the person's, too.
-            self._reached[node.id] = node.base_minor if node.holder_kind == "person" else below
+            reached = node.manner.together(below) if below else 0
+            self._reached[node.id] = node.base_minor if node.holder_kind == "person" else reached
 
     def figures(self, some: Collection[Node], rules: HealthRules) -> Figures:
         ids = {node.id for node in some}
         counted = [node for node in some if node.counts]
         tops = [node for node in counted if node.parent_id not in ids]
-        missed = [node for node in counted if node.asked > 0 and node.done < rules.missed_below * node.asked]
+        missed = [node for node in counted if _missed(node, rules)]
         leaking = [node for node in some if self.missing(node)]
         told = [node for node in missed if node.confirmed]
         agreed = sum(node.confirmed == node.ranked for node in told)
-        decomposed = _by_metric(tops, lambda node: (self._reached[node.id], node.base_minor))
+        decomposed = _by_metric(tops, lambda node: (self._reached[node.id], node.base_minor), most=1.0)
         return Figures(
             decomposed=1.0 if decomposed is None else decomposed,
             leaking=len(leaking),
@@ -136,8 +145,8 @@ class Tree:
 
     def missing(self, node: Node) -> int:
         """What its children lack; negative when they have too much, 0 at leaves."""
-        children = self._children[node.id]
-        return node.base_minor - sum(child.base_minor for child in children) if children else 0
+        below = [(child.base_minor, child.weight) for child in self._children[node.id]]
+        return node.manner.missing(node.base_minor, node.manner.together(below)) if below else 0
 
     def _top_down(self) -> list[Node]:
         ids = {node.id for node in self.nodes}
@@ -173,9 +182,10 @@ def suggestions(tree: Tree, found: Figures, named: Mapping[str, Figures], rules:
             key=lambda node: abs(tree.missing(node)) / max(node.base_minor, 1),
         )
         share = tree.missing(worst) / max(worst.base_minor, 1)
-        said.append(
-            f"{unsigned} targets do not sum and nobody signed for it; {worst.holder_id} passes on {1 - share:.1%}: cascade anew"
+        passes = (
+            f"passes on {1 - share:.1%}" if worst.manner.adds_up else f"asks those below for {1 - share:.1%} of its own"
         )
+        said.append(f"{unsigned} targets do not sum and nobody signed for it; {worst.holder_id} {passes}: cascade anew")
     if found.decomposed < 1 and not unsigned:
         said.append(f"{found.decomposed:.1%} of the targets' value reached people: cascade the rest down to them")
     if found.execution is not None and found.execution < rules.execution_floor:
@@ -217,13 +227,35 @@ def _causes(missed: Sequence[Node]) -> tuple[CauseCount, ...]:
     )
 
 
-def _by_metric(tops: Sequence[Node], of: Callable[[Node], tuple[int, int]]) -> float | None:
-    """The mean over metrics of part over whole: yuan and visits do not add up. None without a whole."""
+def _missed(node: Node, rules: HealthRules) -> bool:
+    if node.asked <= 0 or node.done is None:
+        return False
+    done, asked = (node.asked, node.done) if node.manner.lower_is_better else (node.done, node.asked)
+    return done < rules.missed_below * asked
+
+
+def _by_metric(
+    tops: Sequence[Node], of: Callable[[Node], tuple[int | None, int]], most: float | None = None
+) -> float | None:
+    """The mean over metrics of part over whole: yuan and visits do not add up. None without a whole.
+
+    Of a metric that does not add up it is the mean of what each top attained, `most` at the most: to be stricter than
+    one's own target makes good for nobody."""
     parts: dict[tuple[str, str], list[int]] = {}
+    apart: dict[tuple[str, str], list[float]] = {}
     for node in tops:
         part, whole = of(node)
-        sums = parts.setdefault((node.metric, node.currency), [0, 0])
-        sums[0] += part
-        sums[1] += whole
+        key = (node.metric, node.currency)
+        if node.manner.adds_up:
+            sums = parts.setdefault(key, [0, 0])
+            sums[0] += part or 0
+            sums[1] += whole
+        elif part is not None and whole:
+            attained = node.manner.attained(part, whole) or 0.0
+            if most is not None:
+                # Nothing that reached anybody is not a mean of nothing.
+                attained = min(attained, most) if part else 0.0
+            apart.setdefault(key, []).append(attained)
     ratios = [part / whole for part, whole in parts.values() if whole]
-    return sum(ratios) / len(ratios) if ratios else None
+    ratios += [fmean(each) for each in apart.values()]
+    return fmean(ratios) if ratios else None

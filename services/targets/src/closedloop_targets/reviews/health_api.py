@@ -10,7 +10,6 @@ from closedloop_chassis import enums, errors, pages, protos
 from closedloop_chassis.work import Call
 from closedloop_targets import company
 from closedloop_targets.cascade.rules import REP
-from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods import rules as periods
 from closedloop_targets.periods import shapes as period_shapes
 from closedloop_targets.periods.rules import DAY, FiscalCalendar, Period
@@ -69,8 +68,7 @@ async def _tree(call: Call, unit_id: str, month: Period) -> Tree:
     # The pack of the unit above speaks of this one.
     above = [*units, *(parent for parent in org.ancestry(unit_id) if parent not in units)]
     levels = {unit: org.units[unit].kind for unit in units} | {"person": REP}
-    summed = [metric.code for metric in call.rules(MetricRules).metrics if metric.aggregation == "sum"]
-    return Tree(await health_store.nodes(call, call.db, month, units, above, summed, levels))
+    return Tree(await health_store.nodes(call, call.db, month, units, above, levels))
 
 
 def _figures(one: Figures) -> pb.HealthFigures:

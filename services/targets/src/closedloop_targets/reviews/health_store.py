@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from fractions import Fraction
 from typing import Any
 
 from closedloop_chassis.data.transaction import Reader
 from closedloop_chassis.work import Work
-from closedloop_targets import ledger
+from closedloop_targets import aggregation, ledger
+from closedloop_targets.aggregation import Manner
+from closedloop_targets.book import in_force
 from closedloop_targets.periods.rules import Period
 from closedloop_targets.reviews.health import Node
 
-# `asked` is what a target's days of the month ask for: its cells, or all of it where it lies within the month.
-NODES = """
+# `asked` is what a target's days of the month ask for: its cells, or all of it where it lies within the month or does not add up.
+ASKED = in_force.asked("t", "id", "%(start)s", "%(end)s")
+NODES = f"""
 SELECT t.id, t.parent_id, t.holder_kind, t.holder_id, t.unit_id, t.metric, t.currency, t.product_id, t.segment, t.counts,
        coalesce(nullif(t.product_line, ''), p.line, '') AS product_line, t.product_line AS scope_line, t.minor, t.base_minor,
        EXISTS (SELECT FROM sum_exception e WHERE e.target_id = t.id AND e.state = 'signed') AS excepted,
-       CASE WHEN t.start_date >= %(start)s AND t.end_date <= %(end)s THEN t.minor
-            ELSE coalesce((SELECT sum(in_books(c.minor, t.book_rate)) FROM cell c
-                            WHERE c.target_id = t.id AND c.grain = 'month'
-                              AND c.start_date >= %(start)s AND c.end_date <= %(end)s), 0) END::bigint AS asked,
+       (CASE WHEN t.metric = ANY(%(apart)s::text[]) THEN t.minor ELSE {ASKED} END)::bigint AS asked, t.weight,
        greatest(t.start_date, %(start)s) AS since, least(t.end_date, %(end)s) AS until
   FROM target_in_force t
   LEFT JOIN product p ON p.id = t.product_id
  WHERE t.unit_id = ANY(%(units)s) AND t.start_date <= %(end)s AND t.end_date >= %(start)s
-   AND t.metric = ANY(%(summed)s)
 """
 ACTIONS = """
 SELECT k.target_id::text AS target_id, count(*)::int AS planned,
@@ -62,19 +62,21 @@ async def nodes(
     month: Period,
     units: list[str],
     above: list[str],
-    summed: list[str],
     levels: Mapping[str, str],
 ) -> list[Node]:
     """Four round trips, whatever the number of targets. A month under way asks for its days so far."""
     today = work.home.today()
-    params = {"start": month.start, "end": month.end, "units": units, "above": above, "summed": summed}
+    grain, cut = in_force.adds_up(month)
+    params = {"start": month.start, "end": month.end, "units": units, "above": above, "grain": grain, "cut": cut}
+    params |= aggregation.manners(work)
     rows = await reader.all(NODES, params)
     actions = {row["target_id"]: row for row in await reader.all(ACTIONS, params)}
     causes = {
         (row["holder_kind"], row["holder_id"], row["metric"]): (row["ranked"], row["confirmed"])
         for row in await reader.all(CAUSES, params)
     }
-    done = await ledger.sums(
+    done = await ledger.figures(
+        work,
         reader,
         [
             ledger.Asked(
@@ -89,21 +91,21 @@ async def nodes(
             )
             for row in rows
         ],
-        work.org,
     )
     return [
-        _node(row, minor or 0, actions.get(str(row["id"])), causes, levels, today)
+        _node(row, minor, actions.get(str(row["id"])), causes, levels, today, aggregation.of(work, row["metric"]))
         for row, minor in zip(rows, done, strict=True)
     ]
 
 
 def _node(
     row: dict[str, Any],
-    done: int,
+    done: int | None,
     actions: dict[str, Any] | None,
     causes: Mapping[tuple[str, str, str], tuple[str, str]],
     levels: Mapping[str, str],
     today: date,
+    manner: Manner,
 ) -> Node:
     ranked, confirmed = causes.get((row["holder_kind"], row["holder_id"], row["metric"]), ("", ""))
     since, until = row["since"], row["until"]
@@ -122,11 +124,13 @@ def _node(
         minor=row["minor"],
         base_minor=row["base_minor"],
         excepted=row["excepted"],
-        asked=row["asked"] * max(over, 0) // days,
-        done=done,
+        asked=row["asked"] * max(over, 0) // days if manner.adds_up else row["asked"],
+        done=0 if done is None and manner.adds_up else done,
         actions_planned=actions["planned"] if actions else 0,
         actions_done=actions["done"] if actions else 0,
         actions_verified=actions["verified"] if actions else 0,
         ranked=ranked,
         confirmed=confirmed,
+        weight=None if row["weight"] is None else Fraction(row["weight"]),
+        manner=manner,
     )

@@ -10,7 +10,7 @@ from closedloop.targets.v1 import reviews_pb2 as pb
 from closedloop_chassis import errors, ids
 from closedloop_chassis.org.snapshot import Person, Unit
 from closedloop_chassis.work import Work
-from closedloop_targets import amounts, asking
+from closedloop_targets import aggregation, amounts, asking
 from closedloop_targets.alarms import causes
 from closedloop_targets.alarms import rules as alarm_rules
 from closedloop_targets.alarms import shapes as alarm_shapes
@@ -68,7 +68,7 @@ async def prepare(work: Work, units: Sequence[Unit], fortnight: Period, *, only_
     span = {"since": fortnight.start, "until": fortnight.end}
     deviations = {
         (row["holder_kind"], row["holder_id"], row["metric"]): _measured(work, row, fortnight)
-        for row in await work.tx.all(store.FORTNIGHT, {**asked, **span})
+        for row in await work.tx.all(store.FORTNIGHT, {**asked, **span, **aggregation.manners(work)})
     }
     if only_measured:
         measured = {key[:2] for key in deviations}
@@ -129,7 +129,8 @@ def _fill(
             cause = why[0]["cause"] if why else ""
             lines.append((pack_id, position, *key, line.SerializeToString(), cause))
             if why:
-                missing = amounts.words(row["forecast"] - row["actual"], row["currency"])
+                short = aggregation.of(work, row["metric"]).short(row["actual"], row["forecast"])
+                missing = amounts.words(short, row["currency"])
                 misses.append(Miss(key[1], missing, row["deviation_ratio"], cause, why[0]["explanation"]))
         proposed += [
             Note(ids.new_id(), pack_id, one.kind, one.text, one.expected_effect, store.SYSTEM, work.now)
@@ -157,7 +158,8 @@ def _members(work: Work, unit: Unit) -> set[Holder]:
 
 def _measured(work: Work, row: dict[str, Any], fortnight: Period) -> dict[str, Any]:
     allowed = work.rules(AlarmRules)
-    light = alarm_rules.light(row["actual"], row["forecast"], row["weeks_under"], allowed)
+    manner = aggregation.of(work, row["metric"])
+    light = alarm_rules.light(row["actual"], row["forecast"], row["weeks_under"], allowed, manner)
     return row | {
         "period": fortnight.code,
         "start_date": fortnight.start,
@@ -171,7 +173,11 @@ async def _causes(
     work: Work, rows: Iterable[dict[str, Any]], fortnight: Period
 ) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     """Of whoever missed what was expected; nobody asks why something went better."""
-    missed = [row for row in rows if row["light"] and row["actual"] < row["forecast"]]
+    missed = [
+        row
+        for row in rows
+        if row["light"] and aggregation.of(work, row["metric"]).short(row["actual"], row["forecast"]) > 0
+    ]
     findings = {
         (row["holder_kind"], row["holder_id"], row["metric"]): Finding(
             kind="deviation",

@@ -11,17 +11,22 @@ from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.work import Scope
+from closedloop_targets import aggregation
 
 SYSTEM = "system"
 # From which pages of packs count.
 EPOCH = date(2000, 1, 1)
 
-# A fortnight of each holder asked for, its weeks summed up; the newest alarm of them beside it.
-FORTNIGHT = """
+# Of a fortnight's weeks: each counts as one where they do not add up.
+FIGURES = ", ".join(
+    f"{aggregation.asked('d.metric', f'd.{name}', '1', 'd.start_date')} AS {name}"
+    for name in ("target", "forecast", "actual")
+)
+# A fortnight of each holder asked for, its weeks together; the newest alarm of them beside it.
+FORTNIGHT = f"""
 SELECT f.*, a.raised_at, a.first_answered_at
   FROM (SELECT d.holder_kind, d.holder_id, max(d.unit_id) AS unit_id, max(d.owner_id) AS owner_id, d.metric,
-               max(d.target_id) AS target_id, max(d.currency) AS currency, sum(d.target)::bigint AS target,
-               sum(d.forecast)::bigint AS forecast, sum(d.actual)::bigint AS actual,
+               max(d.target_id) AS target_id, max(d.currency) AS currency, {FIGURES},
                bool_or(d.forecast_made) AS forecast_made, max(d.rule_version) AS rule_version,
                (array_agg(d.weeks_under ORDER BY d.start_date DESC))[1] AS weeks_under,
                coalesce((array_agg(d.alarm_id ORDER BY d.start_date DESC) FILTER (WHERE d.alarm_id <> ''))[1], '') AS alarm_id
