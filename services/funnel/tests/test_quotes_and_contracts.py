@@ -137,7 +137,7 @@ async def test_a_quote_asks_with_everything_the_policies_judge_by(desk: Desk) ->
 
 @pytest.mark.mission("S100")
 async def test_quotes_and_contracts_are_found_by_own_fields(desk: Desk) -> None:
-    deal = await desk.company.open(account_id=ACME)
+    deal = await desk.company.open(account_id=ACME, pipeline_id=await desk.company.gateless())
     quote = await desk.draft(deal, custom_fields=own(warranty_months=24, payment_terms="30-60-10"))
     await desk.draft(await desk.company.open(account_id=ACME))
     contract = await desk.contract(

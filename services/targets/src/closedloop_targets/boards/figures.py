@@ -14,6 +14,7 @@ from closedloop_targets import company
 from closedloop_targets.actions.rules import ActionRules
 from closedloop_targets.amounts import MILLIONTHS
 from closedloop_targets.boards import store
+from closedloop_targets.book import in_force
 from closedloop_targets.metrics.rules import MetricRules
 from closedloop_targets.periods.rules import Period
 
@@ -34,7 +35,7 @@ SELECT 'target', g.target_id::text, 'target', g.asked::bigint / %(scale)s::numer
        CASE WHEN %(kind)s = 'person' THEN g.holder_id ELSE '' END, (%(units)s::text[])[1], NULL, 'manual', '',
        jsonb_build_object('number', t.statement, 'date', g.start_date, 'until', g.end_date, 'owner_id', t.owner_id,
                           'plan_id', t.plan_id)
-  FROM (WITH {store.REACHED} SELECT * FROM goal) g JOIN target t ON t.id = g.target_id
+  FROM (WITH {store.REACHED.format(asked=store.ASKED)} SELECT * FROM goal) g JOIN target t ON t.id = g.target_id
 """
 
 
@@ -66,7 +67,7 @@ async def _held(request: pb.TraceMetricRequest, call: Call) -> Mapping[str, Any]
         raise errors.InvalidArgument(
             "PERIOD_NOT_SUPPORTED", "the last day is before the first", {"end_date": "before start_date"}
         )
-    grain, cut = store.adds_up(Period("", "custom", first, last))
+    grain, cut = in_force.adds_up(Period("", "custom", first, last))
     metric = _main(call)
     return {
         "ids": [holder],
