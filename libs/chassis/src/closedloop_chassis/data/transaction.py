@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from closedloop_chassis import errors
 from closedloop_chassis.data.connections import Connection, Pool
 from closedloop_chassis.data.gathering import Gathering, Party, Queued, Rows, Statements, Then, Write
+from closedloop_chassis.data.looking import Look, Looking
 from closedloop_chassis.data.records import Records
 from closedloop_chassis.data.wire import Answer, Params, StalePlan, Statement
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from closedloop_chassis.work import Work
 
 Row = TypeVar("Row")
+Question = TypeVar("Question")
+Found = TypeVar("Found")
 Refusals = Mapping[str, errors.DomainError]
 
 RECALL = (
@@ -176,15 +179,10 @@ class Transaction:
 
         Once begun it is seen to its end, and a cancellation passed on then: half of it would leave nobody knowing what
         became of it."""
-        if self._connection is not None or not any(isinstance(one, Write) for one, _ in self._queue):
-            await self._commit_alone()
-        elif over := self._gathering.begins():
-            try:
-                await self._commit_alone()
-            finally:
-                over()
-        else:
+        if self._connection is None and any(isinstance(one, Write) for one, _ in self._queue):
             await self._commit_with_others()
+        else:
+            await self._commit_alone()
 
     async def _commit_with_others(self) -> None:
         self._refuse_if_failed()
@@ -351,6 +349,16 @@ class Reader:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._looks: dict[Look[Any, Any], Looking[Any, Any]] = {}
+
+    async def together(self, look: Look[Question, Found], question: Question) -> Found:
+        """What `look(db, questions)` finds for it, one answer for each in their order: one round trip for all who ask at
+        once, each of whom meets only what is wrong with his own. `look` is a function of a module, and only reads."""
+        looking = self._looks.get(look)
+        if looking is None:
+            looking = self._looks[look] = Looking(look, self)
+        found: Found = await looking.ask(question)
+        return found
 
     @overload
     async def one(self, sql: str, params: Params = ..., *, into: type[Row]) -> Row | None: ...
