@@ -34,15 +34,22 @@ Queued = tuple[Statement | Write, Then | None]
 
 
 class Party:
-    """What one unit of work has to write, and what becomes of it: what each `then` is to be told, or None where it has to
-    try alone."""
+    """What one unit of work has to write, and what becomes of it."""
 
     def __init__(self, queue: Sequence[Queued], records: Records) -> None:
         self.queue = queue
         self.records = records
         self.touches = frozenset[str]().union(*(one.touches for one, _ in queue if isinstance(one, Write)))
         self.left: asyncio.CancelledError | None = None
-        self.outcome: asyncio.Future[list[tuple[Then, Rows]] | None] = asyncio.get_running_loop().create_future()
+        # What each `then` is to be told, None where it has to try alone, or an error; once it is `over`.
+        self.outcome: list[tuple[Then, Rows]] | None | Exception = None
+        self.over = False
+        self.waiter: asyncio.Future[None] | None = None
+
+    def tell(self, outcome: list[tuple[Then, Rows]] | None | Exception) -> None:
+        self.outcome, self.over = outcome, True
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class Gathering:
@@ -59,29 +66,29 @@ class Gathering:
         Who leaves before it was begun is left behind; later it is seen to its end, and the cancellation kept in `left`.
         """
         self._lane.join(party)
-        while True:
+        while not party.over:
+            party.waiter = asyncio.get_running_loop().create_future()
             try:
-                # Who is cancelled leaves the outcome to be told: it may be told in the same turn of the loop.
-                return await asyncio.shield(party.outcome)
+                await party.waiter
             except asyncio.CancelledError as error:
                 if self._lane.leave(party):
                     raise
                 party.left = error
+        if isinstance(party.outcome, Exception):
+            raise party.outcome
+        return party.outcome
 
     async def _go(self, group: Sequence[Party]) -> None:
         try:
             for party, told in zip(group, await self._written(group), strict=True):
-                party.outcome.set_result(told)
+                party.tell(told)
         except _NothingDone as error:
             for party in group:
                 # The guilty one learns of it when it tries alone.
-                if len(group) > 1:
-                    party.outcome.set_result(None)
-                else:
-                    party.outcome.set_exception(error.why)
+                party.tell(None if len(group) > 1 else error.why)
         except BaseException as error:
             for party in group:
-                party.outcome.set_exception(error if isinstance(error, Exception) else _Lost("the process ends"))
+                party.tell(error if isinstance(error, Exception) else _Lost("the process ends"))
             if not isinstance(error, Exception):
                 raise
 

@@ -81,9 +81,12 @@ def _rule(told: dict[str, Any]) -> RuleReference:
 
 
 def _provenance(held: Request) -> Provenance:
-    if "observed_time" in held.provenance:
-        return json_format.ParseDict(held.provenance, Provenance())
-    return Provenance(**held.provenance)
+    told = dict(held.provenance)
+    observed = told.pop("observed_time", None)
+    made = Provenance(**told)
+    if observed is not None:
+        made.observed_time.FromJsonString(observed)
+    return made
 
 
 def _step(held: Request, place: int) -> pb.Step:
