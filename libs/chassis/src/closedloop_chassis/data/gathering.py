@@ -42,11 +42,11 @@ class Party:
         self.touches = frozenset[str]().union(*(one.touches for one, _ in queue if isinstance(one, Write)))
         self.left: asyncio.CancelledError | None = None
         # What each `then` is to be told, None where it has to try alone, or an error; once it is `over`.
-        self.outcome: list[tuple[Then, Rows]] | None | Exception = None
+        self.outcome: list[tuple[Then, Rows]] | Exception | None = None
         self.over = False
         self.waiter: asyncio.Future[None] | None = None
 
-    def tell(self, outcome: list[tuple[Then, Rows]] | None | Exception) -> None:
+    def tell(self, outcome: list[tuple[Then, Rows]] | Exception | None) -> None:
         self.outcome, self.over = outcome, True
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)

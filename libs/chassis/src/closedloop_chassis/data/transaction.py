@@ -8,7 +8,7 @@ nothing costs one round trip.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -378,17 +378,27 @@ class Reader:
         row = await self.one(sql, params or {})
         return None if row is None else next(iter(row.values()))
 
-    async def _run(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> Any:
+    async def each(self, *reads: Statement) -> list[Rows]:
+        """All rows of several reads, in their order. One round trip."""
         try:
-            rows = await self._rows(sql, params, into, first=first)
+            return await self._each(reads)
         except StalePlan:
-            rows = await self._rows(sql, params, into, first=first)
+            return await self._each(reads)
+
+    async def _run(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> Any:
+        read = [(sql, params or NOTHING)]
+        try:
+            [rows] = await self._each(read, into, first=first)
+        except StalePlan:
+            [rows] = await self._each(read, into, first=first)
         return (rows[0] if rows else None) if first else rows
 
-    async def _rows(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> list[Any]:
+    async def _each(
+        self, reads: Sequence[Statement], into: type[Any] | None = None, *, first: bool = False
+    ) -> list[list[Any]]:
         connection = await self._pool.take()
         try:
-            return (await connection.wire.run([(sql, params or NOTHING)]))[0].rows(into, most=1 if first else None)
+            return [answer.rows(into, most=1 if first else None) for answer in await connection.wire.run(reads)]
         except BaseException:
             await connection.wire.quiet()
             raise

@@ -71,7 +71,7 @@ class Step:
         return [signer for signer in self.signers if signer.state == "asked"] if self.active else []
 
     def signed(self, slot: int) -> bool:
-        return any([signer.state == "approved" for signer in self.signers if signer.slot == slot])
+        return any(signer.state == "approved" for signer in self.signers if signer.slot == slot)
 
     def complete(self, slot: int) -> bool:
         """Signed, by those added to it as well."""
@@ -101,14 +101,14 @@ class Step:
         return parent == slot
 
     def satisfied(self) -> bool:
-        signed = any([signer.state == "approved" for signer in self.signers])
+        signed = any(signer.state == "approved" for signer in self.signers)
         done = sum([self.complete(slot) for slot in self.roots]) if signed else 0
         needed = {"any": 1, "quorum": self.quorum}.get(self.mode, len(self.roots))
         return done >= needed
 
     def failed(self) -> bool:
         """One refusal fails a step; a quorum fails when it can no longer be reached."""
-        if not any([signer.state == "rejected" for signer in self.signers]):
+        if not any(signer.state == "rejected" for signer in self.signers):
             return self.mode == "quorum" and len(self.roots) < self.quorum
         refused = sum(self.refused(slot) for slot in self.roots)
         return len(self.roots) - refused < self.quorum if self.mode == "quorum" else refused > 0

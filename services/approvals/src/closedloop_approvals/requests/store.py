@@ -118,10 +118,11 @@ READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.i
 # One, as most are: PostgreSQL keeps a plan for a key and makes one for an array at every call.
 LOCK_ONE = "SELECT FROM approval_request WHERE id = %(id)s::uuid FOR UPDATE"
 READ_ONE = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.id = %(id)s::uuid"
-# Several, each as another person sees it at an instant of his own.
+# Several, each as another person sees it at an instant of his own; each is looked up by its key (OFFSET 0), however small
+# the table was when that was planned.
 READ_EACH = f"""
 SELECT {SELECT}, {ROUTE}, {STAND_INS.replace("%(person)s", "a.person").replace("%(now)s", "a.now")}, a.place
-  FROM {{asked}} JOIN approval_request r ON r.id = a.id
+  FROM {{asked}} CROSS JOIN LATERAL (SELECT * FROM approval_request WHERE id = a.id OFFSET 0) r
 """
 ASKED = {"place": "int", "id": "uuid", "person": "text", "now": "timestamptz"}
 
