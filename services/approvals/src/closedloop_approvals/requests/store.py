@@ -100,10 +100,10 @@ class Request:
 COLUMNS = [field.name for field in fields(Request) if field.name not in ("route", "step_rules")]
 SELECT = ", ".join(f"r.{name}" for name in [*COLUMNS, "state", "decided_step"])
 
+# As text, which PostgreSQL writes once: jsonb is built first and written then.
 ROUTE = """
- coalesce((SELECT jsonb_agg(to_jsonb(s) - 'request_id' ORDER BY s.number)
-             FROM approval_step s WHERE s.request_id = r.id), '[]') AS steps,
- coalesce((SELECT jsonb_agg(to_jsonb(g) - 'request_id' ORDER BY g.step, g.position)
+ coalesce((SELECT json_agg(s ORDER BY s.number) FROM approval_step s WHERE s.request_id = r.id), '[]') AS steps,
+ coalesce((SELECT json_agg(g ORDER BY g.step, g.position)
              FROM approval_signer g WHERE g.request_id = r.id), '[]') AS signers
 """
 
@@ -397,7 +397,10 @@ def _held(row: dict[str, Any]) -> Held:
     by_step: dict[int, list[Signer]] = {}
     for told in signers:
         number = told.pop("step")
+        del told["request_id"]
         by_step.setdefault(number, []).append(made(Signer, _times(told, "asked_at", "answered_at")))
+    for told in steps:
+        del told["request_id"]
     rules = {told["number"]: told.pop("rule") for told in steps}
     stations = tuple(
         made(Step, {**_times(told, "started_at", "ended_at"), "signers": tuple(by_step.get(told["number"], ()))})

@@ -157,7 +157,7 @@ async def take_one(work: Work, inquiry: Inquiry) -> Taken:
     sellers = None
     if question is not None and not joins:
         keeper = _customer(customers, looked_up[inquiry.lead_id])
-        sellers = await question.answered(found[1], keeper.owner_id if keeper else "")
+        sellers = await question.answered(found[1], work.tx, keeper.owner_id if keeper else "")
     await _settle(work, taken, [inquiry], joins, customers, looked_up, False, sellers)
     return taken
 
@@ -174,7 +174,7 @@ async def _met_nobody(work: Work, inquiry: Inquiry, own: Sequence[str], name: st
     sellers = None
     if question is not None:
         keeper = _customer(customers, looked_up[inquiry.lead_id])
-        sellers = await question.answered(met.loads, keeper.owner_id if keeper else "")
+        sellers = await question.answered(met.loads, work.db, keeper.owner_id if keeper else "")
     taken = Taken(lead_of={inquiry.source: inquiry.lead_id})
     store.submit(work.tx, _submission(inquiry), own)
     await _make(work, taken, [inquiry], looked_up, customers, False, sellers)
