@@ -98,6 +98,30 @@ async def test_two_who_touch_one_row_do_not_go_together(process: Process) -> Non
     assert written == [[0, 1, 3], [2, 4]], "and those who go are in the order of the rows they touch"
 
 
+COUNT = "SELECT count(*) AS n FROM thing WHERE id = %(id)s"
+REMOVE = "DELETE FROM thing WHERE id = %(id)s"
+
+
+async def test_each_keeps_the_order_of_what_it_queued(process: Process) -> None:
+    """Who ends something and begins it again does so beside others who only begin."""
+    await adds(process, 2).commit()
+    seen: list[int] = []
+
+    def again(number: int) -> Transaction:
+        tx = process.database.transaction()
+        tx.do(REMOVE, {"id": number})
+        tx.write(adding, (number, "again"), refuse={"thing_key": THING_EXISTS})
+        tx.do(COUNT, {"id": number}, then=lambda rows: seen.append(rows[0]["n"]))
+        tx.write(adding, (10 * number, "and another"))
+        return tx
+
+    written.clear()
+    await asyncio.gather(*(tx.commit() for tx in (adds(process, 1), again(2), adds(process, 3), adds(process, 4))))
+    assert written == [[1], [2], [20, 3, 4]]
+    assert seen == [1]
+    assert await there(process) == [1, 2, 3, 4, 20]
+
+
 def adding_with_a_slip(things: Sequence[tuple[int, str]]) -> Iterator[Statement]:
     yield ADD, {"ids": [10 // number for number, _ in things], "names": [name for _, name in things]}
 

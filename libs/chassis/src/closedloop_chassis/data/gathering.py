@@ -136,27 +136,32 @@ def _apart(waiting: Sequence[Party]) -> list[Party]:
 
 
 def _planned(group: Sequence[Party]) -> list[tuple[Statement, int, Then | None]]:
-    """Statements, whose each is (by number in the group) and who hears of it. Items of a kind go where the first of them
-    stood; records last."""
-    places: list[Statements | tuple[Statement, int, Then | None]] = []
-    items: dict[Statements, list[Any]] = {}
+    """Statements, whose each is (by number in the group) and who hears of it. Each party's own order is kept: an item goes
+    with its like where they stand behind all that its party has queued before; records last."""
+    places: list[tuple[Statements, list[Any]] | tuple[Statement, int, Then | None]] = []
+    last_of: dict[Statements, int] = {}
     records = Records()
     for number, party in enumerate(group):
+        at = 0
         for one, then in party.queue:
             if not isinstance(one, Write):
+                at = len(places)
                 places.append((one, number, then))
-            elif one.statements in items:
-                items[one.statements].append(one.item)
-            else:
-                items[one.statements] = [one.item]
-                places.append(one.statements)
+                continue
+            place = last_of.get(one.statements, -1)
+            if place < at:
+                place = last_of[one.statements] = len(places)
+                places.append((one.statements, []))
+            at = place
+            items: Any = places[place][1]
+            items.append(one.item)
         records.take_over(party.records)
     plan: list[tuple[Statement, int, Then | None]] = []
-    for place in places:
-        if isinstance(place, tuple):
-            plan.append(place)
+    for place_ in places:
+        if len(place_) == 3:
+            plan.append(place_)
         else:
-            plan += [(statement, 0, None) for statement in place(items[place])]
+            plan += [(statement, 0, None) for statement in place_[0](place_[1])]
     if (last := records.statement()) is not None:
         plan.append((last, 0, None))
     return plan

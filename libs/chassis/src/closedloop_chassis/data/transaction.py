@@ -135,7 +135,7 @@ class Transaction:
     ) -> None:
         """Queues an item that may be written together with its like of other units of work: `statements(items)` makes
         what writes all of them, in any order. `touches` names rows (kind and id) that no two of them may touch at once.
-        As with `do` the order within one unit of work is kept where all write in the same order."""
+        As with `do` the order within one unit of work is kept; who queues nothing else in between goes together best."""
         self._queue.append((Write(statements, item, frozenset(touches)), None))
         if refuse:
             self._refusals.update(refuse)
