@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from closedloop_chassis.clocks import figures
 from closedloop_chassis.clocks.due import Due
+from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.ids import new_id, new_ids
 from closedloop_chassis.rulebook.rules import ClockSetting
 
@@ -20,6 +21,16 @@ START = """
 INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
 VALUES (%(id)s, %(kind)s, %(subject)s, %(owner_id)s, %(unit_id)s, %(calendar)s, 0, %(budget)s, %(now)s, %(warn_at)s, %(due_at)s,
         %(next_at)s, %(attributes)s)
+ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
+"""
+
+# The same for clocks of several units of work.
+START_EACH = """
+INSERT INTO clock (id, kind, subject, owner_id, unit_id, calendar, level, budget, started_at, warn_at, due_at, next_at, attributes)
+SELECT id, kind, subject, owner_id, unit_id, calendar, 0, budget, now, warn_at, due_at, next_at, attributes
+  FROM jsonb_to_recordset(%(started)s)
+       AS started (id uuid, kind text, subject text, owner_id text, unit_id text, calendar text, budget interval,
+                   now timestamptz, warn_at timestamptz, due_at timestamptz, next_at timestamptz, attributes jsonb)
 ON CONFLICT (kind, subject) WHERE state IN ('open', 'paused') DO NOTHING
 """
 
@@ -116,8 +127,8 @@ class Clocks:
     ) -> datetime:
         """Queues the start and answers when it will be due. A clock of this kind already running for the subject goes on."""
         budget, warn_at, due_at = self._times(setting, unit_id)
-        self._work.tx.do(
-            START,
+        self._work.tx.write(
+            _starting,
             {
                 "id": new_id(),
                 "kind": kind,
@@ -270,6 +281,13 @@ class Clocks:
         if setting.warn_at is None:
             return budget, None, due_at
         return budget, calendars.add(now, budget * setting.warn_at, setting.calendar, unit_id), due_at
+
+
+def _starting(clocks: Sequence[dict[str, Any]]) -> Iterator[Statement]:
+    if len(clocks) == 1:
+        yield START, clocks[0]
+    else:
+        yield START_EACH, {"started": Jsonb(clocks)}
 
 
 def _key(setting: ClockSetting | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import pq
 from psycopg.adapt import Loader
-from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from closedloop_chassis.data import documents
@@ -34,10 +34,18 @@ class _UuidAsText(Loader):
         return bytes(data).decode()
 
 
+class _Json(Loader):
+    """As psycopg's own, without a copy of the text."""
+
+    def load(self, data: Any) -> Any:
+        return documents.loads(data)
+
+
 async def _configure(connection: Connection, plans: Plans) -> None:
     connection.adapters.register_loader("uuid", _UuidAsText)
     set_json_dumps(documents.dumps, connection)
-    set_json_loads(documents.loads, connection)
+    connection.adapters.register_loader("json", _Json)
+    connection.adapters.register_loader("jsonb", _Json)
     connection.wire = Wire(connection, plans)
 
 

@@ -1,9 +1,5 @@
-"""Group commit: units of work that end while another is being committed are written together, as one pipeline and one
-statement for each kind of row (docs/decisions/0009-group-commit.md).
-
-Nobody waits for others to come: who finds nobody under way goes at once. The busier a process, the more go together,
-and the less each of them costs PostgreSQL and the process itself.
-"""
+"""Group commit: units of work that end in one turn, or while another is being committed, are written together, as one
+pipeline and one statement for each kind of row (docs/decisions/0009-group-commit.md)."""
 
 from __future__ import annotations
 
@@ -15,13 +11,9 @@ from typing import Any
 import psycopg
 
 from closedloop_chassis.data.connections import Pool
+from closedloop_chassis.data.lane import MOST, Lane
 from closedloop_chassis.data.records import Records
 from closedloop_chassis.data.wire import Statement
-
-# More at once would make those wait who came first, and save little more.
-MOST = 32
-# Who waits longer for a lock, or for the disk, does not keep the next from going.
-PATIENCE_SECONDS = 0.02
 
 Rows = list[dict[str, Any]]
 Then = Callable[[Rows], None]
@@ -42,15 +34,22 @@ Queued = tuple[Statement | Write, Then | None]
 
 
 class Party:
-    """What one unit of work has to write, and what becomes of it: what each `then` is to be told, or None where it has to
-    try alone."""
+    """What one unit of work has to write, and what becomes of it."""
 
     def __init__(self, queue: Sequence[Queued], records: Records) -> None:
         self.queue = queue
         self.records = records
         self.touches = frozenset[str]().union(*(one.touches for one, _ in queue if isinstance(one, Write)))
         self.left: asyncio.CancelledError | None = None
-        self.outcome: asyncio.Future[list[tuple[Then, Rows]] | None] = asyncio.get_running_loop().create_future()
+        # What each `then` is to be told, None where it has to try alone, or an error; once it is `over`.
+        self.outcome: list[tuple[Then, Rows]] | Exception | None = None
+        self.over = False
+        self.waiter: asyncio.Future[None] | None = None
+
+    def tell(self, outcome: list[tuple[Then, Rows]] | Exception | None) -> None:
+        self.outcome, self.over = outcome, True
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class Gathering:
@@ -58,125 +57,111 @@ class Gathering:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._under_way = False
-        self._waiting: list[Party] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def begins(self) -> Callable[[], None] | None:
-        """Where nobody is under way the caller goes now and alone, and calls what is answered when it is over."""
-        return None if self._under_way else self._departs()
-
-    def _departs(self) -> Callable[[], None]:
-        self._under_way = True
-        passed = False
-
-        def over() -> None:
-            nonlocal passed
-            late.cancel()
-            if not passed:
-                passed = True
-                self._under_way = False
-                self._next()
-
-        late = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, over)
-        return over
-
-    def _next(self) -> None:
-        """All who wait go, except who touches what another of them does."""
-        group: list[Party] = []
-        touched: set[str] = set()
-        later: list[Party] = []
-        # In one order everywhere, so that two processes do not hold what the other waits for.
-        for party in sorted(self._waiting, key=lambda party: min(party.touches, default="")):
-            if len(group) < MOST and touched.isdisjoint(party.touches):
-                touched |= party.touches
-                group.append(party)
-            else:
-                later.append(party)
-        self._waiting = later
-        if group:
-            task = asyncio.create_task(self._go(group, self._departs()))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._lane: Lane[Party] = Lane(self._go, _apart)
 
     async def taken_along(self, party: Party) -> list[tuple[Then, Rows]] | None:
-        """Waits until it was committed with others, or was not and has to try alone (None). Raises psycopg's error where
-        nobody knows what became of it.
+        """Waits until it was committed, or was not and has to try alone (None). Raises psycopg's error where nobody knows
+        what became of it, or it was alone already.
 
         Who leaves before it was begun is left behind; later it is seen to its end, and the cancellation kept in `left`.
         """
-        self._waiting.append(party)
-        while True:
+        self._lane.join(party)
+        while not party.over:
+            party.waiter = asyncio.get_running_loop().create_future()
             try:
-                # Who is cancelled leaves the outcome to be told: it may be told in the same turn of the loop.
-                return await asyncio.shield(party.outcome)
+                await party.waiter
             except asyncio.CancelledError as error:
-                if party in self._waiting:
-                    self._waiting.remove(party)
+                if self._lane.leave(party):
                     raise
                 party.left = error
+        if isinstance(party.outcome, Exception):
+            raise party.outcome
+        return party.outcome
 
-    async def _go(self, group: Sequence[Party], over: Callable[[], None]) -> None:
+    async def _go(self, group: Sequence[Party]) -> None:
         try:
             for party, told in zip(group, await self._written(group), strict=True):
-                party.outcome.set_result(told)
-        except BaseException as error:
-            # What PostgreSQL refuses one of them, it has not done for any.
-            refused = isinstance(error, psycopg.Error) and error.sqlstate is not None and not isinstance(error, _Lost)
+                party.tell(told)
+        except _NothingDone as error:
             for party in group:
-                if refused:
-                    party.outcome.set_result(None)
-                else:
-                    party.outcome.set_exception(error if isinstance(error, Exception) else _Lost("the process ends"))
+                # The guilty one learns of it when it tries alone.
+                party.tell(None if len(group) > 1 else error.why)
+        except BaseException as error:
+            for party in group:
+                party.tell(error if isinstance(error, Exception) else _Lost("the process ends"))
             if not isinstance(error, Exception):
                 raise
-        finally:
-            over()
 
     async def _written(self, group: Sequence[Party]) -> list[list[tuple[Then, Rows]]]:
-        plan = _planned(group)
         told: list[list[tuple[Then, Rows]]] = [[] for _ in group]
         connection = await self._pool.take()
         try:
+            plan = _planned(group)
             answers = await connection.wire.run([statement for statement, _, _ in plan], to_its_end=True)
-            for answer, (_, number, then) in zip(answers, plan, strict=True):
-                if then is not None:
-                    told[number].append((then, answer.rows()))
-        except psycopg.Error as error:
+        except Exception as error:
             if connection.closed:
                 raise _Lost(str(error)) from error
-            raise
+            # It could not be sent, or PostgreSQL has refused all of it.
+            raise _NothingDone(error) from error
         finally:
             await self._pool.give(connection)
+        for answer, (_, number, then) in zip(answers, plan, strict=True):
+            if then is not None:
+                told[number].append((then, answer.rows()))
         return told
+
+
+class _NothingDone(Exception):
+    """What was wrong with one of a group; nothing was done for any."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 class _Lost(psycopg.OperationalError):
     """The connection went, and with it the knowledge whether anything was committed."""
 
 
+def _apart(waiting: Sequence[Party]) -> list[Party]:
+    """All who wait, except who touches what another of them does."""
+    group: list[Party] = []
+    touched: set[str] = set()
+    # In one order everywhere, so that two processes do not hold what the other waits for.
+    for party in sorted(waiting, key=lambda party: min(party.touches, default="")):
+        if len(group) < MOST and touched.isdisjoint(party.touches):
+            touched |= party.touches
+            group.append(party)
+    return group
+
+
 def _planned(group: Sequence[Party]) -> list[tuple[Statement, int, Then | None]]:
-    """Statements, whose each is (by number in the group) and who hears of it. Items of a kind go where the first of them
-    stood; records last."""
-    places: list[Statements | tuple[Statement, int, Then | None]] = []
-    items: dict[Statements, list[Any]] = {}
+    """Statements, whose each is (by number in the group) and who hears of it. Each party's own order is kept: an item goes
+    with its like where they stand behind all that its party has queued before; records last."""
+    places: list[tuple[Statements, list[Any]] | tuple[Statement, int, Then | None]] = []
+    last_of: dict[Statements, int] = {}
     records = Records()
     for number, party in enumerate(group):
+        at = 0
         for one, then in party.queue:
             if not isinstance(one, Write):
+                at = len(places)
                 places.append((one, number, then))
-            elif one.statements in items:
-                items[one.statements].append(one.item)
-            else:
-                items[one.statements] = [one.item]
-                places.append(one.statements)
+                continue
+            place = last_of.get(one.statements, -1)
+            if place < at:
+                place = last_of[one.statements] = len(places)
+                places.append((one.statements, []))
+            at = place
+            items: Any = places[place][1]
+            items.append(one.item)
         records.take_over(party.records)
     plan: list[tuple[Statement, int, Then | None]] = []
-    for place in places:
-        if isinstance(place, tuple):
-            plan.append(place)
+    for place_ in places:
+        if len(place_) == 3:
+            plan.append(place_)
         else:
-            plan += [(statement, 0, None) for statement in place(items[place])]
+            plan += [(statement, 0, None) for statement in place_[0](place_[1])]
     if (last := records.statement()) is not None:
         plan.append((last, 0, None))
     return plan

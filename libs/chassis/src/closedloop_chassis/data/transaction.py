@@ -8,7 +8,7 @@ nothing costs one round trip.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from closedloop_chassis import errors
 from closedloop_chassis.data.connections import Connection, Pool
 from closedloop_chassis.data.gathering import Gathering, Party, Queued, Rows, Statements, Then, Write
+from closedloop_chassis.data.looking import Look, Looking
 from closedloop_chassis.data.records import Records
 from closedloop_chassis.data.wire import Answer, Params, StalePlan, Statement
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from closedloop_chassis.work import Work
 
 Row = TypeVar("Row")
+Question = TypeVar("Question")
+Found = TypeVar("Found")
 Refusals = Mapping[str, errors.DomainError]
 
 RECALL = (
@@ -132,7 +135,7 @@ class Transaction:
     ) -> None:
         """Queues an item that may be written together with its like of other units of work: `statements(items)` makes
         what writes all of them, in any order. `touches` names rows (kind and id) that no two of them may touch at once.
-        As with `do` the order within one unit of work is kept where all write in the same order."""
+        As with `do` the order within one unit of work is kept; who queues nothing else in between goes together best."""
         self._queue.append((Write(statements, item, frozenset(touches)), None))
         if refuse:
             self._refusals.update(refuse)
@@ -176,15 +179,10 @@ class Transaction:
 
         Once begun it is seen to its end, and a cancellation passed on then: half of it would leave nobody knowing what
         became of it."""
-        if self._connection is not None or not any(isinstance(one, Write) for one, _ in self._queue):
-            await self._commit_alone()
-        elif over := self._gathering.begins():
-            try:
-                await self._commit_alone()
-            finally:
-                over()
-        else:
+        if self._connection is None and any(isinstance(one, Write) for one, _ in self._queue):
             await self._commit_with_others()
+        else:
+            await self._commit_alone()
 
     async def _commit_with_others(self) -> None:
         self._refuse_if_failed()
@@ -351,6 +349,16 @@ class Reader:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._looks: dict[Look[Any, Any], Looking[Any, Any]] = {}
+
+    async def together(self, look: Look[Question, Found], question: Question) -> Found:
+        """What `look(db, questions)` finds for it, one answer for each in their order: one round trip for all who ask at
+        once, each of whom meets only what is wrong with his own. `look` is a function of a module, and only reads."""
+        looking = self._looks.get(look)
+        if looking is None:
+            looking = self._looks[look] = Looking(look, self)
+        found: Found = await looking.ask(question)
+        return found
 
     @overload
     async def one(self, sql: str, params: Params = ..., *, into: type[Row]) -> Row | None: ...
@@ -370,17 +378,27 @@ class Reader:
         row = await self.one(sql, params or {})
         return None if row is None else next(iter(row.values()))
 
-    async def _run(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> Any:
+    async def each(self, *reads: Statement) -> list[Rows]:
+        """All rows of several reads, in their order. One round trip."""
         try:
-            rows = await self._rows(sql, params, into, first=first)
+            return await self._each(reads)
         except StalePlan:
-            rows = await self._rows(sql, params, into, first=first)
+            return await self._each(reads)
+
+    async def _run(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> Any:
+        read = [(sql, params or NOTHING)]
+        try:
+            [rows] = await self._each(read, into, first=first)
+        except StalePlan:
+            [rows] = await self._each(read, into, first=first)
         return (rows[0] if rows else None) if first else rows
 
-    async def _rows(self, sql: str, params: Params | None, into: type[Any] | None, *, first: bool) -> list[Any]:
+    async def _each(
+        self, reads: Sequence[Statement], into: type[Any] | None = None, *, first: bool = False
+    ) -> list[list[Any]]:
         connection = await self._pool.take()
         try:
-            return (await connection.wire.run([(sql, params or NOTHING)]))[0].rows(into, most=1 if first else None)
+            return [answer.rows(into, most=1 if first else None) for answer in await connection.wire.run(reads)]
         except BaseException:
             await connection.wire.quiet()
             raise

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
+# Where a value keeps what it has worked out of its fields; a copy works it out anew.
+WORKED_OUT = "_worked_out"
 
 
 def made(kind: type[Value], values: Mapping[str, Any]) -> Value:
@@ -21,4 +23,5 @@ def replace(value: Value, **changes: Any) -> Value:
     assert changes.keys() <= fields.keys(), changes.keys()
     one = object.__new__(type(value))
     one.__dict__.update(fields, **changes)
+    one.__dict__.pop(WORKED_OUT, None)
     return one

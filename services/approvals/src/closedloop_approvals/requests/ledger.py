@@ -67,16 +67,16 @@ async def recorded_with_trail(work: Work, changes: Sequence[Change]) -> tuple[li
         # "X for Y" stands in the audit trail too, of each of many.
         work.on_behalf_of = next((e.on_behalf_of for e in change.entries if e.actor_id == work.actor), "")
         work.audit(after.id, change.action, _figures(change.before), _figures(after))
-    closed = [after for change, after in zip(changes, recorded, strict=True) if change.closes]
-    if decided := [request.id for request in closed if request.state in ("approved", "rejected")]:
-        work.clocks.meet(CLOCK, *decided)
-    if gone := [request.id for request in closed if request.state in ("recalled", "withdrawn")]:
-        work.clocks.cancel(CLOCK, *gone)
     written = [
         Written(change.before, after, anew=change.before is None or change.resubmitted)
         for change, after in zip(changes, recorded, strict=True)
     ]
     store.save(work.tx, written, links)
+    closed = [after for change, after in zip(changes, recorded, strict=True) if change.closes]
+    if decided := [request.id for request in closed if request.state in ("approved", "rejected")]:
+        work.clocks.meet(CLOCK, *decided)
+    if gone := [request.id for request in closed if request.state in ("recalled", "withdrawn")]:
+        work.clocks.cancel(CLOCK, *gone)
     return recorded, links
 
 

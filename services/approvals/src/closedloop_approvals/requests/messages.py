@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, Literal
 
 from google.protobuf import json_format
@@ -81,9 +82,16 @@ def _rule(told: dict[str, Any]) -> RuleReference:
 
 
 def _provenance(held: Request) -> Provenance:
-    if "observed_time" in held.provenance:
-        return json_format.ParseDict(held.provenance, Provenance())
-    return Provenance(**held.provenance)
+    told = dict(held.provenance)
+    observed = told.pop("observed_time", None)
+    made = Provenance(**told)
+    if observed is not None:
+        # Ours are of microseconds; nanoseconds, which a datetime has no room for, are read at ten times the price.
+        if len(observed) <= len("2026-01-01T00:00:00.000000Z"):
+            made.observed_time.CopyFrom(protos.timestamp(datetime.fromisoformat(observed)))
+        else:
+            made.observed_time.FromJsonString(observed)
+    return made
 
 
 def _step(held: Request, place: int) -> pb.Step:

@@ -7,9 +7,12 @@ Without slots, because they are copied (`copies.replace`) more often than kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from closedloop_approvals.requests.copies import WORKED_OUT
 
 State = Literal["pending", "returned", "approved", "rejected", "recalled", "withdrawn"]
 SignerState = Literal["waiting", "asked", "approved", "rejected", "returned", "handed_over", "not_needed"]
@@ -68,7 +71,7 @@ class Step:
         return [signer for signer in self.signers if signer.state == "asked"] if self.active else []
 
     def signed(self, slot: int) -> bool:
-        return any(signer.state == "approved" for signer in self.of(slot))
+        return any(signer.state == "approved" for signer in self.signers if signer.slot == slot)
 
     def complete(self, slot: int) -> bool:
         """Signed, by those added to it as well."""
@@ -98,12 +101,15 @@ class Step:
         return parent == slot
 
     def satisfied(self) -> bool:
-        done = sum(self.complete(slot) for slot in self.roots)
+        signed = any(signer.state == "approved" for signer in self.signers)
+        done = sum([self.complete(slot) for slot in self.roots]) if signed else 0
         needed = {"any": 1, "quorum": self.quorum}.get(self.mode, len(self.roots))
         return done >= needed
 
     def failed(self) -> bool:
         """One refusal fails a step; a quorum fails when it can no longer be reached."""
+        if not any(signer.state == "rejected" for signer in self.signers):
+            return self.mode == "quorum" and len(self.roots) < self.quorum
         refused = sum(self.refused(slot) for slot in self.roots)
         return len(self.roots) - refused < self.quorum if self.mode == "quorum" else refused > 0
 
@@ -122,8 +128,13 @@ class Route:
     def active(self) -> list[Step]:
         return [step for step in self.steps if step.active] if self.state == "pending" else []
 
-    def asked(self) -> list[tuple[int, Signer]]:
-        return [(step.number, signer) for step in self.active() for signer in step.asked()]
+    def asked(self) -> Sequence[tuple[int, Signer]]:
+        """By step. Worked out once: a decision looks a dozen times, at two routes."""
+        found: Sequence[tuple[int, Signer]] | None = self.__dict__.get(WORKED_OUT)
+        if found is None:
+            found = tuple([(step.number, signer) for step in self.active() for signer in step.asked()])
+            self.__dict__[WORKED_OUT] = found
+        return found
 
 
 def sequence(mode: str, slots: list[list[tuple[str, str]]]) -> tuple[Signer, ...]:

@@ -271,10 +271,11 @@ def _advance(route: Route, now: datetime) -> Route:
         if group is None:
             last = max((s for s in steps if s.ended_at), key=lambda s: (s.ended_at == now, s.number), default=None)
             return replace(route, state="approved", steps=steps, decided_step=last.number if last else 0)
-        steps = tuple(_asking(step, now) if step.number in group else step for step in steps)
-        if steps == route.steps:
-            return route
+        steps = tuple([_asking(step, now) if step.number in group else step for step in steps])
         route = replace(route, steps=steps)
+        # Who is asked a second time in the same instant is asked nothing new: only what is settled already goes on.
+        if not any(step.active and (step.failed() or step.satisfied()) for step in steps):
+            return route
     return route
 
 

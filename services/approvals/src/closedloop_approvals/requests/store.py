@@ -16,7 +16,7 @@ from closedloop_approvals.requests.route import Route, Signer, State, Step
 from closedloop_approvals.requests.trail import Sealed
 from closedloop_approvals.standing_in import StandIn
 from closedloop_chassis import errors
-from closedloop_chassis.data import rows
+from closedloop_chassis.data import places, rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.data.wire import Statement
 
@@ -100,10 +100,10 @@ class Request:
 COLUMNS = [field.name for field in fields(Request) if field.name not in ("route", "step_rules")]
 SELECT = ", ".join(f"r.{name}" for name in [*COLUMNS, "state", "decided_step"])
 
+# As text, which PostgreSQL writes once: jsonb is built first and written then.
 ROUTE = """
- coalesce((SELECT jsonb_agg(to_jsonb(s) - 'request_id' ORDER BY s.number)
-             FROM approval_step s WHERE s.request_id = r.id), '[]') AS steps,
- coalesce((SELECT jsonb_agg(to_jsonb(g) - 'request_id' ORDER BY g.step, g.position)
+ coalesce((SELECT json_agg(s ORDER BY s.number) FROM approval_step s WHERE s.request_id = r.id), '[]') AS steps,
+ coalesce((SELECT json_agg(g ORDER BY g.step, g.position)
              FROM approval_signer g WHERE g.request_id = r.id), '[]') AS signers
 """
 
@@ -118,6 +118,13 @@ READ = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.i
 # One, as most are: PostgreSQL keeps a plan for a key and makes one for an array at every call.
 LOCK_ONE = "SELECT FROM approval_request WHERE id = %(id)s::uuid FOR UPDATE"
 READ_ONE = f"SELECT {SELECT}, {ROUTE}, {STAND_INS} FROM approval_request r WHERE r.id = %(id)s::uuid"
+# Several, each as another person sees it at an instant of his own; each is looked up by its key (OFFSET 0), however small
+# the table was when that was planned.
+READ_EACH = f"""
+SELECT {SELECT}, {ROUTE}, {STAND_INS.replace("%(person)s", "a.person").replace("%(now)s", "a.now")}, a.place
+  FROM {{asked}} CROSS JOIN LATERAL (SELECT * FROM approval_request WHERE id = a.id OFFSET 0) r
+"""
+ASKED = {"place": "int", "id": "uuid", "person": "text", "now": "timestamptz"}
 
 OF_SUBJECT = f"""
 SELECT {SELECT}, {ROUTE}, '[]'::jsonb AS stand_ins FROM approval_request r
@@ -264,9 +271,18 @@ async def lock(tx: Transaction, ids: Sequence[str], person: str, now: datetime) 
 
 
 async def read(db: Reader, request_id: str, person: str, now: datetime) -> Held | None:
-    """Without a lock: what is saved upon it holds only if nobody was faster."""
-    row = await db.one(READ_ONE, {"id": request_id, "person": person, "now": now})
-    return None if row is None else _held(row)
+    """Without a lock: what is saved upon it holds only if nobody was faster. One round trip of all who read at once."""
+    return await db.together(_read_each, (request_id, person, now))
+
+
+async def _read_each(db: Reader, asked: Sequence[tuple[str, str, datetime]]) -> list[Held | None]:
+    if len(asked) == 1:
+        [(request_id, person, now)] = asked
+        row = await db.one(READ_ONE, {"id": request_id, "person": person, "now": now})
+        return [None if row is None else _held(row)]
+    found = await db.all(*places.among(READ_EACH, ASKED, [(place, *one) for place, one in enumerate(asked)]))
+    held = {row.pop("place"): row for row in found}
+    return [_held(held[place]) if place in held else None for place in range(len(asked))]
 
 
 async def of_subject(tx: Transaction | Reader, origin: str, kind: str, subject_id: str) -> list[Request]:
@@ -388,7 +404,10 @@ def _held(row: dict[str, Any]) -> Held:
     by_step: dict[int, list[Signer]] = {}
     for told in signers:
         number = told.pop("step")
+        del told["request_id"]
         by_step.setdefault(number, []).append(made(Signer, _times(told, "asked_at", "answered_at")))
+    for told in steps:
+        del told["request_id"]
     rules = {told["number"]: told.pop("rule") for told in steps}
     stations = tuple(
         made(Step, {**_times(told, "started_at", "ended_at"), "signers": tuple(by_step.get(told["number"], ()))})

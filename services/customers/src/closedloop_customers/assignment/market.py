@@ -79,6 +79,7 @@ class _Field:
         self.revision = revision
         self.known = known
         self.people = [each.person.id for each in known]
+        self.all_people = rows.array(self.people)
         self._made_of = (org, settings)
         self._fitting: dict[Kind, tuple[list[_Known], str]] = {}
 
@@ -88,7 +89,7 @@ class _Field:
     def is_current(self, found: Sequence[Mapping[str, Any]]) -> bool:
         return bool(found[0]["revision"] == self.revision)
 
-    def fitting(self, subject: Subject) -> tuple[list[_Known], str]:
+    def fitting(self, subject: Subject) -> tuple[Sequence[_Known], str]:
         """Whom region, industry and product lines admit, and their ids as an array."""
         kind = (subject.region_code, subject.industry, subject.product_lines)
         if kind not in self._fitting:
@@ -210,11 +211,11 @@ async def everybody(
     if alone:
         assert isinstance(reader, Transaction)
         reader.do(store.HOLD_LOADS, {"people": field.people})
-    found = await reader.all(*market.loads(field, rows.array(field.people)))
+    found = await reader.all(*market.loads(field, field.all_people))
     # Of the field that was asked with, not of the memory: that may have been renewed by others in between.
     while not field.is_current(found):
         field = await market.renewed(work, reader, field, found)
-        found = await reader.all(*market.loads(field, rows.array(field.people)))
+        found = await reader.all(*market.loads(field, field.all_people))
     return market.sellers(field.known, found, record_type, at, reader)
 
 
@@ -228,17 +229,18 @@ class Question:
         self._market = of(work)
         self._field = self._market.field(work, record_type)
         self._fit, people = self._field.fitting(subject)
+        if len(self._fit) < work.rules(AssignmentRules).shown_candidates:
+            self._fit, people = self._field.known, self._field.all_people
         self.statement = self._market.loads(self._field, people)
 
-    async def answered(self, found: Sequence[Mapping[str, Any]], besides: str = "") -> list[Seller]:
-        """Whom the rules may choose from, and enough of the others to show; one round trip more where memory is old,
-        where somebody was overtaken, or where `besides` does not fit and is asked for anyway."""
-        work, tx, settings = self._work, self._work.tx, self._work.rules(AssignmentRules)
-        everybody_counts = len(self._fit) < settings.shown_candidates or work.overtaken
-        if everybody_counts or not self._field.is_current(found) or besides not in {"", *self._ids}:
-            return await everybody(work, tx, self._record_type, alone=work.overtaken)
-        return self._market.sellers(self._fit, found, self._record_type, work.now, tx)
-
-    @property
-    def _ids(self) -> list[str]:
-        return [each.person.id for each in self._fit]
+    async def answered(
+        self, found: Sequence[Mapping[str, Any]], reader: Reader | Transaction, besides: str = ""
+    ) -> list[Seller]:
+        """Whom the rules may choose from, and enough of the others to show; one round trip more of `reader` where memory
+        is old, where somebody was overtaken (and `reader` is his transaction), or where `besides` does not fit and is
+        asked for anyway."""
+        work = self._work
+        stranger = besides and all(each.person.id != besides for each in self._fit)
+        if work.overtaken or stranger or not self._field.is_current(found):
+            return await everybody(work, reader, self._record_type, alone=work.overtaken)
+        return self._market.sellers(self._fit, found, self._record_type, work.now, work.tx)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -143,29 +143,46 @@ class Candidate:
 def judge(subject: Subject, seller: Seller, rules: AssignmentRules) -> Candidate:
     """The seller as a candidate, with every reason against him and, where there is none, his score 0..1 (2 with
     priority)."""
-    return _candidate(seller, _weigh(subject, seller, rules, {}))
+    (weighed,) = _weighed(subject, (seller,), rules)
+    return _candidate(seller, weighed)
 
 
-def _weigh(
-    subject: Subject, seller: Seller, rules: AssignmentRules, fit: dict[tuple[str, ...], float]
-) -> tuple[tuple[str, ...], float, tuple[str, ...], bool]:
-    """What speaks against him, his score, for what he is named, whether he goes first; `fit` keeps what a choice asks for
-    every seller."""
-    named, missed = fits(subject, seller)
-    against = (*seller.away, *missed) if seller.away or missed else ()
-    if seller.load >= seller.capacity or not seller.weight:
-        against += ("capacity",)
-    if seller.person_id in subject.missed:
-        against += ("missed_before",)
-    ahead = seller.prior and subject.priority >= rules.valuable_priority
-    if against:
-        return against, 0.0, named, ahead
-    if named not in fit:
-        fit[named] = sum(getattr(rules.weights, dimension) for dimension in named)
-    return against, round(fit[named] + _share(seller, rules) + (1.0 if ahead else 0.0), 6), named, ahead
+# What speaks against him, his score, for what he is named, whether he goes first.
+Weighed = tuple[tuple[str, ...], float, tuple[str, ...], bool]
 
 
-def _candidate(seller: Seller, weighed: tuple[tuple[str, ...], float, tuple[str, ...], bool]) -> Candidate:
+def _weighed(subject: Subject, sellers: Iterable[Seller], rules: AssignmentRules) -> Iterator[Weighed]:
+    """Each seller in turn. What a choice asks of the rules and the subject for every one of them is asked once."""
+    weights, rest_hours = rules.weights, rules.rest_hours
+    room_weight, rest_weight = weights.room, weights.rest
+    kind = (subject.region_code, subject.industry, subject.product_lines)
+    missed_before, valuable = subject.missed, subject.priority >= rules.valuable_priority
+    fit: dict[tuple[str, ...], float] = {}
+    for seller in sellers:
+        named, missed = _fits(*kind, seller.regions, seller.industries, seller.product_lines)
+        ahead = valuable and seller.prior
+        load, capacity, weight, rested = seller.load, seller.capacity, seller.weight, seller.rested_hours
+        if missed or seller.away or load >= capacity or not weight or seller.person_id in missed_before:
+            against = (*seller.away, *missed)
+            if load >= capacity or not weight:
+                against += ("capacity",)
+            if seller.person_id in missed_before:
+                against += ("missed_before",)
+            yield against, 0.0, named, ahead
+            continue
+        if named not in fit:
+            fit[named] = sum(getattr(weights, dimension) for dimension in named)
+        room = max(0.0, 1 - load / (capacity * weight))
+        rest = 1.0 if rested is None or rested >= rest_hours else rested / rest_hours
+        yield (
+            (),
+            round(fit[named] + (room_weight * room + rest_weight * rest) + (1.0 if ahead else 0.0), 6),
+            named,
+            ahead,
+        )
+
+
+def _candidate(seller: Seller, weighed: Weighed) -> Candidate:
     against, score, named, ahead = weighed
     return Candidate(
         seller.person_id, seller.name, against, seller.load, seller.capacity, score, named, seller.rested_hours, ahead
@@ -177,13 +194,11 @@ def choose(
 ) -> list[Candidate]:
     """All sellers as candidates, or so many of them, the best first; the first one gets it if he is eligible."""
     first = subject.stand_in_for or (subject.keeper_id if rules.account_owner_first else "")
-    fit: dict[tuple[str, ...], float] = {}
-    ranked = []
-    for place, seller in enumerate(sellers):
-        weighed = _weigh(subject, seller, rules, fit)
-        ranked.append(
-            (bool(weighed[0]), seller.person_id != first, -weighed[1], seller.person_id, place, seller, weighed)
-        )
+    asked = list(sellers)
+    ranked = [
+        (bool(weighed[0]), seller.person_id != first, -weighed[1], seller.person_id, place, seller, weighed)
+        for place, (seller, weighed) in enumerate(zip(asked, _weighed(subject, asked, rules), strict=True))
+    ]
     # No two have the same place: nothing behind it is ever compared.
     ranked.sort()
     return [_candidate(each[5], each[6]) for each in ranked[:most]]
@@ -313,9 +328,3 @@ def _fits(
 
 def _covered(have: Iterable[str], want: Iterable[str]) -> bool:
     return any(covers(code, wanted) for wanted in want if wanted for code in have)
-
-
-def _share(seller: Seller, rules: AssignmentRules) -> float:
-    room = max(0.0, 1 - seller.load / (seller.capacity * seller.weight)) if seller.capacity and seller.weight else 0.0
-    rest = 1.0 if seller.rested_hours is None else min(seller.rested_hours / rules.rest_hours, 1.0)
-    return rules.weights.room * room + rules.weights.rest * rest

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from closedloop_chassis import errors
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.work import Scope
 
 COLUMNS = """id, record_type, record_id, owner_id, unit_id, previous_owner_id, method, rule, reason, candidates,
@@ -329,12 +330,23 @@ def replace_running(
     if not first:
         tx.do(END, {"record_type": record_type, "ids": ids, "now": now})
         tx.do(LEAVE_POOL, {"record_type": record_type, "ids": ids})
+    tx.write(_ADDING[record_type], (given, most), refuse=REFUSE)
+
+
+def _adding(
+    record_type: str, all_given: Sequence[tuple[Sequence[AssignmentRow], Mapping[str, int]]]
+) -> Iterator[Statement]:
+    given = [row for some, _ in all_given for row in some]
+    most = {person: allowed for _, some in all_given for person, allowed in some.items()}
     if len(given) == 1 and given[0].owner_id:
         allowed = most.get(given[0].owner_id)
         row = {**rows.values(given[0], AssignmentRow), "most": None if allowed is None else str(allowed)}
-        tx.do(_add_one(record_type), row, refuse=REFUSE)
+        yield _add_one(record_type), row
     else:
-        tx.do(ADD[record_type], {"rows": rows.pack(given), "most": Jsonb(dict(most))}, refuse=REFUSE)
+        yield ADD[record_type], {"rows": rows.pack(given), "most": Jsonb(most)}
+
+
+_ADDING = {record_type: partial(_adding, record_type) for record_type in COUNTED}
 
 
 @cache
@@ -357,7 +369,11 @@ def end(tx: Transaction, record_type: str, ids: Iterable[str], now: datetime) ->
 
 
 def enter_pool(tx: Transaction, entries: Sequence[dict[str, Any]]) -> None:
-    tx.do(ENTER_POOL, {"rows": rows.pack(entries)})
+    tx.write(_entering, entries)
+
+
+def _entering(entries: Sequence[Sequence[dict[str, Any]]]) -> Iterator[Statement]:
+    yield ENTER_POOL, {"rows": rows.pack(entry for some in entries for entry in some)}
 
 
 async def held_before(tx: Transaction, ids: Collection[str]) -> dict[str, frozenset[str]]:

@@ -105,13 +105,20 @@ def subject(
 def owed(work: Work, lead: Lead, choice: Choice, due: dict[str, datetime] | None = None) -> Lead:
     """The lead in its owner's hands, with the first response owed from now on if it still is. `due` by unit keeps what
     many leads of one call share."""
-    held = replace(lead, owner_id=choice.owner_id, unit_id=choice.unit_id, assignment_rule=choice.rule)
-    if lead.responded_at is not None or lead.stage == "closed" or lead.historical or lead.paused_until is not None:
-        return held
-    known = {} if due is None else due
-    if choice.unit_id not in known:
-        known[choice.unit_id] = work.calendars.due(work.rules(ResponseRules).first_response, work.now, choice.unit_id)
-    return replace(held, response_due_at=known[choice.unit_id])
+    due_at = lead.response_due_at
+    if lead.responded_at is None and lead.stage != "closed" and not lead.historical and lead.paused_until is None:
+        known = {} if due is None else due
+        if choice.unit_id not in known:
+            setting = work.rules(ResponseRules).first_response
+            known[choice.unit_id] = work.calendars.due(setting, work.now, choice.unit_id)
+        due_at = known[choice.unit_id]
+    return replace(
+        lead,
+        owner_id=choice.owner_id,
+        unit_id=choice.unit_id,
+        assignment_rule=choice.rule,
+        response_due_at=due_at,
+    )
 
 
 def start_response_clocks(work: Work, leads: Sequence[Lead]) -> None:

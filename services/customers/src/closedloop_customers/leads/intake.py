@@ -143,6 +143,8 @@ async def take_one(work: Work, inquiry: Inquiry) -> Taken:
     """The same for one that comes on its own: what it meets and who could get it are one round trip."""
     own = desk.keys_of(work, inquiry.profile)
     name = _name_key(inquiry, work.rules(identifiers.MatchingRules))
+    if not work.overtaken and (taken := await _met_nobody(work, inquiry, own, name)) is not None:
+        return taken
     claiming = store.claim_one(_submission(inquiry), own, name)
     question = None if inquiry.owner_id else _question(work, inquiry)
     found = await work.tx.each(claiming, *([question.statement] if question else []))
@@ -155,8 +157,27 @@ async def take_one(work: Work, inquiry: Inquiry) -> Taken:
     sellers = None
     if question is not None and not joins:
         keeper = _customer(customers, looked_up[inquiry.lead_id])
-        sellers = await question.answered(found[1], keeper.owner_id if keeper else "")
+        sellers = await question.answered(found[1], work.tx, keeper.owner_id if keeper else "")
     await _settle(work, taken, [inquiry], joins, customers, looked_up, False, sellers)
+    return taken
+
+
+async def _met_nobody(work: Work, inquiry: Inquiry, own: Sequence[str], name: str) -> Taken | None:
+    """Most come from somebody who asks for the first time: they are looked up, and written, with all who come at once.
+    None where somebody is known, and keys are to be claimed under their locks."""
+    question = None if inquiry.owner_id else _question(work, inquiry)
+    statement = question.statement if question else None
+    met = await store.met(work.db, store.Look(*inquiry.source, own, name, statement))
+    if met.known or any(claim.lead_id is not None for claim in met.claims):
+        return None
+    customers, looked_up = _customers(met.claims), {inquiry.lead_id: [*own, name]}
+    sellers = None
+    if question is not None:
+        keeper = _customer(customers, looked_up[inquiry.lead_id])
+        sellers = await question.answered(met.loads, work.db, keeper.owner_id if keeper else "")
+    taken = Taken(lead_of={inquiry.source: inquiry.lead_id})
+    store.submit(work.tx, _submission(inquiry), own)
+    await _make(work, taken, [inquiry], looked_up, customers, False, sellers)
     return taken
 
 

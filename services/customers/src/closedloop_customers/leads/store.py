@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from closedloop_chassis.data import rows
+from closedloop_chassis import errors
+from closedloop_chassis.data import places, rows
 from closedloop_chassis.data.gathering import Rows
 from closedloop_chassis.data.transaction import Reader, Transaction
 from closedloop_chassis.data.wire import Statement
@@ -64,6 +65,10 @@ ON CONFLICT (id) DO UPDATE
        paused_until = excluded.paused_until, pauses = excluded.pauses, converted_at = excluded.converted_at,
        closed_at = excluded.closed_at, merged_into_id = excluded.merged_into_id, updated_at = excluded.updated_at,
        version = excluded.version
+"""
+ADD = f"""
+INSERT INTO lead ({COLUMNS}, search)
+SELECT {COLUMNS}, search FROM jsonb_populate_recordset(NULL::lead, %(rows)s)
 """
 # One that is new, as most are that come in.
 ADD_ONE = rows.insert_one("lead", (*rows.columns(Lead), "search"))
@@ -126,6 +131,43 @@ SELECT k.key, NULL, NULL, a.id, a.owner_id, NULL
   FROM account_key k JOIN account a ON a.id = k.account_id
  WHERE k.key = %(name)s AND a.status NOT IN ('merged', 'retired')
 """
+# What inquiries meet that come on their own: the lead of one with the same source, whose its ways to answer are, and the
+# customers they belong to. Nothing is claimed; each is looked up by its keys (OFFSET 0), however small the tables were
+# when that was planned.
+LOOK_EACH = """
+WITH asked AS (SELECT * FROM {asked}),
+     keyed AS (SELECT place, key FROM asked, unnest(keys) AS key)
+SELECT place, '' AS key, s.lead_id, NULL::uuid AS contact_id, NULL::uuid AS account_id, '' AS owner_id
+  FROM asked a
+ CROSS JOIN LATERAL (SELECT lead_id FROM lead_submission
+                      WHERE source = a.source AND source_id = a.source_id OFFSET 0) s
+UNION ALL
+SELECT place, key, l.lead_id, NULL, NULL, ''
+  FROM keyed CROSS JOIN LATERAL (SELECT lead_id FROM lead_key k WHERE k.key = keyed.key OFFSET 0) l
+UNION ALL
+SELECT place, key, NULL, c.id, c.account_id, c.owner_id
+  FROM keyed CROSS JOIN LATERAL (
+       SELECT c.id, c.account_id, a.owner_id
+         FROM contact_key k JOIN contact c ON c.id = k.contact_id JOIN account a ON a.id = c.account_id
+        WHERE k.key = keyed.key AND c.state IN ('current', 'job_changed') AND a.status NOT IN ('merged', 'retired')
+       OFFSET 0) c
+UNION ALL
+SELECT place, name, NULL, NULL, c.id, c.owner_id
+  FROM asked CROSS JOIN LATERAL (
+       SELECT a.id, a.owner_id FROM account_key k JOIN account a ON a.id = k.account_id
+        WHERE k.key = asked.name AND a.status NOT IN ('merged', 'retired') OFFSET 0) c
+"""
+LOOKED = {"place": "int", "source": "text", "source_id": "text", "keys": "text[]", "name": "text"}
+# Of inquiries that met nobody. Who was faster with the same source or the same key has the other begin again.
+SUBMIT = f"""
+INSERT INTO lead_submission ({SUBMISSION})
+SELECT {SUBMISSION} FROM jsonb_populate_recordset(NULL::lead_submission, %(rows)s)
+"""
+KEEP_KEYS = """
+INSERT INTO lead_key (key, lead_id)
+SELECT key, lead_id FROM unnest(%(keys)s::text[], %(lead_ids)s::uuid[]) AS k (key, lead_id) ORDER BY key
+"""
+MET = errors.Overtaken("INQUIRY_MET", "another inquiry of the same person came at the same time; ask again")
 GIVE_UP_KEYS = "DELETE FROM lead_key WHERE lead_id = ANY(%(ids)s::uuid[])"
 TAKE_KEYS = """
 INSERT INTO lead_key (key, lead_id) SELECT key, %(id)s::uuid FROM unnest(%(keys)s::text[]) AS key ORDER BY key
@@ -270,14 +312,24 @@ async def lock_of_opportunity(tx: Transaction, opportunity_id: str, lead_id: str
 def add(tx: Transaction, leads: Sequence[Lead]) -> None:
     """Queues leads that are new."""
     if len(leads) == 1:
-        tx.do(ADD_ONE, {**rows.values(leads[0], Lead), "search": leads[0].search})
+        tx.write(_adding, leads[0])
     else:
         put(tx, leads)
 
 
 def put(tx: Transaction, leads: Sequence[Lead]) -> None:
-    packed = [{**rows.row(lead), "search": lead.search} for lead in leads]
-    tx.do(PUT, {"rows": rows.pack(packed)})
+    tx.do(PUT, {"rows": rows.pack(map(_row, leads))})
+
+
+def _adding(leads: Sequence[Lead]) -> Iterator[Statement]:
+    if len(leads) == 1:
+        yield ADD_ONE, {**rows.values(leads[0], Lead), "search": leads[0].search}
+    else:
+        yield ADD, {"rows": rows.pack(map(_row, leads))}
+
+
+def _row(lead: Lead) -> dict[str, Any]:
+    return {**rows.row(lead), "search": lead.search}
 
 
 async def claim_sources(tx: Transaction, submissions: Sequence[Submission]) -> dict[tuple[str, str], tuple[str, bool]]:
@@ -290,6 +342,67 @@ async def claim_keys(tx: Transaction, keys: Mapping[str, str], names: Collection
     """`keys` to the lead that wants them; `names` are keys of company names that only look for a customer."""
     params = {"keys": list(keys), "lead_ids": list(keys.values()), "names": list(names)}
     return await tx.all(CLAIM_KEYS, params, into=Claim)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an inquiry is to be known by; `loads` asks who could get it."""
+
+    source: str
+    source_id: str
+    keys: Sequence[str]
+    name: str
+    loads: Statement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """`known`: there is a lead of this source; `loads`: the rows of that question."""
+
+    known: bool
+    claims: list[Claim]
+    loads: Rows
+
+
+async def met(db: Reader, look: Look) -> Met:
+    """One round trip of all who look at once. What it finds nobody of is still to be claimed by `submit`."""
+    return await db.together(_met, look)
+
+
+async def _met(db: Reader, looks: Sequence[Look]) -> list[Met]:
+    asked = [(place, look.source, look.source_id, rows.array(look.keys), look.name) for place, look in enumerate(looks)]
+    # Those who could get leads of one kind are the same people.
+    kinds = {look.loads[1]["people"]: look.loads for look in looks if look.loads is not None}
+    found, *loads = await db.each(places.among(LOOK_EACH, LOOKED, asked), *kinds.values())
+    loads_of = dict(zip(kinds, loads, strict=True))
+    known: set[int] = set()
+    claims: list[list[Claim]] = [[] for _ in looks]
+    for row in found:
+        if row["key"]:
+            claims[row["place"]].append(
+                Claim(row["key"], row["lead_id"], row["contact_id"], row["account_id"], row["owner_id"])
+            )
+        else:
+            known.add(row["place"])
+    return [
+        Met(place in known, claims[place], [] if look.loads is None else loads_of[look.loads[1]["people"]])
+        for place, look in enumerate(looks)
+    ]
+
+
+def submit(tx: Transaction, submission: Submission, keys: Sequence[str]) -> None:
+    """Queues an inquiry that met nobody, and its keys."""
+    touches = [f"inquiry:{submission.source}:{submission.source_id}", *(f"lead_key:{key}" for key in keys)]
+    refuse = {"lead_submission_key": MET, "lead_key_key": MET}
+    tx.write(_submitting, (submission, keys), touches=touches, refuse=refuse)
+
+
+def _submitting(made: Sequence[tuple[Submission, Sequence[str]]]) -> Iterator[Statement]:
+    yield SUBMIT, {"rows": rows.pack(submission for submission, _ in made)}
+    held = [(key, submission.lead_id) for submission, keys in made for key in keys]
+    if held:
+        keys, lead_ids = zip(*held, strict=True)
+        yield KEEP_KEYS, {"keys": rows.array(keys), "lead_ids": rows.array(lead_ids)}
 
 
 def claim_one(submission: Submission, keys: Collection[str], name: str) -> Statement:
@@ -343,9 +456,16 @@ def add_transitions(work: Work, steps: Sequence[tuple[str, str, str, str]]) -> N
         for lead_id, before, after, reason in steps
     ]
     if len(packed) == 1:
-        work.tx.do(ADD_TRANSITION, packed[0])
+        work.tx.write(_stepping, packed[0])
     elif packed:
         work.tx.do(ADD_TRANSITIONS, {"rows": rows.pack(packed)})
+
+
+def _stepping(steps: Sequence[dict[str, Any]]) -> Iterator[Statement]:
+    if len(steps) == 1:
+        yield ADD_TRANSITION, steps[0]
+    else:
+        yield ADD_TRANSITIONS, {"rows": rows.pack(steps)}
 
 
 async def needs(reader: Reader | Transaction, ids: Collection[str]) -> dict[str, list[Need]]:

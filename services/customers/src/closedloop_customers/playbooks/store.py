@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from closedloop_chassis.data import rows
 from closedloop_chassis.data.transaction import Reader, Transaction
+from closedloop_chassis.data.wire import Statement
 from closedloop_chassis.work import Scope
 from closedloop_customers import records
 
@@ -131,9 +132,13 @@ def drop(tx: Transaction, applying: Sequence[tuple[str, str]]) -> None:
 def open_first(tx: Transaction, steps: Sequence[StepRow], *, fresh: bool = False) -> None:
     """`fresh`: of records that are new themselves."""
     if fresh and len(steps) == 1:
-        tx.do(*rows.added("playbook_step", steps, StepRow))
+        tx.write(_opening, steps[0])
     elif steps:
         tx.do(OPEN, {"rows": rows.pack(steps)})
+
+
+def _opening(steps: Sequence[StepRow]) -> Iterator[Statement]:
+    yield rows.added("playbook_step", steps, StepRow)
 
 
 def open_next(tx: Transaction, step: StepRow) -> None:
