@@ -100,7 +100,7 @@ def _start(broker: str, folder: Path, otlp_endpoint: str) -> Standing:
                 "CLOSEDLOOP_TRACE_RATIO": "1",
                 "CLOSEDLOOP_INTEGRATIONS_WEBHOOK_SECRET": WEBHOOK_SECRET,
                 "CLOSEDLOOP_INTEGRATIONS_CALLBACKS": json.dumps(
-                    {platform: {"sales": [CALLBACK]} for platform in ("wecom", "dingtalk")}
+                    {"wecom": {"sales": [CALLBACK]}, "dingtalk": {"sales": [CALLBACK, {"app_secret": "app-secret"}]}}
                 ),
                 # One caller plays the whole company here.
                 "CLOSEDLOOP_RATE_PER_CALLER": "0",

@@ -31,7 +31,7 @@ async def test_what_was_said_outside_is_read_inside(over_redis: Stage) -> None:
     for platform in (Wecom(**CALLBACK), Dingtalk(**CALLBACK)):
         url = f"http://127.0.0.1:{ports.webhooks}/hooks/{platform.source}/sales"
         assert platform.verified(*await asyncio.to_thread(platform.verification().send, url))
-        forged = platform.written("x", "x", time.time()).but(nonce="other")
+        forged = platform.event("change_contact", time.time()).but(nonce="other")
         assert (await asyncio.to_thread(forged.send, url))[0] == 401
     rules = platform_pb2.PublishRulebookRequest(
         request_id=ids.new_id(), name="integrations.conversations", reason="chats are short in this test"
