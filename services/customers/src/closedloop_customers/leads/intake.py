@@ -316,6 +316,7 @@ async def _make(
         store_now.append(desk.owed(work, lead, choice, due) if choice else lead)
     _write(work, store_now, named, historical)
     taken.made = {lead.id: lead for lead in store_now}
+    await again.came_back(work, [(inquiry, taken.made[inquiry.lead_id]) for inquiry in makers])
 
 
 def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historical: bool) -> None:
