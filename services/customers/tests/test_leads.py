@@ -15,7 +15,7 @@ from google.type.money_pb2 import Money
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Light, Provenance
-from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, interactions_pb2
+from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, identity_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as funnel
@@ -150,6 +150,37 @@ async def test_who_asks_again_after_an_answer_is_heard_and_answered_in_time(hous
     assert heir not in {"", gone}
     assert (await messages())[-1].recipient.person_id == heir
     assert (await house.live.told(events.LeadAssigned))[-1].previous_owner_id == gone
+
+
+@pytest.mark.mission("S21", "S23")
+async def test_who_asked_again_waits_for_an_answer_though_the_lead_is_merged_or_converted(
+    house: House, rid: Any
+) -> None:
+    async def calls() -> list[str]:
+        told = [one.content for one in await house.live.told(approvals.TaskRequested)]
+        return [one.subject_id for one in told if one.warning == "customers.asked_again"]
+
+    kept = await respond(house, rid, await intake(house, rid, "1", phone="13900139001"))
+    lost = await respond(house, rid, await intake(house, rid, "2", phone="13900139002"))
+    turned = await respond(house, rid, await intake(house, rid, "3", phone="13900139003"))
+    await intake(house, rid, "4", phone="13900139002", need="另要两台")
+    await intake(house, rid, "5", phone="13900139003", need="另要三台")
+    kept = await house.ops.leads.GetLead(get(kept))
+    await house.ops.identity.MergeRecords(
+        identity_pb2.MergeRecordsRequest(
+            request_id=rid(),
+            survivor=accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_LEAD, id=kept.id),
+            survivor_etag=kept.etag,
+            absorbed_ids=[lost.id],
+            reason="同一客户",
+            owner_id=kept.ownership.owner_id,
+        )
+    )
+    turned = await house.ops.leads.GetLead(get(turned))
+    owner = house.caller(turned.ownership.owner_id, "rep")
+    await owner.leads.ConvertLead(pb.ConvertLeadRequest(request_id=rid(), id=turned.id, etag=turned.etag))
+    await house.live.advance(hours=3)
+    assert sorted(await calls()) == sorted([kept.id, turned.id])
 
 
 @pytest.mark.mission("S21", "S23")
@@ -410,6 +441,11 @@ async def test_a_qualified_lead_becomes_account_contact_and_opportunity(house: H
     assert account.ownership == lead.ownership
     contact = await owner.contacts.GetContact(contacts_pb2.GetContactRequest(id=converted.contact_id))
     assert list(contact.profile.phones) == ["13800138000"]
+    # What was said with the lead was said with the customer.
+    assert account.last_interaction_time == contact.last_interaction_time == answered.last_interaction_time
+    of_contact = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_CONTACT, id=contact.id)
+    said = await owner.interactions.ListInteractions(interactions_pb2.ListInteractionsRequest(record=of_contact))
+    assert [(one.account_id, one.summary) for one in said.interactions] == [(account.id, "介绍了方案，下周演示")]
     (told,) = await house.live.told(events.LeadConverted)
     assert told.open_opportunity
     assert (told.opportunity_name, told.expected_amount.units, list(told.product_lines)) == (

@@ -49,7 +49,7 @@ async def absorb(
     elif merge.record_type == "contact":
         after = _absorb_contacts(work, survivor, absorbed, joined, cited)  # type: ignore[arg-type]
     else:
-        after = inquiries.absorb(work, survivor, absorbed, joined, owner, cited)  # type: ignore[arg-type]
+        after = await inquiries.absorb(work, survivor, absorbed, joined, owner, cited)  # type: ignore[arg-type]
     taken = {
         name: id_
         for name, id_ in merge.choices.items()

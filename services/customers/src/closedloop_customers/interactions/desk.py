@@ -69,6 +69,18 @@ async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
     return noted
 
 
+async def taken_along(work: Work, lead_id: str, account_id: str, contact_id: str | None) -> None:
+    """A lead became a customer: what was said with it is the customer's past, and their silence counts from its last
+    touch. A handful of round trips."""
+    accounts = await store.take_along(work.tx, lead_id, account_id, contact_id)
+    await quality.relight(work, [row.id for row in accounts])
+    soon.reconsider(work, {account_id})
+    health.touched(work, {account_id}, "interaction")
+    for row in accounts:
+        if row.open and row.last_interaction_at is not None:
+            silence.touched(work, "account", [(row.id, row.owner_id, row.unit_id)], row.last_interaction_at)
+
+
 def _judged(work: Work, touch: Touch) -> store.Interaction:
     effective, rule, why = judge(touch, work.rules(InteractionRules))
     return store.Interaction(

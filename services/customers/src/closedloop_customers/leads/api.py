@@ -182,9 +182,9 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
     stage = call.rules(LeadRules).converted_stage
     new = replace(old, account_id=account_id, contact_id=contact_id, converted_at=call.now, stage=stage)
     (after,) = desk.save(call, [(old, new)], "convert", "converted", action)
-    # From here on the account is listened to, not the lead.
-    for kind in (silence.KIND, desk.ASKED_AGAIN):
-        call.clocks.meet(kind, old.id)
+    await interactions.taken_along(call, after.id, account_id, contact_id)
+    # From here on the account is listened to, not the lead; who asked again and got no answer still waits for it.
+    call.clocks.meet(silence.KIND, old.id)
     needs = (await store.needs(call.tx, [after.id])).get(after.id, ())
     call.tell(wire.converted(after, request, needs), after.id)
     return wire.to_proto(after)

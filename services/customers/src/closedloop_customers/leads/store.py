@@ -49,6 +49,12 @@ FIRST_ANSWERS = """
 SELECT lead_id, min(occurred_at) AS at FROM interaction
  WHERE lead_id = ANY(%(ids)s::uuid[]) AND effective AND action = 'response' GROUP BY lead_id
 """
+# A clock that ran out and was not answered since is still owed.
+OWING = """
+SELECT DISTINCT subject FROM clock
+ WHERE kind = %(kind)s AND subject = ANY(%(ids)s) AND (state IN ('open', 'paused')
+    OR state = 'breached' AND answered_at IS NULL)
+"""
 PUT = f"""
 INSERT INTO lead ({COLUMNS}, search)
 SELECT {COLUMNS}, search FROM jsonb_populate_recordset(NULL::lead, %(rows)s)
