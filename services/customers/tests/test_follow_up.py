@@ -128,6 +128,25 @@ async def test_touches_are_recorded_once_and_judged_by_rule(house: House, rid: A
         pb.BulkRecordInteractionsRequest(request_id=rid(), rows=[touch(house, account, 9)])
     )
     assert foreign.errors[0].reason == "OUT_OF_SCOPE"
+    theirs = await house.rep9.accounts.CreateAccount(
+        accounts_pb2.CreateAccountRequest(
+            request_id=rid(), profile=accounts_pb2.AccountProfile(name="北方重工", region_code="110000")
+        )
+    )
+    stranger = await house.rep9.contacts.CreateContact(
+        contacts_pb2.CreateContactRequest(
+            request_id=rid(), account_id=theirs.id, profile=contacts_pb2.ContactProfile(name="赵大")
+        )
+    )
+    named = await record(
+        house, rid, touch(house, account, 10, contact_id=stranger.id), touch(house, account, 11, contact_id=account.id)
+    )
+    assert [(error.field, error.reason) for error in named.errors] == [
+        ("record", "OUT_OF_SCOPE"),
+        ("contact_id", "CONTACT_NOT_FOUND"),
+    ]
+    unmoved = await house.rep9.contacts.GetContact(contacts_pb2.GetContactRequest(id=stranger.id))
+    assert not unmoved.HasField("last_interaction_time")
     with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await house.rep9.interactions.ListInteractions(pb.ListInteractionsRequest(record=of(account)))
     with house.live.refused("INVALID_ARGUMENT", "RECORD_MISSING"):

@@ -420,6 +420,60 @@ async def test_closing_has_its_conditions(house: House, rid: Any) -> None:
     assert won.outcome == pb.LEAD_OUTCOME_WON
 
 
+@pytest.mark.mission("S22", "S82")
+async def test_a_lead_is_linked_to_customers_within_reach_and_to_their_own_people(house: House, rid: Any) -> None:
+    async def made(desk: Desk, name: str, region: str) -> tuple[str, str]:
+        account = await desk.accounts.CreateAccount(
+            accounts_pb2.CreateAccountRequest(
+                request_id=rid(), profile=accounts_pb2.AccountProfile(name=name, region_code=region)
+            )
+        )
+        person = await desk.contacts.CreateContact(
+            contacts_pb2.CreateContactRequest(
+                request_id=rid(), account_id=account.id, profile=contacts_pb2.ContactProfile(name=f"{name}李伟")
+            )
+        )
+        return account.id, person.id
+
+    ours, ours_person = await made(house.rep1, "甲机械", "310000")
+    other, other_person = await made(house.rep1, "乙仪器", "310000")
+    foreign, foreign_person = await made(house.rep9, "北方重工", "110000")
+
+    def asked(n: int, **links: str) -> pb.IntakeLeadRequest:
+        told = profile(company_name="", phone=f"1390013910{n}")
+        kept = Provenance(source="phone", source_id=f"{n}")
+        return pb.IntakeLeadRequest(request_id=rid(), profile=told, provenance=kept, owner_id="rep1", **links)
+
+    for links in ({"account_id": foreign}, {"contact_id": foreign_person}):
+        with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+            await house.rep1.leads.IntakeLead(asked(1, **links))
+    with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
+        await house.rep1.leads.IntakeLead(asked(1, account_id=ours, contact_id=other_person))
+    lead = await house.rep1.leads.IntakeLead(asked(1, contact_id=ours_person))
+    assert (lead.account_id, lead.contact_id) == (ours, ours_person), "a person brings their account"
+    update = pb.UpdateLeadRequest(
+        request_id=rid(),
+        id=lead.id,
+        etag=lead.etag,
+        contact_id=other_person,
+        update_mask=FieldMask(paths=["contact_id"]),
+        business_action=accounts_pb2.BusinessAction(kind="call", reference="1"),
+    )
+    with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
+        await house.rep1.leads.UpdateLead(update)
+    answered = await respond(house, rid, lead)
+    for links in ({"contact_id": other_person}, {"account_id": other}):
+        with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
+            await house.rep1.leads.ConvertLead(
+                pb.ConvertLeadRequest(request_id=rid(), id=lead.id, etag=answered.etag, **links)
+            )
+    free = await respond(house, rid, await house.rep1.leads.IntakeLead(asked(2)))
+    converted = await house.rep1.leads.ConvertLead(
+        pb.ConvertLeadRequest(request_id=rid(), id=free.id, etag=free.etag, contact_id=other_person)
+    )
+    assert (converted.account_id, converted.contact_id) == (other, other_person)
+
+
 @pytest.mark.mission("S22")
 async def test_a_qualified_lead_becomes_account_contact_and_opportunity(house: House, rid: Any) -> None:
     lead = await intake(

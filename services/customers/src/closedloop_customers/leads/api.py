@@ -31,8 +31,7 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 @rpcs.method
 async def intake_lead(request: pb.IntakeLeadRequest, call: Call) -> pb.Lead:
     kept = provenance.by_hand(call, request.provenance)
-    inquiry = intake.read(call, request, kept)
-    await _check_known(call, inquiry)
+    inquiry = await _linked_up(call, intake.read(call, request, kept))
     taken = await intake.take_one(call, inquiry)
     id_ = taken.lead_of[inquiry.source]
     lead = taken.made.get(id_) or taken.joined.get(id_) or await store.get(call.tx, id_)
@@ -117,6 +116,11 @@ async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
         new = replace(new, account_id=await _linked(call, "account", request.account_id))
     if "contact_id" in links:
         new = replace(new, contact_id=await _linked(call, "contact", request.contact_id))
+    if links and new.contact_id:
+        person = await _person(call, new.contact_id)
+        if "account_id" not in links and new.account_id is None:
+            new = replace(new, account_id=person.account_id)
+        records.check_of(person, new.account_id)
     if (keys := desk.keys_of(call, profile)) != desk.keys_of(call, old.profile):
         store.give_up_keys(call.tx, [old.id])
         store.take_keys(call.tx, old.id, keys)
@@ -269,22 +273,31 @@ async def _held(call: Call, id: str) -> Lead:
     return lead
 
 
-async def _check_known(call: Call, inquiry: intake.Inquiry) -> None:
-    wanted = [(type_, id_) for type_, id_ in (("account", inquiry.account_id), ("contact", inquiry.contact_id)) if id_]
-    found = await records.find(call.tx, wanted) if wanted else {}
-    for type_, id_ in wanted:
-        if (type_, id_) not in found:
-            raise errors.NotFound(f"{type_.upper()}_NOT_FOUND", f"no {type_} {id_}")
+async def _linked_up(call: Call, inquiry: intake.Inquiry) -> intake.Inquiry:
+    """With the customer it says it is of, which its caller may see; a person brings their account."""
+    account_id = await _linked(call, "account", inquiry.account_id or "")
+    if not inquiry.contact_id:
+        return replace(inquiry, account_id=account_id)
+    person = await _person(call, inquiry.contact_id)
+    if account_id is not None:
+        records.check_of(person, account_id)
+    return replace(inquiry, account_id=person.account_id, contact_id=person.id)
 
 
 async def _linked(call: Call, type_: str, id_: str) -> str | None:
-    if not id_:
-        return None
+    return (await _within_reach(call, type_, id_)).id if id_ else None
+
+
+async def _person(call: Call, id_: str) -> records.Standing:
+    return await _within_reach(call, "contact", id_)
+
+
+async def _within_reach(call: Call, type_: str, id_: str) -> records.Standing:
     found = (await records.find(call.tx, [(type_, id_)])).get((type_, id_))
     if found is None:
         raise errors.NotFound(f"{type_.upper()}_NOT_FOUND", f"no {type_} {id_}")
     call.authorize(found.owner_id, found.unit_id, found.participant_ids)
-    return found.id
+    return found
 
 
 def _responder(call: Call, request: pb.RecordResponseRequest) -> str:
@@ -324,6 +337,8 @@ async def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest)
 
 async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, action: str) -> str:
     wanted = request.account_id or ("" if request.WhichOneof("account") == "new_account" else lead.account_id or "")
+    if not wanted and request.WhichOneof("account") is None and request.contact_id:
+        wanted = (await _person(call, request.contact_id)).account_id or ""
     if wanted:
         return await _linked(call, "account", wanted) or wanted
     shared = ("region_code", "industry", "product_lines", "time_zone")
@@ -345,7 +360,9 @@ async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, a
 async def _contact_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, account_id: str, action: str) -> str:
     wanted = request.contact_id or ("" if request.WhichOneof("contact") == "new_contact" else lead.contact_id or "")
     if wanted:
-        return await _linked(call, "contact", wanted) or wanted
+        person = await _person(call, wanted)
+        records.check_of(person, account_id)
+        return person.id
     of_lead: dict[str, Any] = {
         "name": lead.profile.get("contact_name", ""),
         "job_title": lead.profile.get("job_title", ""),
