@@ -152,6 +152,26 @@ async def test_who_asks_again_after_an_answer_is_heard_and_answered_in_time(hous
     assert (await house.live.told(events.LeadAssigned))[-1].previous_owner_id == gone
 
 
+@pytest.mark.mission("S21")
+async def test_what_is_no_number_joins_no_strangers(house: House, rid: Any) -> None:
+    written = ("1.38E+10", "13800138000.0", "abc", "11111111111", "11111111111", "400-820-0820", "4008200820")
+    rows = [
+        pb.LeadRow(
+            provenance=Provenance(source="spreadsheet", source_id=f"{n}"),
+            profile=profile(company_name=f"第{n}家公司", phone=phone),
+        )
+        for n, phone in enumerate(written)
+    ]
+    summary = await house.ops.leads.BulkIntakeLeads(pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows))
+    assert [(error.row, error.field, error.reason) for error in summary.errors] == [
+        (n, "profile.phone", "PHONE_UNREADABLE") for n in range(3)
+    ]
+    assert (summary.created, summary.updated) == (4, 0)
+    for wrong, reason in (({"email_address": "abc"}, "MAIL_UNREADABLE"), ({"time_zone": "Mars"}, "UNKNOWN_TIME_ZONE")):
+        with house.live.refused("INVALID_ARGUMENT", reason):
+            await intake(house, rid, "x", **wrong)
+
+
 @pytest.mark.mission("S21", "S23")
 async def test_who_asked_again_waits_for_an_answer_though_the_lead_is_merged_or_converted(
     house: House, rid: Any

@@ -12,7 +12,17 @@ from closedloop_chassis import enums, errors, etags, pages, protos, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import accesses, asking, business_actions, codes, custom_fields, profiles, provenance, records
+from closedloop_customers import (
+    accesses,
+    asking,
+    business_actions,
+    codes,
+    custom_fields,
+    identifiers,
+    profiles,
+    provenance,
+    records,
+)
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts
@@ -110,6 +120,7 @@ async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
     links = {"account_id", "contact_id"} & paths
     profile = profiles.masked(old.profile, profiles.read(request.profile), paths - links, pb.LeadProfile)
     codes.check(profile, call.rules(codes.CodeRules), call.org)
+    identifiers.check_ways(profile, call.rules(identifiers.MatchingRules), old.profile)
     custom_fields.check("lead", profile, call.rules(custom_fields.FieldRules))
     new = replace(old, profile=profile)
     if "account_id" in links:

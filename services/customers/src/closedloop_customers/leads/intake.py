@@ -80,6 +80,7 @@ def read(
     check_payload(row.payload.ByteSize(), rules)
     profile = profiles.read(row.profile)
     codes.check(profile, code_rules, work.org)
+    identifiers.check_ways(profile, work.rules(identifiers.MatchingRules))
     custom_fields.check("lead", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
         profile["region_code"] = region
