@@ -494,6 +494,36 @@ async def test_a_lead_is_linked_to_customers_within_reach_and_to_their_own_peopl
     assert (converted.account_id, converted.contact_id) == (other, other_person)
 
 
+async def test_who_closes_a_lead_and_who_asks_again_wait_in_one_order(house: House, rid: Any) -> None:
+    async def closed(request: pb.CloseLeadRequest) -> pb.Lead:
+        after: pb.Lead = await house.m1.leads.CloseLead(request)
+        return after
+
+    lead = await intake(house, rid)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    asking = house.live.process.database.transaction()
+    try:
+        # An inquiry has claimed the key, and goes on to the lead that has it.
+        await asking.all("SELECT key FROM lead_key WHERE lead_id = %(id)s FOR UPDATE", {"id": lead.id})
+        closing = asyncio.create_task(
+            closed(
+                pb.CloseLeadRequest(
+                    request_id=rid(), id=lead.id, etag=lead.etag, outcome=pb.LEAD_OUTCOME_INVALID, reason="spam"
+                )
+            )
+        )
+        for _ in range(600):
+            if await house.live.db.value(waiting):
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise AssertionError("who closes waits for nobody")
+        assert await asking.value("SELECT id FROM lead WHERE id = %(id)s FOR UPDATE NOWAIT", {"id": lead.id}) == lead.id
+    finally:
+        await asking.rollback()
+    assert (await closing).stage == pb.LEAD_STAGE_CLOSED
+
+
 @pytest.mark.mission("S22")
 async def test_a_qualified_lead_becomes_account_contact_and_opportunity(house: House, rid: Any) -> None:
     lead = await intake(

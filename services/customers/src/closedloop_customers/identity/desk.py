@@ -18,7 +18,7 @@ from closedloop_customers.identity.holding import Owner
 from closedloop_customers.identity.keeping import Held
 from closedloop_customers.leads import desk as leads
 
-LOCKED: dict[str, Any] = {"account": accounts.locked, "contact": contacts.locked, "lead": leads.locked}
+LOCKED: dict[str, Any] = {"account": accounts.locked, "contact": contacts.locked, "lead": leads.locked_with_keys}
 
 
 async def locked(call: Call, kind: str, ids: Sequence[str]) -> dict[str, Held]:

@@ -112,7 +112,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
 
 @rpcs.method
 async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
-    old = await _held(call, request.id)
+    old = await _held(call, request.id, with_keys=True)
     etags.check(request.etag, old.version)
     rules.check_open(old)
     action = business_actions.cited(call, request.business_action)
@@ -207,7 +207,7 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
 
 @rpcs.method
 async def close_lead(request: pb.CloseLeadRequest, call: Call) -> pb.Lead:
-    old = await _held(call, request.id)
+    old = await _held(call, request.id, with_keys=True)
     etags.check(request.etag, old.version)
     outcome = enums.word(pb.LeadOutcome, request.outcome)
     rules.check_closing(old, outcome, request.reason, request.deal_reference, call.rules(CloseReasonRules))
@@ -276,8 +276,8 @@ async def get_response_report(request: pb.GetResponseReportRequest, call: Call) 
     return await report.measure(request, call)
 
 
-async def _held(call: Call, id: str) -> Lead:
-    lead = (await store.lock(call.tx, [id])).get(id)
+async def _held(call: Call, id: str, *, with_keys: bool = False) -> Lead:
+    lead = (await (store.lock_with_keys if with_keys else store.lock)(call.tx, [id])).get(id)
     if lead is None:
         raise errors.NotFound("LEAD_NOT_FOUND", f"no lead {id}")
     call.authorize(lead.owner_id, lead.unit_id)

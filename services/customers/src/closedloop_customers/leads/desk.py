@@ -315,6 +315,11 @@ async def locked(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
     return await store.lock(tx, ids)
 
 
+async def locked_with_keys(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
+    """The same with their keys, for who ends them. One round trip."""
+    return await store.lock_with_keys(tx, ids)
+
+
 async def get(reader: Reader | Transaction, id: str) -> Lead | None:
     return await store.get(reader, id)
 
@@ -322,7 +327,7 @@ async def get(reader: Reader | Transaction, id: str) -> Lead | None:
 async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> Erased:
     """These leads without the fields that tell of a person, closed because nobody is left to answer; one that became a
     deal ends with the deal. Answers by what that person was known. One round trip."""
-    held = await store.lock(work.tx, ids) if ids else {}
+    held = await store.lock_with_keys(work.tx, ids) if ids else {}
     pairs = []
     for old in held.values():
         new = replace(old, profile={name: value for name, value in old.profile.items() if name not in fields})
