@@ -167,7 +167,11 @@ async def test_what_is_no_number_joins_no_strangers(house: House, rid: Any) -> N
         (n, "profile.phone", "PHONE_UNREADABLE") for n in range(3)
     ]
     assert (summary.created, summary.updated) == (4, 0)
-    for wrong, reason in (({"email_address": "abc"}, "MAIL_UNREADABLE"), ({"time_zone": "Mars"}, "UNKNOWN_TIME_ZONE")):
+    unread: list[tuple[dict[str, Any], str]] = [
+        ({"email_address": "abc"}, "MAIL_UNREADABLE"),
+        ({"time_zone": "Mars"}, "UNKNOWN_TIME_ZONE"),
+    ]
+    for wrong, reason in unread:
         with house.live.refused("INVALID_ARGUMENT", reason):
             await intake(house, rid, "x", **wrong)
 
@@ -459,11 +463,12 @@ async def test_a_lead_is_linked_to_customers_within_reach_and_to_their_own_peopl
     other, other_person = await made(house.rep1, "乙仪器", "310000")
     foreign, foreign_person = await made(house.rep9, "北方重工", "110000")
 
-    def asked(n: int, **links: str) -> pb.IntakeLeadRequest:
+    def asked(n: int, **links: Any) -> pb.IntakeLeadRequest:
         told = profile(company_name="", phone=f"1390013910{n}")
         kept = Provenance(source="phone", source_id=f"{n}")
         return pb.IntakeLeadRequest(request_id=rid(), profile=told, provenance=kept, owner_id="rep1", **links)
 
+    links: dict[str, Any]
     for links in ({"account_id": foreign}, {"contact_id": foreign_person}):
         with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
             await house.rep1.leads.IntakeLead(asked(1, **links))

@@ -64,8 +64,9 @@ def receive(desk: Desk, request: Request) -> Response:
 def read(
     body: bytes, source: str, rules: WebhookRules, door: LeadRules, matching: identifiers.MatchingRules
 ) -> list[leads_pb2.LeadRow]:
-    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID, PAYLOAD_TOO_LARGE, and what
-    refuses ways to answer that are none: who posts it still has who wrote it before them."""
+    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID, PAYLOAD_TOO_LARGE.
+
+    Ways to answer that are none are refused here: who posts them has whoever wrote them still before them."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -79,11 +80,14 @@ def read(
     _, refused = bulk.sift(parsed)
     for bad in refused[:1]:
         raise errors.InvalidArgument("ROW_INVALID", f"leads[{bad.row}].{bad.field}: {bad.message}", row=bad.row)
-    for row in parsed:
+    for number, row in enumerate(parsed):
         check_payload(row.payload.ByteSize(), door)
         told = row.profile
         ways = {"phone": told.phone.strip(), "email_address": told.email_address.strip(), "time_zone": told.time_zone}
-        identifiers.check_ways(ways, matching)
+        try:
+            identifiers.check_ways(ways, matching)
+        except errors.InvalidArgument as error:
+            raise errors.InvalidArgument("ROW_INVALID", f"leads[{number}]: {error}", row=number) from error
     return parsed
 
 
