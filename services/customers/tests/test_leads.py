@@ -487,7 +487,8 @@ async def test_a_lead_is_linked_to_customers_within_reach_and_to_their_own_peopl
     with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
         await house.rep1.leads.UpdateLead(update)
     answered = await respond(house, rid, lead)
-    for links in ({"contact_id": other_person}, {"account_id": other}):
+    crossed: list[dict[str, Any]] = [{"contact_id": other_person}, {"account_id": other}]
+    for links in crossed:
         with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
             await house.rep1.leads.ConvertLead(
                 pb.ConvertLeadRequest(request_id=rid(), id=lead.id, etag=answered.etag, **links)
