@@ -128,6 +128,25 @@ async def test_touches_are_recorded_once_and_judged_by_rule(house: House, rid: A
         pb.BulkRecordInteractionsRequest(request_id=rid(), rows=[touch(house, account, 9)])
     )
     assert foreign.errors[0].reason == "OUT_OF_SCOPE"
+    theirs = await house.rep9.accounts.CreateAccount(
+        accounts_pb2.CreateAccountRequest(
+            request_id=rid(), profile=accounts_pb2.AccountProfile(name="北方重工", region_code="110000")
+        )
+    )
+    stranger = await house.rep9.contacts.CreateContact(
+        contacts_pb2.CreateContactRequest(
+            request_id=rid(), account_id=theirs.id, profile=contacts_pb2.ContactProfile(name="赵大")
+        )
+    )
+    named = await record(
+        house, rid, touch(house, account, 10, contact_id=stranger.id), touch(house, account, 11, contact_id=account.id)
+    )
+    assert [(error.field, error.reason) for error in named.errors] == [
+        ("record", "OUT_OF_SCOPE"),
+        ("contact_id", "CONTACT_NOT_FOUND"),
+    ]
+    unmoved = await house.rep9.contacts.GetContact(contacts_pb2.GetContactRequest(id=stranger.id))
+    assert not unmoved.HasField("last_interaction_time")
     with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
         await house.rep9.interactions.ListInteractions(pb.ListInteractionsRequest(record=of(account)))
     with house.live.refused("INVALID_ARGUMENT", "RECORD_MISSING"):
@@ -391,6 +410,37 @@ async def test_who_comes_back_is_left_in_peace(house: House, rid: Any) -> None:
     assert len(await messages(house)) == 1
 
 
+@pytest.mark.mission("S27")
+async def test_no_message_goes_on_once_we_spoke_with_them_or_they_asked_us(house: House, rid: Any) -> None:
+    called, _ = await customer(house, rid, "甲机械", product_lines=["vision"])
+    asking, person = await customer(house, rid, "乙机械", product_lines=["vision"])
+    await house.live.advance(days=7, hours=1)
+    assert len(await messages(house)) == 2
+    ours: dict[str, Any] = {"direction": pb.INTERACTION_DIRECTION_OUTBOUND, "summary": "谈了交期和价格"}
+    long_ago = protos.timestamp(house.live.now - timedelta(days=30))
+    await record(house, rid, touch(house, called, 1, **ours, occur_time=long_ago))
+    await record(house, rid, touch(house, called, 2, **ours | {"summary": ""}))
+    assert {one.state for one in await wake_ups(house)} == {wake_ups_pb2.WAKE_UP_STATE_RUNNING}
+    await record(house, rid, touch(house, called, 3, **ours))
+    lead = await house.web.leads.IntakeLead(
+        leads_pb2.IntakeLeadRequest(
+            request_id=rid(),
+            profile=leads_pb2.LeadProfile(email_address=person.profile.email_addresses[0], need="请报价"),
+            provenance=Provenance(source="web_form", source_id="q1"),
+        )
+    )
+    assert (await house.ops.leads.GetLead(leads_pb2.GetLeadRequest(id=lead.id))).account_id == asking.id
+    states = {one.record.id: one.state for one in await wake_ups(house)}
+    assert states == {
+        called.id: wake_ups_pb2.WAKE_UP_STATE_STOPPED,
+        asking.id: wake_ups_pb2.WAKE_UP_STATE_AWAKENED,
+    }
+    (asked,) = await touches(house, asking)
+    assert (asked.summary, asked.contact_id, asked.lead_id) == ("请报价", person.id, lead.id)
+    await house.live.advance(days=6)
+    assert len(await messages(house)) == 2
+
+
 @pytest.mark.mission("S27", "S73")
 async def test_an_opt_out_is_respected_and_the_owner_is_asked_to_call(house: House, rid: Any) -> None:
     account, contact = await customer(house, rid, product_lines=["vision"])
@@ -538,7 +588,17 @@ async def test_who_asked_is_written_to_where_the_company_is_known(house: House, 
     assert lead.account_id
     about = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_LEAD, id=lead.id)
     owner = house.caller(lead.ownership.owner_id, "rep")
-    woken = await owner.wake_ups.StartWakeUp(wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=about))
+    start = wake_ups_pb2.StartWakeUpRequest(request_id=rid(), record=about)
+    with house.live.refused("FAILED_PRECONDITION", "CONTACTED_LATELY"):
+        await owner.wake_ups.StartWakeUp(start)
+    await owner.leads.RecordResponse(
+        leads_pb2.RecordResponseRequest(
+            request_id=rid(), id=lead.id, channel=pb.CHANNEL_PHONE, content="介绍了产品", reached=True
+        )
+    )
+    await house.live.advance(days=3)
+    start.request_id = rid()
+    woken = await owner.wake_ups.StartWakeUp(start)
     (content,) = await messages(house)
     assert (content.recipient.address_only, content.recipient.name) == ("zhao@jia.example.cn", "赵")
     # By the second message they are a contact, and it is the same person who is written to.

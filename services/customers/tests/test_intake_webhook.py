@@ -143,6 +143,7 @@ async def test_what_cannot_be_read_is_refused_with_its_row(house: House, desk: S
         ("ROW_UNREADABLE", "leads[0]", (row(1) | {"ownerId": "rep1"},)),
         ("ROW_UNREADABLE", "leads[0]", ({**row(1), "provenance": {"source": "partner", "sourceId": "1"}},)),
         ("ROW_INVALID", "leads[1]", (row(1), row(2, companyName="a\x00b"))),
+        ("ROW_INVALID", "leads[1]: '1.38E+10' is no phone number", (row(1), row(2, phone="1.38E+10"))),
         ("ROW_INVALID", "leads[0]", ({"provenance": {"sourceId": "1"}, "profile": {"need": "报价"}},)),
         ("PAYLOAD_TOO_LARGE", "64 KiB", (row(1), row(2) | {"payload": {"page": "x" * 70_000}})),
         ("TOO_MANY_ROWS", "500", tuple(row(n) for n in range(501))),

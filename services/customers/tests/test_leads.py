@@ -15,7 +15,7 @@ from google.type.money_pb2 import Money
 
 from closedloop.approvals.v1 import events_pb2 as approvals
 from closedloop.common.v1.common_pb2 import Light, Provenance
-from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, interactions_pb2
+from closedloop.customers.v1 import accounts_pb2, assignment_pb2, contacts_pb2, identity_pb2, interactions_pb2
 from closedloop.customers.v1 import events_pb2 as events
 from closedloop.customers.v1 import leads_pb2 as pb
 from closedloop.funnel.v1 import events_pb2 as funnel
@@ -150,6 +150,61 @@ async def test_who_asks_again_after_an_answer_is_heard_and_answered_in_time(hous
     assert heir not in {"", gone}
     assert (await messages())[-1].recipient.person_id == heir
     assert (await house.live.told(events.LeadAssigned))[-1].previous_owner_id == gone
+
+
+@pytest.mark.mission("S21")
+async def test_what_is_no_number_joins_no_strangers(house: House, rid: Any) -> None:
+    written = ("1.38E+10", "13800138000.0", "abc", "11111111111", "11111111111", "400-820-0820", "4008200820")
+    rows = [
+        pb.LeadRow(
+            provenance=Provenance(source="spreadsheet", source_id=f"{n}"),
+            profile=profile(company_name=f"第{n}家公司", phone=phone),
+        )
+        for n, phone in enumerate(written)
+    ]
+    summary = await house.ops.leads.BulkIntakeLeads(pb.BulkIntakeLeadsRequest(request_id=rid(), rows=rows))
+    assert [(error.row, error.field, error.reason) for error in summary.errors] == [
+        (n, "profile.phone", "PHONE_UNREADABLE") for n in range(3)
+    ]
+    assert (summary.created, summary.updated) == (4, 0)
+    unread: list[tuple[dict[str, Any], str]] = [
+        ({"email_address": "abc"}, "MAIL_UNREADABLE"),
+        ({"time_zone": "Mars"}, "UNKNOWN_TIME_ZONE"),
+    ]
+    for wrong, reason in unread:
+        with house.live.refused("INVALID_ARGUMENT", reason):
+            await intake(house, rid, "x", **wrong)
+
+
+@pytest.mark.mission("S21", "S23")
+async def test_who_asked_again_waits_for_an_answer_though_the_lead_is_merged_or_converted(
+    house: House, rid: Any
+) -> None:
+    async def calls() -> list[str]:
+        told = [one.content for one in await house.live.told(approvals.TaskRequested)]
+        return [one.subject_id for one in told if one.warning == "customers.asked_again"]
+
+    kept = await respond(house, rid, await intake(house, rid, "1", phone="13900139001"))
+    lost = await respond(house, rid, await intake(house, rid, "2", phone="13900139002"))
+    turned = await respond(house, rid, await intake(house, rid, "3", phone="13900139003"))
+    await intake(house, rid, "4", phone="13900139002", need="另要两台")
+    await intake(house, rid, "5", phone="13900139003", need="另要三台")
+    kept = await house.ops.leads.GetLead(get(kept))
+    await house.ops.identity.MergeRecords(
+        identity_pb2.MergeRecordsRequest(
+            request_id=rid(),
+            survivor=accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_LEAD, id=kept.id),
+            survivor_etag=kept.etag,
+            absorbed_ids=[lost.id],
+            reason="同一客户",
+            owner_id=kept.ownership.owner_id,
+        )
+    )
+    turned = await house.ops.leads.GetLead(get(turned))
+    owner = house.caller(turned.ownership.owner_id, "rep")
+    await owner.leads.ConvertLead(pb.ConvertLeadRequest(request_id=rid(), id=turned.id, etag=turned.etag))
+    await house.live.advance(hours=3)
+    assert sorted(await calls()) == sorted([kept.id, turned.id])
 
 
 @pytest.mark.mission("S21", "S23")
@@ -389,6 +444,92 @@ async def test_closing_has_its_conditions(house: House, rid: Any) -> None:
     assert won.outcome == pb.LEAD_OUTCOME_WON
 
 
+@pytest.mark.mission("S22", "S82")
+async def test_a_lead_is_linked_to_customers_within_reach_and_to_their_own_people(house: House, rid: Any) -> None:
+    async def made(desk: Desk, name: str, region: str) -> tuple[str, str]:
+        account = await desk.accounts.CreateAccount(
+            accounts_pb2.CreateAccountRequest(
+                request_id=rid(), profile=accounts_pb2.AccountProfile(name=name, region_code=region)
+            )
+        )
+        person = await desk.contacts.CreateContact(
+            contacts_pb2.CreateContactRequest(
+                request_id=rid(), account_id=account.id, profile=contacts_pb2.ContactProfile(name=f"{name}李伟")
+            )
+        )
+        return account.id, person.id
+
+    ours, ours_person = await made(house.rep1, "甲机械", "310000")
+    other, other_person = await made(house.rep1, "乙仪器", "310000")
+    foreign, foreign_person = await made(house.rep9, "北方重工", "110000")
+
+    def asked(n: int, **links: Any) -> pb.IntakeLeadRequest:
+        told = profile(company_name="", phone=f"1390013910{n}")
+        kept = Provenance(source="phone", source_id=f"{n}")
+        return pb.IntakeLeadRequest(request_id=rid(), profile=told, provenance=kept, owner_id="rep1", **links)
+
+    links: dict[str, Any]
+    for links in ({"account_id": foreign}, {"contact_id": foreign_person}):
+        with house.live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+            await house.rep1.leads.IntakeLead(asked(1, **links))
+    with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
+        await house.rep1.leads.IntakeLead(asked(1, account_id=ours, contact_id=other_person))
+    lead = await house.rep1.leads.IntakeLead(asked(1, contact_id=ours_person))
+    assert (lead.account_id, lead.contact_id) == (ours, ours_person), "a person brings their account"
+    update = pb.UpdateLeadRequest(
+        request_id=rid(),
+        id=lead.id,
+        etag=lead.etag,
+        contact_id=other_person,
+        update_mask=FieldMask(paths=["contact_id"]),
+        business_action=accounts_pb2.BusinessAction(kind="call", reference="1"),
+    )
+    with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
+        await house.rep1.leads.UpdateLead(update)
+    answered = await respond(house, rid, lead)
+    crossed: list[dict[str, Any]] = [{"contact_id": other_person}, {"account_id": other}]
+    for links in crossed:
+        with house.live.refused("INVALID_ARGUMENT", "CONTACT_OF_ANOTHER_ACCOUNT"):
+            await house.rep1.leads.ConvertLead(
+                pb.ConvertLeadRequest(request_id=rid(), id=lead.id, etag=answered.etag, **links)
+            )
+    free = await respond(house, rid, await house.rep1.leads.IntakeLead(asked(2)))
+    converted = await house.rep1.leads.ConvertLead(
+        pb.ConvertLeadRequest(request_id=rid(), id=free.id, etag=free.etag, contact_id=other_person)
+    )
+    assert (converted.account_id, converted.contact_id) == (other, other_person)
+
+
+async def test_who_closes_a_lead_and_who_asks_again_wait_in_one_order(house: House, rid: Any) -> None:
+    async def closed(request: pb.CloseLeadRequest) -> pb.Lead:
+        after: pb.Lead = await house.m1.leads.CloseLead(request)
+        return after
+
+    lead = await intake(house, rid)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    asking = house.live.process.database.transaction()
+    try:
+        # An inquiry has claimed the key, and goes on to the lead that has it.
+        await asking.all("SELECT key FROM lead_key WHERE lead_id = %(id)s FOR UPDATE", {"id": lead.id})
+        closing = asyncio.create_task(
+            closed(
+                pb.CloseLeadRequest(
+                    request_id=rid(), id=lead.id, etag=lead.etag, outcome=pb.LEAD_OUTCOME_INVALID, reason="spam"
+                )
+            )
+        )
+        for _ in range(600):
+            if await house.live.db.value(waiting):
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise AssertionError("who closes waits for nobody")
+        assert await asking.value("SELECT id FROM lead WHERE id = %(id)s FOR UPDATE NOWAIT", {"id": lead.id}) == lead.id
+    finally:
+        await asking.rollback()
+    assert (await closing).stage == pb.LEAD_STAGE_CLOSED
+
+
 @pytest.mark.mission("S22")
 async def test_a_qualified_lead_becomes_account_contact_and_opportunity(house: House, rid: Any) -> None:
     lead = await intake(
@@ -410,6 +551,11 @@ async def test_a_qualified_lead_becomes_account_contact_and_opportunity(house: H
     assert account.ownership == lead.ownership
     contact = await owner.contacts.GetContact(contacts_pb2.GetContactRequest(id=converted.contact_id))
     assert list(contact.profile.phones) == ["13800138000"]
+    # What was said with the lead was said with the customer.
+    assert account.last_interaction_time == contact.last_interaction_time == answered.last_interaction_time
+    of_contact = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_CONTACT, id=contact.id)
+    said = await owner.interactions.ListInteractions(interactions_pb2.ListInteractionsRequest(record=of_contact))
+    assert [(one.account_id, one.summary) for one in said.interactions] == [(account.id, "介绍了方案，下周演示")]
     (told,) = await house.live.told(events.LeadConverted)
     assert told.open_opportunity
     assert (told.opportunity_name, told.expected_amount.units, list(told.product_lines)) == (

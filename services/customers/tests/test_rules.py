@@ -43,12 +43,57 @@ MATCHING = MatchingRules()
         ("021-5555 1234", "+862155551234"),
         ("+1 (415) 555-0100", "+14155550100"),
         ("１３８００１３８０００", "+8613800138000"),
+        ("021-55551234转8001", "+862155551234"),
+        ("138-0013-8000 ext. 12", "+8613800138000"),
         ("n/a", ""),
         ("1", ""),
+        ("1.38E+10", ""),
+        ("13800138000.0", ""),
+        ("13800138000/13900139000", ""),
     ],
 )
 def test_one_spelling_for_every_number(written: str, known_as: str) -> None:
     assert identifiers.phone(written) == known_as
+
+
+@pytest.mark.parametrize(
+    ("written", "of_company", "of_person"),
+    [
+        ("13800138000", True, True),
+        ("0951-5012345", True, True),
+        ("+1 111 111 1111", True, True),
+        ("400-820-0820", True, False),
+        ("95588", True, False),
+        ("12345", True, False),
+        ("11111111111", False, False),
+        ("00000000000", False, False),
+        ("12345678", False, False),
+    ],
+)
+def test_a_number_of_nobody_and_of_anybody_is_no_key(written: str, of_company: bool, of_person: bool) -> None:
+    assert bool(identifiers.account_keys({"phones": [written]}, MATCHING)) == of_company
+    assert bool(identifiers.contact_keys({"phones": [written]}, MATCHING)) == of_person
+    assert bool(identifiers.lead_keys({"phone": written}, MATCHING)) == of_person
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [
+        ({"phone": "1.38E+10"}, "PHONE_UNREADABLE"),
+        ({"phones": ["13800138000", "13800138000.0"]}, "PHONE_UNREADABLE"),
+        ({"phone": "abc"}, "PHONE_UNREADABLE"),
+        ({"phone": "00000000000"}, "PHONE_UNREADABLE"),
+        ({"email_address": "abc"}, "MAIL_UNREADABLE"),
+        ({"email_addresses": ["abc"]}, "MAIL_UNREADABLE"),
+        ({"time_zone": "Mars/Phobos"}, "UNKNOWN_TIME_ZONE"),
+        ({"time_zone": "../etc/passwd"}, "UNKNOWN_TIME_ZONE"),
+    ],
+)
+def test_what_nobody_is_reached_by_is_refused_when_it_is_new(profile: dict[str, Any], reason: str) -> None:
+    with pytest.raises(errors.InvalidArgument) as refused:
+        identifiers.check_ways(profile, MATCHING)
+    assert refused.value.reason == reason
+    identifiers.check_ways(profile, MATCHING, profile)
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,40 @@ async def test_a_lead_gives_back_the_answer_it_took_and_waits_again(house: House
     assert await house.live.db.value(running, about) == 0
 
 
+@pytest.mark.mission("U11")
+async def test_what_was_said_with_a_lead_leaves_the_customer_its_survivor_became(house: House) -> None:
+    kept, lost = await inquiry(house, 1), await inquiry(house, 2)
+    await respond(house, kept)
+    merged = await merge(house.ops, await found(house, kept.id), lost, type="LEAD", owner_id="rep1")
+    converted = await house.ops.leads.ConvertLead(
+        leads_pb2.ConvertLeadRequest(request_id=new_id(), id=kept.id, etag=(await found(house, kept.id)).etag)
+    )
+
+    async def said() -> int:
+        record = accounts_pb2.RecordReference(type=accounts_pb2.RECORD_TYPE_ACCOUNT, id=converted.account_id)
+        asked = interactions_pb2.ListInteractionsRequest(record=record)
+        return len((await house.ops.interactions.ListInteractions(asked)).interactions)
+
+    assert await said() == 1
+    await unmerge(house.ops, merged.id)
+    assert await said() == 1, "its own stays"
+    # The other way about: the touch was with the one that goes.
+    again = await found(house, lost.id)
+    await respond(house, again)
+    third = await inquiry(house, 3)
+    await respond(house, third)
+    joined = await merge(
+        house.ops, await found(house, third.id), await found(house, lost.id), type="LEAD", owner_id="rep1"
+    )
+    converted = await house.ops.leads.ConvertLead(
+        leads_pb2.ConvertLeadRequest(request_id=new_id(), id=third.id, etag=(await found(house, third.id)).etag)
+    )
+    assert await said() == 2
+    await unmerge(house.ops, joined.id)
+    assert await said() == 1
+    assert (await found(house, lost.id)).account_id == ""
+
+
 @pytest.mark.mission("U11", "U8")
 async def test_a_lead_that_was_told_to_wait_still_waits(house: House) -> None:
     kept, lost = [await found(house, (await inquiry(house, n)).id) for n in (3, 4)]

@@ -8,15 +8,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from closedloop_chassis import errors
 from closedloop_chassis.rulebook.rules import Rules
 from closedloop_customers import divisions, names
 
 _NOT_DIGITS = re.compile(r"[^0-9+]")
+# What a table makes of a number it takes for an amount: 1.38E+10, 13800138000.0.
+_AMOUNT = re.compile(r"[0-9][eE][+-]?[0-9]|[0-9]{5}\.0+$")
+_EXTENSION = re.compile(r"转|分机|ext|#|,", re.IGNORECASE)
+# E.164.
+_MOST_DIGITS = 15
 # Digits and letters without I, O, S, V and Z.
 _CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
@@ -30,6 +38,13 @@ class MatchingRules(Rules):
     contact_keys: tuple[str, ...] = ("phone", "mail", "wechat")
     # Country prefix of numbers written without one.
     country_prefix: str = "+86"
+    # What is written where no number is known, and numbers behind which anybody may be, in the country's digits: "?" is one
+    # of them, "*" any number. The first are nobody's; the second tell a company and no person.
+    placeholder_phones: tuple[str, ...] = (*(digit * 7 + "*" for digit in "0123456789"), "1000000*", "1234567*")
+    hotline_phones: tuple[str, ...] = (
+        "400???????", "800???????", "9[56]???", "9[56]????", "9[56]?????", "9[56]??????",
+        "1[0-2]?", "1[0-2]??", "1[0-2]???", "1[0-2]????",
+    )  # fmt: skip
     # What company names are read by; see names.py. Places beside the provinces and their towns: ours alone.
     legal_forms: tuple[str, ...] = names.LEGAL_FORMS
     provinces: dict[str, tuple[str, ...]] = divisions.PROVINCES
@@ -70,18 +85,64 @@ class MatchingRules(Rules):
 
 
 def phone(text: str, prefix: str = "+86") -> str:
-    """E.164 as far as it can be told; empty for what is no number."""
-    digits = _NOT_DIGITS.sub("", unicodedata.normalize("NFKC", text))
+    """E.164 as far as it can be told, without an extension; empty for what is no number."""
+    written = _EXTENSION.split(unicodedata.normalize("NFKC", text).strip(), maxsplit=1)[0]
+    digits = "" if _AMOUNT.search(written) else _NOT_DIGITS.sub("", written)
     digits = digits[:1] + digits[1:].replace("+", "")
     if digits.startswith("00"):
         digits = "+" + digits[2:]
     if len(digits.lstrip("+")) < 5:
         return ""
-    if digits.startswith("+"):
-        return digits
     if prefix == "+86" and len(digits) == 13 and digits.startswith("861"):
-        return "+" + digits
-    return prefix + digits.removeprefix("0")
+        digits = "+" + digits
+    whole = digits if digits.startswith("+") else prefix + digits.removeprefix("0")
+    return "" if len(whole) > _MOST_DIGITS + 1 or whole.startswith("+00") else whole
+
+
+def company_phone(text: str, rules: MatchingRules) -> str:
+    """A number that tells who it is; empty for none and for what stands where none is known."""
+    number = phone(text, rules.country_prefix)
+    return "" if _like(number, rules.placeholder_phones, rules) else number
+
+
+def own_phone(text: str, rules: MatchingRules) -> str:
+    """A number that tells a person."""
+    number = company_phone(text, rules)
+    return "" if _like(number, rules.hotline_phones, rules) else number
+
+
+def _like(number: str, patterns: Iterable[str], rules: MatchingRules) -> bool:
+    """Of numbers of the country alone: others are counted otherwise."""
+    own = number.removeprefix(rules.country_prefix)
+    return own != number and any(fnmatchcase(own, like) for like in patterns)
+
+
+def check_ways(profile: Mapping[str, Any], rules: MatchingRules, known: Mapping[str, Any] | None = None) -> None:
+    """Raises InvalidArgument PHONE_UNREADABLE, MAIL_UNREADABLE, UNKNOWN_TIME_ZONE for what nobody can be reached by; what
+    stands in `known` is not asked of again."""
+    old = known or {}
+    for name, reason in (
+        ("phone", "PHONE"),
+        ("phones", "PHONE"),
+        ("email_address", "MAIL"),
+        ("email_addresses", "MAIL"),
+    ):
+        written, before = ([kept] if isinstance(kept := of.get(name, []), str) else kept for of in (profile, old))
+        for text in written:
+            readable = phone(text, rules.country_prefix) if reason == "PHONE" else mail(text)
+            if text and not readable and text not in before:
+                what = "phone number" if reason == "PHONE" else "mail address"
+                raise errors.InvalidArgument(
+                    f"{reason}_UNREADABLE", f"{text!r} is no {what}", {f"profile.{name}": f"no {what}"}
+                )
+    zone = profile.get("time_zone", "")
+    if zone and zone != old.get("time_zone", ""):
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError) as error:
+            raise errors.InvalidArgument(
+                "UNKNOWN_TIME_ZONE", f"{zone!r} is no IANA time zone", {"profile.time_zone": "unknown"}
+            ) from error
 
 
 def mail(text: str) -> str:
@@ -150,14 +211,14 @@ def account_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
         "credit": [profile.get("credit_code", "")],
         "name": [name.canonical for name in company_names(profile, rules)],
         "domain": [host for host in map(domain, profile.get("domains", ())) if host not in rules.public_domains],
-        "phone": [phone(number, rules.country_prefix) for number in profile.get("phones", ())],
+        "phone": [company_phone(number, rules) for number in profile.get("phones", ())],
     }
     return _keys(found, rules.account_keys)
 
 
 def contact_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
     found = {
-        "phone": [phone(number, rules.country_prefix) for number in profile.get("phones", ())],
+        "phone": [own_phone(number, rules) for number in profile.get("phones", ())],
         "mail": [mail(address) for address in profile.get("email_addresses", ())],
         "wechat": [profile.get("wechat_id", "").lower()],
     }
@@ -167,7 +228,7 @@ def contact_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
 def lead_keys(profile: Mapping[str, Any], rules: MatchingRules) -> list[str]:
     """What makes two inquiries one lead: a way to answer that they share."""
     found = {
-        "phone": [phone(profile.get("phone", ""), rules.country_prefix)],
+        "phone": [own_phone(profile.get("phone", ""), rules)],
         "mail": [mail(profile.get("email_address", ""))],
         "wechat": [profile.get("wechat_id", "").lower()],
     }

@@ -105,6 +105,16 @@ async def reach(reader: Reader | Transaction, call: Call, record: pb.RecordRefer
     return found
 
 
+def check_of(contact: Standing, account_id: str | None) -> None:
+    """Raises InvalidArgument CONTACT_OF_ANOTHER_ACCOUNT."""
+    if contact.account_id != account_id:
+        raise errors.InvalidArgument(
+            "CONTACT_OF_ANOTHER_ACCOUNT",
+            f"{contact.asked_id} is a person of account {contact.account_id}; name one of this account, or make one",
+            {"contact_id": "of another account"},
+        )
+
+
 def may_change(call: Call, owner_id: str, unit_id: str, participant_ids: Iterable[str] = ()) -> None:
     """Only the owner and their line change a record (S82). Raises PermissionDenied NOT_OWNER to those who may only
     look."""

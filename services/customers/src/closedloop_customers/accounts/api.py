@@ -108,7 +108,7 @@ async def update_account(request: pb.UpdateAccountRequest, call: Call) -> pb.Acc
     profile = profiles.masked(old.profile, profiles.read(request.profile), paths - BESIDES_PROFILE, pb.AccountProfile)
     if not profile.get("name"):
         raise errors.InvalidArgument("NAME_MISSING", "an account has a name", {"profile.name": "value is required"})
-    new = replace(old, profile=desk.checked(call, profile))
+    new = replace(old, profile=desk.checked(call, profile, old.profile))
     if "participant_ids" in paths:
         for person in request.participant_ids:
             records.person_unit(call, person, "participant_ids")

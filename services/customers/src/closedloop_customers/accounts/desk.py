@@ -27,9 +27,11 @@ PERSONAL = frozenset({"phones"})
 _BREATH = 200
 
 
-def checked(work: Work, profile: Profile) -> Profile:
+def checked(work: Work, profile: Profile, known: Profile | None = None) -> Profile:
     """The profile with its region derived where it lacks one. Raises InvalidArgument for codes and fields that are
-    unknown, CREDIT_CODE_INVALID for a code whose check character does not fit."""
+    unknown, for phones and zones that are none and not `known` already, CREDIT_CODE_INVALID for a code whose check
+    character does not fit."""
+    identifiers.check_ways(profile, work.rules(identifiers.MatchingRules), known)
     credit_code = profile.get("credit_code", "")
     if credit_code and not identifiers.credit_code_fits(credit_code):
         raise errors.InvalidArgument(

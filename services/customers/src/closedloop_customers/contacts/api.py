@@ -82,7 +82,7 @@ async def update_contact(request: pb.UpdateContactRequest, call: Call) -> pb.Con
     profile = profiles.masked(old.profile, profiles.read(request.profile), request.update_mask.paths, pb.ContactProfile)
     if not profile.get("name"):
         raise errors.InvalidArgument("NAME_MISSING", "a contact has a name", {"profile.name": "value is required"})
-    new = desk.corrected(call, old, desk.checked(call, profile))
+    new = desk.corrected(call, old, desk.checked(call, profile, old.profile))
     fresh = set(desk.keys_of(call, profile)) - set(desk.keys_of(call, old.profile))
     if fresh:
         await desk.refuse_twins(call, fresh, own_id=old.id)

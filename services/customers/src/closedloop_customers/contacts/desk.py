@@ -21,8 +21,10 @@ PERSONAL = frozenset({"name", "job_title", "phones", "email_addresses", "wechat_
 __all__ = ["JobChange"]
 
 
-def checked(work: Work, profile: Profile) -> Profile:
-    """Raises InvalidArgument for custom fields the rulebook does not allow."""
+def checked(work: Work, profile: Profile, known: Profile | None = None) -> Profile:
+    """Raises InvalidArgument for custom fields the rulebook does not allow, and for phones, addresses and zones that are
+    none and not `known` already."""
+    identifiers.check_ways(profile, work.rules(identifiers.MatchingRules), known)
     custom_fields.check("contact", profile, work.rules(custom_fields.FieldRules))
     return profile
 

@@ -18,7 +18,7 @@ from closedloop_customers.identity.holding import Owner
 from closedloop_customers.identity.keeping import Held
 from closedloop_customers.leads import desk as leads
 
-LOCKED: dict[str, Any] = {"account": accounts.locked, "contact": contacts.locked, "lead": leads.locked}
+LOCKED: dict[str, Any] = {"account": accounts.locked, "contact": contacts.locked, "lead": leads.locked_with_keys}
 
 
 async def locked(call: Call, kind: str, ids: Sequence[str]) -> dict[str, Held]:
@@ -49,7 +49,7 @@ async def absorb(
     elif merge.record_type == "contact":
         after = _absorb_contacts(work, survivor, absorbed, joined, cited)  # type: ignore[arg-type]
     else:
-        after = inquiries.absorb(work, survivor, absorbed, joined, owner, cited)  # type: ignore[arg-type]
+        after = await inquiries.absorb(work, survivor, absorbed, joined, owner, cited)  # type: ignore[arg-type]
     taken = {
         name: id_
         for name, id_ in merge.choices.items()

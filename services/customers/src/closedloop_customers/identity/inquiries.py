@@ -10,16 +10,19 @@ from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.assignment.desk import Choice
 from closedloop_customers.identity import holding, keeping, merging, store
 from closedloop_customers.identity.holding import Owner
+from closedloop_customers.interactions import desk as interactions
 from closedloop_customers.leads import desk as leads
 from closedloop_customers.leads import pausing
 from closedloop_customers.leads.rules import Lead, ResponseRules, closed, responded
 from closedloop_customers.wake_ups import silence
 
 
-def absorb(
+async def absorb(
     work: Work, survivor: Lead, absorbed: Sequence[Lead], joined: merging.Joined, owner: Owner, cited: str
 ) -> Lead:
-    """Queues the leads as one, and answers it. Whoever answered one after the survivor had asked has answered it."""
+    """Queues the leads as one, and answers it. Whoever answered one after the survivor had asked has answered it; whoever
+    asked one again since still waits for an answer. A handful of round trips."""
+    owing = await leads.owing_again(work.tx, absorbed)
     answers = [one.responded_at for one in absorbed if one.responded_at and one.responded_at >= survivor.received_at]
     known = replace(
         survivor,
@@ -45,6 +48,10 @@ def absorb(
         leads.ended(work, record)
     assignment.end(work, "lead", [record.id for record in absorbed])
     holding.handed_over(work, "lead", survivor, owner, "the merge named the owner of the result")
+    if owing:
+        leads.owe_again(work, after)
+    if after.converted_at is not None and after.account_id:
+        await interactions.taken_along(work, after.id, after.account_id, after.contact_id)
     return after
 
 

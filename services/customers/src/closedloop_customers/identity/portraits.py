@@ -30,7 +30,7 @@ def _account(id: str, profile: Mapping[str, Any], rules: MatchingRules) -> Portr
             "credit_code": _some([profile.get("credit_code", "")]),
             "registration": _some([_plain(profile.get("foreign_registration", ""))]),
             "domain": _some(host for host in hosts if host not in rules.public_domains),
-            "phone": _phones(profile.get("phones", ()), rules),
+            "phone": _some(identifiers.company_phone(number, rules) for number in profile.get("phones", ())),
             "region": _some([profile.get("region_code", "")[:2]]),
             "address": _some([_plain(profile.get("address", ""))[:_ADDRESS]]),
         },
@@ -56,7 +56,7 @@ def _person(
         _names([profile.get("company_name", "")], rules),
         {
             "person": _some([_plain(name)]),
-            "phone": _phones(numbers, rules),
+            "phone": _own_phones(numbers, rules),
             "email_address": _some(identifiers.mail(address) for address in addresses),
             "wechat_id": _some([profile.get("wechat_id", "").lower()]),
             "account": _some([account_id or ""]),
@@ -69,8 +69,8 @@ def _names(written: Iterable[str], rules: MatchingRules) -> tuple[names.CompanyN
     return tuple(dict.fromkeys(name for name in parsed if name.core))
 
 
-def _phones(numbers: Iterable[str], rules: MatchingRules) -> frozenset[str]:
-    return _some(identifiers.phone(number, rules.country_prefix) for number in numbers)
+def _own_phones(numbers: Iterable[str], rules: MatchingRules) -> frozenset[str]:
+    return _some(identifiers.own_phone(number, rules) for number in numbers)
 
 
 def _plain(text: str) -> str:

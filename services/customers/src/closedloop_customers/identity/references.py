@@ -188,6 +188,17 @@ UPDATE {table} r
    SET last_interaction_at = (SELECT max(i.occurred_at) FROM interaction i WHERE i.{column} = r.id AND i.effective)
  WHERE r.id = ANY(%(ids)s::uuid[])
 """
+# A survivor that became a customer made its touches the customer's: those of a lead that is its own again are not.
+RETURN_TOUCHES = """
+UPDATE interaction i SET account_id = l.account_id, contact_id = l.contact_id FROM lead l, lead s
+ WHERE s.id = %(survivor_id)s AND s.converted_at IS NOT NULL AND l.id = ANY(%(absorbed_ids)s::uuid[])
+   AND i.lead_id = l.id AND i.account_id = s.account_id AND l.account_id IS DISTINCT FROM s.account_id
+"""
+TOUCH_CUSTOMER = """
+UPDATE {table} r
+   SET last_interaction_at = (SELECT max(i.occurred_at) FROM interaction i WHERE i.{table}_id = r.id AND i.effective)
+  FROM lead s WHERE s.id = %(survivor_id)s AND s.converted_at IS NOT NULL AND r.id = s.{table}_id
+"""
 
 
 async def move(
@@ -207,6 +218,10 @@ def give_back(tx: Transaction, record_type: str, merge_id: str, survivor_id: str
     for reference in REFERENCES[record_type]:
         if not reference.by_desk:
             tx.do(_sql(RETURN, reference), params)
+    if record_type == "lead":
+        tx.do(RETURN_TOUCHES, params)
+        for table in ("account", "contact"):
+            tx.do(TOUCH_CUSTOMER.format(table=table), params)
     _touch(tx, record_type, [survivor_id, *absorbed_ids])
 
 

@@ -49,7 +49,8 @@ async def list_interactions(request: pb.ListInteractionsRequest, call: Call) -> 
 @rpcs.method
 async def bulk_record_interactions(request: pb.BulkRecordInteractionsRequest, call: Call) -> BulkSummary:
     good, refused = bulk.sift(request.rows)
-    standing = await records.find(call.tx, {records.key(row.record) for _, row in good})
+    people = {("contact", row.contact_id) for _, row in good if row.contact_id}
+    standing = await records.find(call.tx, people | {records.key(row.record) for _, row in good})
     touches: dict[tuple[str, str], Touch] = {}
     for position, row in good:
         try:
@@ -97,13 +98,29 @@ def _read(call: Call, row: pb.InteractionRow, standing: dict[records.Key, record
         summary=row.summary,
         product_ids=list(row.product_ids),
         account_id=record.account_id,
-        contact_id=record.id if record.type == "contact" else row.contact_id or None,
+        contact_id=record.id if record.type == "contact" else _contact(call, row, record, standing),
         lead_id=record.id if record.type == "lead" else None,
     )
 
 
+def _contact(
+    call: Call, row: pb.InteractionRow, record: records.Standing, standing: dict[records.Key, records.Standing]
+) -> str | None:
+    """Of the record's account, or one the caller may see: whoever the touch names has been heard from."""
+    if not row.contact_id:
+        return None
+    found = standing.get(("contact", row.contact_id))
+    if found is None:
+        raise errors.NotFound("CONTACT_NOT_FOUND", f"no contact {row.contact_id}")
+    if found.account_id != record.account_id:
+        call.authorize(found.owner_id, found.unit_id, found.participant_ids)
+    return found.id
+
+
 def _refusal(position: int, error: errors.DomainError) -> RowError:
-    field = next(iter(error.violations), "") if isinstance(error, errors.InvalidArgument) else "record"
+    if isinstance(error, errors.InvalidArgument):
+        return bulk.refused(position, error, next(iter(error.violations), ""))
+    field = "contact_id" if error.reason == "CONTACT_NOT_FOUND" else "record"
     return bulk.refused(position, error, field)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
@@ -15,12 +16,13 @@ from closedloop_customers.quality import desk as quality
 from closedloop_customers.reminders import desk as reminders
 from closedloop_customers.wake_ups import desk as wake_ups
 from closedloop_customers.wake_ups import silence
+from closedloop_customers.wake_ups.rules import WakeUpRules
 
 __all__ = ["Touch", "record"]
 
 
 async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
-    """Notes touches, one per source and id; answers those that are new or told anew. Up to three round trips.
+    """Notes touches, one per source and id; answers those that are new or told anew. A handful of round trips.
 
     Effective ones begin the silence of their account and lead again and wake sleepers."""
     if not touches:
@@ -57,7 +59,26 @@ async def record(work: Work, touches: Sequence[Touch]) -> list[store.Noted]:
     )
     if answered:
         await wake_ups.awakened(work, answered, "the customer came back")
+    if any(row.direction == "outbound" for row in effective):
+        # We spoke with them: no message goes on as if nobody had. What an import tells of long ago breaks no silence.
+        since = work.now - work.rules(WakeUpRules).silence.budget(timedelta(days=1))
+        moved = [*accounts, *leads]
+        spoken = [row.id for row in moved if row.last_interaction_at is not None and row.last_interaction_at > since]
+        if spoken:
+            await wake_ups.ended(work, spoken, "stopped", "somebody of ours spoke with them")
     return noted
+
+
+async def taken_along(work: Work, lead_id: str, account_id: str, contact_id: str | None) -> None:
+    """A lead became a customer: what was said with it is the customer's past, and their silence counts from its last
+    touch. A handful of round trips."""
+    accounts = await store.take_along(work.tx, lead_id, account_id, contact_id)
+    await quality.relight(work, [row.id for row in accounts])
+    soon.reconsider(work, {account_id})
+    health.touched(work, {account_id}, "interaction")
+    for row in accounts:
+        if row.open and row.last_interaction_at is not None:
+            silence.touched(work, "account", [(row.id, row.owner_id, row.unit_id)], row.last_interaction_at)
 
 
 def _judged(work: Work, touch: Touch) -> store.Interaction:

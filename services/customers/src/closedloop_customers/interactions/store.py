@@ -47,6 +47,14 @@ RETURNING_LEADS = """
  RETURNING r.id, r.owner_id, r.unit_id, r.stage <> 'closed' AND r.converted_at IS NULL AS open, r.last_interaction_at
 """
 
+# What was said with a lead was said with whom it turned out to be.
+TAKE_ALONG = """
+UPDATE interaction SET account_id = coalesce(account_id, %(account_id)s::uuid),
+                       contact_id = coalesce(contact_id, %(contact_id)s::uuid)
+ WHERE lead_id = %(lead_id)s::uuid AND (account_id IS NULL OR contact_id IS NULL)
+   AND (account_id IS NULL OR account_id = %(account_id)s::uuid)
+"""
+
 LIST = """
 SELECT i.id, i.account_id, i.contact_id, i.lead_id, i.opportunity_id, i.channel, i.direction, i.action,
        i.occurred_at, i.duration,
@@ -117,6 +125,14 @@ class Touched:
 
 async def put(tx: Transaction, interactions: Sequence[Interaction]) -> list[Noted]:
     return await tx.all(PUT, {"rows": rows.pack(interactions)}, into=Noted)
+
+
+async def take_along(tx: Transaction, lead_id: str, account_id: str, contact_id: str | None) -> list[Touched]:
+    """The touches of a lead as those of its account and contact; answers the account if its last one moved. One round
+    trip."""
+    tx.do(TAKE_ALONG, {"lead_id": lead_id, "account_id": account_id, "contact_id": contact_id})
+    tx.do(TOUCH_CONTACTS, {"ids": [contact_id] if contact_id else []})
+    return await tx.all(TOUCH_ACCOUNTS + RETURNING_ACCOUNTS, {"ids": [account_id]}, into=Touched)
 
 
 async def touch(tx: Transaction, noted: Sequence[Noted]) -> tuple[list[Touched], list[Touched]]:

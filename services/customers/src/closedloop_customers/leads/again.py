@@ -1,4 +1,5 @@
-"""Who asks again: an inquiry that joins a lead is a touch on its timeline, and somebody hears of it."""
+"""Who asks again: an inquiry that joins a lead, or is a customer's, is a touch on the timeline, and somebody hears of
+it."""
 
 from __future__ import annotations
 
@@ -20,6 +21,14 @@ async def noted(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:
     rules = work.rules(LeadRules)
     said = [(inquiry, taken.joined[taken.lead_of[inquiry.source]]) for inquiry in asked]
     await interactions.record(work, [_touch(one, lead, rules) for one, lead in said if not _said_twice(one, lead)])
+
+
+async def came_back(work: Work, made: Sequence[tuple[Inquiry, Lead]]) -> None:
+    """A customer of ours who asks by a new lead has come to us: it stands on the customer's timeline, and whatever was
+    begun because they were silent ends."""
+    rules = work.rules(LeadRules)
+    known = [(one, lead) for one, lead in made if one.past is None and lead.account_id]
+    await interactions.record(work, [_touch(one, lead, rules) for one, lead in known])
 
 
 async def heard(work: Work, taken: Taken, asked: Sequence[Inquiry]) -> None:

@@ -12,7 +12,17 @@ from closedloop_chassis import enums, errors, etags, pages, protos, structs
 from closedloop_chassis.data import patterns
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
-from closedloop_customers import accesses, asking, business_actions, codes, custom_fields, profiles, provenance, records
+from closedloop_customers import (
+    accesses,
+    asking,
+    business_actions,
+    codes,
+    custom_fields,
+    identifiers,
+    profiles,
+    provenance,
+    records,
+)
 from closedloop_customers.accounts import desk as accounts
 from closedloop_customers.assignment import desk as assignment
 from closedloop_customers.contacts import desk as contacts
@@ -31,8 +41,7 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 @rpcs.method
 async def intake_lead(request: pb.IntakeLeadRequest, call: Call) -> pb.Lead:
     kept = provenance.by_hand(call, request.provenance)
-    inquiry = intake.read(call, request, kept)
-    await _check_known(call, inquiry)
+    inquiry = await _linked_up(call, intake.read(call, request, kept))
     taken = await intake.take_one(call, inquiry)
     id_ = taken.lead_of[inquiry.source]
     lead = taken.made.get(id_) or taken.joined.get(id_) or await store.get(call.tx, id_)
@@ -103,7 +112,7 @@ async def list_leads(request: pb.ListLeadsRequest, call: Call) -> pb.ListLeadsRe
 
 @rpcs.method
 async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
-    old = await _held(call, request.id)
+    old = await _held(call, request.id, with_keys=True)
     etags.check(request.etag, old.version)
     rules.check_open(old)
     action = business_actions.cited(call, request.business_action)
@@ -111,12 +120,18 @@ async def update_lead(request: pb.UpdateLeadRequest, call: Call) -> pb.Lead:
     links = {"account_id", "contact_id"} & paths
     profile = profiles.masked(old.profile, profiles.read(request.profile), paths - links, pb.LeadProfile)
     codes.check(profile, call.rules(codes.CodeRules), call.org)
+    identifiers.check_ways(profile, call.rules(identifiers.MatchingRules), old.profile)
     custom_fields.check("lead", profile, call.rules(custom_fields.FieldRules))
     new = replace(old, profile=profile)
     if "account_id" in links:
         new = replace(new, account_id=await _linked(call, "account", request.account_id))
     if "contact_id" in links:
         new = replace(new, contact_id=await _linked(call, "contact", request.contact_id))
+    if links and new.contact_id:
+        person = await _person(call, new.contact_id)
+        if "account_id" not in links and new.account_id is None:
+            new = replace(new, account_id=person.account_id)
+        records.check_of(person, new.account_id)
     if (keys := desk.keys_of(call, profile)) != desk.keys_of(call, old.profile):
         store.give_up_keys(call.tx, [old.id])
         store.take_keys(call.tx, old.id, keys)
@@ -182,9 +197,9 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
     stage = call.rules(LeadRules).converted_stage
     new = replace(old, account_id=account_id, contact_id=contact_id, converted_at=call.now, stage=stage)
     (after,) = desk.save(call, [(old, new)], "convert", "converted", action)
-    # From here on the account is listened to, not the lead.
-    for kind in (silence.KIND, desk.ASKED_AGAIN):
-        call.clocks.meet(kind, old.id)
+    await interactions.taken_along(call, after.id, account_id, contact_id)
+    # From here on the account is listened to, not the lead; who asked again and got no answer still waits for it.
+    call.clocks.meet(silence.KIND, old.id)
     needs = (await store.needs(call.tx, [after.id])).get(after.id, ())
     call.tell(wire.converted(after, request, needs), after.id)
     return wire.to_proto(after)
@@ -192,7 +207,7 @@ async def convert_lead(request: pb.ConvertLeadRequest, call: Call) -> pb.Lead:
 
 @rpcs.method
 async def close_lead(request: pb.CloseLeadRequest, call: Call) -> pb.Lead:
-    old = await _held(call, request.id)
+    old = await _held(call, request.id, with_keys=True)
     etags.check(request.etag, old.version)
     outcome = enums.word(pb.LeadOutcome, request.outcome)
     rules.check_closing(old, outcome, request.reason, request.deal_reference, call.rules(CloseReasonRules))
@@ -261,30 +276,39 @@ async def get_response_report(request: pb.GetResponseReportRequest, call: Call) 
     return await report.measure(request, call)
 
 
-async def _held(call: Call, id: str) -> Lead:
-    lead = (await store.lock(call.tx, [id])).get(id)
+async def _held(call: Call, id: str, *, with_keys: bool = False) -> Lead:
+    lead = (await (store.lock_with_keys if with_keys else store.lock)(call.tx, [id])).get(id)
     if lead is None:
         raise errors.NotFound("LEAD_NOT_FOUND", f"no lead {id}")
     call.authorize(lead.owner_id, lead.unit_id)
     return lead
 
 
-async def _check_known(call: Call, inquiry: intake.Inquiry) -> None:
-    wanted = [(type_, id_) for type_, id_ in (("account", inquiry.account_id), ("contact", inquiry.contact_id)) if id_]
-    found = await records.find(call.tx, wanted) if wanted else {}
-    for type_, id_ in wanted:
-        if (type_, id_) not in found:
-            raise errors.NotFound(f"{type_.upper()}_NOT_FOUND", f"no {type_} {id_}")
+async def _linked_up(call: Call, inquiry: intake.Inquiry) -> intake.Inquiry:
+    """With the customer it says it is of, which its caller may see; a person brings their account."""
+    account_id = await _linked(call, "account", inquiry.account_id or "")
+    if not inquiry.contact_id:
+        return replace(inquiry, account_id=account_id)
+    person = await _person(call, inquiry.contact_id)
+    if account_id is not None:
+        records.check_of(person, account_id)
+    return replace(inquiry, account_id=person.account_id, contact_id=person.id)
 
 
 async def _linked(call: Call, type_: str, id_: str) -> str | None:
-    if not id_:
-        return None
+    return (await _within_reach(call, type_, id_)).id if id_ else None
+
+
+async def _person(call: Call, id_: str) -> records.Standing:
+    return await _within_reach(call, "contact", id_)
+
+
+async def _within_reach(call: Call, type_: str, id_: str) -> records.Standing:
     found = (await records.find(call.tx, [(type_, id_)])).get((type_, id_))
     if found is None:
         raise errors.NotFound(f"{type_.upper()}_NOT_FOUND", f"no {type_} {id_}")
     call.authorize(found.owner_id, found.unit_id, found.participant_ids)
-    return found.id
+    return found
 
 
 def _responder(call: Call, request: pb.RecordResponseRequest) -> str:
@@ -324,6 +348,8 @@ async def _agree_next(call: Call, lead: Lead, request: pb.RecordResponseRequest)
 
 async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, action: str) -> str:
     wanted = request.account_id or ("" if request.WhichOneof("account") == "new_account" else lead.account_id or "")
+    if not wanted and request.WhichOneof("account") is None and request.contact_id:
+        wanted = (await _person(call, request.contact_id)).account_id or ""
     if wanted:
         return await _linked(call, "account", wanted) or wanted
     shared = ("region_code", "industry", "product_lines", "time_zone")
@@ -345,7 +371,9 @@ async def _account_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, a
 async def _contact_for(call: Call, lead: Lead, request: pb.ConvertLeadRequest, account_id: str, action: str) -> str:
     wanted = request.contact_id or ("" if request.WhichOneof("contact") == "new_contact" else lead.contact_id or "")
     if wanted:
-        return await _linked(call, "contact", wanted) or wanted
+        person = await _person(call, wanted)
+        records.check_of(person, account_id)
+        return person.id
     of_lead: dict[str, Any] = {
         "name": lead.profile.get("contact_name", ""),
         "job_title": lead.profile.get("job_title", ""),

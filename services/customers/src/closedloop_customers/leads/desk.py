@@ -252,11 +252,7 @@ def asked_again(work: Work, lead: Lead, need: str, source: tuple[str, str]) -> N
     is owed anew, as soon as a first one. Who brought it himself knows of it. A clock that runs already goes on."""
     if not _hears(work, lead):
         return
-    due = lead.response_due_at
-    if lead.responded_at is not None:
-        setting = work.rules(ResponseRules).first_response
-        due = work.calendars.due(setting, work.now, lead.unit_id)
-        work.clocks.start_many(ASKED_AGAIN, setting, [_timed(lead)])
+    due = owe_again(work, lead) if lead.responded_at is not None else lead.response_due_at
     asking.message(
         work,
         person_id=lead.owner_id,
@@ -272,6 +268,22 @@ def asked_again(work: Work, lead: Lead, need: str, source: tuple[str, str]) -> N
         subject_id=lead.id,
         urgent=due is not None,
     )
+
+
+def owe_again(work: Work, lead: Lead) -> datetime | None:
+    """Queues the clock of an answer owed anew and answers when it is due; None for a lead that is owed a first one, or
+    none."""
+    if lead.responded_at is None or lead.stage == "closed":
+        return None
+    setting = work.rules(ResponseRules).first_response
+    work.clocks.start_many(ASKED_AGAIN, setting, [_timed(lead)])
+    return work.calendars.due(setting, work.now, lead.unit_id)
+
+
+async def owing_again(tx: Transaction, leads: Sequence[Lead]) -> set[str]:
+    """Which of these were asked again and owe an answer, late or not. One round trip."""
+    ids = [lead.id for lead in leads if lead.stage != "closed"]
+    return {row["subject"] for row in await tx.all(store.OWING, {"kind": ASKED_AGAIN, "ids": ids})} if ids else set()
 
 
 def answered_again(work: Work, lead: Lead) -> None:
@@ -303,6 +315,11 @@ async def locked(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
     return await store.lock(tx, ids)
 
 
+async def locked_with_keys(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
+    """The same with their keys, for who ends them. One round trip."""
+    return await store.lock_with_keys(tx, ids)
+
+
 async def get(reader: Reader | Transaction, id: str) -> Lead | None:
     return await store.get(reader, id)
 
@@ -310,7 +327,7 @@ async def get(reader: Reader | Transaction, id: str) -> Lead | None:
 async def erase(work: Work, ids: Collection[str], fields: Collection[str]) -> Erased:
     """These leads without the fields that tell of a person, closed because nobody is left to answer; one that became a
     deal ends with the deal. Answers by what that person was known. One round trip."""
-    held = await store.lock(work.tx, ids) if ids else {}
+    held = await store.lock_with_keys(work.tx, ids) if ids else {}
     pairs = []
     for old in held.values():
         new = replace(old, profile={name: value for name, value in old.profile.items() if name not in fields})

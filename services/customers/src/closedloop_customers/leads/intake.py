@@ -80,6 +80,7 @@ def read(
     check_payload(row.payload.ByteSize(), rules)
     profile = profiles.read(row.profile)
     codes.check(profile, code_rules, work.org)
+    identifiers.check_ways(profile, work.rules(identifiers.MatchingRules))
     custom_fields.check("lead", profile, work.rules(custom_fields.FieldRules))
     if not profile.get("region_code") and (region := codes.region_of(profile, code_rules)):
         profile["region_code"] = region
@@ -316,6 +317,7 @@ async def _make(
         store_now.append(desk.owed(work, lead, choice, due) if choice else lead)
     _write(work, store_now, named, historical)
     taken.made = {lead.id: lead for lead in store_now}
+    await again.came_back(work, [(inquiry, taken.made[inquiry.lead_id]) for inquiry in makers])
 
 
 def _write(work: Work, leads: Sequence[Lead], named: Mapping[str, str], historical: bool) -> None:

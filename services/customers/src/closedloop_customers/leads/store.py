@@ -37,17 +37,27 @@ SELECT {COLUMNS} FROM lead
               WHERE s.source = %(source)s AND s.source_id = %(source_id)s)
 """
 LOCK = f"SELECT {COLUMNS} FROM lead WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE"
+# An inquiry claims keys, in their order, and then holds the lead that has them; who gives keys up holds them first, too.
+LOCK_KEYS = "SELECT key FROM lead_key WHERE lead_id = ANY(%(ids)s::uuid[]) ORDER BY key FOR UPDATE"
 # A merged lead's opportunity is its survivor's.
-LOCK_OF_OPPORTUNITY = f"""
-SELECT {COLUMNS} FROM lead
- WHERE stage <> 'closed'
+OF_OPPORTUNITY = """
+       stage <> 'closed'
    AND (id = (SELECT coalesce(merged_into_id, id) FROM lead WHERE id = %(lead_id)s::uuid)
         OR opportunity_id = %(opportunity_id)s::uuid)
- ORDER BY id FOR UPDATE
 """
+LOCK_KEYS_OF_OPPORTUNITY = f"""
+SELECT key FROM lead_key WHERE lead_id IN (SELECT id FROM lead WHERE {OF_OPPORTUNITY}) ORDER BY key FOR UPDATE
+"""
+LOCK_OF_OPPORTUNITY = f"SELECT {COLUMNS} FROM lead WHERE {OF_OPPORTUNITY} ORDER BY id FOR UPDATE"
 FIRST_ANSWERS = """
 SELECT lead_id, min(occurred_at) AS at FROM interaction
  WHERE lead_id = ANY(%(ids)s::uuid[]) AND effective AND action = 'response' GROUP BY lead_id
+"""
+# A clock that ran out and was not answered since is still owed.
+OWING = """
+SELECT DISTINCT subject FROM clock
+ WHERE kind = %(kind)s AND subject = ANY(%(ids)s) AND (state IN ('open', 'paused')
+    OR state = 'breached' AND answered_at IS NULL)
 """
 PUT = f"""
 INSERT INTO lead ({COLUMNS}, search)
@@ -304,8 +314,15 @@ async def lock(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
     return {row.id: row for row in await tx.all(LOCK, {"ids": list(ids)}, into=Lead)}
 
 
+async def lock_with_keys(tx: Transaction, ids: Collection[str]) -> dict[str, Lead]:
+    """For whoever gives up their keys. One round trip."""
+    tx.do(LOCK_KEYS, {"ids": list(ids)})
+    return await lock(tx, ids)
+
+
 async def lock_of_opportunity(tx: Transaction, opportunity_id: str, lead_id: str) -> list[Lead]:
     params = {"opportunity_id": opportunity_id or None, "lead_id": lead_id or None}
+    tx.do(LOCK_KEYS_OF_OPPORTUNITY, params)
     return await tx.all(LOCK_OF_OPPORTUNITY, params, into=Lead)
 
 

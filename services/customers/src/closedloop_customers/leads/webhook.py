@@ -22,6 +22,7 @@ from closedloop_chassis.courier.database import Connection
 from closedloop_chassis.courier.desk import Desk
 from closedloop_chassis.courier.parts import Request, Response
 from closedloop_chassis.rulebook.rules import Rules
+from closedloop_customers import identifiers
 from closedloop_customers.leads.rules import LeadRules, WebhookRules, check_payload
 from closedloop_customers.settings import outside
 
@@ -41,8 +42,9 @@ def receive(desk: Desk, request: Request) -> Response:
     with desk.connection() as connection:
         rules = _in_force(connection, WebhookRules, desk.now())
         door = _in_force(connection, LeadRules, desk.now())
+        matching = _in_force(connection, identifiers.MatchingRules, desk.now())
     signatures.check(secret.get_secret_value(), request, desk.now().timestamp(), rules.signed_within_seconds)
-    rows = read(request.body, source, rules, door)
+    rows = read(request.body, source, rules, door, matching)
     fresh = 0
     with desk.connection() as connection:
         for row in rows:
@@ -59,8 +61,12 @@ def receive(desk: Desk, request: Request) -> Response:
     return Response(201 if fresh else 200, answer.encode(), content_type="application/json")
 
 
-def read(body: bytes, source: str, rules: WebhookRules, door: LeadRules) -> list[leads_pb2.LeadRow]:
-    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID, PAYLOAD_TOO_LARGE."""
+def read(
+    body: bytes, source: str, rules: WebhookRules, door: LeadRules, matching: identifiers.MatchingRules
+) -> list[leads_pb2.LeadRow]:
+    """Raises InvalidArgument BODY_UNREADABLE, TOO_MANY_ROWS, ROW_UNREADABLE, ROW_INVALID, PAYLOAD_TOO_LARGE.
+
+    Ways to answer that are none are refused here: who posts them has whoever wrote them still before them."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -74,8 +80,14 @@ def read(body: bytes, source: str, rules: WebhookRules, door: LeadRules) -> list
     _, refused = bulk.sift(parsed)
     for bad in refused[:1]:
         raise errors.InvalidArgument("ROW_INVALID", f"leads[{bad.row}].{bad.field}: {bad.message}", row=bad.row)
-    for row in parsed:
+    for number, row in enumerate(parsed):
         check_payload(row.payload.ByteSize(), door)
+        told = row.profile
+        ways = {"phone": told.phone.strip(), "email_address": told.email_address.strip(), "time_zone": told.time_zone}
+        try:
+            identifiers.check_ways(ways, matching)
+        except errors.InvalidArgument as error:
+            raise errors.InvalidArgument("ROW_INVALID", f"leads[{number}]: {error}", row=number) from error
     return parsed
 
 

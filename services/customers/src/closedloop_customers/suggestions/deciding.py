@@ -83,7 +83,7 @@ async def _job_change(call: Call, record: Standing, values: dict[str, Any], acti
 async def _contact_detail(call: Call, record: Standing, values: dict[str, Any], action: str) -> None:
     contact = (await contacts.locked(call.tx, [record.id]))[record.id]
     profile = contacts.checked(
-        call, profiles.merged(contact.profile, proposing.checked_profile("contact_detail", values))
+        call, profiles.merged(contact.profile, proposing.checked_profile("contact_detail", values)), contact.profile
     )
     fresh = set(contacts.keys_of(call, profile)) - set(contacts.keys_of(call, contact.profile))
     if fresh:
@@ -94,7 +94,7 @@ async def _contact_detail(call: Call, record: Standing, values: dict[str, Any], 
 async def _account_detail(call: Call, record: Standing, values: dict[str, Any], action: str) -> None:
     account = (await accounts.locked(call.tx, [record.id]))[record.id]
     profile = accounts.checked(
-        call, profiles.merged(account.profile, proposing.checked_profile("account_detail", values))
+        call, profiles.merged(account.profile, proposing.checked_profile("account_detail", values)), account.profile
     )
     fresh = set(accounts.keys_of(call, profile)) - set(accounts.keys_of(call, account.profile))
     if fresh:
