@@ -80,21 +80,17 @@ class Traced:
 async def trace_metric(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
     known = collected.of(call)
     figure = known.figure(request.name)
-    _known(request.scope, call)
+    # A figure of less than what was asked for looks like the answer.
+    reach.within(call, request.scope.unit_id)
     if not isinstance(figure.trace, Rows):
         return await figure.trace(request, call)
     return await traced(request, call, figure, figure.trace)
 
 
-def _known(scope: pb.MetricScope, call: Call) -> None:
-    """Raises for a unit or a person that is not there or beyond the caller's reach: a figure of less than what was asked
-    for looks like the answer."""
-    reach.within(call, scope.unit_id)
-    if not scope.person_id:
-        return
-    person = call.org.person(scope.person_id)
+def _check_person(person_id: str, call: Call) -> None:
+    person = call.org.person(person_id)
     if person is None:
-        raise errors.NotFound("PERSON_UNKNOWN", f"nobody here is {scope.person_id}")
+        raise errors.NotFound("PERSON_UNKNOWN", f"nobody here is {person_id}")
     if not call.scope.covers(person.id, person.unit_id):
         raise errors.PermissionDenied("OUT_OF_SCOPE", f"{person.id} is not among {call.caller.subject}'s people")
 
@@ -128,6 +124,8 @@ def asked(
             raise errors.InvalidArgument(
                 "SCOPE_NOT_SUPPORTED", f"{figure.name} is not known by {name}", {f"scope.{name}": "empty"}
             )
+    if request.scope.person_id:
+        _check_person(request.scope.person_id, call)
     for word, known in rows.known.items():
         name = next(name for name, (called, _) in ASKED.items() if called == word)
         value, words = getattr(request.scope, name), known(call)
