@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, timedelta
 
 import numpy
@@ -18,6 +19,7 @@ from closedloop_funnel.newcomers.rules import NewcomerRules, followed, mismatch
 
 from .conftest import ACME, NORTH, Company, day, remember, rid
 from .raw_history import moment
+from .test_effects import stay
 
 SHADOW, OWN = pb.ONBOARDING_STYLE_SHADOW, pb.ONBOARDING_STYLE_OWN_CUSTOMERS
 
@@ -30,7 +32,7 @@ def test_forty_one_percent_faster_and_22_percent_more_repurchase() -> None:
     assert cycle.verdict == experiments_pb2.ESTIMATE_VERDICT_LOWER
     assert cycle.low < -0.41 < cycle.high < 0
     # 400 of 1000 came back before, 4892 of 10000 after.
-    repurchase = estimates.relative([1.0] * 40 + [0.0] * 60, [1.0] * 489 + [0.0] * 511)
+    repurchase = estimates.relative_share(489, 1000, 40, 100)
     assert repurchase.value == pytest.approx(0.223, abs=0.001)
     assert repurchase.verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE, (
         "a hundred before are too few to be sure"
@@ -184,6 +186,29 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
         ("first_deal_days", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
         ("repurchase_ratio", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
     ], "one newcomer says nothing"
+    # Five of a spring whose five customers never came back.
+    five = [f"spring{number}" for number in range(5)]
+    spring = {"version": 1, "unit_id": "team1", "start_date": date(2025, 3, 3), "style": "mixed", "guide_id": ""}
+    await remember(
+        company,
+        "onboarding",
+        [{**spring, "person_id": one, "leave_date": None, "updated_at": live.now} for one in five],
+    )
+    won = {"state": "won", "close_date": date(2025, 4, 1)}
+    deals = [stay(date(2025, 3, 10), went_on=True)[0] | won for _ in five]
+    await remember(
+        company,
+        "opportunity",
+        [{**deal, "owner_id": one, "account_id": uuid.uuid4()} for one, deal in zip(five, deals, strict=True)],
+    )
+    march = span(date(2025, 3, 1), date(2025, 4, 1))
+    nobody = await client(company).GetNewcomerReport(
+        pb.GetNewcomerReportRequest(before_period=march, after_period=march)
+    )
+    back = {one.name: one for one in nobody.metrics}["repurchase_ratio"]
+    assert (back.before.value, back.before.method, back.before.sample_size) == (0, "wilson", 5)
+    assert back.before.high == pytest.approx(0.434, abs=0.001), "nobody of five does not say that nobody ever does"
+    assert back.change.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
     await live.hear(targets.PersonChanged(person_id="rep1", unit_id="team1", name="张三", active=False, version=10**6))
     [gone] = (
         await client(company).ListOnboardings(pb.ListOnboardingsRequest(start_date_from=day(2025, 8, 1)))
@@ -206,7 +231,7 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
     rest = await client(company).ListOnboardings(
         pb.ListOnboardingsRequest(page_size=150, page_token=page.next_page_token)
     )
-    assert len(page.onboardings) + len(rest.onboardings) == 203
+    assert len(page.onboardings) + len(rest.onboardings) == 208
     with refused("INVALID_ARGUMENT", "TIMES_REVERSED"):
         await client(company).CompareOnboardings(
             pb.CompareOnboardingsRequest(period=span(date(2025, 2, 1), date(2025, 1, 1)))

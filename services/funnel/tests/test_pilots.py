@@ -55,7 +55,7 @@ def test_an_interval_is_as_wide_as_the_people_differ() -> None:
     assert 0.9 <= held / 200 <= 0.99
     before, after = {"a": [10.0, 10.0], "b": [20.0, 20.0]}, {"a": [5.0, 5.0], "b": [10.0, 10.0]}
     halved = clustered.relative(estimates.relative(pooled(before), pooled(after)), before, after)
-    assert (halved.value, halved.method) == (-0.5, "bootstrap, by person")
+    assert (halved.value, halved.method) == (-0.5, "mover, student_t, by person")
     alone = clustered.mean(estimates.spread([1.0, 2.0, 3.0], "d"), {"a": [1.0, 2.0, 3.0]})
     assert alone.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
     none = clustered.mean(estimates.share(0, 40), {"a": [0.0] * 20, "b": [0.0] * 20})

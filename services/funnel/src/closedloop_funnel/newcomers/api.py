@@ -105,12 +105,9 @@ async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) 
     before, after = sides
     names = [name for name in before if judged_by.complex_products or not name.startswith("complex")]
     metrics = [
-        pb.BeforeAfter(
-            name=name,
-            before=estimates.spread(before[name], _unit(name), judged_by.least),
-            after=estimates.spread(after[name], _unit(name), judged_by.least),
-            change=estimates.relative(before[name], after[name], judged_by.least),
-        )
+        _days_apart(name, before[name], after[name], judged_by.least)
+        if _unit(name) == "d"
+        else _shares_apart(name, before[name], after[name], judged_by.least)
         for name in names
     ]
     first_deal = metrics[0]
@@ -120,6 +117,26 @@ async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) 
 
 def _first_deals(people: Sequence[Seen], judged_by: NewcomerRules, call: Call) -> rules.Followed:
     return rules.followed(judged_by, ((one.start_date, one.first_deal_date) for one in people), call.home.today())
+
+
+def _days_apart(name: str, before: Sequence[float], after: Sequence[float], least: int) -> pb.BeforeAfter:
+    return pb.BeforeAfter(
+        name=name,
+        before=estimates.spread(before, "d", least),
+        after=estimates.spread(after, "d", least),
+        change=estimates.relative(before, after, least),
+    )
+
+
+def _shares_apart(name: str, before: Sequence[float], after: Sequence[float], least: int) -> pb.BeforeAfter:
+    """Of ones and zeros: that nobody of five came back does not say that nobody ever does."""
+    earlier, later = ((int(sum(values)), len(values)) for values in (before, after))
+    return pb.BeforeAfter(
+        name=name,
+        before=estimates.share(*earlier, least),
+        after=estimates.share(*later, least),
+        change=estimates.relative_share(*later, *earlier, least),
+    )
 
 
 def _unit(name: str) -> str:
