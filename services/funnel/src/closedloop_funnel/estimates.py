@@ -47,15 +47,6 @@ def wilson(hits: int, tries: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def mean(total: float, count: int) -> pb.Estimate:
-    """A mean with nothing said of its spread; without cases it says that it cannot say."""
-    if not count:
-        return pb.Estimate(unit="1", sample_size=0, verdict=pb.ESTIMATE_VERDICT_CANNOT_SAY, explanation="no cases")
-    return pb.Estimate(
-        value=total / count, unit="1", sample_size=count, method="mean", verdict=pb.ESTIMATE_VERDICT_DESCRIPTIVE
-    )
-
-
 def difference(hits: int, tries: int, other_hits: int, other_tries: int, least: int = 1) -> pb.Estimate:
     """First share less the second, with Newcombe's interval (Newcombe 1998, method 10); higher or lower only when zero
     lies outside of it."""
