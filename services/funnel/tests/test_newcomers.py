@@ -69,10 +69,12 @@ def test_a_new_cohort_does_not_look_faster_because_its_slow_ones_have_sold_nothi
 
 @pytest.mark.mission("S93")
 def test_a_guides_customers_may_be_another_market() -> None:
-    assert mismatch({"a": 3, "b": 1}, {"a": 3, "b": 1}) == 0
-    assert mismatch({"a": 1}, {"b": 7}) == 1
-    assert mismatch({"a": 1, "b": 1}, {"b": 2}) == 0.5
-    assert mismatch({}, {"b": 2}) is None
+    rules = NewcomerRules()
+    assert mismatch(rules, {"a": 30, "b": 10}, {"a": 30, "b": 10}) == 0
+    assert mismatch(rules, {"a": 20}, {"b": 27}) == 1
+    assert mismatch(rules, {"a": 10, "b": 10}, {"b": 20}) == 0.5
+    assert mismatch(rules, {}, {"b": 20}) is None
+    assert mismatch(rules, {"a": 19}, {"b": 27}) is None, "few deals differ in one market, too"
 
 
 def client(company: Company, person: str = "boss", role: str = "executive") -> rpc.NewcomerServiceStub:
@@ -138,7 +140,20 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
         deal = await company.open("ops", "operations", owner_id=owner, account_id=account, customer_type=kind)
         await _won(company, deal.id, closed)
     [one] = (await client(company).ListOnboardings(pb.ListOnboardingsRequest(style=OWN))).onboardings
-    assert (one.first_deal_days, one.segment_mismatch_ratio, one.HasField("leave_date")) == (40, 1.0, False)
+    assert (one.first_deal_days, one.HasField("segment_mismatch_ratio"), one.HasField("leave_date")) == (
+        40,
+        False,
+        False,
+    )
+    alone = await client(company).CompareOnboardings(pb.CompareOnboardingsRequest(period=period))
+    assert alone.groups[0].segment_mismatch.explanation == "0 of 1 have 20 deals, and a guide who has; it takes 5"
+    many = [stay(date(2026, 1, 2), went_on=True)[0] for _ in range(40)]
+    for number, deal in enumerate(many):
+        theirs = {"owner_id": "rep2", "customer_type": "chain", "state": "won", "close_date": date(2025, 3, 1)}
+        deal |= theirs if number % 2 else {"owner_id": "rep1", "customer_type": "factory", "close_date": None}
+    await remember(company, "opportunity", many)
+    [one] = (await client(company).ListOnboardings(pb.ListOnboardingsRequest(style=OWN))).onboardings
+    assert one.segment_mismatch_ratio == 1.0
 
     # Two hundred who started a year ago: 58 of 100 shadows stayed three months, 79 of 100 with customers of their own.
     started = date(2025, 1, 6)

@@ -54,7 +54,9 @@ async def set_onboarding(request: pb.SetOnboardingRequest, call: Call) -> pb.Onb
     )
     call.tx.do(store.PUT, {"rows": rows.pack([after])})
     call.audit(person.id, "set_onboarding", rows.row(before) if before else None, rows.row(after))
-    return _to_proto(Seen(**rows.row(after), first_deal_date=None, segments={}, guide_segments={}))
+    return _to_proto(
+        Seen(**rows.row(after), first_deal_date=None, segments={}, guide_segments={}), call.rules(NewcomerRules)
+    )
 
 
 @rpcs.method
@@ -71,8 +73,9 @@ async def list_onboardings(request: pb.ListOnboardingsRequest, call: Call) -> pb
         "limit": pages.size(request) + 1,
     }
     found = await store.page(call.db, params)
+    judged_by = call.rules(NewcomerRules)
     page, token = pages.split(found, request, lambda one: [one.start_date.isoformat(), one.person_id])
-    return pb.ListOnboardingsResponse(onboardings=[_to_proto(one) for one in page], next_page_token=token)
+    return pb.ListOnboardingsResponse(onboardings=[_to_proto(one, judged_by) for one in page], next_page_token=token)
 
 
 @rpcs.method
@@ -160,11 +163,7 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
             people=len(group),
             retention=estimates.share(*stayed[style], judged_by.least),
             first_deal_days=_spread(_first_deals(group, judged_by, call), judged_by),
-            segment_mismatch=estimates.spread(
-                [gap for one in group if (gap := rules.mismatch(one.segments, one.guide_segments)) is not None],
-                "1",
-                judged_by.least,
-            ),
+            segment_mismatch=_mismatch(group, judged_by),
         )
         for style, group in sorted(by_style.items())
     ]
@@ -176,6 +175,17 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
         summary=f"{judged_by.retention_days} 天留存: 自拓客户 {own[0]}/{own[1]}, 跟岗 {shadow[0]}/{shadow[1]}"
         + (f"; 客群差异最大: {gaps[0].segment}" if gaps else ""),
     )
+
+
+def _mismatch(group: Sequence[Seen], judged_by: NewcomerRules) -> Estimate:
+    told = [rules.mismatch(judged_by, one.segments, one.guide_segments) for one in group]
+    known = [one for one in told if one is not None]
+    found = estimates.spread(known, "1", judged_by.least)
+    least = judged_by.least_deals
+    found.explanation = (
+        f"{len(known)} of {len(group)} have {least} deals, and a guide who has; it takes {judged_by.least}"
+    )
+    return found
 
 
 def _spread(followed: rules.Followed, judged_by: NewcomerRules) -> Estimate:
@@ -231,7 +241,7 @@ def _first(one: Seen) -> int | None:
     return (one.first_deal_date - one.start_date).days if one.first_deal_date else None
 
 
-def _to_proto(one: Seen) -> pb.Onboarding:
+def _to_proto(one: Seen, judged_by: NewcomerRules) -> pb.Onboarding:
     return pb.Onboarding(
         person_id=one.person_id,
         etag=etags.of(one.version),
@@ -242,5 +252,5 @@ def _to_proto(one: Seen) -> pb.Onboarding:
         first_deal_date=protos.date_proto(one.first_deal_date),
         first_deal_days=_first(one),
         leave_date=protos.date_proto(one.leave_date),
-        segment_mismatch_ratio=rules.mismatch(one.segments, one.guide_segments) if one.guide_id else None,
+        segment_mismatch_ratio=rules.mismatch(judged_by, one.segments, one.guide_segments) if one.guide_id else None,
     )
