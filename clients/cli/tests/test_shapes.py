@@ -113,3 +113,9 @@ def test_an_estimate_comes_with_what_is_known_of_it() -> None:
     assert shapes.estimate(days) == "4.5 d (n = 3, mean)"
     assert shapes.estimate(experiments_pb2.Estimate(explanation="3 cases, it takes 20")) == "? (3 cases, it takes 20)"
     assert shapes.estimate(experiments_pb2.Estimate()) == "?"
+
+
+def test_what_a_row_adds_to_a_ratio_is_seen() -> None:
+    assert [shapes.figure(value) for value in (0, 1 / 647, 531 / 647, 1, 4514, -0.25)] == [
+        *("0.00", "0.001546", "0.8207", "1.00", "4,514.00", "-0.25")
+    ]

@@ -52,6 +52,26 @@ def test_declared_fields_are_typed_and_others_refused(values: dict[str, Any], wr
     assert set(refused.value.violations) == {f"profile.custom_fields.{name}" for name in wrong}
 
 
+@pytest.mark.mission("S100")
+def test_what_nothing_could_fill_is_not_published() -> None:
+    assert FleetRules().faults() == {}
+    strange = FleetRules(
+        truck={
+            "seats": CustomField(title="座位", type="number", options=("two", "four")),
+            "leased": CustomField(type="boolean", options=("yes",)),
+            "since": CustomField(title="起", type="date", options=("2026-01-05", "5 Jan")),
+            "chairs": CustomField(title="座位"),
+            "tier": CustomField(title="级", options=("gold",)),
+        }
+    )
+    assert strange.faults() == {
+        "truck.seats.options": "are texts, and it is a number",
+        "truck.leased.options": "are texts, and it is a boolean",
+        "truck.since.options": "5 Jan is no day like 2026-01-05",
+        "truck.chairs.title": "seats has it",
+    }
+
+
 def test_by_default_nobody_is_kept_from_adding_a_field() -> None:
     FleetRules().check("truck", {"seats": 1, "colour": ["red", "green"]})
 

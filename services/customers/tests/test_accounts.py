@@ -370,6 +370,15 @@ async def test_accounts_come_with_the_companys_own_fields_and_are_found_by_them(
 
     rulebooks = house.live.stub(platform_pb2_grpc.RulebookServiceStub, "ops", "operations")
     publish = platform_pb2.PublishRulebookRequest(request_id=rid(), name="customers.fields", reason="自定义字段")
+    # No value would fit both, and a column by its title would be one of two.
+    wrong = {"plants": {"title": "工厂", "type": "number", "options": ["少", "多"]}, "sites": {"title": "工厂"}}
+    for only in (True, False):
+        refused_ = platform_pb2.PublishRulebookRequest(name=publish.name, reason="x", validate_only=only)
+        refused_.request_id = rid()
+        refused_.body.update({"account": wrong})
+        with house.live.refused("INVALID_ARGUMENT", "RULEBOOK_INVALID") as raised:
+            await rulebooks.PublishRulebook(refused_)
+        assert "would not be valid" in str(raised.value.details())
     publish.body.update({"account": FIELDS})
     await rulebooks.PublishRulebook(publish)
     await house.live.process.look()

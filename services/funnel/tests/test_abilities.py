@@ -39,13 +39,26 @@ def test_a_score_is_made_of_parts_with_enough_behind_them() -> None:
     assert score(rules, [talk, Piece("drill", 50.0, 1)]) == pytest.approx(70)
     assert score(rules, [Piece("lesson", 100.0, 3)]) is None, "a tenth of the weight is too little"
     assert score(rules, [Piece("lesson", 100.0, 3), judged]) == pytest.approx(64)
-    assert [light(rules, value, 80, 5) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
-    assert light(rules, 0.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("talk", 0.0, 4)])) == "none", (
+    assert [light(rules, value, 79, 80, 5) for value in (75, 70, 60, None)] == ["none", "yellow", "red", "none"]
+    assert light(rules, 60, 80, 80, 5) == "none", "the company's level lies within its interval"
+    assert light(rules, 0.0, 1.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("talk", 0.0, 4)])) == "none", (
         "one drill lights nothing"
     )
-    assert light(rules, 0.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("lesson", 0.0, 4)])) == "red"
+    assert light(rules, 0.0, 1.0, 80, behind(rules, [Piece("drill", 0.0, 1), Piece("lesson", 0.0, 4)])) == "red"
     with pytest.raises(ValueError, match="red begins"):
         AbilityRules(weak=30, weaker=20)
+
+
+@pytest.mark.mission("S89")
+@pytest.mark.parametrize("talks", [5, 10, 20])
+def test_who_is_as_good_as_all_is_seldom_lit(talks: int) -> None:
+    """All at the company's 90: the point alone lit 42 of 100 cells of five talks, 26 of ten, 14 of twenty."""
+    rules, chance, lit = AbilityRules(), random.Random(5), 0
+    for _ in range(1000):
+        parts = [Piece("talk", 100 * sum(chance.random() < 0.9 for _ in range(talks)) / talks, talks)]
+        told = certainty.of_score(rules, parts)
+        lit += light(rules, told.value, told.high, 90, behind(rules, parts)) != "none"
+    assert lit / 1000 < 0.1
 
 
 @pytest.mark.mission("S89")

@@ -199,6 +199,11 @@ async def test_two_weeks_of_practice_are_graded_passed_and_seen_in_real_talk(com
     fresh = await boss.CreateDrill(wanted(start_date=day(2026, 2, 16), scenario_keys=["competitor"]))
     told = await boss.GetDrill(pb.GetDrillRequest(drill_id=fresh.id))
     assert told.talk_change.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
+    deaf = await boss.CreateDrill(wanted(scenario_keys=["closing"]))
+    untold = (await boss.GetDrill(pb.GetDrillRequest(drill_id=deaf.id))).talk_change
+    assert (untold.verdict, untold.HasField("value")) == (experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY, False), (
+        "of twenty talks before and after none was listened to: no change is not what was found"
+    )
     running = await client(company).ListDrills(pb.ListDrillsRequest(running_only=True))
     assert [one.id for one in running.drills] == [fresh.id]
     assert not (await client(company, "rep2").ListDrills(pb.ListDrillsRequest())).drills

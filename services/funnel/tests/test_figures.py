@@ -117,6 +117,30 @@ async def test_every_figure_of_a_board_is_the_sum_of_its_rows(company: Company) 
             await client(company).TraceMetric(pb.TraceMetricRequest(name=f"funnel.{name}", **request))
     with live.refused("NOT_FOUND", "METRIC_UNKNOWN"):
         await traced(company, "luck", *week)
+    # Another scope than the one asked for looks like the answer: it is refused.
+    for reason, name, scope in (
+        ("UNIT_UNKNOWN", "won_value", {"unit_id": "nosuch"}),
+        ("PERSON_UNKNOWN", "won_value", {"person_id": "nosuch"}),
+        ("PIPELINE_UNKNOWN", "won_value", {"pipeline_id": "nosuch"}),
+        ("STAGE_UNKNOWN", "stage_dwell", {"stage_key": "nosuch"}),
+    ):
+        with live.refused("NOT_FOUND", reason):
+            await traced(company, name, *week, **scope)
+    manager = "m1", "manager"
+    for scope in ({"unit_id": "co"}, {"unit_id": "north"}, {"person_id": "rep2"}):
+        with live.refused("PERMISSION_DENIED", "OUT_OF_SCOPE"):
+            await traced(company, "won_value", *week, who=manager, **scope)
+    metrics, theirs = client(company), live.stub(boards_pb2_grpc.BoardServiceStub, *manager)
+    for unit, status, reason in (
+        ("nosuch", "NOT_FOUND", "UNIT_UNKNOWN"),
+        ("co", "PERMISSION_DENIED", "OUT_OF_SCOPE"),
+    ):
+        with live.refused(status, reason):
+            await theirs.GetFunnelBoard(boards_pb2.GetFunnelBoardRequest(scope={"unit_id": unit}))
+    await theirs.GetFunnelBoard(boards_pb2.GetFunnelBoardRequest(scope={"unit_id": "east"}))
+    # Before the first day is scored, too.
+    with live.refused("NOT_FOUND", "UNIT_UNKNOWN"):
+        await metrics.ListMetricHealth(pb.ListMetricHealthRequest(unit_id="nosuch"))
 
 
 @pytest.mark.mission("S79")

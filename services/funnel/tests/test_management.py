@@ -125,6 +125,9 @@ async def test_two_flat_quarters_send_the_comparison_and_are_warned_of(company: 
     wanted.owner_id, wanted.start_date.year = "", 1999
     with refused("INVALID_ARGUMENT", "TOO_LONG_AGO"):
         await me.CreateManagementAction(wanted)
+    wanted.start_date.year = 2099
+    with refused("INVALID_ARGUMENT", "DATE_IN_FUTURE"):
+        await me.CreateManagementAction(wanted)
     wanted.start_date.year = 2026
     made = await me.CreateManagementAction(wanted)
     assert (made.ownership.owner_id, made.ownership.unit_id) == ("m1", "east")

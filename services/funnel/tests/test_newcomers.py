@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, timedelta
 
 import numpy
@@ -18,6 +19,7 @@ from closedloop_funnel.newcomers.rules import NewcomerRules, followed, mismatch
 
 from .conftest import ACME, NORTH, Company, day, remember, rid
 from .raw_history import moment
+from .test_effects import stay
 
 SHADOW, OWN = pb.ONBOARDING_STYLE_SHADOW, pb.ONBOARDING_STYLE_OWN_CUSTOMERS
 
@@ -30,7 +32,7 @@ def test_forty_one_percent_faster_and_22_percent_more_repurchase() -> None:
     assert cycle.verdict == experiments_pb2.ESTIMATE_VERDICT_LOWER
     assert cycle.low < -0.41 < cycle.high < 0
     # 400 of 1000 came back before, 4892 of 10000 after.
-    repurchase = estimates.relative([1.0] * 40 + [0.0] * 60, [1.0] * 489 + [0.0] * 511)
+    repurchase = estimates.relative_share(489, 1000, 40, 100)
     assert repurchase.value == pytest.approx(0.223, abs=0.001)
     assert repurchase.verdict == experiments_pb2.ESTIMATE_VERDICT_NO_DIFFERENCE, (
         "a hundred before are too few to be sure"
@@ -67,10 +69,12 @@ def test_a_new_cohort_does_not_look_faster_because_its_slow_ones_have_sold_nothi
 
 @pytest.mark.mission("S93")
 def test_a_guides_customers_may_be_another_market() -> None:
-    assert mismatch({"a": 3, "b": 1}, {"a": 3, "b": 1}) == 0
-    assert mismatch({"a": 1}, {"b": 7}) == 1
-    assert mismatch({"a": 1, "b": 1}, {"b": 2}) == 0.5
-    assert mismatch({}, {"b": 2}) is None
+    rules = NewcomerRules()
+    assert mismatch(rules, {"a": 30, "b": 10}, {"a": 30, "b": 10}) == 0
+    assert mismatch(rules, {"a": 20}, {"b": 27}) == 1
+    assert mismatch(rules, {"a": 10, "b": 10}, {"b": 20}) == 0.5
+    assert mismatch(rules, {}, {"b": 20}) is None
+    assert mismatch(rules, {"a": 19}, {"b": 27}) is None, "few deals differ in one market, too"
 
 
 def client(company: Company, person: str = "boss", role: str = "executive") -> rpc.NewcomerServiceStub:
@@ -136,7 +140,20 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
         deal = await company.open("ops", "operations", owner_id=owner, account_id=account, customer_type=kind)
         await _won(company, deal.id, closed)
     [one] = (await client(company).ListOnboardings(pb.ListOnboardingsRequest(style=OWN))).onboardings
-    assert (one.first_deal_days, one.segment_mismatch_ratio, one.HasField("leave_date")) == (40, 1.0, False)
+    assert (one.first_deal_days, one.HasField("segment_mismatch_ratio"), one.HasField("leave_date")) == (
+        40,
+        False,
+        False,
+    )
+    alone = await client(company).CompareOnboardings(pb.CompareOnboardingsRequest(period=period))
+    assert alone.groups[0].segment_mismatch.explanation == "0 of 1 have 20 deals, and a guide who has; it takes 5"
+    many = [stay(date(2026, 1, 2), went_on=True)[0] for _ in range(40)]
+    for number, deal in enumerate(many):
+        theirs = {"owner_id": "rep2", "customer_type": "chain", "state": "won", "close_date": date(2025, 3, 1)}
+        deal |= theirs if number % 2 else {"owner_id": "rep1", "customer_type": "factory", "close_date": None}
+    await remember(company, "opportunity", many)
+    [one] = (await client(company).ListOnboardings(pb.ListOnboardingsRequest(style=OWN))).onboardings
+    assert one.segment_mismatch_ratio == 1.0
 
     # Two hundred who started a year ago: 58 of 100 shadows stayed three months, 79 of 100 with customers of their own.
     started = date(2025, 1, 6)
@@ -184,6 +201,29 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
         ("first_deal_days", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
         ("repurchase_ratio", experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY),
     ], "one newcomer says nothing"
+    # Five of a spring whose five customers never came back.
+    five = [f"spring{number}" for number in range(5)]
+    spring = {"version": 1, "unit_id": "team1", "start_date": date(2025, 3, 3), "style": "mixed", "guide_id": ""}
+    await remember(
+        company,
+        "onboarding",
+        [{**spring, "person_id": one, "leave_date": None, "updated_at": live.now} for one in five],
+    )
+    won = {"state": "won", "close_date": date(2025, 4, 1)}
+    deals = [stay(date(2025, 3, 10), went_on=True)[0] | won for _ in five]
+    await remember(
+        company,
+        "opportunity",
+        [{**deal, "owner_id": one, "account_id": uuid.uuid4()} for one, deal in zip(five, deals, strict=True)],
+    )
+    march = span(date(2025, 3, 1), date(2025, 4, 1))
+    nobody = await client(company).GetNewcomerReport(
+        pb.GetNewcomerReportRequest(before_period=march, after_period=march)
+    )
+    back = {one.name: one for one in nobody.metrics}["repurchase_ratio"]
+    assert (back.before.value, back.before.method, back.before.sample_size) == (0, "wilson", 5)
+    assert back.before.high == pytest.approx(0.434, abs=0.001), "nobody of five does not say that nobody ever does"
+    assert back.change.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
     await live.hear(targets.PersonChanged(person_id="rep1", unit_id="team1", name="张三", active=False, version=10**6))
     [gone] = (
         await client(company).ListOnboardings(pb.ListOnboardingsRequest(start_date_from=day(2025, 8, 1)))
@@ -206,7 +246,7 @@ async def test_newcomers_are_followed_from_their_start(company: Company) -> None
     rest = await client(company).ListOnboardings(
         pb.ListOnboardingsRequest(page_size=150, page_token=page.next_page_token)
     )
-    assert len(page.onboardings) + len(rest.onboardings) == 203
+    assert len(page.onboardings) + len(rest.onboardings) == 208
     with refused("INVALID_ARGUMENT", "TIMES_REVERSED"):
         await client(company).CompareOnboardings(
             pb.CompareOnboardingsRequest(period=span(date(2025, 2, 1), date(2025, 1, 1)))

@@ -55,7 +55,7 @@ def test_an_interval_is_as_wide_as_the_people_differ() -> None:
     assert 0.9 <= held / 200 <= 0.99
     before, after = {"a": [10.0, 10.0], "b": [20.0, 20.0]}, {"a": [5.0, 5.0], "b": [10.0, 10.0]}
     halved = clustered.relative(estimates.relative(pooled(before), pooled(after)), before, after)
-    assert (halved.value, halved.method) == (-0.5, "bootstrap, by person")
+    assert (halved.value, halved.method) == (-0.5, "mover, student_t, by person")
     alone = clustered.mean(estimates.spread([1.0, 2.0, 3.0], "d"), {"a": [1.0, 2.0, 3.0]})
     assert alone.verdict == experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY
     none = clustered.mean(estimates.share(0, 40), {"a": [0.0] * 20, "b": [0.0] * 20})
@@ -84,9 +84,12 @@ def test_a_wait_counts_once_when_it_ends_or_falls_due() -> None:
 def test_what_costs_most_stands_first() -> None:
     found = [Found("x", 0.5, None), Found("y", 0.1, 100), Found("z", 0.9, None), Found("w", 0.1, 200)]
     assert [one.key for one in rules.ranked(found)] == ["w", "y", "z", "x"]
-    assert rules.beyond(0.9, 0.95, rising=True)
-    assert not rules.beyond(0.95, 0.95, rising=True)
-    assert rules.beyond(6.0, 5.5, rising=False)
+    assert [one.key for one in rules.ranked([Found("x", 9, 900, undecided=True), *found])][-1] == "x"
+    assert rules.beyond(0.9, 0.87, 0.93, 0.95, rising=True)
+    assert rules.beyond(0.9, 0.80, 0.96, 0.95, rising=True) is None, "healthy lies within its interval"
+    assert rules.beyond(0.95, 0.9, 0.99, 0.95, rising=True) is False
+    assert rules.beyond(6.0, 5.6, 6.4, 5.5, rising=False)
+    assert rules.beyond(6.0, 4.0, 8.0, 5.5, rising=False) is None
 
 
 def client(company: Company, person: str = "ops", role: str = "operations") -> rpc.PilotServiceStub:
@@ -179,7 +182,7 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
         await ops.CreatePilot(wanted())
     # December: four of five stays last too long, everywhere; two more of each seller in the east have stood there since.
     deals = await _stays(company, [*EAST, *NORTH], date(2025, 12, 8), overdue=4)
-    await _quotes(company, deals[:24], pending=10)
+    await _quotes(company, [*deals[::5], *deals[1::5]], pending=10)
     await _stays(company, EAST, date(2025, 12, 8), overdue=2, each=2, left=False)
     await _visits(company, [*EAST, *NORTH], date(2025, 12, 15), done=2)
 
@@ -201,6 +204,14 @@ async def test_a_month_on_two_bottlenecks_against_before_and_against_others(comp
     assert [*page.bottlenecks, *rest.bottlenecks] == list(found)
     north = await client(company, "m2", "manager").ListBottlenecks(pb.ListBottlenecksRequest())
     assert next(one for one in north.bottlenecks if one.key == NEED).value.sample_size == 30, "as far as he reaches"
+    # Of five of one seller alone: too few to say, and it is said.
+    one = pb.ListBottlenecksRequest(scope=pipelines_pb2.FunnelScope(owner_id=NORTH[0]))
+    few = {each.key: each for each in (await ops.ListBottlenecks(one)).bottlenecks}[NEED]
+    assert (few.undecided, few.value.HasField("value"), few.value.explanation) == (True, False, "5 cases, it takes 20")
+    assert [one.undecided for one in found] == sorted(one.undecided for one in found), "last what cannot be said"
+    assert (need.undecided, quote.undecided) == (False, False)
+    with refused("NOT_FOUND", "UNIT_UNKNOWN"):
+        await ops.ListBottlenecks(pb.ListBottlenecksRequest(scope=pipelines_pb2.FunnelScope(unit_id="nosuch")))
     narrow = pb.ListBottlenecksRequest(scope=pipelines_pb2.FunnelScope(customer_type="school"))
     assert not (await ops.ListBottlenecks(narrow)).bottlenecks
     with refused("INVALID_ARGUMENT", "TIMES_REVERSED"):

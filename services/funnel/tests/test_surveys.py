@@ -149,7 +149,9 @@ async def test_customers_are_asked_and_what_they_say_is_reported(company: Compan
             await client(company).RecordSurveyAnswer(wrong)
     [sample_] = (await client(company).ListSamples(pb.ListSamplesRequest())).samples
     assert not (await client(company, "stranger", "manager").ListSamples(pb.ListSamplesRequest())).samples
-    assert (sample_.answered, sample_.contradicting, sample_.contradiction.value) == (1, 1, 1.0)
+    assert (sample_.answered, sample_.contradicting) == (1, 1)
+    for share in (sample_.contradiction, sample_.satisfaction):
+        assert (share.explanation, share.HasField("value")) == ("1 cases, it takes 5", False), "one says nothing of all"
     bounced = await client(company).ListSurveys(pb.ListSurveysRequest(state=pb.SURVEY_STATE_UNDELIVERABLE))
     assert second.id in {one.id for one in bounced.surveys}
     await live.advance(days=15)
@@ -159,6 +161,23 @@ async def test_customers_are_asked_and_what_they_say_is_reported(company: Compan
         answer.request_id, answer.survey_id = rid(), one.id
         with refused("FAILED_PRECONDITION", "SURVEY_EXPIRED"):
             await client(company).RecordSurveyAnswer(answer)
+    asked = {one.activity_id for one in surveys}
+    others = [one for one in told if one["id"] not in asked][:5]
+    said_so = {"sample_id": drawn.id, "state": "answered", "answers": [], "sent_at": live.now, "expires_at": live.now}
+    await remember(
+        company,
+        "survey",
+        [
+            {**said_so, "id": one["id"], "activity_id": one["id"], "owner_id": "rep1", "unit_id": "team1"}
+            | {"satisfaction": share, "contradictions": []}
+            for one, share in zip(others, (0.5, 0.75, 1, 1, 0.75), strict=True)
+        ],
+    )
+    [enough] = (await client(company).ListSamples(pb.ListSamplesRequest())).samples
+    told_of = enough.satisfaction
+    assert (told_of.value, told_of.sample_size, told_of.method) == (pytest.approx(4 / 6), 6, "student_t")
+    assert told_of.low < 4 / 6 < told_of.high
+    assert (enough.contradiction.value, enough.contradiction.method) == (pytest.approx(1 / 6), "wilson")
 
 
 @pytest.mark.mission("S46")

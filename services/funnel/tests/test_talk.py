@@ -23,8 +23,9 @@ from closedloop_funnel.talk.listening import Said
 from closedloop_funnel.talk.reading import Reader
 from closedloop_funnel.talk.rules import Phrase, RiskRule, TalkRules, churn_light, slope
 
-from .conftest import ACME, NORTH, Company, rid
+from .conftest import ACME, NORTH, Company, remember, rid
 from .labelled_talk import draw, spoken_by
+from .talks import transcript
 
 READER = Reader(TalkRules())
 
@@ -238,9 +239,19 @@ async def test_a_call_is_read_kept_told_judged_and_reported(company: Company) ->
     rows = {one.key: one for one in report.rows}
     assert report.transcript_count == 3
     assert (rows["price"].group_key, rows["price"].transcript_count) == ("rep1", 1)
-    assert rows["price"].share.value == pytest.approx(1 / 3)
+    assert (rows["price"].share.explanation, rows["price"].share.HasField("value")) == ("3 cases, it takes 5", False)
     assert not rows["price"].HasField("precision")
-    assert (rows["no_next_step"].transcript_count, rows["no_next_step"].precision.value) == (0, 0)
+    judged_once = rows["no_next_step"].precision
+    assert (rows["no_next_step"].transcript_count, judged_once.sample_size, judged_once.HasField("value")) == (
+        0,
+        1,
+        False,
+    )
+    more = [transcript("rep1", company.live.now - timedelta(days=3), number) for number in range(2)]
+    await remember(company, "transcript", more)
+    enough = await manager.GetTalkReport(pb.GetTalkReportRequest(period=period, by_person=True))
+    share = {one.key: one.share for one in enough.rows}["price"]
+    assert (share.value, share.sample_size, share.method) == (pytest.approx(1 / 5), 5, "wilson")
 
 
 @pytest.mark.mission("S48")

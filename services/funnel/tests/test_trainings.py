@@ -62,12 +62,12 @@ def client(company: Company, person: str = "m1", role: str = "manager") -> rpc.T
 def wanted(**fields: Any) -> pb.CreateTrainingRequest:
     fields.setdefault("attendee_ids", ATTENDEES)
     fields.setdefault("end_date", day(2026, 1, 6))
+    fields.setdefault("applied_hearing_keys", ["trial"])
     return pb.CreateTrainingRequest(
         request_id=rid(),
         name="试点话术",
         start_date=day(2026, 1, 5),
         cost=cny(70_000),
-        applied_hearing_keys=["trial"],
         ability_keys=["closing"],
         customer_types=["hospital"],
         **fields,
@@ -100,6 +100,7 @@ async def test_thirteen_point_seven_percent_apply_it_and_the_others_say_why_not(
         await boss.CreateTraining(wanted(unit_id="north"))
     made = await boss.CreateTraining(wanted())
     assert (made.ownership.unit_id, made.cost, made.feedback_count) == ("east", cny(70_000), 0)
+    unheard = await boss.CreateTraining(wanted(applied_hearing_keys=[]))
     await _spoken(company)
     named = (("case_mismatch", 72), ("no_coaching", 65), ("not_measured", 58))
     feedback = [
@@ -145,6 +146,11 @@ async def test_thirteen_point_seven_percent_apply_it_and_the_others_say_why_not(
     }
     assert (effect.case_mismatch.value, effect.case_mismatch.sample_size) == (0.72, 25)
     assert effect.cost_per_applied == cny(5000)
+    deaf = await boss.GetTrainingEffect(pb.GetTrainingEffectRequest(training_id=unheard.id))
+    for told in (deaf.applied, deaf.effect):
+        assert (told.verdict, told.HasField("value")) == (experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY, False)
+        assert "applied_hearing_keys" in told.explanation, "it was not applied by nobody: nobody said what to hear"
+    assert not deaf.HasField("cost_per_applied")
     verdicts = {one.name: one.estimate.verdict for one in effect.outcomes}
     assert set(verdicts) == {"win_rate", "cycle_days"}
     assert set(verdicts.values()) == {experiments_pb2.ESTIMATE_VERDICT_CANNOT_SAY}, "nobody has closed a deal"
@@ -162,6 +168,6 @@ async def test_thirteen_point_seven_percent_apply_it_and_the_others_say_why_not(
     assert not small.applied.HasField("value")
     assert not small.HasField("cost_per_applied")
     mine = await client(company, "t1", "rep").ListTrainings(pb.ListTrainingsRequest(attendee_id="t1"))
-    assert [one.id for one in mine.trainings] == [made.id]
+    assert {one.id for one in mine.trainings} == {made.id, unheard.id}
     with refused("PERMISSION_DENIED"):
         await client(company, "rep2", "rep").GetTraining(pb.GetTrainingRequest(training_id=made.id))

@@ -250,8 +250,10 @@ async def test_a_false_check_in_is_found_answered_and_judged(company: Company) -
     )
     [row] = report.rows
     assert (row.group_key, row.claimed_visits, row.genuine_visits, row.confirmed_findings) == ("rep1", 3, 2, 1)
-    by_kind = {pb.FindingKind.Name(one.kind)[13:]: one.precision.value for one in report.precisions}
-    assert by_kind == {"NO_CONTENT": 1.0, "PHOTO_REUSED": 0.0}
+    by_kind = {pb.FindingKind.Name(one.kind)[13:]: one for one in report.precisions}
+    assert {kind: one.raised for kind, one in by_kind.items()} == {"NO_CONTENT": 1, "PHOTO_REUSED": 1}
+    for one in by_kind.values():
+        assert (one.precision.explanation, one.precision.HasField("value")) == ("1 cases, it takes 5", False)
     with refused("NOT_FOUND", "FINDING_UNKNOWN"):
         await mine.GetFinding(pb.GetFindingRequest(finding_id=ACME))
     own = pb.ReviewFindingRequest(

@@ -70,6 +70,11 @@ def ratio(value: float) -> str:
     return f"{value:.1%}"
 
 
+def figure(value: float) -> str:
+    """Two digits after the point; of what is less than one, four that say something: a deal of 647 adds 0.001546."""
+    return f"{value:,.2f}" if not value or abs(value) >= 1 else f"{value:.4g}"
+
+
 def estimate(value: Estimate) -> str:
     """0.83 (0.72 .. 0.9 at 95 %, n = 72, wilson); or a question mark, and why it cannot be said."""
     if not value.HasField("value"):

@@ -358,6 +358,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "flat": ("flat", "无起色"),
     "flat_quarters": ("flat quarters", "连续无起色季度"),
     "healthy": ("healthy", "健康线"),
+    "certain": ("certain", "确定"),
     "held_up": ("held up", "积压金额"),
     "hypothesis": ("hypothesis", "假设"),
     "key": ("key", "键"),

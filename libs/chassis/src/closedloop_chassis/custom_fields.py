@@ -32,6 +32,23 @@ class CustomFieldRules(Rules):
     undeclared: bool = True
     most: int = Field(default=200, ge=0, le=1000)
 
+    def faults(self) -> dict[str, str]:
+        """Fields that no value could fill, and titles that two fields of a record share: a column of a file means one."""
+        found: dict[str, str] = {}
+        for record in type(self).model_fields:
+            declared = getattr(self, record)
+            if not isinstance(declared, Mapping):
+                continue
+            titled: dict[str, str] = {}
+            for name, one in declared.items():
+                if one.options and one.type not in ("text", "date"):
+                    found[f"{record}.{name}.options"] = f"are texts, and it is a {one.type}"
+                elif bad := [option for option in one.options if _problem(one, option)]:
+                    found[f"{record}.{name}.options"] = f"{bad[0]} {_problem(one, bad[0])}"
+                if one.title and titled.setdefault(one.title, name) != name:
+                    found[f"{record}.{name}.title"] = f"{titled[one.title]} has it"
+        return found
+
     def check(self, record: str, values: Mapping[str, Any], field: str = "custom_fields") -> None:
         """Raises InvalidArgument CUSTOM_FIELD_INVALID naming every field that is wrong; `field` is where they stand."""
         declared: Mapping[str, CustomField] = getattr(self, record)

@@ -77,8 +77,8 @@ def register(
     ctx: typer.Context,
     name: str,
     metric: Annotated[str, typer.Option(help="what it should move: visit_completion, win_rate...")],
-    since: Annotated[str, typer.Option(help="its first day")],
-    owner: Annotated[str, typer.Option(help="you, when absent")] = "",
+    since: Annotated[str, typer.Option(help="its first day, today at the latest")],
+    owner: Annotated[str, typer.Option(help="you, when absent; needed, or --as, where the caller is no person")] = "",
     core: Annotated[bool, typer.Option(help="to be tested this quarter")] = False,
 ) -> None:
     """Registers what a manager holds to; from now on every quarter of it is judged."""

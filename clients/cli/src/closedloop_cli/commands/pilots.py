@@ -20,6 +20,7 @@ _BOTTLENECKS = [
     Column("name", lambda one: one.name),
     Column("value", lambda one: shapes.estimate(one.value)),
     Column("healthy", lambda one: f"{one.healthy:g}", right=True),
+    Column("certain", lambda one: "?" if one.undecided else "✓"),
     Column("held_up", lambda one: shapes.money(one.cost), right=True),
     Column("evidence", lambda one: "; ".join(each.text for each in one.evidence)),
 ]
@@ -55,7 +56,7 @@ def bottlenecks(
     pipeline: str = "",
     limit: Annotated[int, typer.Option(min=0, help="0: all")] = 20,
 ) -> None:
-    """What is worse than healthy, by what it holds up."""
+    """What is worse than healthy, by what it holds up; then what may be, and cannot be said."""
     run = session(ctx)
     request = pb.ListBottlenecksRequest(scope=pipelines_pb2.FunnelScope(unit_id=unit, pipeline_id=pipeline))
     run.screen.records(_BOTTLENECKS, run.pages(_stub(run).ListBottlenecks, request, "bottlenecks", limit))

@@ -51,7 +51,7 @@ def trace(
     if run.screen.as_json:
         return
     run.screen.table(_ROWS, found.rows)
-    run.screen.say("traced", shown=len(found.rows), total=found.total_rows, sum=f"{found.total_contribution:,.2f}")
+    run.screen.say("traced", shown=len(found.rows), total=found.total_rows, sum=shapes.figure(found.total_contribution))
 
 
 def owner_of(metric: str) -> str:
@@ -79,8 +79,9 @@ def _traced(run: Session, service: str, request: pb.TraceMetricRequest, limit: i
 
 
 def _fields(found: pb.TraceMetricResponse) -> list[tuple[str, str]]:
+    unit = "" if found.unit == "1" else found.unit
     return [
-        ("value", f"{found.value:,.2f} {found.unit}" if found.HasField("value") else ""),
+        ("value", f"{shapes.figure(found.value)} {unit}".rstrip() if found.HasField("value") else ""),
         ("reason", found.reason),
         ("formula", found.explanation),
         ("refreshed", shapes.when(found.refresh_time)),
@@ -96,6 +97,6 @@ _ROWS = [
     Column("document", lambda row: _field(row, "number")),
     Column("date", lambda row: _field(row, "date")),
     Column("input", lambda row: row.input),
-    Column("adds", lambda row: f"{row.contribution:,.2f}", right=True),
+    Column("adds", lambda row: shapes.figure(row.contribution), right=True),
     Column("id", lambda row: row.record_id),
 ]

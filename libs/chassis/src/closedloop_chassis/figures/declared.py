@@ -10,7 +10,7 @@ declaration adds with `params`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -49,7 +49,8 @@ class Rows:
 
     `money`: amounts are minor units of the company's currency. `standing`: known as it is today only. `historic`: as it was
     known at the moment `at`, too. `shared`: those who
-    take part in a record see it. `company_only`: rows are nobody's own.
+    take part in a record see it. `company_only`: rows are nobody's own. `known`: the words of a scope there are; another one
+    is refused, where rows alone would answer nothing.
     """
 
     sql: str
@@ -62,6 +63,7 @@ class Rows:
     historic: bool = False
     shared: bool = False
     company_only: bool = False
+    known: Mapping[ScopeWord, Callable[[Call], Collection[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

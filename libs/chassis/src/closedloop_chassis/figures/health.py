@@ -17,12 +17,13 @@ rpcs = Rpcs("closedloop.platform.v1.MetricService")
 async def list_metric_health(request: pb.ListMetricHealthRequest, call: Call) -> pb.ListMetricHealthResponse:
     known = collected.of(call)
     names = [known.figure(request.name).name] if request.name else list(known.figures)
+    within = reach.within(call, request.unit_id)
     span = await _days(request, call)
     if span is None:
         return pb.ListMetricHealthResponse()
     after_day, after_place = pages.after(request, "", -1)
     first = max(span[0], date.fromisoformat(after_day)) if after_day else span[0]
-    kept = await store.kept(call.db, "day", first, span[1], reach.within(call, request.unit_id))
+    kept = await store.kept(call.db, "day", first, span[1], within)
     found = []
     for day, (made, counts) in kept.items():
         for place, name in enumerate(names):

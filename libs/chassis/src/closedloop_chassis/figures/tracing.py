@@ -12,7 +12,7 @@ from closedloop.common.v1.common_pb2 import Evidence, Provenance
 from closedloop.platform.v1 import metrics_pb2 as pb
 from closedloop_chassis import errors, pages, protos
 from closedloop_chassis.currency import coins
-from closedloop_chassis.figures import catalogue, collected
+from closedloop_chassis.figures import catalogue, collected, reach
 from closedloop_chassis.figures.declared import Figure, Rows
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call, Scope
@@ -80,9 +80,19 @@ class Traced:
 async def trace_metric(request: pb.TraceMetricRequest, call: Call) -> pb.TraceMetricResponse:
     known = collected.of(call)
     figure = known.figure(request.name)
+    # A figure of less than what was asked for looks like the answer.
+    reach.within(call, request.scope.unit_id)
     if not isinstance(figure.trace, Rows):
         return await figure.trace(request, call)
     return await traced(request, call, figure, figure.trace)
+
+
+def _check_person(person_id: str, call: Call) -> None:
+    person = call.org.person(person_id)
+    if person is None:
+        raise errors.NotFound("PERSON_UNKNOWN", f"nobody here is {person_id}")
+    if not call.scope.covers(person.id, person.unit_id):
+        raise errors.PermissionDenied("OUT_OF_SCOPE", f"{person.id} is not among {call.caller.subject}'s people")
 
 
 async def traced(request: pb.TraceMetricRequest, call: Call, figure: Figure, rows: Rows) -> pb.TraceMetricResponse:
@@ -114,6 +124,13 @@ def asked(
             raise errors.InvalidArgument(
                 "SCOPE_NOT_SUPPORTED", f"{figure.name} is not known by {name}", {f"scope.{name}": "empty"}
             )
+    if request.scope.person_id:
+        _check_person(request.scope.person_id, call)
+    for word, known in rows.known.items():
+        name = next(name for name, (called, _) in ASKED.items() if called == word)
+        value, words = getattr(request.scope, name), known(call)
+        if value and value not in words:
+            raise errors.NotFound(f"{word.upper()}_UNKNOWN", f"no {word} {value}; there are {', '.join(sorted(words))}")
     if rows.company_only and not call.scope.company:
         raise errors.PermissionDenied("OUT_OF_SCOPE", f"the rows behind {figure.name} are the whole company's")
     home, scope = call.home, request.scope

@@ -65,6 +65,9 @@ async def publish_rulebook(request: pb.PublishRulebookRequest, call: Call) -> pb
         request.name, request.base_version, effective_at, body, call.caller.subject, request.reason, call.now
     )
     rules = shelf.check(request.name, body)
+    if faults := rules.faults():
+        violations = {f"body.{field}": problem for field, problem in faults.items()}
+        raise errors.InvalidArgument("RULEBOOK_INVALID", f"{request.name} would not be valid", violations)
     if misfits := rules.misfits(call.org):
         violations = {f"body.{field}": problem for field, problem in misfits.items()}
         # Told apart from a wrong body, for whoever brings the organisation as well and comes again.

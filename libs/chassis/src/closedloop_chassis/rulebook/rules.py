@@ -19,6 +19,10 @@ class Rules(BaseModel):
 
     rulebook: ClassVar[str]
 
+    def faults(self) -> dict[str, str]:
+        """What is not published any more, by field; where it was once, it holds."""
+        return {}
+
     def misfits(self, org: OrgSnapshot) -> dict[str, str]:
         """What these rules ask of the organisation that it does not have, by field; such rules are not published."""
         return {}

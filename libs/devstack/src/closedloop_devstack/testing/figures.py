@@ -53,14 +53,14 @@ async def traced(
     return whole
 
 
-# What a scope of each kind is asked by; of records there need be none.
+# What a scope of each kind is asked by; of records there need be none, of words of a rulebook there are these.
 ANYBODY: dict[str, dict[str, Any]] = {
     "person": {"person_id": "rep1"},
     "account": {"account_id": "0190a000-0000-7000-8000-00000000ffff"},
     "product": {"product_id": "p"},
     "channel": {"channel": "mail"},
-    "pipeline": {"pipeline_id": "p"},
-    "stage": {"stage_key": "s"},
+    "pipeline": {"pipeline_id": "b2b"},
+    "stage": {"stage_key": "need"},
     "kind": {"kind": "k"},
 }
 

@@ -149,7 +149,8 @@ def _cells(
                     score=value,
                     evidence_count=sum(one.cases for one in parts),
                     light=number(
-                        common_pb2.Light, rules.light(judged_by, value, level[key], rules.behind(judged_by, parts))
+                        common_pb2.Light,
+                        rules.light(judged_by, value, told.high, level[key], rules.behind(judged_by, parts)),
                     ),
                     estimate=told,
                 )

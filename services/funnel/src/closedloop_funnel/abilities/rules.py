@@ -46,7 +46,7 @@ WEIGHTS: Mapping[PartWord, float] = {"talk": 0.4, "drill": 0.2, "win_rate": 0.15
 class AbilityRules(Rules):
     """A part counts with its weight from `least` cases on; a score takes parts of `least_weight` together. A cell of the
     heat map is yellow `weak` points below the company's level, red `weaker`, from `least_lit` cases on, whatever their parts:
-    one drill is a bad day. `months`: how far back a record goes."""
+    one drill is a bad day; and never while the level lies within the score's interval. `months`: how far back a record goes."""
 
     rulebook: ClassVar[str] = "funnel.abilities"
 
@@ -95,9 +95,10 @@ def behind(rules: AbilityRules, parts: Iterable[Piece]) -> int:
     return sum(one.cases for one in counted(rules, parts))
 
 
-def light(rules: AbilityRules, value: float | None, level: float | None, cases: int) -> str:
-    """Of a cell of so many cases against the company's level in that ability."""
-    if value is None or level is None or cases < rules.least_lit:
+def light(rules: AbilityRules, value: float | None, high: float, level: float | None, cases: int) -> str:
+    """Of a cell of so many cases against the company's level in that ability; none where that level lies within the score's
+    interval, which ends at `high`: of a hundred people as good as all, the point alone lit 42 after five talks."""
+    if value is None or level is None or cases < rules.least_lit or high >= level:
         return "none"
     below = level - value
     return "red" if below >= rules.weaker else "yellow" if below >= rules.weak else "none"

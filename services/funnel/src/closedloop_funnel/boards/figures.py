@@ -3,7 +3,10 @@ whom they must agree with (S80)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
+
 from closedloop_chassis.figures.declared import Agreement, Field, Figure, Figures, Record, Rows, ScopeWord
+from closedloop_chassis.work import Call
 from closedloop_funnel.boards.rules import BoardRules
 from closedloop_funnel.pipelines.rules import PipelineRules
 
@@ -100,6 +103,16 @@ SELECT o.id, o.name || ' (' || o.id || ')' AS label, o.owner_id, o.unit_id, o.am
  WHERE o.state = 'won' AND o.closed_at >= %(from)s AND o.closed_at < %(to)s AND o.amount_minor IS NOT NULL
 """
 
+
+def _pipelines(call: Call) -> Collection[str]:
+    return call.rules(PipelineRules).pipelines
+
+
+def _stages(call: Call) -> Collection[str]:
+    return {stage.key for pipeline in call.rules(PipelineRules).pipelines.values() for stage in pipeline.stages}
+
+
+KNOWN: Mapping[ScopeWord, Callable[[Call], Collection[str]]] = {"pipeline": _pipelines, "stage": _stages}
 BY_DEAL: tuple[ScopeWord, ...] = ("unit", "person", "account", "product", "pipeline")
 
 FIGURES = Figures(
@@ -115,7 +128,7 @@ FIGURES = Figures(
             records=("opportunity",),
             step="sum of won deals by close date",
             rule=(PipelineRules, "pipelines"),
-            trace=Rows(sql=WON, money=True, shared=True),
+            trace=Rows(sql=WON, money=True, shared=True, known=KNOWN),
         ),
         Figure(
             name="funnel.win_rate",
@@ -129,7 +142,7 @@ FIGURES = Figures(
             records=("opportunity",),
             step="share of closed deals that were won",
             rule=(PipelineRules, "pipelines"),
-            trace=Rows(sql=WON_OR_LOST, how="mean", shared=True),
+            trace=Rows(sql=WON_OR_LOST, how="mean", shared=True, known=KNOWN),
         ),
         Figure(
             name="funnel.cycle_days",
@@ -143,7 +156,7 @@ FIGURES = Figures(
             records=("opportunity", "stage_move"),
             step="days of all stages of a won deal",
             rule=(PipelineRules, "pipelines"),
-            trace=Rows(sql=CYCLES, how="mean", shared=True),
+            trace=Rows(sql=CYCLES, how="mean", shared=True, known=KNOWN),
         ),
         Figure(
             name="funnel.open_pipeline",
@@ -156,7 +169,7 @@ FIGURES = Figures(
             records=("opportunity",),
             step="sum of open deals",
             rule=(PipelineRules, "pipelines"),
-            trace=Rows(sql=OPEN, money=True, shared=True, standing=True),
+            trace=Rows(sql=OPEN, money=True, shared=True, known=KNOWN, standing=True),
         ),
         Figure(
             name="funnel.expected_value",
@@ -169,7 +182,7 @@ FIGURES = Figures(
             records=("opportunity",),
             step="amount by probability, on the expected day",
             rule=(PipelineRules, "pipelines"),
-            trace=Rows(sql=EXPECTED, money=True, shared=True),
+            trace=Rows(sql=EXPECTED, money=True, shared=True, known=KNOWN),
         ),
         Figure(
             name="funnel.stage_dwell",
@@ -183,7 +196,7 @@ FIGURES = Figures(
             records=("stage_move",),
             step="mean of stays that ended",
             rule=(BoardRules, "benchmark_days"),
-            trace=Rows(sql=STAYS, how="mean", shared=True),
+            trace=Rows(sql=STAYS, how="mean", shared=True, known=KNOWN),
         ),
         Figure(
             name="funnel.stage_dwell_p90",
@@ -197,7 +210,7 @@ FIGURES = Figures(
             records=("stage_move",),
             step="quantile of stays that ended",
             rule=(BoardRules, "benchmark_days"),
-            trace=Rows(sql=STAYS, how=0.9, shared=True),
+            trace=Rows(sql=STAYS, how=0.9, shared=True, known=KNOWN),
         ),
         Figure(
             name="funnel.stage_conversion",
@@ -211,7 +224,7 @@ FIGURES = Figures(
             records=("stage_move",),
             step="moves out of a stage by moves into it",
             rule=(BoardRules, "stuck_share"),
-            trace=Rows(sql=PASSAGES, how="ratio", above="advanced", below="entered", shared=True),
+            trace=Rows(sql=PASSAGES, how="ratio", above="advanced", below="entered", shared=True, known=KNOWN),
         ),
     ),
     records=(

@@ -111,6 +111,8 @@ async def _talk_change(drill: Drill, call: Call) -> Any:
         for criterion in judged_by.scenarios[key].criteria.values()
         if criterion.risk
     }
+    if not risks:
+        return estimates.cannot_say("1", 0, "its scenarios name no risk phrase to hear")
     begins, ends = call.home.moment(drill.start_date), call.home.moment(drill.end_date + DAY)
     window = timedelta(days=judged_by.window_days)
     params = {

@@ -38,6 +38,8 @@ async def create_management_action(request: pb.CreateManagementActionRequest, ca
     if start < call.home.today() - timedelta(days=most):
         said = f"{most} days ago at the most"
         raise errors.InvalidArgument("TOO_LONG_AGO", said, {"start_date": said})
+    if start > call.home.today():
+        raise errors.InvalidArgument("DATE_IN_FUTURE", f"{start} has not come yet", {"start_date": "in the future"})
     made = Action(
         id=new_id(),
         owner_id=owner_id,

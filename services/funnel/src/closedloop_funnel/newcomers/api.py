@@ -54,7 +54,9 @@ async def set_onboarding(request: pb.SetOnboardingRequest, call: Call) -> pb.Onb
     )
     call.tx.do(store.PUT, {"rows": rows.pack([after])})
     call.audit(person.id, "set_onboarding", rows.row(before) if before else None, rows.row(after))
-    return _to_proto(Seen(**rows.row(after), first_deal_date=None, segments={}, guide_segments={}))
+    return _to_proto(
+        Seen(**rows.row(after), first_deal_date=None, segments={}, guide_segments={}), call.rules(NewcomerRules)
+    )
 
 
 @rpcs.method
@@ -71,8 +73,9 @@ async def list_onboardings(request: pb.ListOnboardingsRequest, call: Call) -> pb
         "limit": pages.size(request) + 1,
     }
     found = await store.page(call.db, params)
+    judged_by = call.rules(NewcomerRules)
     page, token = pages.split(found, request, lambda one: [one.start_date.isoformat(), one.person_id])
-    return pb.ListOnboardingsResponse(onboardings=[_to_proto(one) for one in page], next_page_token=token)
+    return pb.ListOnboardingsResponse(onboardings=[_to_proto(one, judged_by) for one in page], next_page_token=token)
 
 
 @rpcs.method
@@ -105,12 +108,9 @@ async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) 
     before, after = sides
     names = [name for name in before if judged_by.complex_products or not name.startswith("complex")]
     metrics = [
-        pb.BeforeAfter(
-            name=name,
-            before=estimates.spread(before[name], _unit(name), judged_by.least),
-            after=estimates.spread(after[name], _unit(name), judged_by.least),
-            change=estimates.relative(before[name], after[name], judged_by.least),
-        )
+        _days_apart(name, before[name], after[name], judged_by.least)
+        if _unit(name) == "d"
+        else _shares_apart(name, before[name], after[name], judged_by.least)
         for name in names
     ]
     first_deal = metrics[0]
@@ -120,6 +120,26 @@ async def get_newcomer_report(request: pb.GetNewcomerReportRequest, call: Call) 
 
 def _first_deals(people: Sequence[Seen], judged_by: NewcomerRules, call: Call) -> rules.Followed:
     return rules.followed(judged_by, ((one.start_date, one.first_deal_date) for one in people), call.home.today())
+
+
+def _days_apart(name: str, before: Sequence[float], after: Sequence[float], least: int) -> pb.BeforeAfter:
+    return pb.BeforeAfter(
+        name=name,
+        before=estimates.spread(before, "d", least),
+        after=estimates.spread(after, "d", least),
+        change=estimates.relative(before, after, least),
+    )
+
+
+def _shares_apart(name: str, before: Sequence[float], after: Sequence[float], least: int) -> pb.BeforeAfter:
+    """Of ones and zeros: that nobody of five came back does not say that nobody ever does."""
+    earlier, later = ((int(sum(values)), len(values)) for values in (before, after))
+    return pb.BeforeAfter(
+        name=name,
+        before=estimates.share(*earlier, least),
+        after=estimates.share(*later, least),
+        change=estimates.relative_share(*later, *earlier, least),
+    )
 
 
 def _unit(name: str) -> str:
@@ -143,11 +163,7 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
             people=len(group),
             retention=estimates.share(*stayed[style], judged_by.least),
             first_deal_days=_spread(_first_deals(group, judged_by, call), judged_by),
-            segment_mismatch=estimates.spread(
-                [gap for one in group if (gap := rules.mismatch(one.segments, one.guide_segments)) is not None],
-                "1",
-                judged_by.least,
-            ),
+            segment_mismatch=_mismatch(group, judged_by),
         )
         for style, group in sorted(by_style.items())
     ]
@@ -159,6 +175,17 @@ async def compare_onboardings(request: pb.CompareOnboardingsRequest, call: Call)
         summary=f"{judged_by.retention_days} 天留存: 自拓客户 {own[0]}/{own[1]}, 跟岗 {shadow[0]}/{shadow[1]}"
         + (f"; 客群差异最大: {gaps[0].segment}" if gaps else ""),
     )
+
+
+def _mismatch(group: Sequence[Seen], judged_by: NewcomerRules) -> Estimate:
+    told = [rules.mismatch(judged_by, one.segments, one.guide_segments) for one in group]
+    known = [one for one in told if one is not None]
+    found = estimates.spread(known, "1", judged_by.least)
+    least = judged_by.least_deals
+    found.explanation = (
+        f"{len(known)} of {len(group)} have {least} deals, and a guide who has; it takes {judged_by.least}"
+    )
+    return found
 
 
 def _spread(followed: rules.Followed, judged_by: NewcomerRules) -> Estimate:
@@ -214,7 +241,7 @@ def _first(one: Seen) -> int | None:
     return (one.first_deal_date - one.start_date).days if one.first_deal_date else None
 
 
-def _to_proto(one: Seen) -> pb.Onboarding:
+def _to_proto(one: Seen, judged_by: NewcomerRules) -> pb.Onboarding:
     return pb.Onboarding(
         person_id=one.person_id,
         etag=etags.of(one.version),
@@ -225,5 +252,5 @@ def _to_proto(one: Seen) -> pb.Onboarding:
         first_deal_date=protos.date_proto(one.first_deal_date),
         first_deal_days=_first(one),
         leave_date=protos.date_proto(one.leave_date),
-        segment_mismatch_ratio=rules.mismatch(one.segments, one.guide_segments) if one.guide_id else None,
+        segment_mismatch_ratio=rules.mismatch(judged_by, one.segments, one.guide_segments) if one.guide_id else None,
     )

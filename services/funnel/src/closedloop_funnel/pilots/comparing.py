@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -50,8 +50,14 @@ def _before_after(subject: Subject, before: Values, after: Values, work: Work) -
         name=subject.key,
         before=measuring.estimate(subject, before, judged_by),
         after=measuring.estimate(subject, after, judged_by),
-        change=clustered.relative(estimates.relative(earlier, later, judged_by.least_cases), before, after),
+        change=clustered.relative(_change(subject, earlier, later, judged_by.least_cases), before, after),
     )
+
+
+def _change(subject: Subject, earlier: Sequence[float], later: Sequence[float], least: int) -> experiments_pb2.Estimate:
+    if not measuring.is_share(subject):
+        return estimates.relative(earlier, later, least)
+    return estimates.relative_share(int(sum(later)), len(later), int(sum(earlier)), len(earlier), least)
 
 
 def _net(

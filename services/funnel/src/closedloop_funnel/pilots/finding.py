@@ -22,8 +22,8 @@ from closedloop_funnel.pipelines.rules import PipelineRules
 
 
 async def bottlenecks(about: pipelines_pb2.FunnelScope, stretch: Stretch, call: Call) -> list[pb.Bottleneck]:
-    """Those of which enough cases say that they are worse than healthy. Metrics know units and owners only: narrowed by
-    anything else they are not asked."""
+    """Those of which enough cases say that they are worse than healthy, then those of which it cannot be said. Metrics
+    know units and owners only: narrowed by anything else they are not asked."""
     pipeline_id, scoped = about.pipeline_id or call.rules(PipelineRules).default, scope.params(about, call)
     pipeline = call.rules(PipelineRules).pipeline(pipeline_id)
     diagnosed = await diagnosis.funnel(
@@ -46,7 +46,12 @@ async def bottlenecks(about: pipelines_pb2.FunnelScope, stretch: Stretch, call: 
         known = values.get(one.key) or rules.settled(waits, *stretch)
         mine = {person: some for person, some in known.items() if about.owner_id in ("", person)}
         told = measuring.estimate(one, mine, call.rules(PilotRules))
-        if not told.HasField("value") or not rules.beyond(told.value, one.healthy, rising=one.rising):
+        worse = (
+            rules.beyond(told.value, told.low, told.high, one.healthy, rising=one.rising)
+            if told.HasField("value")
+            else None
+        )
+        if worse is False or not told.sample_size:
             continue
         held = round(rules.held_up(waits, call.now))
         made[one.key] = pb.Bottleneck(
@@ -56,9 +61,11 @@ async def bottlenecks(about: pipelines_pb2.FunnelScope, stretch: Stretch, call: 
             value=told,
             healthy=one.healthy,
             cost=protos.money(held, call.home.currency) if held else None,
+            undecided=worse is None,
             evidence=[*_held_up(one, waits, call), *_diagnosed(one, diagnosed, call)],
         )
-        found.append(Found(one.key, abs(told.value - one.healthy) / (abs(one.healthy) or 1), held or None))
+        far = abs(told.value - one.healthy) / (abs(one.healthy) or 1) if told.HasField("value") else 0.0
+        found.append(Found(one.key, far, held or None, undecided=worse is None))
     return [made[one.key] for one in rules.ranked(found)]
 
 

@@ -52,11 +52,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A bottleneck of a scope; `far`: how far it is from health, in parts of it; `cost` in minor units, None: unknown."""
+    """A bottleneck of a scope; `far`: how far it is from health, in parts of it; `cost` in minor units, None: unknown;
+    `undecided`: it may be one, and it cannot be said."""
 
     key: str
     far: float
     cost: int | None
+    undecided: bool = False
 
 
 def settled(waits: Iterable[Wait], begins: datetime, ends: datetime) -> dict[str, list[float]]:
@@ -77,14 +79,16 @@ def held_up(waits: Iterable[Wait], now: datetime) -> float:
     return sum(one.worth for one in waits if one.until is None and one.due <= now)
 
 
-def beyond(value: float, healthy: float, *, rising: bool) -> bool:
-    """Worse than healthy."""
-    return value < healthy if rising else value > healthy
+def beyond(value: float, low: float, high: float, healthy: float, *, rising: bool) -> bool | None:
+    """Worse than healthy; None where the value is, and healthy lies within its interval: that cannot be said."""
+    if not (value < healthy if rising else value > healthy):
+        return False
+    return (high < healthy if rising else low > healthy) or None
 
 
 def ranked(found: Iterable[Found]) -> list[Found]:
-    """What costs most first; what has no price after what has, the farthest from health first."""
-    return sorted(found, key=lambda one: (one.cost is None, -(one.cost or 0), -one.far, one.key))
+    """What costs most first; what has no price after what has, the farthest from health first; last what cannot be said."""
+    return sorted(found, key=lambda one: (one.undecided, one.cost is None, -(one.cost or 0), -one.far, one.key))
 
 
 def changes(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from closedloop.funnel.v1.pipelines_pb2 import FunnelScope
+from closedloop_chassis.figures import reach
 from closedloop_chassis.work import Call, Scope, Work
 
 REACH = f"({Scope.SQL} OR %(scope_owner)s = ANY(o.participant_ids))"
@@ -40,7 +41,8 @@ def asked(params: dict[str, Any]) -> tuple[str, ...]:
 
 
 def params(scope: FunnelScope, call: Call) -> dict[str, Any]:
-    return {**call.scope.params, **_narrowed(scope, call)}
+    """Raises NotFound UNIT_UNKNOWN, and PermissionDenied OUT_OF_SCOPE for a unit beyond the caller's."""
+    return {**reach.within(call, scope.unit_id), **_narrowed(scope, call)}
 
 
 def whole(scope: FunnelScope, work: Work) -> dict[str, Any]:

@@ -46,7 +46,7 @@ async def draw_sample(request: pb.DrawSampleRequest, call: Call) -> pb.SurveySam
     sample_id = await drawing.draw(call, begins, ends, request.unit_id, units, seed, chosen=chosen)
     params = {**call.scope.params, "id": sample_id, "from": None, "to": None}
     [row] = await call.tx.all(store.SAMPLES, {**params, "after": "infinity", "after_id": NIL, "limit": 1})
-    return _sample(row)
+    return _sample(row, call.rules(SurveyRules))
 
 
 @rpcs.method
@@ -66,7 +66,8 @@ async def list_samples(request: pb.ListSamplesRequest, call: Call) -> pb.ListSam
     }
     found = await call.db.all(store.SAMPLES, params)
     page, token = pages.split(found, request, lambda row: [row["created_at"].isoformat(), row["id"]])
-    return pb.ListSamplesResponse(samples=[_sample(row) for row in page], next_page_token=token)
+    judged_by = call.rules(SurveyRules)
+    return pb.ListSamplesResponse(samples=[_sample(row, judged_by) for row in page], next_page_token=token)
 
 
 @rpcs.method
@@ -146,9 +147,7 @@ def _check(asked: dict[str, rules.QuestionRule], answers: dict[str, str], given:
         raise errors.InvalidArgument("ANSWER_INVALID", f"{named} cannot be answered like that", {"answers": named})
 
 
-def _sample(row: dict[str, Any]) -> pb.SurveySample:
-    scored = row["scored"]
-    satisfaction = estimates.mean(row["satisfaction"], scored)
+def _sample(row: dict[str, Any], judged_by: SurveyRules) -> pb.SurveySample:
     return pb.SurveySample(
         id=row["id"],
         period=Interval(start_time=protos.timestamp(row["begins"]), end_time=protos.timestamp(row["ends"])),
@@ -158,8 +157,8 @@ def _sample(row: dict[str, Any]) -> pb.SurveySample:
         drawn=row["drawn"],
         answered=row["answered"],
         contradicting=row["contradicting"],
-        satisfaction=satisfaction,
-        contradiction=estimates.share(row["contradicting"], row["answered"]),
+        satisfaction=estimates.spread(row["satisfaction"], "1", judged_by.least_answers),
+        contradiction=estimates.share(row["contradicting"], row["answered"], judged_by.least_answers),
         create_time=protos.timestamp(row["created_at"]),
     )
 

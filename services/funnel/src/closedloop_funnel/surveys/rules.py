@@ -62,7 +62,8 @@ QUESTIONS: dict[str, QuestionRule] = {
 
 class SurveyRules(Rules):
     """`ratio` of completed contacts of `contact_kinds` is drawn every Monday at `hour` for the week before, when
-    `weekly`; an answer is taken until `expires`. `subject` and `letter` go to the contact with the questions."""
+    `weekly`; an answer is taken until `expires`; of a sample nothing is said before
+    `least_answers`. `subject` and `letter` go to the contact with the questions."""
 
     rulebook: ClassVar[str] = "funnel.surveys"
 
@@ -71,6 +72,7 @@ class SurveyRules(Rules):
     weekly: bool = True
     hour: time = time(8)
     expires: ClockSetting = ClockSetting(days=14, calendar="plain")
+    least_answers: int = Field(default=5, ge=2, le=100_000)
     questions: dict[str, QuestionRule] = QUESTIONS
     subject: str = Field(default="您对我们的沟通满意吗?", min_length=1, max_length=200)
     letter: str = Field(default="您好, 请用一分钟告诉我们:", min_length=1, max_length=5000)

@@ -53,7 +53,7 @@ SELECT s.id, s.begins, s.ends, s.seed, s.sample_ratio, s.created_at,
        count(v.id) AS drawn, s.population, s.drawn AS drawn_in_all,
        count(v.id) FILTER (WHERE v.state = 'answered') AS answered,
        count(v.id) FILTER (WHERE cardinality(v.contradictions) > 0) AS contradicting,
-       count(v.satisfaction) AS scored, coalesce(sum(v.satisfaction), 0) AS satisfaction
+       coalesce(array_agg(v.satisfaction) FILTER (WHERE v.satisfaction IS NOT NULL), '{{}}') AS satisfaction
   FROM survey_sample s
        LEFT JOIN (SELECT * FROM survey WHERE {Scope.SQL}) v ON v.sample_id = s.id
  WHERE (%(id)s::uuid IS NULL OR s.id = %(id)s)

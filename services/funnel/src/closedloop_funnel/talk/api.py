@@ -234,6 +234,7 @@ async def get_talk_report(request: pb.GetTalkReportRequest, call: Call) -> pb.Ta
         raise errors.InvalidArgument("TIMES_REVERSED", "the period ends before it begins", {"period": "reversed"})
     total = await call.db.value(store.COUNT, params)
     found = await call.db.all(store.report(request.by_person), params)
+    least = call.rules(TalkRules).report_least
     return pb.TalkReport(
         period=request.period,
         transcript_count=total,
@@ -244,8 +245,8 @@ async def get_talk_report(request: pb.GetTalkReportRequest, call: Call) -> pb.Ta
                 key=row["key"],
                 name=row["name"],
                 transcript_count=row["heard"],
-                share=estimates.share(row["heard"], row["talks"]),
-                precision=estimates.share(row["right"], row["reviewed"]) if row["reviewed"] else None,
+                share=estimates.share(row["heard"], row["talks"], least),
+                precision=estimates.share(row["right"], row["reviewed"], least) if row["reviewed"] else None,
             )
             for row in found
         ],

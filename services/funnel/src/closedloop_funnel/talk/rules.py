@@ -99,7 +99,8 @@ class RiskRule(Part):
 
 class TalkRules(Rules):
     """A conversation has at most `longest_characters` in `longest_hours`; reading it takes at most `reading_seconds`, then
-    patterns still to be tried are left out and the reading says so. One key is heard `most_hearings` times at the most."""
+    patterns still to be tried are left out and the reading says so. One key is heard `most_hearings` times at the most. A
+    report's share takes `report_least` conversations, a precision as many that were reviewed."""
 
     rulebook: ClassVar[str] = "funnel.talk"
 
@@ -121,6 +122,7 @@ class TalkRules(Rules):
     # A trend is drawn through this many conversations.
     trend_least: int = Field(default=3, ge=2, le=100)
     trend_month_days: float = Field(default=30.4375, gt=0)
+    report_least: int = Field(default=5, ge=1, le=100_000)
 
     @model_validator(mode="after")
     def _agree(self) -> TalkRules:

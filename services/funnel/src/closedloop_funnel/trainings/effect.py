@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from closedloop.funnel.v1 import trainings_pb2 as pb
+from closedloop.funnel.v1.experiments_pb2 import Estimate
 from closedloop_chassis import errors, protos
 from closedloop_chassis.service import Rpcs
 from closedloop_chassis.work import Call
@@ -47,10 +48,14 @@ async def get_training_effect(request: pb.GetTrainingEffectRequest, call: Call) 
         as_of_date=protos.date_proto(as_of),
         attendee_count=len(training.attendee_ids),
         judged_count=len(judged),
-        applied=estimates.share(steady, len(judged), judged_by.least_people),
+        applied=estimates.share(steady, len(judged), judged_by.least_people)
+        if training.applied_hearing_keys
+        else _unnamed(len(judged)),
         effect=estimates.change_against(
             rules.changes(judged_by, trained), rules.changes(judged_by, compared), least=judged_by.least_people
-        ),
+        )
+        if training.applied_hearing_keys
+        else _unnamed(len(judged)),
         outcomes=await _outcomes(training, others, params, call),
     )
     for row in await call.db.all(store.OBSTACLES, {"id": training.id}):
@@ -65,6 +70,11 @@ async def get_training_effect(request: pb.GetTrainingEffectRequest, call: Call) 
     if steady and answer.applied.HasField("value") and training.cost_minor is not None:
         answer.cost_per_applied.CopyFrom(protos.money(round(training.cost_minor / steady), training.currency))
     return answer
+
+
+def _unnamed(cases: int) -> Estimate:
+    """What nobody said how to hear was not applied by nobody."""
+    return estimates.cannot_say("1", cases, "applied_hearing_keys is empty: nothing says what applying it sounds like")
 
 
 def months_later(day: date, months: int) -> date:

@@ -135,7 +135,7 @@ async def get_truth_report(request: pb.GetTruthReportRequest, call: Call) -> pb.
             pb.RulePrecision(
                 kind=number(pb.FindingKind, row["kind"]),
                 raised=row["raised"],
-                precision=estimates.share(row["confirmed"], row["judged"]),
+                precision=estimates.share(row["confirmed"], row["judged"], judged_by.least_judged),
             )
             for row in precisions
         ],

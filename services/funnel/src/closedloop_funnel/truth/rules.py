@@ -58,11 +58,13 @@ class Script(Part):
 
 class TruthRules(Rules):
     """Every rule with its numbers. `check_after`: how soon after it was logged a log is looked at. `marking`: findings
-    that make a log suspect; the others are told only. `confidence`: how sure a rule is, 0..1."""
+    that make a log suspect; the others are told only. `confidence`: how sure a rule is, 0..1. How precise a rule is, is said
+    from `least_judged` findings on that somebody judged."""
 
     rulebook: ClassVar[str] = "funnel.truth"
 
     check_after: ClockSetting = ClockSetting(hours=0.25)
+    least_judged: int = Field(default=5, ge=1, le=100_000)
     # Nightly, what is kept only to find copies is forgotten.
     hour: time = time(3, 30)
     # no_content
