@@ -62,6 +62,9 @@ class MailRules(Rules):
 def nature_of(mail: Parsed, rules: MailRules) -> str:
     """ "bounce", "auto_reply", "bulk" or "personal"."""
     subject, sender = mail.subject.casefold(), mail.sender.address.partition("@")[0]
+    if mail.reports_no_failure:
+        # A machine's, whatever it calls itself: a delay notice often bears a bounce's subject.
+        return "bulk"
     nobody = mail.headers.get("return-path", "").strip() == "<>"
     if mail.failed_recipient or (
         (sender in rules.bounce_senders or nobody) and any(word in subject for word in rules.bounce_subjects)
