@@ -691,6 +691,32 @@ async def standing(live: Live, delivery: deliveries_pb2.Delivery) -> deliveries_
 send_mail = partial(sender.send, channel="mail")
 
 
+async def test_addresses_nobody_can_write_to_keep_no_other_mail(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    account = await known.account("济南市第三中学")
+    wrong = []
+    # Of a release that asked for anything with an @.
+    for number, address in enumerate(
+        ("a@b@c.cn", "li@school..cn", "a@[1.2.3", "王@school.cn", "li@x.cn\nRCPT TO:<b@x.cn>")
+    ):
+        delivery = await asked(
+            company, await known.contact(f"错{number}", account, f"{number}@school.cn"), f"k{number}"
+        )
+        tx = company.process.database.transaction()
+        tx.do("UPDATE delivery SET address = %(to)s WHERE id = %(id)s", {"to": address, "id": delivery.id})
+        await tx.commit()
+        wrong.append(delivery)
+    fair = [
+        await asked(company, await known.contact("好", account, address), address)
+        for address in ("wang@学校.cn", "good@school.cn")
+    ]
+    await run(send_mail)
+    assert [(await standing(company, each)).state for each in fair] == [deliveries_pb2.DELIVERY_STATE_SENT] * 2
+    assert [(await standing(company, each)).state for each in wrong] == [deliveries_pb2.DELIVERY_STATE_BOUNCED] * 5
+    assert (await source(company, "mail_out")).circuit.consecutive_failures == 0
+
+
 @pytest.mark.mission("S69")
 async def test_what_arrives_is_heard_and_not_waited_for(
     company: Live, post: MailServer, by_mail: None, run: Run, desk: StillDesk
