@@ -54,6 +54,7 @@ from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
 from closedloop_integrations.outbound import Answer, LostError
+from closedloop_integrations.paced import PacedImap
 from closedloop_integrations.sources.rules import PollRules
 
 Known = Any
@@ -689,6 +690,32 @@ async def standing(live: Live, delivery: deliveries_pb2.Delivery) -> deliveries_
 
 
 send_mail = partial(sender.send, channel="mail")
+
+
+async def test_a_mail_the_server_cannot_give_is_set_aside_and_those_behind_it_are_read(
+    company: Live, post: MailServer, by_mail: None, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        post.deliver(f"From: a{number}@school.cn\r\nSubject: h{number}\r\n\r\nhello {number}\r\n".encode(), OURS)
+    asking = PacedImap.uid
+
+    def uid(imap: PacedImap, command: str, *arguments: str) -> tuple[str, list[Any]]:
+        if command == "FETCH" and arguments[0] == "2":
+            return "NO", [b"[SERVERBUG] it cannot be converted"]
+        return asking(imap, command, *arguments)
+
+    monkeypatch.setattr(PacedImap, "uid", uid)
+    for _ in range(3):
+        await run(mail.poll)
+        await company.advance(minutes=1)
+    assert await company.db.value("SELECT string_agg(from_address, ' ' ORDER BY from_address) FROM mail") == (
+        "a0@school.cn a2@school.cn"
+    )
+    found = await source(company, "mail")
+    assert (found.circuit.consecutive_failures, found.quarantined) == (0, 1)
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="mail"))).items
+    assert (item.reason, "SERVERBUG" in item.message) == ("MAIL_NOT_GIVEN", True)
 
 
 async def test_addresses_nobody_can_write_to_keep_no_other_mail(
