@@ -268,8 +268,9 @@ HEAD = b"From: a@school.cn\r\nSubject: h\r\nMIME-Version: 1.0\r\n"
         HEAD + b"Content-Type: text/plain; charset=idna\r\n\r\nxn--a-" + b"a" * 800_000,
         b"From: a@school.cn\r\nSubject: =?punycode?q?abc-" + b"a" * 19_000 + b"?=\r\n\r\nhi",
         HEAD + b"Content-Disposition: attachment; filename*=punycode''abc-" + b"a" * 19_000 + b"\r\n\r\nhi",
+        HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\n" + b"ab \r\n" * 200_000,
     ],
-    ids=["recipients", "sender", "punycode", "idna", "subject", "file name"],
+    ids=["recipients", "sender", "punycode", "idna", "subject", "file name", "flowed"],
 )
 def test_no_mail_holds_its_reader(raw: bytes) -> None:
     began = time.thread_time()

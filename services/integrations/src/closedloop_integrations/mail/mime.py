@@ -21,6 +21,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from itertools import islice
 
 from closedloop_integrations import charsets, markup
+from closedloop_integrations.mail import wrapping
 
 MAX_PARTS = 200
 MAX_TEXT = 200_000
@@ -261,7 +262,10 @@ class _Reader:
     def _body(self, part: Message) -> str:
         # Not `get_content_charset`, which reads the charset's name in a charset that the mail names.
         said = part.get_param("charset", "")
-        return self._guess(_payload(part), str(said[2] if isinstance(said, tuple) else said))
+        text = self._guess(_payload(part), str(said[2] if isinstance(said, tuple) else said))
+        if part.get_content_type() == "text/plain" and str(part.get_param("format", "")).casefold() == "flowed":
+            return wrapping.unflowed(text, delete_space=str(part.get_param("delsp", "")).casefold() == "yes")
+        return text
 
     def _guess(self, content: bytes, charset: str) -> str:
         """By the charset named, else UTF-8, else GB18030, which reads anything."""

@@ -54,6 +54,8 @@ class MailRules(Rules):
     webhook_seconds: int = Field(default=300, ge=1, le=86_400)
     # A longer one is no sentence, and states nothing.
     longest_sentence: int = Field(default=300, ge=20, le=2000)
+    # Lines of a paragraph that is so wide, in columns, are taken for one that a mail program has broken; Chinese takes two.
+    wrapped_from: int = Field(default=60, ge=20, le=200)
     # How long after sending a bounce that names only an address is laid to the last mail there.
     bounce_days: int = Field(default=7, ge=1, le=60)
     max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
