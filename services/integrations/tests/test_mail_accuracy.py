@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -141,6 +142,15 @@ def test_a_name_is_not_torn_by_the_end_of_a_line(text: str, names: list[str]) ->
     found = facts_in(text, "personal", RULES)
     assert [fact.person_name for fact in found if fact.person_name] == names
     assert all(text[fact.offset :].startswith(fact.sentence) for fact in found)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n" * 200_000, "a.\n" * 66_000, "中文\n" * 66_000], ids=["empty", "short", "chinese"]
+)
+def test_no_text_holds_its_reader(text: str) -> None:
+    began = time.thread_time()
+    facts_in(text, "personal", MailRules())
+    assert time.thread_time() - began < 3.0
 
 
 def test_flowed_text_is_read_in_the_lines_that_were_written() -> None:

@@ -48,6 +48,8 @@ def facts_in(text: str, nature: str, rules: MailRules) -> list[Fact]:
     found: list[Fact] = []
     give_up = time.monotonic() + rules.reading_seconds
     for offset, sentence in sentences(wrapping.marked(text, rules.wrapped_from), rules.longest_sentence):
+        if time.monotonic() > give_up:
+            break
         end = offset + len(sentence)
         written, read = text[offset:end], wrapping.joined(sentence)
         torn = wrapping.goes_on(text[end : end + wrapping.LOOK_AHEAD])

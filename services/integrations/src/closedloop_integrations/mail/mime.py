@@ -300,7 +300,7 @@ def html_text(html: str) -> str:
 def _delivery_status(part: Message) -> dict[str, str]:
     """RFC 3464: the last recipient that failed. What is late, passed on or delivered has not failed."""
     blocks = part.get_payload()
-    found = {}
+    found: dict[str, str] = {}
     for block in blocks if isinstance(blocks, list) else []:
         if not isinstance(block, Message):
             continue

@@ -66,11 +66,9 @@ def goes_on(rest: str) -> bool:
 
 def _widest(widths: list[int], start: int) -> int:
     """Of the lines from there to the next empty one."""
-    widest = 0
-    for width in widths[start:]:
-        if not width:
-            break
-        widest = max(widest, width)
+    widest, at = 0, start
+    while at < len(widths) and widths[at]:
+        widest, at = max(widest, widths[at]), at + 1
     return widest
 
 
