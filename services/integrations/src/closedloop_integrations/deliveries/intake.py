@@ -222,7 +222,7 @@ def _target(work: Work, content: pb.DeliveryContent, known: _Known, wishes: Wish
     if not target.address and not target.robot:
         raise errors.FailedPrecondition("ADDRESS_UNKNOWN", f"no {target.channel} address of {target.key} is known")
     if target.channel == "mail":
-        target.address = target.address.casefold()
+        target.address = target.address.strip().casefold()
         try:
             routed(target.address)
         except MalformedError as error:
