@@ -54,6 +54,7 @@ from closedloop_integrations.mail import poller as mail
 from closedloop_integrations.mail.imap import ImapMailbox
 from closedloop_integrations.notices import poller as notices
 from closedloop_integrations.outbound import Answer, LostError
+from closedloop_integrations.paced import PacedImap
 from closedloop_integrations.sources.rules import PollRules
 
 Known = Any
@@ -689,6 +690,58 @@ async def standing(live: Live, delivery: deliveries_pb2.Delivery) -> deliveries_
 
 
 send_mail = partial(sender.send, channel="mail")
+
+
+async def test_a_mail_the_server_cannot_give_is_set_aside_and_those_behind_it_are_read(
+    company: Live, post: MailServer, by_mail: None, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        post.deliver(f"From: a{number}@school.cn\r\nSubject: h{number}\r\n\r\nhello {number}\r\n".encode(), OURS)
+    asking = PacedImap.uid
+
+    def uid(imap: PacedImap, command: str, *arguments: str) -> tuple[str, list[Any]]:
+        if command == "FETCH" and arguments[0] == "2":
+            return "NO", [b"[SERVERBUG] it cannot be converted"]
+        return asking(imap, command, *arguments)
+
+    monkeypatch.setattr(PacedImap, "uid", uid)
+    for _ in range(3):
+        await run(mail.poll)
+        await company.advance(minutes=1)
+    assert await company.db.value("SELECT string_agg(from_address, ' ' ORDER BY from_address) FROM mail") == (
+        "a0@school.cn a2@school.cn"
+    )
+    found = await source(company, "mail")
+    assert (found.circuit.consecutive_failures, found.quarantined) == (0, 1)
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(source="mail"))).items
+    assert (item.reason, "SERVERBUG" in item.message) == ("MAIL_NOT_GIVEN", True)
+
+
+async def test_addresses_nobody_can_write_to_keep_no_other_mail(
+    company: Live, known: Known, post: MailServer, by_mail: None, run: Run
+) -> None:
+    account = await known.account("济南市第三中学")
+    wrong = []
+    # Of a release that asked for anything with an @.
+    for number, address in enumerate(
+        ("a@b@c.cn", "li@school..cn", "a@[1.2.3", "王@school.cn", "li@x.cn\nRCPT TO:<b@x.cn>")
+    ):
+        delivery = await asked(
+            company, await known.contact(f"错{number}", account, f"{number}@school.cn"), f"k{number}"
+        )
+        tx = company.process.database.transaction()
+        tx.do("UPDATE delivery SET address = %(to)s WHERE id = %(id)s", {"to": address, "id": delivery.id})
+        await tx.commit()
+        wrong.append(delivery)
+    fair = [
+        await asked(company, await known.contact("好", account, address), address)
+        for address in ("wang@学校.cn", "good@school.cn")
+    ]
+    await run(send_mail)
+    assert [(await standing(company, each)).state for each in fair] == [deliveries_pb2.DELIVERY_STATE_SENT] * 2
+    assert [(await standing(company, each)).state for each in wrong] == [deliveries_pb2.DELIVERY_STATE_BOUNCED] * 5
+    assert (await source(company, "mail_out")).circuit.consecutive_failures == 0
 
 
 @pytest.mark.mission("S69")

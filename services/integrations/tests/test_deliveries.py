@@ -386,6 +386,19 @@ async def test_refusals_name_what_is_wrong(company: Live, teacher: str, known: K
     silent = await known.contact("无邮箱", await known.account("某公司"))
     with company.refused("FAILED_PRECONDITION", "ADDRESS_UNKNOWN"):
         await ask(to_contact(silent))
+    account = await known.account("某公司")
+    for address in (
+        "a@b@c.cn",
+        "li@school..cn",
+        "a@[1.2.3",
+        "王@school.cn",
+        "li lei@school.cn",
+        "li",
+        "@school.cn",
+        "li@",
+    ):
+        with company.refused("FAILED_PRECONDITION", "ADDRESS_MALFORMED"):
+            await ask(to_contact(await known.contact("写错", account, address)))
     with company.refused("FAILED_PRECONDITION", "CHANNEL_NOT_CONFIGURED"):
         await ask(to_contact(teacher, channel=pb.CHANNEL_SMS))
     with company.refused("FAILED_PRECONDITION", "CHANNEL_NOT_CONFIGURED"):

@@ -51,9 +51,23 @@ def book(*rows: list[str], **parts: str) -> bytes:
     return packed.getvalue()
 
 
+def sheet(cells: str, prefix: str = "") -> bytes:
+    return book(["a"], **{SHEET: f'{prefix}<worksheet xmlns="{MAIN}"><sheetData>{cells}</sheetData></worksheet>'})
+
+
+CORNERS = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (sheet(CORNERS), "FILE_TOO_LARGE"),
+        (sheet(CORNERS.replace("<c r", "<c s='1' r").replace("XFD", "xfd")), "FILE_TOO_LARGE"),
+        (sheet('<row r="1048576"><c><v>1</v></c></row><row r="1"><c r="XFD1"><v>1</v></c></row>'), "FILE_TOO_LARGE"),
+        (sheet("<row/>" * 2000 + "<row>" + "<c/>" * 2000 + "<c><v>1</v></c></row>"), "FILE_TOO_LARGE"),
+        (sheet('<row r="9"><c r="AAAA99999999"><v>1</v></c></row>'), "FILE_NOT_RECOGNISED"),
+        (sheet('<row r="-1"><c><v>1</v></c></row>'), "FILE_NOT_RECOGNISED"),
+        (sheet(CORNERS, prefix="no XML"), "FILE_NOT_RECOGNISED"),
         (b"%PDF-1.7", "FILE_NOT_RECOGNISED"),
         (b"PK\x03\x04 and no archive", "FILE_NOT_RECOGNISED"),
         (book(["a"])[:-30], "FILE_NOT_RECOGNISED"),
@@ -70,6 +84,9 @@ def test_what_is_no_honest_workbook_is_refused(content: bytes, reason: str) -> N
 
 
 def test_tables_are_read_in_either_charset_and_not_without_end() -> None:
+    # Looks given to cells far away are no cells.
+    far = sheet('<row r="2"><c r="B2"><v>1</v></c></row><row r="1048576"><c r="XFD1048576" s="1"/></row>')
+    assert spreadsheets.workbook(far, FILES) == [["", ""], ["", 1.0]]
     assert spreadsheets.workbook(book(["单据号", "日期"], ["A", "B"]), FILES) == [["单据号", "日期"], ["A", "B"]]
     for charset in ("utf-8", "utf-8-sig", "gb18030"):
         assert spreadsheets.table('客户,"一,二"\r\n'.encode(charset), FILES) == [["客户", "一,二"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -21,6 +23,7 @@ from closedloop.integrations.v1.mail_pb2_grpc import MailServiceStub
 from closedloop.integrations.v1.sources_pb2_grpc import SourceServiceStub
 from closedloop_chassis import protos
 from closedloop_devstack.testing.service import Live
+from closedloop_integrations.mail import intake, mime
 
 Known = Any
 
@@ -152,6 +155,27 @@ async def test_a_bounce_ends_the_delivery_it_names(company: Live, teacher: str) 
 
 
 @pytest.mark.mission("S73")
+async def test_a_report_that_nothing_failed_ends_no_delivery(company: Live, teacher: str) -> None:
+    stub = company.stub(MailServiceStub, "ops", "operations")
+    delivery_id, message_id = await sent_wake_up(company, teacher)
+    reports = [("delayed", "4.4.1"), ("delivered", "2.0.0"), ("relayed", "2.0.0"), ("failed", "4.4.7")]
+    for uid, (action, status) in enumerate(reports, 1):
+        raw = (
+            "From: mailer-daemon@school.cn\r\nTo: sales@closedloop.test\r\nSubject: Delivery Status Notification\r\n"
+            "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+            "--b\r\nContent-Type: text/plain\r\n\r\nwill be tried for 5 days\r\n"
+            "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n"
+            f"Final-Recipient: rfc822; wang@school.cn\r\nAction: {action}\r\nStatus: {status}\r\n\r\n"
+            f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {message_id}\r\nSubject: x\r\n\r\n--b--\r\n"
+        )
+        await arrive(company, raw.encode(), uid)
+        told = [report for report in await company.told(events.DeliveryReported) if report.delivery_id == delivery_id]
+        bounced = told[-1].state == deliveries_pb2.DELIVERY_STATE_BOUNCED
+        assert bounced == (action == "failed"), action
+    mails = (await stub.ListMails(pb.ListMailsRequest(nature=pb.MAIL_NATURE_BOUNCE))).mails
+    assert len(mails) == 1
+
+
 async def test_a_bounce_that_names_only_the_address_is_laid_to_the_last_mail_there(
     company: Live, known: Known, data_folder: Path
 ) -> None:
@@ -258,6 +282,52 @@ async def test_what_is_no_mail_is_refused_or_set_aside(company: Live) -> None:
     assert (summary.updated, [error.reason for error in summary.errors]) == (1, ["ITEM_UNKNOWN"])
     request.request_id = request_id()
     assert [e.reason for e in (await operations.ResolveQuarantine(request)).errors] == ["ITEM_RESOLVED", "ITEM_UNKNOWN"]
+
+
+async def test_a_mail_nobody_foresaw_is_kept_or_set_aside_and_stops_no_other(
+    company: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = company.stub(MailServiceStub, "ops", "operations")
+    odd = (
+        b"From: nul@school.cn\r\nDate: Mon, 5 Jan 2026 09:00:00 +0800\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n"
+        b"--q\r\nContent-Type: text/plain; charset*=a\0b'en'utf-8\r\n\r\nhi\r\n"
+        b"--q\r\nContent-Type: applica\0tion/pdf; name=a.pdf\r\n\r\nxx\r\n--q--\r\n"
+    )
+    await arrive(company, odd, 1)
+    [kept] = (await stub.ListMails(pb.ListMailsRequest())).mails
+    assert getattr(kept, "from").address == "nul@school.cn"
+
+    def falls_over(reader: object, raw: bytes) -> None:
+        raise IndexError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mime._Reader, "read", falls_over)
+        await arrive(company, written(company, "你好"), 2)
+        with company.refused("INVALID_ARGUMENT", "MAIL_UNREADABLE"):
+            await stub.IngestMail(pb.IngestMailRequest(request_id=request_id(), raw=odd, source="x"))
+    operations = company.stub(SourceServiceStub, "ops", "operations")
+    [item] = (await operations.ListQuarantine(sources_pb2.ListQuarantineRequest(reason="MAIL_UNREADABLE"))).items
+    retry = sources_pb2.QuarantineResolution(id=item.id, retry=True)
+    request = sources_pb2.ResolveQuarantineRequest(request_id=request_id(), rows=[retry])
+    assert not (await operations.ResolveQuarantine(request)).errors
+
+
+async def test_others_are_served_while_a_large_mail_is_read(company: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, served = threading.Event(), threading.Event()
+
+    def slowly(raw: bytes) -> mime.Parsed:
+        begun.set()
+        assert served.wait(30), "nobody was served meanwhile"
+        return mime.parse(raw)
+
+    monkeypatch.setattr(intake, "parse", slowly)
+    taken = asyncio.ensure_future(arrive(company, written(company, "你好。" * 10_000)))
+    assert await asyncio.to_thread(begun.wait, 30)
+    stub = company.stub(MailServiceStub, "ops", "operations")
+    assert not (await stub.ListMails(pb.ListMailsRequest())).mails
+    served.set()
+    await taken
+    assert len((await stub.ListMails(pb.ListMailsRequest())).mails) == 1
 
 
 async def test_an_erased_person_leaves_no_mail_behind(company: Live, teacher: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -34,7 +38,8 @@ def measure(labelled: Iterable[Labelled]) -> tuple[Counter[tuple[str, str, str]]
     errors: list[str] = []
     for mail in labelled:
         found, missing = stated(mail.raw), list(mail.states)
-        for kind, sentence in found:
+        for kind, written in found:
+            sentence = _in_one_line(written, mail.language)
             match = next((one for one in missing if one[0] == kind and sentence in one[1]), None)
             counts[mail.language, kind, "right" if match else "wrong"] += 1
             if match:
@@ -45,6 +50,10 @@ def measure(labelled: Iterable[Labelled]) -> tuple[Counter[tuple[str, str, str]]
             counts[mail.language, kind, "missed"] += 1
             errors.append(f"missed {kind}: {sentence}")
     return counts, errors
+
+
+def _in_one_line(sentence: str, language: str) -> str:
+    return sentence.replace("\n", " " if language == "en" else "")
 
 
 def rates(counts: Counter[tuple[str, str, str]], kind: str, language: str = "") -> tuple[float, float, int]:
@@ -78,6 +87,84 @@ def test_facts_nobody_mended_the_patterns_by_are_read_as_well_as_the_manual_says
         assert stated_ >= 25
         assert precision >= FLOORS[kind][0], (kind, precision, errors)
         assert recall >= FLOORS[kind][1], (kind, recall, errors)
+
+
+def wrapped(raw: bytes, columns: int = 72) -> bytes:
+    """As programs do that send plain text: at spaces, and Chinese, which takes two columns, between any letters."""
+    message = message_from_bytes(raw)
+    lines = message.get_payload(decode=True).decode().split("\n")
+    broken: list[str] = []
+    for line in lines:
+        if line.startswith(">") or line.isascii():
+            broken += [line] if line.startswith(">") else textwrap.wrap(line, columns) or [""]
+            continue
+        start, width = 0, 0
+        for at, letter in enumerate(line):
+            wide = 1 if letter.isascii() else 2
+            if width + wide > columns:
+                broken.append(line[start:at])
+                start, width = at, 0
+            width += wide
+        broken.append(line[start:])
+    for name in ("Content-Type", "Content-Transfer-Encoding"):
+        del message[name]
+    message.set_payload("\n".join(broken), "utf-8")
+    return message.as_bytes()
+
+
+# Of the held-out mails as above, broken into lines of 72 columns: an address that is torn in two is none.
+WRAPPED_FLOORS = FLOORS | {"contact_detail": (0.95, 0.9)}
+
+
+@pytest.mark.mission("S32")
+def test_mails_broken_into_lines_are_read_as_the_whole_ones() -> None:
+    labelled = [replace(mail, raw=wrapped(mail.raw)) for mail in mails("held_out", 1)]
+    counts, errors = measure(labelled)
+    for kind in KINDS:
+        precision, recall, _ = rates(counts, kind)
+        assert precision >= WRAPPED_FLOORS[kind][0], (kind, precision, errors)
+        assert recall >= WRAPPED_FLOORS[kind][1], (kind, recall, errors)
+
+
+@pytest.mark.mission("S32")
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("您好，我已经从学校离\n职，以后请联系王小\n明，电话13812345678。", []),
+        ("新的联系人是王小明\n电话：13812345678", ["王小明"]),
+        (
+            "因为学校内部的工作安排有所调整，这些事情请找我的同事，今后请与王小\n明对接，电话13812345678。",
+            ["王小明"],
+        ),
+    ],
+)
+def test_a_name_is_not_torn_by_the_end_of_a_line(text: str, names: list[str]) -> None:
+    found = facts_in(text, "personal", RULES)
+    assert [fact.person_name for fact in found if fact.person_name] == names
+    assert all(text[fact.offset :].startswith(fact.sentence) for fact in found)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n" * 200_000, "a.\n" * 66_000, "中文\n" * 66_000], ids=["empty", "short", "chinese"]
+)
+def test_no_text_holds_its_reader(text: str) -> None:
+    began = time.thread_time()
+    facts_in(text, "personal", MailRules())
+    assert time.thread_time() - began < 3.0
+
+
+def test_flowed_text_is_read_in_the_lines_that_were_written() -> None:
+    head = b"From: a@b.cn\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8; format=flowed"
+    said = b"I have taken over as head of \r\nprocurement from January.\r\n> quoted \r\n> on\r\n  stuffed\r\n-- \r\nWang\r\n"
+    assert parse(head + b"\r\n\r\n" + said).text.split("\n") == [
+        "I have taken over as head of procurement from January.",
+        "> quoted on",
+        " stuffed",
+        "--",
+        "Wang",
+    ]
+    chinese = "我已经从学校离 \r\n职。\r\n".encode()
+    assert parse(head + b"; delsp=yes\r\n\r\n" + chinese).text == "我已经从学校离职。"
 
 
 @pytest.mark.mission("S32")

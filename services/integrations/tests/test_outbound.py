@@ -67,6 +67,11 @@ def whole(connection: socket.socket, head: bytes = b"", body: bytes = b"ok") -> 
         "::ffff:127.0.0.1",
         "64:ff9b::a00:1",
         "2002:7f00:1::",
+        "fec0::1",
+        "64:ff9b:1::a00:1",
+        "::10.0.0.1",
+        "::93.184.216.34",
+        "::ffff:0:10.0.0.1",
     ],
 )
 def test_a_name_that_leads_inwards_is_not_called_on_anybodys_word(

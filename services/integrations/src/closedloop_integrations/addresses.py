@@ -32,9 +32,16 @@ def public(host: str, port: int) -> str:
     return addresses[0]
 
 
+# Which the standard library takes for public: site-local addresses of old, those a network translates by itself, and addresses
+# of the old kind in clothes nobody should come in any more.
+_INNER = tuple(ipaddress.ip_network(each) for each in ("fec0::/10", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96"))
+
+
 def _outside(address: str) -> bool:
     found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
+        if any(found in network for network in _INNER):
+            return False
         # Addresses of the old kind in the new kind's clothes.
         found = (
             found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None) or _translated(found)

@@ -15,3 +15,5 @@ class FileRules(Part):
     # Plain text of a table rarely packs better than this; a bomb does a thousandfold.
     most_ratio: int = Field(default=200, ge=10)
     most_lines: int = Field(default=100_000, ge=1)
+    # Of one sheet, from its first corner to its last cell, empty ones too: as many are laid out to read it.
+    most_cells: int = Field(default=3_000_000, ge=1)

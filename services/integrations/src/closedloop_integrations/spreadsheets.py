@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from xml.parsers import expat
 
 from python_calamine import CalamineError, CalamineWorkbook
 
@@ -18,6 +20,8 @@ from closedloop_integrations.file_limits import FileRules
 
 PIECE = 64 * 1024
 ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
+_ROW = re.compile(r"[0-9]{1,7}")
 Cell = str | float | int | bool | Any
 
 
@@ -97,7 +101,7 @@ def _check_archive(content: bytes, rules: FileRules) -> None:
         for part in parts:
             if part.flag_bits & 1:
                 raise unsafe(f"{part.filename} is encrypted")
-            tail = b""
+            tail, extent = b"", _Extent(rules.most_cells)
             for piece in _pieces(archive, part):
                 unpacked += len(piece)
                 if unpacked > rules.most_unpacked_bytes or unpacked > rules.most_ratio * len(content) + PIECE:
@@ -105,9 +109,88 @@ def _check_archive(content: bytes, rules: FileRules) -> None:
                 # Neither entities nor outside definitions: no workbook needs them.
                 if b"<!DOCTYPE" in (seen := (tail + piece).upper()) or b"<!ENTITY" in seen:
                     raise unsafe(f"{part.filename} declares a document type")
+                extent.feed(piece)
                 tail = piece[-16:]
+            extent.close(part.filename)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as error:
         raise unknown(str(error) or "no archive") from error
+
+
+class _Extent:
+    """How far the cells of a sheet reach. Its reader lays all of them out, from the first to the last, in one piece of memory:
+    for two cells in opposite corners that is more than there is, and the process ends."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler, self._parser.EndElementHandler = self._begin, self._end
+        self._is_xml, self._tail, self._is_sheet = True, b"", False
+        self._in_sheet = self._in_cell = False
+        self._row, self._column = 1, 1
+        self._cell = (1, 1)
+        self._last_row = self._last_column = 0
+
+    def feed(self, piece: bytes) -> None:
+        self._is_sheet = self._is_sheet or b"sheetData" in self._tail + piece
+        self._tail = piece[-16:]
+        if self._is_xml:
+            try:
+                self._parser.Parse(piece, False)
+            except expat.ExpatError:
+                self._is_xml = False
+
+    def close(self, name: str) -> None:
+        """A picture is no XML; a sheet that is none may be read all the same, and nobody has looked at it."""
+        if self._is_xml:
+            try:
+                self._parser.Parse(b"", True)
+            except expat.ExpatError:
+                self._is_xml = False
+        if self._is_sheet and not self._is_xml:
+            raise unknown(f"{name} is no XML")
+
+    def _begin(self, name: str, attributes: dict[str, str]) -> None:
+        kind = name.rpartition(":")[2]
+        if not self._in_sheet:
+            self._in_sheet = kind == "sheetData"
+        elif kind == "row":
+            self._row = _row(attributes.get("r", str(self._row)))
+        elif kind == "c":
+            self._in_cell, self._cell = True, self._place(attributes.get("r", ""))
+            self._column = self._cell[1] + 1
+        elif self._in_cell and kind in ("v", "is"):
+            self._reach(*self._cell)
+
+    def _end(self, name: str) -> None:
+        kind = name.rpartition(":")[2]
+        if kind == "sheetData":
+            self._in_sheet = False
+        elif self._in_sheet and kind == "row":
+            self._row, self._column = self._row + 1, 1
+        elif self._in_sheet and kind == "c":
+            self._in_cell = False
+
+    def _place(self, said: str) -> tuple[int, int]:
+        if not said:
+            return self._row, self._column
+        found = _REFERENCE.fullmatch(said)
+        if found is None:
+            raise unknown(f"a cell at {said[:20]!r}")
+        column = 0
+        for letter in found[1].upper():
+            column = column * 26 + ord(letter) - ord("A") + 1
+        return int(found[2]), column
+
+    def _reach(self, row: int, column: int) -> None:
+        self._last_row, self._last_column = max(self._last_row, row), max(self._last_column, column)
+        if self._last_row * self._last_column > self._most:
+            raise too_large(f"a sheet of {self._last_row} by {self._last_column} cells; we read at most {self._most}")
+
+
+def _row(said: str) -> int:
+    if not _ROW.fullmatch(said):
+        raise unknown(f"a row {said[:20]!r}")
+    return int(said)
 
 
 def _pieces(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[bytes]:

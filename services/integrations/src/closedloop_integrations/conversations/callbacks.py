@@ -40,6 +40,8 @@ def from_wecom(desk: Desk, request: Request) -> Response:
         sealed = request.query.get("echostr", "")
         return Response(200, envelope.opened(_signer(keys, request, "wecom", sealed, rules), sealed).encode())
     sealed = wecom.fields(_text(request.body)).get("Encrypt", "")
+    if not isinstance(sealed, str):
+        raise errors.InvalidArgument("CALLBACK_UNREADABLE", "the body has one envelope, and text in it")
     message = envelope.opened(_signer(keys, request, "wecom", sealed, rules), sealed)
     _observe(desk, request, "wecom", message)
     return Response(200)

@@ -44,9 +44,24 @@ def poll(desk: Desk) -> None:
                 _ask(desk, mine, platform, wanted, again)
 
 
+class UntoldError(NotSentError):
+    """The platform is well, but does not tell of this meeting, with a code nobody has foreseen."""
+
+
 def _ask(desk: Desk, mine: Turn, platform: WecomApi, wanted: list[Any], again: timedelta) -> None:
+    """Raises UntoldError where it tells of none: then it is more than one meeting that is amiss."""
+    untold: UntoldError | None = None
+    answered = 0
     for (id,) in wanted:
-        told = platform.meeting(id)
+        try:
+            told = platform.meeting(id)
+        except UntoldError as error:
+            # Behind the others, which it must not keep.
+            untold = error
+            with desk.connection() as connection:
+                connection.execute(LATER, {"id": id, "due": mine.now + again})
+            continue
+        answered += 1
         status = told.get("status")
         if status in (WAITING, HELD):
             # It is over when it was to be over, or soon after.
@@ -63,6 +78,8 @@ def _ask(desk: Desk, mine: Turn, platform: WecomApi, wanted: list[Any], again: t
                 desk.observe(fetched, FEED, id=uuid5(NAMESPACE_URL, f"{SOURCE}:{id}"), connection=connection)
                 mine.read += 1
             connection.execute(DONE, {"id": id})
+    if untold is not None and not answered:
+        raise untold
 
 
 class WecomApi:
@@ -74,7 +91,7 @@ class WecomApi:
         self._token = ""
 
     def meeting(self, id: str) -> dict[str, Any]:
-        """Empty for one nobody knows. Raises OutsideError."""
+        """Empty for one nobody knows. Raises OutsideError, of which UntoldError concerns this meeting alone."""
         for _ in range(2):
             self._token = self._token or self._fresh()
             url = f"{self._url}{DETAILS}?access_token={self._token}"
@@ -85,7 +102,7 @@ class WecomApi:
             if code in UNKNOWN:
                 return {}
             if code not in EXPIRED:
-                raise NotSentError(f"the platform answers {code}")
+                raise UntoldError(f"the platform answers {code}")
             self._token = ""
         raise NotSentError("the platform takes no token of ours")
 

@@ -19,6 +19,7 @@ from closedloop_chassis.ids import new_id
 from closedloop_chassis.work import Work
 from closedloop_integrations.deliveries import preferences, store, wire
 from closedloop_integrations.deliveries import rules as delivery_rules
+from closedloop_integrations.deliveries.mailboxes import MalformedError, routed
 from closedloop_integrations.deliveries.rules import NO_WISHES, Circumstances, ConsentEntry, DeliveryRules, Wishes
 from closedloop_integrations.deliveries.store import Delivery
 from closedloop_integrations.deliveries.templates import FieldMissing, TemplateRules, fill, words_of
@@ -75,7 +76,7 @@ async def prepare(work: Work, read: Reader | Transaction, content: pb.DeliveryCo
     """The delivery as it would be kept; nothing is written.
 
     Raises InvalidArgument TEMPLATE_UNKNOWN, TEMPLATE_FIELD_MISSING; FailedPrecondition ADDRESS_UNKNOWN,
-    CHANNEL_NOT_CONFIGURED."""
+    ADDRESS_MALFORMED, CHANNEL_NOT_CONFIGURED."""
     [draft] = await word_all(work, read, [content])
     if isinstance(draft, errors.DomainError):
         raise draft
@@ -221,7 +222,13 @@ def _target(work: Work, content: pb.DeliveryContent, known: _Known, wishes: Wish
     if not target.address and not target.robot:
         raise errors.FailedPrecondition("ADDRESS_UNKNOWN", f"no {target.channel} address of {target.key} is known")
     if target.channel == "mail":
-        target.address = target.address.casefold()
+        target.address = target.address.strip().casefold()
+        try:
+            routed(target.address)
+        except MalformedError as error:
+            raise errors.FailedPrecondition(
+                "ADDRESS_MALFORMED", f"no mail can be sent to {target.address[:100]}: {error}"
+            ) from error
     elif target.channel == "sms":
         target.address = delivery_rules.number_of(target.address, work.rules(DeliveryRules))
     if recipient.account_id and not target.account_id:

@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from closedloop_integrations.deliveries.gateway import Letter, Receipt
+from closedloop_integrations.deliveries.mailboxes import MalformedError, routed
 from closedloop_integrations.outbound import NotSentError, SlowDownError, in_one_line
 from closedloop_integrations.paced import Pace, PacedSmtp, PacedSmtps
 from closedloop_integrations.sources.rules import PollRules
@@ -44,16 +45,20 @@ class SmtpGateway:
 
     def send(self, letter: Letter) -> Receipt:
         connection = self._connect()
+        # What is wrong with one letter is its own: it must not keep the others.
         try:
-            content = self._compose(letter).as_bytes(policy=SMTP)
-        except ValueError as error:
-            return Receipt("refused", f"cannot be written as a mail: {error}"[:300])
+            address = routed(letter.address)
+            content = self._compose(letter, address).as_bytes(policy=SMTP)
+        except MalformedError as error:
+            return Receipt("refused", str(error)[:300], bounced=True)
+        except Exception as error:
+            return Receipt("refused", f"cannot be written as a mail: {in_one_line(error)}"[:300])
         self._pace.begin()
         try:
             code, answer = connection.mail(self._from_address)
             sender_taken = code == 250
             if sender_taken:
-                code, answer = connection.rcpt(letter.address)
+                code, answer = connection.rcpt(address)
             if code not in (250, 251):
                 if 400 <= code < 600:
                     connection.rset()
@@ -63,6 +68,9 @@ class SmtpGateway:
         except (smtplib.SMTPException, OSError) as error:
             self._drop()
             return Receipt("deferred", in_one_line(error))
+        except Exception as error:
+            self._drop()
+            return Receipt("refused", f"cannot be said to a server: {in_one_line(error)}"[:300])
         # From here on an answer can be lost.
         self._pace.begin()
         try:
@@ -114,11 +122,11 @@ class SmtpGateway:
             raise NotSentError(in_one_line(error)) from error
         return self._connection
 
-    def _compose(self, letter: Letter) -> EmailMessage:
+    def _compose(self, letter: Letter, address: str) -> EmailMessage:
         message = EmailMessage()
         # Answers come to our mailbox, whoever wrote.
         message["From"] = Address(letter.sender_name or self._from_name, addr_spec=self._from_address)
-        message["To"] = Address(letter.recipient_name, addr_spec=letter.address)
+        message["To"] = Address(letter.recipient_name, addr_spec=address)
         message["Subject"] = letter.subject
         message["Date"] = format_datetime(self._now)
         message["Message-ID"] = letter.message_id

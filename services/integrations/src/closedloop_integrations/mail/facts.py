@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import regex
 import structlog
 
+from closedloop_integrations.mail import wrapping
 from closedloop_integrations.mail.phrases import FactKind, FactRule
 from closedloop_integrations.mail.rules import MailRules
 
@@ -38,17 +39,27 @@ class Fact:
 
 
 def facts_in(text: str, nature: str, rules: MailRules) -> list[Fact]:
-    """In the order of the text; of several rules of one kind in one sentence the surest counts. Bulk mail says nothing."""
+    """In the order of the text; of several rules of one kind in one sentence the surest counts. Bulk mail says nothing.
+
+    A sentence that was broken into lines is read as one, and a name at the end of a line that may go on in the next is none."""
     if nature not in ("personal", "auto_reply"):
         return []
     compiled = [(rule, regex.compile(rule.pattern)) for rule in rules.facts]
     found: list[Fact] = []
     give_up = time.monotonic() + rules.reading_seconds
-    for offset, sentence in sentences(text, rules.longest_sentence):
+    for offset, sentence in sentences(wrapping.marked(text, rules.wrapped_from), rules.longest_sentence):
+        if time.monotonic() > give_up:
+            break
+        end = offset + len(sentence)
+        written, read = text[offset:end], wrapping.joined(sentence)
+        torn = wrapping.goes_on(text[end : end + wrapping.LOOK_AHEAD])
         best: dict[str, Fact] = {}
         for rule, pattern in compiled:
-            fact = _fact(sentence, offset, rule, pattern, nature, rules, give_up)
-            if fact is not None and (rule.kind not in best or best[rule.kind].confidence < fact.confidence):
+            fact = _fact(read, offset, rule, pattern, nature, rules, give_up)
+            if fact is None or (torn and fact.person_name and read.endswith(fact.person_name)):
+                continue
+            fact = replace(fact, sentence=written)
+            if rule.kind not in best or best[rule.kind].confidence < fact.confidence:
                 best[rule.kind] = fact
         found += best.values()
     return found

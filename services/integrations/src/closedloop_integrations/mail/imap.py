@@ -34,6 +34,10 @@ class TooLargeError(OutsideError):
     """A message is larger than we read, whatever the server said before. Nothing more can be asked of the connection."""
 
 
+class UngivenError(OutsideError):
+    """The server is well, but does not give this message."""
+
+
 class Mailbox(Protocol):
     """Used in a `with`. Everything raises OutsideError when the server fails us."""
 
@@ -45,7 +49,7 @@ class Mailbox(Protocol):
         ...
 
     def fetch(self, uid: int) -> tuple[bytes, datetime | None]:
-        """The raw message and when it arrived. Raises TooLargeError."""
+        """The raw message and when it arrived. Raises TooLargeError, UngivenError."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -103,7 +107,7 @@ class ImapMailbox:
             if isinstance(line, tuple) and len(line) == 2:
                 arrived = _ARRIVED.search(line[0])
                 return bytes(line[1]), _instant(arrived[1].decode()) if arrived else None
-        raise OutsideError(f"the message {uid} is gone")
+        raise UngivenError(f"the message {uid} is gone")
 
     def wait(self, seconds: float) -> bool:
         """Until something arrives (RFC 2177); False where nothing does in time. The last thing asked of the connection.
@@ -159,7 +163,7 @@ class ImapMailbox:
     def _told(self, answer: tuple[str, list[Any]]) -> list[Any]:
         status, data = answer
         if status != "OK":
-            raise OutsideError(f"IMAP {status}: {data[0]!r}"[:300])
+            raise UngivenError(f"IMAP {status}: {data[0]!r}"[:300])
         return data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -19,16 +20,17 @@ from closedloop_integrations.mail.rules import MailRules, language_of, nature_of
 from closedloop_integrations.settings import outside
 
 TOLD_TEXT = 10_000
+# In bytes: what is longer takes longer to read than others may wait.
+LARGE = 16_384
 _VERDICT = re.compile(r"\b(spf|dkim|dmarc)\s*=\s*([a-z]+)", re.I)
 
 
 async def take_in(work: Work, raw: bytes, *, source: str, source_id: str, received_at: datetime) -> store.Mail:
     """The mail as it is kept; one that is here already is answered as it was. Raises NotMailError."""
-    parsed = parse(raw)
     rules = work.rules(MailRules)
-    nature = nature_of(parsed, rules)
-    written = quoting.cut(parsed.text, rules.quoting)
-    facts = facts_in(written.text, nature, rules)
+    # Whoever else asks something of us does not wait until a large mail is read.
+    read = await asyncio.to_thread(_read, raw, rules) if len(raw) > LARGE else _read(raw, rules)
+    parsed, nature, written, facts = read
     around = await store.surroundings(
         work.tx,
         addresses=[party.address for party in (parsed.sender, *parsed.to, *parsed.cc) if party.address],
@@ -81,6 +83,13 @@ async def take_in(work: Work, raw: bytes, *, source: str, source_id: str, receiv
         brought_by=work.actor,
     )
     return await keep(work, mail)
+
+
+def _read(raw: bytes, rules: MailRules) -> tuple[Parsed, str, quoting.Written, list[Fact]]:
+    parsed = parse(raw)
+    nature = nature_of(parsed, rules)
+    written = quoting.cut(parsed.text, rules.quoting)
+    return parsed, nature, written, facts_in(written.text, nature, rules)
 
 
 async def went_out(work: Work, delivery_id: str, time: datetime) -> None:

@@ -1,4 +1,5 @@
-"""Reads a raw mail (RFC 5322, MIME) of any shape. Nothing raises but a message without any header.
+"""Reads a raw mail (RFC 5322, MIME) of any shape, in time that grows with its length alone. Nothing raises but a message
+without any header, or one that Python's own reader falls over.
 
 What is broken is mended and said so: `CHARSET_GUESSED`, `HEADER_REPAIRED`, `DATE_UNREADABLE`, `FROM_UNREADABLE`,
 `HTML_ONLY`, `MESSAGE_ID_MADE`, `PARTS_LEFT_OUT`.
@@ -6,7 +7,6 @@ What is broken is mended and said so: `CHARSET_GUESSED`, `HEADER_REPAIRED`, `DAT
 
 from __future__ import annotations
 
-import codecs
 import email
 import hashlib
 import re
@@ -20,25 +20,18 @@ from email.parser import BytesHeaderParser
 from email.utils import getaddresses, parsedate_to_datetime
 from itertools import islice
 
-from closedloop_integrations import markup
+from closedloop_integrations import charsets, markup
+from closedloop_integrations.mail import wrapping
 
 MAX_PARTS = 200
 MAX_TEXT = 200_000
-# Of one header line, folded ones joined: what is longer has no end that anybody reads.
+# Of one header line, folded ones joined, and of all lines of a name together: what is longer has no end that anybody reads.
 MAX_HEADER = 20_000
 # Parts that hold parts. Python's reader goes down by recursion, and asks at every line whether it ends each of them.
 MAX_HOLDERS = 60
 
-# Mails that say one of these use characters of its superset.
-SUPERSETS = {
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "hz": "gb18030",
-    "ascii": "utf-8",
-    "iso8859-1": "cp1252",
-    "big5": "big5hkscs",
-}
-_ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]\\]+@[^\s<>@,;:\"()\[\]\\]+")
+# Begun at the beginning of a word alone and never gone back in: a long word without an @ is read once.
+_ADDRESS = re.compile(r"(?<![^\s<>@,;:\"()\[\]\\])[^\s<>@,;:\"()\[\]\\]++@[^\s<>@,;:\"()\[\]\\]+")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,990}>")
 _HOLDER = re.compile(rb"^content-type\s*:\s*(?:multipart|message)/", re.I | re.M)
 _NOT_TEXT = dict.fromkeys(range(32), " ") | {9: "\t", 10: "\n", 0x7F: " "}
@@ -83,6 +76,8 @@ class Parsed:
     failed_recipient: str
     failed_status: str
     failed_message_id: str
+    # A report that no recipient failed: the mail is late, was passed on, or has arrived.
+    reports_no_failure: bool
     mended: tuple[str, ...]
 
     @property
@@ -104,7 +99,16 @@ POLICY = _Bounded()
 
 
 def parse(raw: bytes) -> Parsed:
-    """Raises NotMailError for bytes without a header."""
+    """Raises NotMailError for bytes without a header, and for what nobody foresaw: one mail stops no other."""
+    try:
+        return _read(raw)
+    except NotMailError:
+        raise
+    except Exception as error:
+        raise NotMailError(f"it cannot be read: {type(error).__name__}") from error
+
+
+def _read(raw: bytes) -> Parsed:
     nested = sum(1 for _ in islice(_HOLDER.finditer(raw), MAX_HOLDERS + 1)) > MAX_HOLDERS
     # Of a mail that is all boxes within boxes, the header is read.
     message = (
@@ -179,6 +183,7 @@ class _Reader:
             failed_recipient=report.get("recipient", ""),
             failed_status=report.get("status", ""),
             failed_message_id=report.get("message_id", ""),
+            reports_no_failure="unfailed" in report and "status" not in report,
             mended=tuple(self.mended),
         )
 
@@ -192,7 +197,7 @@ class _Reader:
         """All lines of the header, unfolded, still encoded."""
         values = self.message.get_all(name) or []
         lines = [re.sub(r"\r?\n[ \t]*", " ", self._line(value)) for value in values]
-        return ", ".join(lines) if name in ("to", "cc", "references") else "".join(lines[:1])
+        return ", ".join(lines)[:MAX_HEADER] if name in ("to", "cc", "references") else "".join(lines[:1])
 
     def _line(self, value: object) -> str:
         # Unencoded bytes arrive as surrogates, hidden in a Header whose str() is question marks.
@@ -240,24 +245,35 @@ class _Reader:
 
     def _is_file(self, part: Message) -> bool:
         kind = part.get_content_type()
-        named = bool(part.get_filename()) if not _broken_name(part) else True
+        named = _file_name(part) != ""
         return part.get_content_disposition() == "attachment" or named or not kind.startswith("text/")
 
     def _attachment(self, part: Message) -> Attachment:
         content = _payload(part)
-        name = "" if _broken_name(part) else self._decoded(part.get_filename() or "")
-        return Attachment(name[:200], part.get_content_type()[:100], len(content), hashlib.sha256(content).hexdigest())
+        said = _file_name(part)
+        name = self._decoded(said) if isinstance(said, str) else self._extended(*said)
+        kind = _clean(part.get_content_type())[:100]
+        return Attachment(name[:200], kind, len(content), hashlib.sha256(content).hexdigest())
+
+    def _extended(self, charset: str | None, language: str | None, value: str) -> str:
+        """A parameter of RFC 2231, whose octets are still octets."""
+        return _clean(self._guess(value.encode("raw-unicode-escape"), charset or ""))
 
     def _body(self, part: Message) -> str:
-        return self._guess(_payload(part), part.get_content_charset("") or "")
+        # Not `get_content_charset`, which reads the charset's name in a charset that the mail names.
+        said = part.get_param("charset", "")
+        text = self._guess(_payload(part), str(said[2] if isinstance(said, tuple) else said))
+        if part.get_content_type() == "text/plain" and str(part.get_param("format", "")).casefold() == "flowed":
+            return wrapping.unflowed(text, delete_space=str(part.get_param("delsp", "")).casefold() == "yes")
+        return text
 
     def _guess(self, content: bytes, charset: str) -> str:
         """By the charset named, else UTF-8, else GB18030, which reads anything."""
-        named = _codec(charset)
+        named = charsets.codec(charset)
         for candidate in filter(None, (named, "utf-8", "gb18030")):
             try:
                 text = content.decode(candidate)
-            except (ValueError, LookupError):
+            except ValueError:
                 continue
             if charset and candidate != named:
                 self.mend("CHARSET_GUESSED")
@@ -282,16 +298,23 @@ def html_text(html: str) -> str:
 
 
 def _delivery_status(part: Message) -> dict[str, str]:
-    """RFC 3464: the last recipient that failed."""
+    """RFC 3464: the last recipient that failed. What is late, passed on or delivered has not failed."""
     blocks = part.get_payload()
-    found = {}
+    found: dict[str, str] = {}
     for block in blocks if isinstance(blocks, list) else []:
         if not isinstance(block, Message):
             continue
+        status = re.search(r"\d\.\d+\.\d+", str(block.get("status") or ""))
+        action = re.match(r"\s*([a-z]*)", str(block.get("action") or ""), re.I)
+        word = action[1].casefold() if action else ""
+        if not word and not status:
+            continue
+        if word != "failed" and not (status and status[0].startswith("5")):
+            found.setdefault("unfailed", word or "delayed")
+            continue
+        found["status"] = status[0] if status else ""
         if recipient := _ADDRESS.search(str(block.get("final-recipient") or block.get("original-recipient") or "")):
-            found["recipient"] = recipient[0].casefold()
-        if status := re.search(r"\d\.\d+\.\d+", str(block.get("status") or "")):
-            found["status"] = status[0]
+            found["recipient"] = _clean(recipient[0]).casefold()
     return found
 
 
@@ -307,7 +330,7 @@ def _text_of(part: Message) -> str:
 def _first_id(text: str) -> str:
     labelled = re.search(r"^message-id:\s*(<[^<>\s]{1,990}>)", text, re.I | re.M)
     found = labelled[1] if labelled else (_MESSAGE_ID.search(text) or [""])[0]
-    return str(found)
+    return _clean(str(found))
 
 
 def _payload(part: Message) -> bytes:
@@ -318,20 +341,10 @@ def _payload(part: Message) -> bytes:
     return content if isinstance(content, bytes) else b""
 
 
-def _broken_name(part: Message) -> bool:
-    try:
-        part.get_filename()
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return True
-    return False
-
-
-def _codec(charset: str) -> str:
-    try:
-        name = codecs.lookup(charset.strip("'\" ")).name if charset else ""
-    except (LookupError, ValueError):
-        return ""
-    return SUPERSETS.get(name, name)
+def _file_name(part: Message) -> str | tuple[str | None, str | None, str]:
+    """As `get_filename` finds it, but not yet read in the charset that the mail names."""
+    named = part.get_param("filename", "", "content-disposition")
+    return named or part.get_param("name", "", "content-type") or ""
 
 
 def _clean(text: str) -> str:

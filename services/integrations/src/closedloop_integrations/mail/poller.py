@@ -11,7 +11,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from closedloop.integrations.v1 import events_pb2 as events
 from closedloop_chassis.courier.desk import Desk
-from closedloop_integrations.mail.imap import ImapMailbox, Mailbox, TooLargeError
+from closedloop_integrations.mail.imap import ImapMailbox, Mailbox, TooLargeError, UngivenError
+from closedloop_integrations.outbound import OutsideError
 from closedloop_integrations.polling import Turn, turn
 from closedloop_integrations.settings import outside
 
@@ -27,30 +28,42 @@ def poll(desk: Desk) -> None:
 
 
 def fetch_new(desk: Desk, mine: Turn, mailbox: Mailbox) -> None:
-    """The cursor is (`validity`, `uid`) of the last message fetched."""
-    cursor = mine.cursor
-    last = int(cursor.get("uid", 0)) if cursor.get("validity") == mailbox.uid_validity else 0
+    """The cursor is (`validity`, `uid`) of the last message fetched, and `tries` of the one behind it.
+
+    A message the server cannot give, as often as it is asked, is set aside: it must not keep those behind it."""
+    known = mine.cursor if mine.cursor.get("validity") == mailbox.uid_validity else {}
+    last, tries = int(known.get("uid", 0)), dict(known.get("tries", {}))
     waiting = mailbox.after(last)
     for message in waiting[: mine.rules.max_requests]:
         source_id = f"{mailbox.folder}:{mailbox.uid_validity}:{message.uid}"
         id = uuid5(NAMESPACE_URL, f"{SOURCE}:{source_id}")
-        too_large = message.size > mine.rules.max_bytes
-        if not too_large:
+        reason, explanation = "", f"said to have {message.size} bytes; we read at most {mine.rules.max_bytes}"
+        if message.size > mine.rules.max_bytes:
+            reason = "MAIL_TOO_LARGE"
+        else:
             try:
                 raw, arrived = mailbox.fetch(message.uid)
             except TooLargeError:
-                too_large = mine.unfinished = True
+                reason, mine.unfinished = "MAIL_TOO_LARGE", True
+            except OutsideError as error:
+                tried = tries.get(str(message.uid), 0) + 1
+                if tried < mine.rules.message_tries:
+                    mine.cursor = {"validity": mailbox.uid_validity, "uid": last, "tries": {str(message.uid): tried}}
+                    raise
+                reason, explanation = "MAIL_NOT_GIVEN", f"asked {tried} times: {error}"
+                mine.unfinished = not isinstance(error, UngivenError)
             else:
                 _observe(desk, source_id, raw, arrived or desk.now(), id=str(id))
                 mine.newest = arrived
                 mine.read += 1
-        if too_large:
-            refused = events.ItemRefused(source=SOURCE, kind="mail", key=source_id, reason="MAIL_TOO_LARGE")
-            refused.message = f"said to have {message.size} bytes; we read at most {mine.rules.max_bytes}"
+        if reason:
+            refused = events.ItemRefused(source=SOURCE, kind="mail", key=source_id, reason=reason)
+            refused.message = explanation[:300]
             refused.fetch_time.FromDatetime(desk.now())
             desk.observe(refused, SOURCE, id=id)
             mine.refused += 1
-        mine.cursor = {"validity": mailbox.uid_validity, "uid": message.uid}
+        last = message.uid
+        mine.cursor = {"validity": mailbox.uid_validity, "uid": last}
         if mine.unfinished:
             # The connection is given up; the next turn goes on behind it.
             return

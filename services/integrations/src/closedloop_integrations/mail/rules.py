@@ -54,6 +54,8 @@ class MailRules(Rules):
     webhook_seconds: int = Field(default=300, ge=1, le=86_400)
     # A longer one is no sentence, and states nothing.
     longest_sentence: int = Field(default=300, ge=20, le=2000)
+    # Lines of a paragraph that is so wide, in columns, are taken for one that a mail program has broken; Chinese takes two.
+    wrapped_from: int = Field(default=60, ge=20, le=200)
     # How long after sending a bounce that names only an address is laid to the last mail there.
     bounce_days: int = Field(default=7, ge=1, le=60)
     max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
@@ -62,6 +64,9 @@ class MailRules(Rules):
 def nature_of(mail: Parsed, rules: MailRules) -> str:
     """ "bounce", "auto_reply", "bulk" or "personal"."""
     subject, sender = mail.subject.casefold(), mail.sender.address.partition("@")[0]
+    if mail.reports_no_failure:
+        # A machine's, whatever it calls itself: a delay notice often bears a bounce's subject.
+        return "bulk"
     nobody = mail.headers.get("return-path", "").strip() == "<>"
     if mail.failed_recipient or (
         (sender in rules.bounce_senders or nobody) and any(word in subject for word in rules.bounce_subjects)

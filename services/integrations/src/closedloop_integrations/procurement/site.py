@@ -8,7 +8,6 @@ reason and the HTML, and stops nobody else. Remarks: `BUYER_UNLABELLED`, `BUYER_
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from closedloop_integrations import markup
+from closedloop_integrations import charsets, markup
 from closedloop_integrations.procurement.mending import plain, printed, read_amount, read_time
 from closedloop_integrations.procurement.words import PageWords
 
@@ -84,24 +83,14 @@ def decode(content: bytes, content_type: str = "") -> str:
     named = re.search(r"charset\s*=\s*[\"']?([\w-]+)", content_type, re.I)
     declared = _CHARSET.search(content[:2048])
     said = (named[1] if named else "", declared[1].decode("ascii", "ignore") if declared else "")
-    charsets = [_codec(charset) for charset in (*said, "utf-8", "gb18030")]
-    known = [charset for charset in charsets if charset]
+    known = [name for charset in (*said, "utf-8", "gb18030") if (name := charsets.codec(charset))]
     for errors in ("strict", "replace"):
         for charset in known:
             try:
                 return content.decode(charset, errors)
-            except (ValueError, LookupError):  # also codecs that are not for text
+            except ValueError:
                 continue
     raise AssertionError("GB18030 replaces what it cannot read")
-
-
-def _codec(charset: str) -> str:
-    try:
-        name = codecs.lookup(charset).name if charset else ""
-    except LookupError:
-        return ""
-    # Pages that say gb2312 or gbk use characters of their superset.
-    return "gb18030" if name in ("gb2312", "gbk") else name
 
 
 def parse_list(html: str, base_url: str, words: PageWords) -> ListPage:

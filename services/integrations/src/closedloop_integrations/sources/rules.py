@@ -27,6 +27,8 @@ class PollRules(Part):
     max_requests: int = Field(default=50, ge=1, le=1000)
     # Mail only: how long one connection listens (IMAP IDLE); servers end it after half an hour.
     idle_seconds: float = Field(default=600, gt=0, le=1740)
+    # Mail only: a message the server cannot give so often is set aside, so that those behind it are read.
+    message_tries: int = Field(default=3, ge=1, le=20)
     # Between two calls, out of politeness.
     pause_seconds: float = Field(default=0.1, ge=0, le=60)
     # How long we keep away when told that it is too much, and not for how long.
