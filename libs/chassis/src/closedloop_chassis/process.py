@@ -184,7 +184,9 @@ class Process:
                 # A rulebook that no longer loads must not silence everything else.
                 log.exception("reload failed; going on with what is in memory")
             try:
-                await asyncio.wait_for(self._look.wait(), LOOK_EVERY)
+                # `wait_for` loses a cancellation that comes in the turn in which its event is set, and the process never ends.
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._look.wait()
             except TimeoutError:
                 continue
 

@@ -80,7 +80,8 @@ async def watch_funnel(request: pb.WatchFunnelRequest, call: Call) -> AsyncItera
                 continue
             listener.news.clear()
             try:
-                await asyncio.wait_for(listener.news.wait(), min(beat, left))
+                async with asyncio.timeout(min(beat, left)):
+                    await listener.news.wait()
             except TimeoutError:
                 yield _heartbeat(position, call)
 
