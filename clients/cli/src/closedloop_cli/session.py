@@ -62,8 +62,13 @@ class Session:
         return self.run(self._stub(service, make))
 
     def call(self, method: Callable[..., Awaitable[Answer]], request: Message) -> Answer:
-        """Raises grpc.aio.AioRpcError; the deadline is the contract's."""
+        """Raises grpc.aio.AioRpcError; the deadline is the contract's. What only reads is asked once more where it ran out."""
         token = self.connection.token
+        try:
+            return self.run(self._call(method, request, token))
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED or "request_id" in request.DESCRIPTOR.fields_by_name:
+                raise
         return self.run(self._call(method, request, token))
 
     def insist(self, method: Callable[..., Awaitable[Answer]], request: Message) -> Answer:
